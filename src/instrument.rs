@@ -1,0 +1,88 @@
+//! What can be traded, and on which grid.
+
+use crate::ids::{Asset, Symbol};
+use crate::num::{Cash, Price, Qty};
+
+/// May orders for it be sent?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstrumentStatus {
+    /// New orders and cancels.
+    Trading,
+    /// Cancels only.
+    CancelOnly,
+    /// Neither (halted, in a break, or a status this version does not know).
+    Halted,
+}
+
+/// Bounds and steps of a price or a quantity; a zero field disables that part, as venues write it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grid<T> {
+    /// Smallest value allowed.
+    pub min: T,
+    /// Largest value allowed.
+    pub max: T,
+    /// Values are whole multiples of it.
+    pub step: T,
+}
+
+/// One instrument of a venue: its names, its grid and its limits. It knows nothing of orders or sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instrument {
+    /// Lower-case name, as strategies use it (`btcusdt`).
+    pub symbol: Symbol,
+    /// What is bought.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// Trading status.
+    pub status: InstrumentStatus,
+    /// Price grid; `step` is the tick.
+    pub price: Grid<Price>,
+    /// Quantity grid; `step` is the lot.
+    pub qty: Grid<Qty>,
+    /// Quantity grid of market orders where it differs (a zero `step` or `max` falls back to `qty`).
+    pub market_qty: Grid<Qty>,
+    /// Least price × quantity.
+    pub min_notional: Cash,
+    /// Largest price × quantity; zero if unlimited.
+    pub max_notional: Cash,
+    /// Does the minimum notional hold for market orders too?
+    pub notional_applies_to_market: bool,
+    /// Order type names the venue accepts for it, in the venue's spelling (`LIMIT`, `LIMIT_MAKER`, …).
+    pub order_types: Vec<String>,
+    /// May an order's quantity be reduced in place?
+    pub amend_allowed: bool,
+    /// May a market order be given as an amount of the quote asset?
+    pub quote_qty_market_allowed: bool,
+}
+
+impl Instrument {
+    /// The tick: one step of the price grid.
+    pub fn tick(&self) -> Price {
+        self.price.step
+    }
+    /// The lot: one step of the quantity grid.
+    pub fn lot(&self) -> Qty {
+        self.qty.step
+    }
+    /// The price in whole ticks, if it lies on the grid.
+    pub fn ticks(&self, price: Price) -> Option<i64> {
+        on_grid(price.raw(), self.price.step.raw())
+    }
+    /// The quantity in whole lots, if it lies on the grid.
+    pub fn lots(&self, qty: Qty) -> Option<i64> {
+        on_grid(qty.raw(), self.qty.step.raw())
+    }
+    /// The price of a number of ticks.
+    pub fn price_of(&self, ticks: i64) -> Price {
+        Price::from_raw(i128::from(ticks) * self.price.step.raw())
+    }
+    /// The quantity of a number of lots.
+    pub fn qty_of(&self, lots: i64) -> Qty {
+        Qty::from_raw(i128::from(lots) * self.qty.step.raw())
+    }
+}
+
+fn on_grid(raw: i128, step: i128) -> Option<i64> {
+    (step > 0 && raw % step == 0).then(|| i64::try_from(raw / step).ok()).flatten()
+}

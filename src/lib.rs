@@ -1,0 +1,13 @@
+//! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from here;
+//! bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
+//!
+//! A module imports only from the layers to its left:
+//! `num, ids, time → instrument, market → book, order, ledger → journal, wire, session, venue → exchange, client → gateway`.
+
+pub mod ids;
+pub mod instrument;
+pub mod market;
+pub mod num;
+pub mod order;
+pub mod time;
+pub mod venue;

@@ -1,0 +1,301 @@
+//! Exact numbers: [`Price`], [`Qty`] and [`Cash`].
+//!
+//! All three are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
+//! price, quantity and quote amount Binance prints (eight) with room for venues that print ten. Products are taken in
+//! 256-bit-safe steps by [`Price::times`]; only averages round, and say so.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Decimal places every number keeps.
+pub const DECIMALS: u32 = 10;
+/// Raw units in one whole.
+pub const ONE: i128 = 10_i128.pow(DECIMALS);
+
+/// Why a text is not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseNumberError {
+    /// Not of the form `-?digits(.digits)?`.
+    #[error("not a plain decimal number")]
+    Malformed,
+    /// More than ten significant decimals.
+    #[error("more than 10 decimal places")]
+    TooPrecise,
+    /// Outside ±10^15.
+    #[error("number out of range (beyond 10^15)")]
+    OutOfRange,
+}
+
+const MAX_RAW: i128 = 10_i128.pow(15) * ONE;
+
+/// Parses a plain decimal text into raw units of 10⁻¹⁰.
+///
+/// # Errors
+/// [`ParseNumberError`] for anything that is not an exact plain decimal in range (exponents, blanks, NaN included).
+pub fn parse_raw(text: &str) -> Result<i128, ParseNumberError> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let dangling = digits.ends_with('.') || (whole.is_empty() && fraction.is_empty());
+    if dangling || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return Err(ParseNumberError::Malformed);
+    }
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > DECIMALS as usize {
+        return Err(ParseNumberError::TooPrecise);
+    }
+    let whole = whole.trim_start_matches('0');
+    if whole.len() > 16 {
+        return Err(ParseNumberError::OutOfRange);
+    }
+    let mut raw: i128 = 0;
+    for b in whole.bytes().chain(fraction.bytes()) {
+        raw = raw * 10 + i128::from(b - b'0');
+    }
+    raw *= 10_i128.pow(DECIMALS - fraction.len() as u32);
+    if raw > MAX_RAW {
+        return Err(ParseNumberError::OutOfRange);
+    }
+    Ok(if negative { -raw } else { raw })
+}
+
+/// Writes raw units as the shortest plain decimal (`-0.5`, `10`, `0.00000001`).
+fn write_raw(raw: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let sign = if raw < 0 { "-" } else { "" };
+    let abs = raw.unsigned_abs();
+    let one = ONE.unsigned_abs();
+    let (whole, fraction) = (abs / one, abs % one);
+    if fraction == 0 {
+        return write!(f, "{sign}{whole}");
+    }
+    let digits = format!("{fraction:010}");
+    write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+}
+
+/// Writes raw units with exactly `places` decimals, cutting the rest off towards zero (Binance prints eight).
+pub fn write_fixed(raw: i128, places: u32) -> String {
+    debug_assert!((1..=DECIMALS).contains(&places));
+    let sign = if raw < 0 { "-" } else { "" };
+    let abs = raw.unsigned_abs();
+    let one = ONE.unsigned_abs();
+    let fraction = (abs % one) / 10_u128.pow(DECIMALS - places);
+    format!("{sign}{}.{fraction:0width$}", abs / one, width = places as usize)
+}
+
+macro_rules! exact_number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(i128);
+
+        impl $name {
+            /// Nothing.
+            pub const ZERO: Self = Self(0);
+            /// From raw units of 10⁻¹⁰.
+            pub const fn from_raw(raw: i128) -> Self { Self(raw) }
+            /// A whole number.
+            pub const fn whole(units: i64) -> Self { Self(units as i128 * ONE) }
+            /// Raw units of 10⁻¹⁰.
+            pub const fn raw(self) -> i128 { self.0 }
+            /// Is it exactly nothing?
+            pub const fn is_zero(self) -> bool { self.0 == 0 }
+            /// More than nothing?
+            pub const fn is_positive(self) -> bool { self.0 > 0 }
+            /// Less than nothing?
+            pub const fn is_negative(self) -> bool { self.0 < 0 }
+            /// Its size without the sign.
+            pub const fn abs(self) -> Self { Self(self.0.abs()) }
+            /// Is it a whole multiple of `step`? A zero step divides everything (Binance's "disabled").
+            pub const fn is_multiple_of(self, step: Self) -> bool { step.0 == 0 || self.0 % step.0 == 0 }
+            /// The largest multiple of `step` not above it (towards minus infinity); a zero step changes nothing.
+            pub const fn floor_to(self, step: Self) -> Self {
+                if step.0 == 0 { self } else { Self(self.0.div_euclid(step.0) * step.0) }
+            }
+            /// The smallest multiple of `step` not below it; a zero step changes nothing.
+            pub const fn ceil_to(self, step: Self) -> Self {
+                if step.0 == 0 { self } else { Self(-((-self.0).div_euclid(step.0) * step.0)) }
+            }
+            /// With exactly `places` decimals, the rest cut off, as venues print numbers.
+            pub fn fixed(self, places: u32) -> String { write_fixed(self.0, places) }
+            /// For reports and the Python edge only; rounds.
+            pub fn to_f64(self) -> f64 { self.0 as f64 / ONE as f64 }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseNumberError;
+            fn from_str(text: &str) -> Result<Self, ParseNumberError> { parse_raw(text).map(Self) }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write_raw(self.0, f) }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write_raw(self.0, f) }
+        }
+        impl std::ops::Add for $name { type Output = Self; fn add(self, o: Self) -> Self { Self(self.0 + o.0) } }
+        impl std::ops::Sub for $name { type Output = Self; fn sub(self, o: Self) -> Self { Self(self.0 - o.0) } }
+        impl std::ops::Neg for $name { type Output = Self; fn neg(self) -> Self { Self(-self.0) } }
+        impl std::ops::AddAssign for $name { fn add_assign(&mut self, o: Self) { self.0 += o.0; } }
+        impl std::ops::SubAssign for $name { fn sub_assign(&mut self, o: Self) { self.0 -= o.0; } }
+        impl std::iter::Sum for $name {
+            fn sum<I: Iterator<Item = Self>>(items: I) -> Self { items.fold(Self::ZERO, |a, b| a + b) }
+        }
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+exact_number! {
+    /// Quote units per base unit. Never negative on the venues served; the sign exists for differences.
+    Price
+}
+exact_number! {
+    /// A quantity of the traded instrument (on spot: of the base asset). Signed where it is a position.
+    Qty
+}
+exact_number! {
+    /// An amount of some asset: a balance, a notional, a fee.
+    Cash
+}
+
+impl Price {
+    /// `self × qty`, cut off at 10⁻¹⁰ towards zero; exact on every grid whose tick × lot has at most ten decimals.
+    pub fn times(self, qty: Qty) -> Cash {
+        let (whole, rest) = (qty.raw() / ONE, qty.raw() % ONE);
+        Cash(self.0 * whole + self.0 * rest / ONE)
+    }
+}
+
+impl Cash {
+    /// `self ÷ qty` as a price, rounded half away from zero at 10⁻¹⁰; `None` for a zero quantity.
+    pub fn per(self, qty: Qty) -> Option<Price> {
+        (!qty.is_zero()).then(|| Price(mul_div_round(self.0, ONE, qty.raw())))
+    }
+
+    /// `self × part ÷ whole`, rounded half away from zero at 10⁻¹⁰; `None` when `whole` is zero.
+    pub fn share(self, part: Qty, whole: Qty) -> Option<Cash> {
+        (!whole.is_zero()).then(|| Cash(mul_div_round(self.0, part.raw(), whole.raw())))
+    }
+
+    /// `self × rate`, a rate in raw units (10⁻¹⁰), cut off at `places` decimals towards zero, as venues charge fees.
+    pub fn at_rate(self, rate_raw: i128, places: u32) -> Cash {
+        let grain = 10_i128.pow(DECIMALS - places);
+        let raw = self.0 / ONE * rate_raw + self.0 % ONE * rate_raw / ONE;
+        Cash(raw / grain * grain)
+    }
+
+    /// The same number as a quantity (an asset amount that is a position).
+    pub const fn as_qty(self) -> Qty {
+        Qty(self.0)
+    }
+}
+
+impl Qty {
+    /// The same number as an amount of its asset.
+    pub const fn as_cash(self) -> Cash {
+        Cash(self.0)
+    }
+    /// The smaller of two quantities.
+    pub fn min_of(self, other: Self) -> Self {
+        self.min(other)
+    }
+}
+
+/// `a × b ÷ c` rounded half away from zero, without overflow of the product for amounts up to 10^15.
+fn mul_div_round(a: i128, b: i128, c: i128) -> i128 {
+    let negative = (a < 0) ^ (b < 0) ^ (c < 0);
+    let (a, b, c) = (a.unsigned_abs(), b.unsigned_abs(), c.unsigned_abs());
+    // Split a = q·c + r, so that the large product stays r·b with r < c; halve both if even that is too big.
+    let (quotient, rest) = (a / c, a % c);
+    let tail = match rest.checked_mul(b) {
+        Some(product) => (product + c / 2) / c,
+        None => {
+            let shift = 128 - rest.leading_zeros() + (128 - b.leading_zeros()) - 126;
+            ((rest >> shift) * b + (c >> shift) / 2) / (c >> shift).max(1)
+        }
+    };
+    let size = (quotient * b + tail) as i128;
+    if negative { -size } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(text: &str) -> Price {
+        text.parse().unwrap()
+    }
+    fn qty(text: &str) -> Qty {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn texts_round_trip_exactly() {
+        for (text, shown) in [
+            ("0", "0"),
+            ("-0.5", "-0.5"),
+            ("10.00", "10"),
+            ("0.00000001", "0.00000001"),
+            ("000.1", "0.1"),
+            (".5", "0.5"),
+        ] {
+            assert_eq!(price(text).to_string(), shown, "{text}");
+        }
+        assert_eq!(price("61737.63").fixed(8), "61737.63000000");
+        assert_eq!(qty("-0.123456789").fixed(8), "-0.12345678");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in
+            ["", "-", ".", "1.", "1e5", "NaN", "inf", " 1", "1 ", "+1", "0x10", "1_000", "١", "--1", "1.2.3"]
+        {
+            assert_eq!(text.parse::<Price>(), Err(ParseNumberError::Malformed), "{text:?}");
+        }
+        assert_eq!("0.00000000001".parse::<Qty>(), Err(ParseNumberError::TooPrecise));
+        assert_eq!("1000000000000001".parse::<Qty>(), Err(ParseNumberError::OutOfRange));
+        assert_eq!(
+            "99999999999999999999999999999999999999999".parse::<Qty>(),
+            Err(ParseNumberError::OutOfRange)
+        );
+    }
+
+    #[test]
+    fn row_004_70_ten_thousand_tenths_are_a_thousand() {
+        let sum: Qty = std::iter::repeat_n(qty("0.1"), 10_000).sum();
+        assert_eq!(sum, Qty::whole(1000));
+    }
+
+    #[test]
+    fn products_and_averages() {
+        assert_eq!(price("61837.64").times(qty("0.00015")), "9.275646".parse().unwrap());
+        assert_eq!(price("100000").times(qty("1000000000")), Cash::whole(100_000_000_000_000));
+        assert_eq!(Cash::whole(1).per(qty("3")).unwrap(), price("0.3333333333"));
+        assert_eq!((-Cash::whole(2)).per(qty("3")).unwrap(), -price("0.6666666667"));
+        assert_eq!(Cash::whole(1).per(Qty::ZERO), None);
+        assert_eq!(
+            Cash::whole(900_000_000).share(qty("333333333"), qty("999999999")).unwrap(),
+            Cash::whole(300_000_000)
+        );
+        let rate = "0.001".parse::<Price>().unwrap().raw();
+        assert_eq!("0.123456789".parse::<Cash>().unwrap().at_rate(rate, 8), "0.00012345".parse().unwrap());
+    }
+
+    #[test]
+    fn grids() {
+        assert_eq!(price("0.123456").floor_to(price("0.00001")), price("0.12345"));
+        assert_eq!(price("0.123456").ceil_to(price("0.00001")), price("0.12346"));
+        assert_eq!(price("-0.15").floor_to(price("0.1")), price("-0.2"));
+        assert!(price("0.3").is_multiple_of(price("0.1")));
+        assert!(!price("0.35").is_multiple_of(price("0.1")));
+        assert!(price("0.35").is_multiple_of(Price::ZERO));
+    }
+}

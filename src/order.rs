@@ -1,0 +1,3 @@
+//! Orders: what may be asked ([`request`]), what an order is ([`state`]), and all of them ([`table`]).
+
+pub mod request;

@@ -1,0 +1,3 @@
+//! What the gateway asks of an exchange, and what an exchange tells it.
+
+pub mod port;

@@ -1,0 +1,483 @@
+//! The two ports of a venue: [`MarketFeed`] and [`OrderEntry`].
+//!
+//! Both are sans-IO machines. They take [`LinkInput`]s and commands, and put *actions* for the shell and *events* for the
+//! gateway into an [`Outbox`]. A venue numbers its own links; the caller routes `LinkInput`s to the machine that opened
+//! the link. After every call the caller drains the outbox and asks for the new deadline.
+
+use bytes::Bytes;
+
+use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
+use crate::instrument::Instrument;
+use crate::market::{Bar, Depth, Interval, OrderType, PublicTrade, Side, Stream, Tif};
+use crate::num::{Cash, Price, Qty};
+use crate::order::request::NewOrder;
+use crate::time::{Span, Time};
+
+/// What happened on a link.
+#[derive(Clone, Debug)]
+pub enum LinkInput<'a> {
+    /// The websocket is open.
+    Up,
+    /// It could not be opened, or was closed by either side; the text says why.
+    Down(&'a str),
+    /// A text frame arrived.
+    Text(&'a str),
+    /// A ping, pong or any other sign of life arrived (pings are answered by the shell).
+    Alive,
+}
+
+/// What the shell shall do for a venue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkAction {
+    /// Open a websocket to this address.
+    Open {
+        /// Number to use for it from now on.
+        link: LinkId,
+        /// `ws://` or `wss://` address.
+        url: String,
+    },
+    /// Send one text frame.
+    Send {
+        /// On which link.
+        link: LinkId,
+        /// The frame, valid UTF-8.
+        text: Bytes,
+    },
+    /// Close it; a `Down` follows.
+    Close {
+        /// Which link.
+        link: LinkId,
+    },
+}
+
+/// Everything a machine wants done and known, in order.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// For the shell.
+    pub actions: Vec<LinkAction>,
+    /// For the gateway.
+    pub events: Vec<VenueEvent>,
+}
+
+/// Market data in. One machine of this kind per gateway.
+pub trait MarketFeed {
+    /// Opens what it needs.
+    fn start(&mut self, now: Time, out: &mut Outbox);
+    /// Wants a stream; a second call for the same stream changes nothing. Kept over reconnects.
+    fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox);
+    /// No longer wants it.
+    fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox);
+    /// Asks for the newest `count` bars (the last may be open). Answered by [`VenueEvent::History`] with the same `request`.
+    fn history(
+        &mut self,
+        now: Time,
+        request: u64,
+        symbol: &Symbol,
+        interval: Interval,
+        count: u32,
+        out: &mut Outbox,
+    );
+    /// Asks for all instruments anew. Answered by [`VenueEvent::Instruments`]. Done once by `start` itself.
+    fn instruments(&mut self, now: Time, out: &mut Outbox);
+    /// Is this link one of its own?
+    fn owns(&self, link: LinkId) -> bool;
+    /// Takes what happened on a link of its own.
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox);
+    /// When it wants to be called next by [`MarketFeed::timer`].
+    fn deadline(&self) -> Option<Time>;
+    /// The deadline has passed.
+    fn timer(&mut self, now: Time, out: &mut Outbox);
+}
+
+/// Orders out, private facts in. One machine of this kind per gateway.
+///
+/// It owns the logged-on connection, the clock offset, the rate budget and request numbering. It never re-sends an order.
+pub trait OrderEntry {
+    /// Opens what it needs; [`VenueEvent::EntryUp`] follows when orders can be sent *and* private events arrive.
+    fn start(&mut self, now: Time, out: &mut Outbox);
+    /// Sends an order: exactly one [`VenueEvent::Placed`] follows later (reply, or loss of the link, or time-out).
+    ///
+    /// # Errors
+    /// [`NotSent`] if nothing left the house.
+    fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent>;
+    /// Sends a cancel: exactly one [`VenueEvent::CancelReply`] follows later.
+    ///
+    /// # Errors
+    /// [`NotSent`] if nothing left the house.
+    fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent>;
+    /// Reduces an order's quantity in place: exactly one [`VenueEvent::AmendReply`] follows later.
+    ///
+    /// # Errors
+    /// [`NotSent`] if nothing left the house.
+    fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent>;
+    /// Asks a question: exactly one [`VenueEvent::Answer`] with the same `request` follows, or `EntryDown` voids it.
+    /// Queries are queued inside when the rate budget is short; they are never dropped while the link is up.
+    fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox);
+    /// Is this link one of its own?
+    fn owns(&self, link: LinkId) -> bool;
+    /// Takes what happened on a link of its own.
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox);
+    /// When it wants to be called next by [`OrderEntry::timer`].
+    fn deadline(&self) -> Option<Time>;
+    /// The deadline has passed.
+    fn timer(&mut self, now: Time, out: &mut Outbox);
+    /// The longest time after a send at which the venue could still accept that request (recvWindow).
+    fn receive_window(&self) -> Span;
+    /// Gives up all connections; nothing follows but `Down`s.
+    fn stop(&mut self, now: Time, out: &mut Outbox);
+}
+
+/// Nothing left the house, so nothing can have happened at the venue.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// No logged-on connection.
+    #[error("the exchange is not connected")]
+    Disconnected,
+    /// The budget is used up; try again at this time.
+    #[error("the exchange's rate limit is used up until {retry_at:?}")]
+    RateLimited {
+        /// When the budget is filled again.
+        retry_at: Time,
+    },
+    /// Our clock and the venue's are too far apart for orders to be safe.
+    #[error("the clock is {0:?} off the exchange's")]
+    ClockOff(Span),
+}
+
+/// Which order to cancel, and the name the cancelled order gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// Symbol of the order.
+    pub symbol: Symbol,
+    /// The order's own id (never the cancel's).
+    pub id: ClientOrderId,
+    /// The venue's number, if known (the fastest path).
+    pub venue_id: Option<VenueOrderId>,
+    /// The client id the venue knows it by now, where an amend renamed it.
+    pub known_as: ClientOrderId,
+    /// The id of the cancel, by which the venue calls the order afterwards; `None` for a foreign order.
+    pub cancel_id: Option<ClientOrderId>,
+}
+
+/// Which order to reduce.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Amend {
+    /// Symbol of the order.
+    pub symbol: Symbol,
+    /// The order's own id.
+    pub id: ClientOrderId,
+    /// The client id the venue knows it by now.
+    pub known_as: ClientOrderId,
+    /// The id it shall have afterwards.
+    pub amend_id: ClientOrderId,
+    /// New total quantity.
+    pub qty: Qty,
+}
+
+/// A question about the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// All open orders of the account.
+    OpenOrders,
+    /// One order, by a client id it may carry.
+    Order {
+        /// Symbol.
+        symbol: Symbol,
+        /// Any id it may carry.
+        client_id: ClientOrderId,
+    },
+    /// One order, by the venue's number.
+    OrderByVenueId {
+        /// Symbol.
+        symbol: Symbol,
+        /// The venue's number.
+        venue_id: VenueOrderId,
+    },
+    /// Own trades of a symbol with `id >= from`, oldest first, at most one page of 1000.
+    TradesFrom {
+        /// Symbol.
+        symbol: Symbol,
+        /// First trade id wanted.
+        from: TradeId,
+    },
+    /// Own trades of a symbol since a time, at most 24 h, at most one page of 1000.
+    TradesSince {
+        /// Symbol.
+        symbol: Symbol,
+        /// From when.
+        since: Time,
+    },
+    /// Own trades of one order.
+    TradesOfOrder {
+        /// Symbol.
+        symbol: Symbol,
+        /// The venue's number.
+        venue_id: VenueOrderId,
+    },
+    /// Balances, and what the account may do.
+    Account,
+}
+
+/// The answer to a [`Query`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Open orders.
+    Orders(Vec<OrderReport>),
+    /// That order.
+    Order(Box<OrderReport>),
+    /// The venue says it does not know it (which is no proof).
+    NotFound,
+    /// Trades.
+    Trades(Vec<Fill>),
+    /// The account.
+    Account(Account),
+    /// It could not be answered; ask again later if it still matters.
+    Failed(String),
+}
+
+/// The account as the venue shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// All non-zero balances.
+    pub balances: Vec<Balance>,
+    /// May it trade?
+    pub can_trade: bool,
+    /// The venue's time of the last change, if it says.
+    pub updated: Time,
+}
+
+/// One asset's balance: absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// Which asset.
+    pub asset: Asset,
+    /// Free.
+    pub free: Cash,
+    /// Held by open orders.
+    pub locked: Cash,
+}
+
+/// Where an order stands, in the venue's eyes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VenueStatus {
+    /// Accepted, waiting, or on the book without a fill.
+    New,
+    /// On the book with fills.
+    PartiallyFilled,
+    /// Filled whole.
+    Filled,
+    /// Cancelled on request.
+    Canceled,
+    /// Refused by the engine.
+    Rejected,
+    /// Ended by the venue's rules (IOC/FOK rest, no liquidity, …).
+    Expired,
+    /// Ended by self-trade prevention.
+    ExpiredInMatch,
+}
+
+impl VenueStatus {
+    /// Can nothing more happen to it?
+    pub const fn is_terminal(self) -> bool {
+        !matches!(self, Self::New | Self::PartiallyFilled)
+    }
+}
+
+/// All the venue says of one order at one moment, whatever channel it came by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderReport {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The venue's number.
+    pub venue_id: VenueOrderId,
+    /// Client id the venue shows for it now. After a cancel this is the cancel's id.
+    pub client_id: ClientOrderId,
+    /// Client id it had before the rename this report tells of, if it tells of one.
+    pub previous_id: Option<ClientOrderId>,
+    /// Side.
+    pub side: Side,
+    /// Type; `None` for one this version does not know.
+    pub order_type: Option<OrderType>,
+    /// Time in force, where there is one.
+    pub tif: Option<Tif>,
+    /// Limit price; zero if none.
+    pub price: Price,
+    /// Stop price; zero if none.
+    pub stop: Price,
+    /// Total quantity.
+    pub qty: Qty,
+    /// Filled so far.
+    pub filled: Qty,
+    /// Quote amount of what is filled so far.
+    pub filled_quote: Cash,
+    /// Status.
+    pub status: VenueStatus,
+    /// Why it ended, in the venue's words, where it says.
+    pub reason: Option<String>,
+    /// Venue time of this state.
+    pub time: Time,
+    /// The fill this report tells of, if it tells of one.
+    pub fill: Option<Fill>,
+}
+
+/// One execution of one of the account's orders: a fact. Its key is (market, symbol, trade id, venue order id).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The venue's trade number.
+    pub trade_id: TradeId,
+    /// The venue's order number.
+    pub venue_id: VenueOrderId,
+    /// Client id, where the source says it (trade queries do not).
+    pub client_id: Option<ClientOrderId>,
+    /// Side.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub qty: Qty,
+    /// Quote amount as the venue booked it.
+    pub quote: Cash,
+    /// Fee as the venue booked it; never negative on spot.
+    pub fee: Cash,
+    /// In which asset; `None` if there was no fee.
+    pub fee_asset: Option<Asset>,
+    /// Did it rest?
+    pub maker: bool,
+    /// Venue time.
+    pub time: Time,
+}
+
+/// How a placement ended, as far as the reply says. The private stream may know more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaceOutcome {
+    /// The venue has it (or had it: the report says).
+    Accepted(Box<OrderReport>),
+    /// Positive evidence that no order exists: a definite refusal.
+    Rejected {
+        /// The venue's code.
+        code: i64,
+        /// The venue's words.
+        message: String,
+    },
+    /// It may exist: no reply, a closed connection, -1006, -1007, 5xx, anything not understood.
+    Unknown(String),
+}
+
+/// How a cancel ended, as far as the reply says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// Cancelled.
+    Canceled(Box<OrderReport>),
+    /// The engine does not know an open order of that id: filled, cancelled before, or never placed.
+    UnknownOrder,
+    /// Refused for another reason; the order is as it was.
+    Rejected {
+        /// The venue's code.
+        code: i64,
+        /// The venue's words.
+        message: String,
+    },
+    /// It may have worked.
+    Unknown(String),
+}
+
+/// How an amend ended, as far as the reply says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AmendOutcome {
+    /// Reduced.
+    Amended(Box<OrderReport>),
+    /// Refused; the order is as it was.
+    Rejected {
+        /// The venue's code.
+        code: i64,
+        /// The venue's words.
+        message: String,
+    },
+    /// It may have worked.
+    Unknown(String),
+}
+
+/// What a venue tells the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VenueEvent {
+    /// All instruments, replacing what was known.
+    Instruments(Vec<Instrument>),
+    /// A new view of a book.
+    Depth(Stream, Depth),
+    /// Best bid and offer: one level a side.
+    Bbo(Stream, Depth),
+    /// A public trade.
+    Trade(Stream, PublicTrade),
+    /// A bar, open or closed.
+    Bar(Stream, Bar),
+    /// Bars asked for.
+    History {
+        /// Number of the request.
+        request: u64,
+        /// Oldest first, or the venue's words.
+        bars: Result<Vec<Bar>, String>,
+    },
+    /// Market data arrives (again): all wanted streams are subscribed.
+    FeedUp,
+    /// Market data stopped.
+    FeedDown(String),
+    /// Orders can be sent and private events arrive from now on; anything may have been missed before.
+    EntryUp,
+    /// Orders cannot be sent, private events may be missed. Every placement, cancel and amend in flight has been answered with
+    /// `Unknown` before this; every query in flight is void.
+    EntryDown(String),
+    /// The venue will not let this key in; retrying is useless until a human acts.
+    KeyRefused(String),
+    /// Reply to a placement.
+    Placed {
+        /// The order's own id.
+        id: ClientOrderId,
+        /// How it ended.
+        outcome: PlaceOutcome,
+    },
+    /// Reply to a cancel.
+    CancelReply {
+        /// The order's own id.
+        id: ClientOrderId,
+        /// How it ended.
+        outcome: CancelOutcome,
+    },
+    /// Reply to an amend.
+    AmendReply {
+        /// The order's own id.
+        id: ClientOrderId,
+        /// How it ended.
+        outcome: AmendOutcome,
+    },
+    /// A private event about an order.
+    Report(Box<OrderReport>),
+    /// Balances that changed.
+    Balances(Vec<Balance>),
+    /// Money came in or went out by another way than trading (deposit, withdrawal, transfer, lock by another product).
+    Transfer {
+        /// Which asset.
+        asset: Asset,
+        /// How much, signed.
+        delta: Cash,
+        /// Venue time.
+        time: Time,
+    },
+    /// A private frame could not be understood: something may have been missed.
+    PrivateGarbled(String),
+    /// Answer to a query.
+    Answer {
+        /// Number of the query.
+        request: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// How far the venue's clock is ahead of ours.
+    Clock {
+        /// Venue time less our time, in nanoseconds.
+        offset_nanos: i64,
+        /// Round trip it was measured with.
+        round_trip: Span,
+    },
+}
