@@ -4,10 +4,13 @@
 //! A module imports only from the layers to its left:
 //! `num, ids, time → instrument, market → book, order, ledger → journal, wire, session, venue → exchange, client → gateway`.
 
+pub mod gateway;
 pub mod ids;
 pub mod instrument;
+pub mod journal;
 pub mod market;
 pub mod num;
 pub mod order;
 pub mod time;
 pub mod venue;
+pub mod wire;

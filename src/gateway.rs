@@ -1,0 +1,3 @@
+//! The gateway: sessions × orders × ledger × one venue.
+
+pub mod io;

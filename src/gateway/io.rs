@@ -1,0 +1,196 @@
+//! What goes into the gateway and what comes out of it.
+
+use bytes::Bytes;
+
+use crate::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
+use crate::journal::{Owner, Record};
+use crate::num::{Cash, Price, Qty};
+use crate::time::{Span, Time};
+use crate::venue::port::{LinkAction, LinkInput};
+
+/// What a gateway is told once, at its making.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Market word, part of every key (`spot`).
+    pub market: &'static str,
+    /// Name and version shown to clients.
+    pub product: String,
+    /// Install name in client order ids.
+    pub install: Install,
+    /// The machine's boot id.
+    pub boot_id: String,
+    /// Token of the local door; its text is the key of both proofs. `None`: the shell has already let only the owner in.
+    pub token: Option<String>,
+    /// Seed of nonces and jitter.
+    pub seed: u64,
+    /// How far queries of the venue may lag behind its engine.
+    pub recovery_lag: Span,
+    /// How often own trades are swept while all is well.
+    pub sweep_every: Span,
+    /// How long acknowledged events are kept.
+    pub retention: Span,
+    /// Journal was rebuilt or replaced since the last start, with the reason.
+    pub journal_rebuilt: Option<String>,
+}
+
+/// A difference between `pos.db` and what the gateway wrote there last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Whose row.
+    pub session: SessionId,
+    /// Of which symbol.
+    pub symbol: Symbol,
+    /// Revision of the row the user saw; 0 for a row the user inserted.
+    pub revision: u64,
+    /// Quantity the gateway had shown; zero for an inserted row.
+    pub shown: Qty,
+    /// Quantity found; zero for a deleted row.
+    pub found: Qty,
+    /// Average price the gateway had shown.
+    pub shown_avg: Option<Price>,
+    /// Average price found.
+    pub found_avg: Option<Price>,
+}
+
+/// A row of `pos.db` that could not be understood: its symbol (or all, if even that is unclear) does not trade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadEdit {
+    /// Symbol, if it could be read.
+    pub symbol: Option<Symbol>,
+    /// The row and what is wrong with it.
+    pub reason: String,
+}
+
+/// One input. After each, the caller performs all outputs before the next.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Something happened on a link to the venue.
+    Link(LinkId, LinkInput<'a>),
+    /// A local client passed the door's handshake.
+    ClientOpened(ConnId),
+    /// It sent a text frame.
+    ClientFrame(ConnId, &'a str),
+    /// It is gone.
+    ClientClosed(ConnId),
+    /// A batch is committed.
+    Committed(u64),
+    /// The store cannot write (disk full, I/O error); the text says why. No new orders until `StoreRecovered`.
+    StoreFailed(String),
+    /// The store writes again; nothing was lost, batches still pending are being retried.
+    StoreRecovered,
+    /// A deadline has passed.
+    Timer,
+    /// End in order: nothing new is taken, `Output::Stopped` follows once all is committed.
+    Stop,
+}
+
+/// One output, to be performed in order.
+#[derive(Debug)]
+pub enum Output {
+    /// For a link to the venue.
+    Link(LinkAction),
+    /// There is something for this client: call `pull` while its socket takes frames.
+    Ready(ConnId),
+    /// Close a client's connection with this websocket code and reason, after what `pull` still gives.
+    CloseClient(ConnId, u16, String),
+    /// Append these records in one transaction, then answer `Input::Committed(batch)`. Batches commit in order.
+    Commit(Batch),
+    /// Show these rows in `pos.db`, when convenient; they replace earlier rows of the same key.
+    Project(Projection),
+    /// A line for the log.
+    Log(Log),
+    /// The key was refused: exit with 77 and these words, unless told to keep trying.
+    KeyRefused(String),
+    /// All is committed after `Input::Stop`; the shell may end.
+    Stopped,
+}
+
+/// Records to be committed together.
+#[derive(Debug)]
+pub struct Batch {
+    /// Its number, dense from 1.
+    pub id: u64,
+    /// Rows, in order.
+    pub records: Vec<Record>,
+    /// Must be on the disk (full sync) before it counts as committed.
+    pub sync: bool,
+}
+
+/// Rows of `pos.db`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Projection {
+    /// Positions that changed.
+    pub positions: Vec<PositionRow>,
+    /// Asset rows that changed.
+    pub assets: Vec<AssetRow>,
+    /// Fee totals that changed.
+    pub fees: Vec<FeeRow>,
+}
+
+/// A position of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionRow {
+    /// Whose.
+    pub session: SessionId,
+    /// Of which symbol.
+    pub symbol: Symbol,
+    /// Signed quantity in the base asset.
+    pub qty: Qty,
+    /// Average entry price in the quote asset; zero when flat.
+    pub avg_price: Price,
+    /// Profit realised so far, in the quote asset, fees not deducted.
+    pub realised: Cash,
+    /// The quote asset.
+    pub quote: Asset,
+    /// Time of the last change.
+    pub time: Time,
+}
+
+/// What an owner holds of an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetRow {
+    /// Whose.
+    pub owner: Owner,
+    /// Asset.
+    pub asset: Asset,
+    /// Signed amount.
+    pub amount: Cash,
+}
+
+/// What a session has paid in fees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeeRow {
+    /// Whose.
+    pub session: SessionId,
+    /// In which asset.
+    pub asset: Asset,
+    /// Sum of all fees.
+    pub amount: Cash,
+}
+
+/// How loud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For developers.
+    Debug,
+    /// State changed.
+    Info,
+    /// Unexpected but recovered.
+    Warn,
+    /// A human must look.
+    Error,
+}
+
+/// A log line: an event and its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How loud.
+    pub level: LogLevel,
+    /// What happened, lower case.
+    pub event: &'static str,
+    /// `key=value` fields.
+    pub fields: String,
+}
+
+/// A frame for a local client.
+pub type Frame = Bytes;

@@ -1,0 +1,243 @@
+//! The journal: what happened, as rows that are only ever appended.
+//!
+//! The gateway's state is the fold of these records. The store writes them in order, in batches, each batch in one
+//! transaction; what a record causes for others to see is released only after its batch has been committed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
+use crate::market::{OrderType, Side, Tif};
+use crate::num::{Cash, Price, Qty};
+use crate::time::Time;
+
+/// One fact. Serialised as `{"kind":"fill", …}`; a field is never renamed or removed, only added with a default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// A gateway started.
+    Start(Start),
+    /// Event numbering began anew: `(generation, 1)` is the first event of every session.
+    Generation {
+        /// Its number.
+        generation: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A symbol was first used; its assets.
+    Listing {
+        /// Symbol.
+        symbol: Symbol,
+        /// Base asset.
+        base: Asset,
+        /// Quote asset.
+        quote: Asset,
+    },
+    /// An order is about to be sent, or was adopted from the exchange.
+    Order(OrderRecord),
+    /// An order's state changed.
+    OrderState(OrderStateRecord),
+    /// A fill.
+    Fill(FillRecord),
+    /// Money of nobody's session: opening balance, deposits, withdrawals, corrections.
+    Cash(CashRecord),
+    /// An accepted edit of `pos.db`.
+    Adjust(AdjustRecord),
+    /// A private event of a session, as it will be sent.
+    Event {
+        /// Owner.
+        session: SessionId,
+        /// Generation.
+        generation: u64,
+        /// Number, dense from 1.
+        sequence: u64,
+        /// The frame's JSON text, without the `replayed` mark.
+        frame: String,
+    },
+    /// The answer given to a command.
+    Answer {
+        /// Owner.
+        session: SessionId,
+        /// Epoch of the command.
+        epoch: u32,
+        /// Its number.
+        command: CommandNumber,
+        /// `result` or `error` member of the reply, as JSON text `{"result":…}` or `{"error":…}`.
+        reply: String,
+    },
+    /// The session has handled all events up to here.
+    Ack {
+        /// Owner.
+        session: SessionId,
+        /// Generation.
+        generation: u64,
+        /// Number.
+        sequence: u64,
+    },
+    /// All own trades of the symbol up to this id have been read from the exchange.
+    Cursor {
+        /// Symbol.
+        symbol: Symbol,
+        /// Last trade id read.
+        trade_id: TradeId,
+        /// Venue time of that trade.
+        time: Time,
+    },
+    /// A gateway ended in order.
+    End {
+        /// When.
+        time: Time,
+    },
+}
+
+/// See [`Record::Start`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// Its epoch.
+    pub epoch: u32,
+    /// Its install name.
+    pub install: String,
+    /// Market (`spot`).
+    pub market: String,
+    /// The machine's boot id, so that a power loss can be told from a crash.
+    pub boot_id: String,
+    /// When.
+    pub time: Time,
+}
+
+/// See [`Record::Order`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderRecord {
+    /// The order's own id.
+    pub id: ClientOrderId,
+    /// Owner; `None` for EXTERNAL.
+    pub session: Option<SessionId>,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// Type; `None` for a foreign order of a type this version does not know.
+    pub order_type: Option<OrderType>,
+    /// Time in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tif: Option<Tif>,
+    /// Limit price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// Stop price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Price>,
+    /// Quantity; zero for an order given as a quote amount.
+    pub qty: Qty,
+    /// Quote amount of such an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_amount: Option<Cash>,
+    /// When it was taken from the session, or adopted.
+    pub time: Time,
+}
+
+/// See [`Record::OrderState`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderStateRecord {
+    /// The order's own id.
+    pub id: ClientOrderId,
+    /// State word, as on the local wire (`NEW`, `CANCELED`, `UNKNOWN`, …).
+    pub state: String,
+    /// The venue's number, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub venue_id: Option<VenueOrderId>,
+    /// Client id the venue shows for it now, where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<ClientOrderId>,
+    /// Total quantity, where an amend changed it or the venue told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qty: Option<Qty>,
+    /// Filled quantity in the venue's count.
+    pub filled: Qty,
+    /// Reason code and words, for refusals and ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When (venue time where it came from the venue).
+    pub time: Time,
+}
+
+/// See [`Record::Fill`]. Key: (symbol, trade id, venue id).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FillRecord {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The venue's trade number.
+    pub trade_id: TradeId,
+    /// The venue's order number.
+    pub venue_id: VenueOrderId,
+    /// The order's own id, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<ClientOrderId>,
+    /// Owner; `None` for EXTERNAL.
+    pub session: Option<SessionId>,
+    /// Side.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub qty: Qty,
+    /// Quote amount.
+    pub quote: Cash,
+    /// Fee.
+    pub fee: Cash,
+    /// Its asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_asset: Option<Asset>,
+    /// Did it rest?
+    pub maker: bool,
+    /// Venue time.
+    pub time: Time,
+}
+
+/// Who a cash row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// A session.
+    Session(SessionId),
+    /// Orders and money of the account that are no session's.
+    External,
+    /// Counter-entries of edits and differences nobody has explained yet.
+    Unattributed,
+}
+
+/// See [`Record::Cash`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashRecord {
+    /// Whose.
+    pub owner: Owner,
+    /// Asset.
+    pub asset: Asset,
+    /// Signed change.
+    pub delta: Cash,
+    /// `opening`, `transfer`, `difference`.
+    pub reason: String,
+    /// When.
+    pub time: Time,
+}
+
+/// See [`Record::Adjust`]. Key: (session, symbol, revision, qty, avg_price).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdjustRecord {
+    /// Whose position.
+    pub session: SessionId,
+    /// Of which symbol.
+    pub symbol: Symbol,
+    /// Revision of the row the user saw.
+    pub revision: u64,
+    /// Quantity the user saw.
+    pub shown: Qty,
+    /// Quantity the user wrote.
+    pub qty: Qty,
+    /// Change booked: `qty` less what was accepted of that revision before.
+    pub delta: Qty,
+    /// Average price the user wrote, if it differs from what was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avg_price: Option<Price>,
+    /// When it was accepted.
+    pub time: Time,
+}

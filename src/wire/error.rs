@@ -1,0 +1,114 @@
+//! The catalogue of errors a client can be given. Codes are stable: one is never reused or changed.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! catalogue {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $advice:literal;)*) => {
+        /// One row of the catalogue.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ErrorCode { $($(#[$doc])* $variant,)* }
+        impl ErrorCode {
+            /// Every row.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// Its number.
+            pub const fn code(self) -> i64 { match self { $(Self::$variant => $code,)* } }
+            /// Its name.
+            pub const fn name(self) -> &'static str { match self { $(Self::$variant => $name,)* } }
+            /// What to do about it.
+            pub const fn advice(self) -> &'static str { match self { $(Self::$variant => $advice,)* } }
+            /// From its number.
+            pub fn from_code(code: i64) -> Option<Self> { Self::ALL.iter().copied().find(|c| c.code() == code) }
+        }
+    };
+}
+
+catalogue! {
+    /// A call that needs a login came before it.
+    NotLoggedIn = -10001, "not_logged_in", "log in first: hello, then login";
+    /// The session has an owner.
+    DuplicateLogin = -10002, "duplicate_login", "stop the other strategy, choose another session_id, or log in with take_over";
+    /// No such symbol.
+    InvalidSymbol = -10003, "invalid_symbol", "check the spelling; `products` lists what the exchange trades";
+    /// No such stream.
+    InvalidStream = -10004, "invalid_stream", "use symbol@depth, @depth:100ms, @bbo, @trade or @kline:<interval>";
+    /// A watching session cannot trade.
+    NonTrading = -10005, "non_trading", "make the session with trading=True";
+    /// The proof does not match the token.
+    BadProof = -10006, "bad_proof", "client and gateway read different tokens: check the token file";
+    /// The protocol version is not spoken here.
+    VersionMismatch = -10007, "version_mismatch", "install matching versions of gateway and SDK";
+    /// The frame is not understood.
+    BadRequest = -10008, "bad_request", "the message says which member is wrong; docs/protocol.md has the shape";
+    /// No such method.
+    UnknownMethod = -10009, "unknown_method", "docs/protocol.md lists the methods";
+    /// Session number out of range.
+    InvalidSession = -10010, "invalid_session", "session_id is a whole number from 0 to 65535";
+    /// Another login took the session over.
+    TakenOver = -10011, "taken_over", "another login with take_over owns the session now";
+    /// Command number not above all earlier ones.
+    StaleCommand = -10012, "stale_command", "number commands upwards from next_command of the login reply";
+    /// Too many streams.
+    TooManyStreams = -10013, "too_many_streams", "unsubscribe some; a session may hold 1024";
+    /// The exchange does not trade the symbol now.
+    NotTrading = -20001, "not_trading", "wait until the exchange reopens the symbol";
+    /// Type not supported.
+    TypeNotSupported = -20002, "type_not_supported", "choose one of the order types the message lists";
+    /// Fields that do not go together.
+    BadShape = -20003, "bad_shape", "the message says which field is missing or too many";
+    /// Price outside its range.
+    PriceRange = -20004, "price_range", "choose a price within the range the message gives";
+    /// Price off the grid.
+    OffTick = -20005, "off_tick", "round to the tick the message gives";
+    /// Quantity outside its range.
+    QtyRange = -20006, "qty_range", "choose a quantity within the range the message gives";
+    /// Quantity off the grid.
+    OffLot = -20007, "off_lot", "round to the lot the message gives";
+    /// Too small or large.
+    Notional = -20008, "notional", "change price or quantity so that their product lies within the limits";
+    /// No such open order of this session.
+    UnknownOrder = -20009, "unknown_order", "it has ended, or belongs to another session";
+    /// Symbol is still being reconciled.
+    NotReady = -20010, "not_ready", "wait for the ready state: the gateway is comparing its books with the exchange";
+    /// A row of pos.db cannot be understood.
+    BadPosition = -20011, "bad_position", "mend the row of pos.db the message names and restart the gateway";
+    /// Amending is not possible.
+    AmendNotAllowed = -20012, "amend_not_allowed", "an amend can only reduce the quantity of a working order";
+    /// Another gateway uses this key and install name.
+    ForeignGateway = -20013, "foreign_gateway", "stop the other gateway, or give each its own \"install\" in the configuration";
+    /// The exchange said no.
+    Rejected = -30001, "rejected", "the message has the exchange's code and words";
+    /// Not connected.
+    Disconnected = -30002, "disconnected", "nothing was sent; wait for the ready state";
+    /// Not known better.
+    Undefined = -30003, "undefined", "see the gateway's log";
+    /// Rate limit.
+    RateLimited = -30004, "rate_limited", "nothing was sent; try again at the time the message gives";
+    /// Clock off.
+    ClockOff = -30005, "clock_off", "nothing was sent; synchronise the machine's clock";
+    /// The store cannot write.
+    StoreFailed = -30006, "store_failed", "nothing was sent; free disk space or mend the disk the message names";
+    /// Declared not placed after proof.
+    NotPlaced = -30007, "not_placed", "the exchange never had the order; it is safe to send a new one";
+    /// The exchange could not answer a question.
+    QueryFailed = -30008, "query_failed", "ask again later; the message has the exchange's words";
+    /// The gateway is stopping.
+    Stopping = -30009, "stopping", "the gateway is shutting down; connect again after its restart";
+}
+
+/// The `error` member of a reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// Stable number.
+    pub code: i64,
+    /// Stable name.
+    pub name: String,
+    /// What was found, and what to do.
+    pub message: String,
+}
+
+impl ErrorBody {
+    /// From a row of the catalogue and what was found.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code: code.code(), name: code.name().to_owned(), message: message.into() }
+    }
+}

@@ -1,0 +1,323 @@
+//! Calls of a client: `{"id":7,"method":"order","params":{…}}`. Times are nanoseconds since the epoch.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::error::{ErrorBody, ErrorCode};
+use crate::ids::{ClientOrderId, CommandNumber, Symbol};
+use crate::market::{OrderType, Side, Tif};
+use crate::num::{Cash, Price, Qty};
+
+/// The protocol version spoken here.
+pub const VERSION: u32 = 1;
+
+/// One call. `id` is absent only for `ack`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Number the reply repeats.
+    pub id: Option<u64>,
+    /// What is asked.
+    pub call: Call,
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $variant:ident($params:ty) = $word:literal,)*) => {
+        /// What is asked.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Call { $($(#[$doc])* $variant($params),)* }
+        impl Call {
+            /// Its method word.
+            pub const fn method(&self) -> &'static str { match self { $(Self::$variant(_) => $word,)* } }
+            /// All method words.
+            pub const METHODS: &'static [&'static str] = &[$($word,)*];
+            fn parse(method: &str, params: &str) -> Result<Self, ErrorBody> {
+                match method {
+                    $($word => serde_json::from_str(params).map(Self::$variant).map_err(|e| bad_params(method, &e)),)*
+                    _ => Err(ErrorBody::new(
+                        ErrorCode::UnknownMethod,
+                        format!("no method {method:?}; there are: {}", Self::METHODS.join(", ")),
+                    )),
+                }
+            }
+            fn params(&self) -> Result<Box<RawValue>, serde_json::Error> {
+                match self { $(Self::$variant(params) => serde_json::value::to_raw_value(params),)* }
+            }
+        }
+    };
+}
+
+calls! {
+    /// First of all: versions, nonces, the gateway's proof.
+    Hello(Hello) = "hello",
+    /// The client's proof, and the session it wants.
+    Login(Login) = "login",
+    /// Wants streams.
+    Subscribe(Streams) = "subscribe",
+    /// Wants them no longer.
+    Unsubscribe(Streams) = "unsubscribe",
+    /// Facts of symbols.
+    Products(Symbols) = "products",
+    /// The session's positions.
+    Positions(Symbols) = "positions",
+    /// The session's open orders.
+    Orders(Symbols) = "orders",
+    /// The account's balances and the session's own rows.
+    Balances(Nothing) = "balances",
+    /// Past bars.
+    History(History) = "history",
+    /// A new order.
+    Order(Order) = "order",
+    /// Cancel one order.
+    Cancel(CancelOrder) = "cancel",
+    /// Cancel all open orders of the session, or those of one symbol.
+    CancelAll(CancelAll) = "cancel_all",
+    /// Reduce an order's quantity.
+    Amend(AmendOrder) = "amend",
+    /// All events up to here are handled. No reply.
+    Ack(Ack) = "ack",
+    /// The gateway's time.
+    Time(Nothing) = "time",
+}
+
+/// Params of `hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// Protocol version.
+    pub version: u32,
+    /// 16 to 64 random bytes, as hex.
+    pub nonce: String,
+}
+
+/// Params of `login`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Wanted session, 0 to 65535.
+    pub session_id: i64,
+    /// Name shown in logs and refusals.
+    #[serde(default)]
+    pub name: String,
+    /// May it send orders?
+    pub trading: bool,
+    /// See [`super::proof::of_client`].
+    #[serde(default)]
+    pub proof: String,
+    /// Last event handled; absent: resume after the last acknowledged one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Ack>,
+    /// Commands sent and not yet answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<Pending>,
+    /// Fence the present owner off instead of being refused.
+    #[serde(default)]
+    pub take_over: bool,
+}
+
+/// A command without an answer, listed at login. It is answered from the journal or resolved; it is never sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// Epoch of the login under which it was sent.
+    pub epoch: u32,
+    /// `order`, `cancel`, `cancel_all` or `amend`.
+    pub method: String,
+    /// Its params, as they were sent.
+    pub params: serde_json::Value,
+}
+
+/// Params naming streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Streams {
+    /// `symbol@channel`.
+    pub streams: Vec<String>,
+}
+
+/// Params naming symbols; none means all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Symbols {
+    /// Symbols, any case.
+    #[serde(default)]
+    pub symbols: Vec<Symbol>,
+}
+
+/// No params.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Params of `history`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// `1s` … `1M`.
+    pub interval: String,
+    /// How many of the newest bars, 1 to 1000.
+    pub count: u32,
+}
+
+/// Params of `order`. Prices and quantities are strings on the grid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Command number.
+    pub n: CommandNumber,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// Type.
+    #[serde(rename = "type")]
+    pub order_type: OrderType,
+    /// Time in force; GTC where the type needs one and none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tif: Option<Tif>,
+    /// Limit price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// Quantity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qty: Option<Qty>,
+    /// Quote amount, instead of a quantity, of a market order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_amount: Option<Cash>,
+    /// Stop price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_price: Option<Price>,
+}
+
+/// Params of `cancel`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOrder {
+    /// Command number.
+    pub n: CommandNumber,
+    /// The order's id.
+    pub order_id: ClientOrderId,
+}
+
+/// Params of `cancel_all`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelAll {
+    /// Command number.
+    pub n: CommandNumber,
+    /// Only of this symbol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<Symbol>,
+}
+
+/// Params of `amend`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmendOrder {
+    /// Command number.
+    pub n: CommandNumber,
+    /// The order's id.
+    pub order_id: ClientOrderId,
+    /// New total quantity, less than the present one.
+    pub qty: Qty,
+}
+
+/// A place in a session's event log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ack {
+    /// Generation.
+    #[serde(rename = "gen")]
+    pub generation: u64,
+    /// Number.
+    #[serde(rename = "seq")]
+    pub sequence: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(borrow)]
+    method: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct EnvelopeOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    method: &'a str,
+    params: Box<RawValue>,
+}
+
+fn bad_params(method: &str, error: &serde_json::Error) -> ErrorBody {
+    ErrorBody::new(ErrorCode::BadRequest, format!("params of {method}: {error}"))
+}
+
+/// Reads a frame.
+///
+/// # Errors
+/// The request's id, if that much could be read, and what is wrong with it.
+pub fn parse(text: &str) -> Result<Request, (Option<u64>, ErrorBody)> {
+    let envelope: Envelope<'_> = serde_json::from_str(text)
+        .map_err(|e| (None, ErrorBody::new(ErrorCode::BadRequest, format!("not a request: {e}"))))?;
+    let params = envelope.params.map_or("{}", RawValue::get);
+    let call = Call::parse(&envelope.method, params).map_err(|e| (envelope.id, e))?;
+    if envelope.id.is_none() && !matches!(call, Call::Ack(_)) {
+        let message = format!("{} needs an \"id\" for its reply", envelope.method);
+        return Err((None, ErrorBody::new(ErrorCode::BadRequest, message)));
+    }
+    Ok(Request { id: envelope.id, call })
+}
+
+/// Writes a frame.
+pub fn encode(request: &Request) -> String {
+    let params = request.call.params().expect("requests are made of strings, numbers and plain structs");
+    let out = EnvelopeOut { id: request.id, method: request.call.method(), params };
+    serde_json::to_string(&out).expect("requests are made of strings, numbers and plain structs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_as_it_was_written() {
+        let text = r#"{"id":7,"method":"order","params":{"n":17,"symbol":"dogeusdt","side":"BUY","type":"LIMIT","tif":"GTC","price":"0.2","qty":"10"}}"#;
+        let request = parse(text).unwrap();
+        assert_eq!(encode(&request), text);
+        let Call::Order(order) = request.call else { panic!("not an order") };
+        assert_eq!((order.n, order.price), (17, Some("0.2".parse().unwrap())));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, id, code, word) in [
+            ("{", None, -10008, "EOF"),
+            (r#"{"id":3,"method":"nonsense"}"#, Some(3), -10009, "nonsense"),
+            (r#"{"id":3,"method":"cancel","params":{"n":1}}"#, Some(3), -10008, "order_id"),
+            (r#"{"id":3,"method":"time","params":{"x":1}}"#, Some(3), -10008, "unknown field `x`"),
+            (r#"{"method":"time"}"#, None, -10008, "needs an"),
+            (
+                r#"{"id":1,"method":"order","params":{"n":1,"symbol":"a","side":"UP","type":"LIMIT"}}"#,
+                Some(1),
+                -10008,
+                "UP",
+            ),
+            (
+                r#"{"id":1,"method":"order","params":{"n":1,"symbol":"a","side":"BUY","type":"LIMIT","price":"NaN"}}"#,
+                Some(1),
+                -10008,
+                "decimal",
+            ),
+        ] {
+            let (found_id, error) = parse(text).unwrap_err();
+            assert_eq!((found_id, error.code), (id, code), "{text}");
+            assert!(error.message.contains(word), "{text}: {}", error.message);
+        }
+    }
+}
