@@ -1,8 +1,8 @@
-//! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from here;
-//! bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
+//! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from
+//! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
-//! A module imports only from the layers to its left:
-//! `num, ids, time → instrument, market → book, order, ledger → journal, wire, session, venue → exchange, client → gateway`.
+//! A module imports only from the layers to its left: `num, ids, time → instrument, market → book, order, ledger →
+//! journal, wire, session, venue → exchange, client → gateway`.
 
 pub mod gateway;
 pub mod ids;

@@ -19,7 +19,8 @@ pub struct GatewayConfig {
     pub install: Install,
     /// The machine's boot id.
     pub boot_id: String,
-    /// Token of the local door; its text is the key of both proofs. `None`: the shell has already let only the owner in.
+    /// Token of the local door; its text is the key of both proofs. `None`: the shell has already let only the owner
+    /// in.
     pub token: Option<String>,
     /// Seed of nonces and jitter.
     pub seed: u64,

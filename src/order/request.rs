@@ -1,6 +1,7 @@
 //! Orders as they are asked for, and their admission.
 //!
-//! [`admit`] is the only way to a [`NewOrder`]: what it lets through lies on the instrument's grid and within its limits.
+//! [`admit`] is the only way to a [`NewOrder`]: what it lets through lies on the instrument's grid and within its
+//! limits.
 
 use crate::ids::{ClientOrderId, Symbol};
 use crate::instrument::{Instrument, InstrumentStatus};

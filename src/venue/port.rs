@@ -1,8 +1,8 @@
 //! The two ports of a venue: [`MarketFeed`] and [`OrderEntry`].
 //!
-//! Both are sans-IO machines. They take [`LinkInput`]s and commands, and put *actions* for the shell and *events* for the
-//! gateway into an [`Outbox`]. A venue numbers its own links; the caller routes `LinkInput`s to the machine that opened
-//! the link. After every call the caller drains the outbox and asks for the new deadline.
+//! Both are sans-IO machines. They take [`LinkInput`]s and commands, and put *actions* for the shell and *events* for
+//! the gateway into an [`Outbox`]. A venue numbers its own links; the caller routes `LinkInput`s to the machine that
+//! opened the link. After every call the caller drains the outbox and asks for the new deadline.
 
 use bytes::Bytes;
 
@@ -67,7 +67,8 @@ pub trait MarketFeed {
     fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox);
     /// No longer wants it.
     fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox);
-    /// Asks for the newest `count` bars (the last may be open). Answered by [`VenueEvent::History`] with the same `request`.
+    /// Asks for the newest `count` bars (the last may be open). Answered by [`VenueEvent::History`] with the same
+    /// `request`.
     fn history(
         &mut self,
         now: Time,
@@ -91,7 +92,8 @@ pub trait MarketFeed {
 
 /// Orders out, private facts in. One machine of this kind per gateway.
 ///
-/// It owns the logged-on connection, the clock offset, the rate budget and request numbering. It never re-sends an order.
+/// It owns the logged-on connection, the clock offset, the rate budget and request numbering. It never re-sends an
+/// order.
 pub trait OrderEntry {
     /// Opens what it needs; [`VenueEvent::EntryUp`] follows when orders can be sent *and* private events arrive.
     fn start(&mut self, now: Time, out: &mut Outbox);
@@ -425,8 +427,8 @@ pub enum VenueEvent {
     FeedDown(String),
     /// Orders can be sent and private events arrive from now on; anything may have been missed before.
     EntryUp,
-    /// Orders cannot be sent, private events may be missed. Every placement, cancel and amend in flight has been answered with
-    /// `Unknown` before this; every query in flight is void.
+    /// Orders cannot be sent, private events may be missed. Every placement, cancel and amend in flight has been
+    /// answered with `Unknown` before this; every query in flight is void.
     EntryDown(String),
     /// The venue will not let this key in; retrying is useless until a human acts.
     KeyRefused(String),

@@ -1,1 +1,3 @@
+//! The simulated exchange as a program.
+
 fn main() {}

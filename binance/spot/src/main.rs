@@ -1,1 +1,3 @@
+//! The gateway of Binance's spot market.
+
 fn main() {}

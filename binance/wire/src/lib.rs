@@ -1,4 +1,5 @@
-//! Binance's protocol, both directions, as pure functions: signatures, requests, frames, filters, limits, error classes.
+//! Binance's protocol, both directions, as pure functions: signatures, requests, frames, filters, limits, error
+//! classes.
 //!
 //! The gateway's side writes requests and reads frames; the simulator's side reads requests and writes frames. Neither
 //! side's tests use the other's half as an oracle.

@@ -1,8 +1,8 @@
 //! Signatures: which bytes are signed, and by which key.
 //!
-//! Two payload rules exist and mixing them up is the classic mistake (-1022): the websocket API signs the *plain* parameters
-//! sorted by name ([`ws_payload`]), REST signs the *percent-encoded* query and body exactly as sent ([`rest_payload`]).
-//! Source: binance-spot-api-docs, rest-api.md and web-socket-api.md, 2026-01-15.
+//! Two payload rules exist and mixing them up is the classic mistake (-1022): the websocket API signs the *plain*
+//! parameters sorted by name ([`ws_payload`]), REST signs the *percent-encoded* query and body exactly as sent
+//! ([`rest_payload`]). Source: binance-spot-api-docs, rest-api.md and web-socket-api.md, 2026-01-15.
 
 use std::fmt;
 
@@ -104,8 +104,8 @@ impl fmt::Debug for SignatureChecker {
     }
 }
 
-/// What the websocket API signs: all parameters except `signature`, sorted by name in byte order, `name=value` joined by
-/// `&`, not encoded. Values are the texts as they stand in the frame, without the quotes of strings.
+/// What the websocket API signs: all parameters except `signature`, sorted by name in byte order, `name=value` joined
+/// by `&`, not encoded. Values are the texts as they stand in the frame, without the quotes of strings.
 pub fn ws_payload<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, V)>) -> String {
     let mut sorted: Vec<(N, V)> =
         params.into_iter().filter(|(name, _)| name.as_ref() != "signature").collect();
@@ -136,7 +136,8 @@ pub fn query<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, 
     text
 }
 
-/// What REST signs: the query string as sent (without `signature`), at once followed by the body as sent; nothing between.
+/// What REST signs: the query string as sent (without `signature`), at once followed by the body as sent; nothing
+/// between.
 pub fn rest_payload(query: &str, body: &str) -> String {
     format!("{query}{body}")
 }

@@ -1,0 +1,1 @@
+"""The tasks of ./dev and what they stand on."""

@@ -1,0 +1,11 @@
+"""Where things are in the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DEV = ROOT / ".dev"
+VENV = DEV / "venv"
+TOOLCHAIN = ROOT / ".toolchain"
+PYALGO = ROOT / "pyalgo" / "python"
