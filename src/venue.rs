@@ -1,3 +1,7 @@
-//! What the gateway asks of an exchange, and what an exchange tells it.
+//! The ports a venue fills, and the machinery venues share: dialling, silence, clocks, rate budgets.
 
+pub mod clock;
+pub mod dial;
+pub mod limit;
 pub mod port;
+pub mod watch;

@@ -1,0 +1,271 @@
+//! The rate budget: how much may still be sent in the venue's counting windows.
+//!
+//! Venues count in fixed windows aligned to the clock (every 10 s, minute, day). We count along: what is *used* is the venue's
+//! own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may use only a part of
+//! the weight and new orders leave a rest, so that a cancel always finds room (reliability.md R13). All times here are the
+//! venue's.
+
+use crate::time::{Span, Time};
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// Weight of requests, per address.
+    Weight,
+    /// Orders without a fill, per account.
+    Orders,
+}
+
+/// One limit as the venue states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitRow {
+    /// What it counts.
+    pub kind: LimitKind,
+    /// Length of its window.
+    pub window: Span,
+    /// Most allowed in one window.
+    pub limit: u64,
+    /// Used in the current window, where the venue says it.
+    pub count: Option<u64>,
+}
+
+/// What a request is for, which decides how much of the weight it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A question: waits when more than six tenths are used.
+    Query,
+    /// A new order: refused when more than nine tenths are used.
+    Order,
+    /// A cancel or an amend: may use all.
+    Cancel,
+}
+
+/// What a request costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// What for.
+    pub purpose: Purpose,
+    /// Its weight.
+    pub weight: u64,
+}
+
+impl Cost {
+    const fn of(self, kind: LimitKind) -> u64 {
+        match (kind, self.purpose) {
+            (LimitKind::Weight, _) => self.weight,
+            (LimitKind::Orders, Purpose::Order) => 1,
+            (LimitKind::Orders, _) => 0,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Window {
+    kind: LimitKind,
+    span: Span,
+    limit: u64,
+    start: Time,
+    used: u64,
+    flying: u64,
+}
+
+impl Window {
+    fn roll(&mut self, now: Time) {
+        let start = Time::from_nanos(now.nanos().div_euclid(self.span.nanos()) * self.span.nanos());
+        if start > self.start {
+            self.start = start;
+            self.used = 0;
+        }
+    }
+
+    /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for ever.
+    fn has_room(&self, cost: Cost) -> bool {
+        let allowed = match (self.kind, cost.purpose) {
+            (LimitKind::Weight, Purpose::Query) => self.limit * 6 / 10,
+            (LimitKind::Weight, Purpose::Order) => self.limit * 9 / 10,
+            _ => self.limit,
+        };
+        let (taken, more) = (self.used + self.flying, cost.of(self.kind));
+        more == 0 || taken == 0 || taken + more <= allowed
+    }
+
+    fn end(&self) -> Time {
+        self.start + self.span
+    }
+}
+
+/// The budget of one connection's owner.
+#[derive(Clone, Debug, Default)]
+pub struct RateBudget {
+    windows: Vec<Window>,
+    stopped_until: Time,
+    orders_held_until: Time,
+}
+
+impl RateBudget {
+    /// From the limits known at the start; the venue's own rows replace them as they arrive.
+    pub fn new(rows: &[LimitRow]) -> Self {
+        let mut budget = Self::default();
+        budget.learn(Time::default(), rows);
+        budget
+    }
+
+    /// Reserves the cost of a request about to be sent.
+    ///
+    /// # Errors
+    /// The venue time at which to try again; nothing is reserved then.
+    pub fn take(&mut self, now: Time, cost: Cost) -> Result<(), Time> {
+        if let Some(until) = self.blocked_until(now, cost) {
+            return Err(until);
+        }
+        for window in &mut self.windows {
+            window.flying += cost.of(window.kind);
+        }
+        Ok(())
+    }
+
+    fn blocked_until(&mut self, now: Time, cost: Cost) -> Option<Time> {
+        let mut until = None;
+        let held = if cost.purpose == Purpose::Order { self.orders_held_until } else { Time::default() };
+        let stopped = self.stopped_until.max(held);
+        if now < stopped {
+            until = Some(stopped);
+        }
+        for window in &mut self.windows {
+            window.roll(now);
+            if !window.has_room(cost) {
+                until = until.max(Some(window.end()));
+            }
+        }
+        until
+    }
+
+    /// A request was answered, or will never be: its cost is used, unless the venue's rows know better.
+    pub fn settle(&mut self, now: Time, cost: Cost, rows: &[LimitRow]) {
+        for window in &mut self.windows {
+            window.roll(now);
+            let part = cost.of(window.kind);
+            window.flying = window.flying.saturating_sub(part);
+            window.used += part;
+        }
+        self.learn(now, rows);
+    }
+
+    /// Takes over the venue's own rows.
+    pub fn learn(&mut self, now: Time, rows: &[LimitRow]) {
+        for row in rows.iter().filter(|row| row.window > Span::ZERO) {
+            let known = self.windows.iter_mut().find(|w| w.kind == row.kind && w.span == row.window);
+            let window = match known {
+                Some(window) => window,
+                None => {
+                    let (kind, span) = (row.kind, row.window);
+                    self.windows.push(Window { kind, span, limit: 0, start: now, used: 0, flying: 0 });
+                    self.windows.last_mut().expect("it was just pushed")
+                }
+            };
+            window.roll(now);
+            window.limit = row.limit;
+            window.used = row.count.unwrap_or(window.used);
+        }
+    }
+
+    /// The venue said stop (429, 418): nothing at all is sent before this.
+    pub fn stop_until(&mut self, until: Time) {
+        self.stopped_until = self.stopped_until.max(until);
+    }
+
+    /// The venue counts too many unfilled orders (-1015): no new order before this; the rest goes on.
+    pub fn hold_orders_until(&mut self, until: Time) {
+        self.orders_held_until = self.orders_held_until.max(until);
+    }
+
+    /// The end of the shortest window of a kind, for a venue that says "too many" but not until when.
+    pub fn window_end(&self, now: Time, kind: LimitKind) -> Time {
+        let spans = self.windows.iter().filter(|w| w.kind == kind).map(|w| w.span);
+        let span = spans.min().unwrap_or(Span::from_secs(60));
+        Time::from_nanos((now.nanos().div_euclid(span.nanos()) + 1) * span.nanos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: Cost = Cost { purpose: Purpose::Order, weight: 1 };
+    const CANCEL: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
+    const QUERY: Cost = Cost { purpose: Purpose::Query, weight: 20 };
+
+    fn row(kind: LimitKind, secs: i64, limit: u64, count: Option<u64>) -> LimitRow {
+        LimitRow { kind, window: Span::from_secs(secs), limit, count }
+    }
+    fn at(secs: i64) -> Time {
+        Time::default() + Span::from_secs(secs)
+    }
+
+    #[test]
+    fn r13_orders_over_the_count_wait_for_the_window_and_cancels_do_not() {
+        let mut budget = RateBudget::new(&[
+            row(LimitKind::Orders, 10, 3, None),
+            row(LimitKind::Orders, 86_400, 5, None),
+            row(LimitKind::Weight, 60, 100, None),
+        ]);
+        for _ in 0..3 {
+            assert_eq!(budget.take(at(1_004), ORDER), Ok(()));
+        }
+        assert_eq!(budget.take(at(1_004), ORDER), Err(at(1_010)));
+        assert_eq!(budget.take(at(1_004), CANCEL), Ok(()));
+        for _ in 0..3 {
+            budget.settle(at(1_005), ORDER, &[]);
+        }
+        assert_eq!(budget.take(at(1_009), ORDER), Err(at(1_010)));
+        assert_eq!(budget.take(at(1_010), ORDER), Ok(()));
+        assert_eq!(budget.take(at(1_010), ORDER), Ok(()));
+        assert_eq!(budget.take(at(1_010), ORDER), Err(at(86_400)));
+    }
+
+    #[test]
+    fn r13_a_share_of_the_weight_is_kept_for_cancels() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
+        for _ in 0..3 {
+            assert_eq!(budget.take(at(61), QUERY), Ok(()));
+        }
+        assert_eq!(budget.take(at(61), QUERY), Err(at(120)));
+        for _ in 0..30 {
+            assert_eq!(budget.take(at(61), ORDER), Ok(()));
+        }
+        assert_eq!(budget.take(at(61), ORDER), Err(at(120)));
+        for _ in 0..10 {
+            assert_eq!(budget.take(at(61), CANCEL), Ok(()));
+        }
+        assert_eq!(budget.take(at(61), CANCEL), Err(at(120)));
+    }
+
+    #[test]
+    fn the_venues_own_figures_win() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Orders, 10, 50, None)]);
+        assert_eq!(budget.take(at(11), ORDER), Ok(()));
+        budget.settle(at(12), ORDER, &[row(LimitKind::Orders, 10, 10, Some(10))]);
+        assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
+        budget.learn(at(12), &[row(LimitKind::Orders, 10, 10, Some(4))]);
+        assert_eq!(budget.take(at(12), ORDER), Ok(()));
+    }
+
+    #[test]
+    fn r39_after_a_stop_nothing_is_sent_and_after_a_hold_no_orders() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Orders, 10, 50, None)]);
+        budget.hold_orders_until(at(30));
+        assert_eq!((budget.take(at(11), ORDER), budget.take(at(11), CANCEL)), (Err(at(30)), Ok(())));
+        budget.stop_until(at(20));
+        assert_eq!((budget.take(at(11), QUERY), budget.take(at(11), CANCEL)), (Err(at(20)), Err(at(20))));
+        assert_eq!(budget.take(at(30), ORDER), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_smaller_than_a_query_does_not_starve_it() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 10, None)]);
+        assert_eq!(budget.take(at(61), QUERY), Ok(()));
+        assert_eq!(budget.take(at(61), QUERY), Err(at(120)));
+        budget.settle(at(61), QUERY, &[]);
+        assert_eq!(budget.take(at(120), QUERY), Ok(()));
+    }
+}
