@@ -4,4 +4,10 @@
 //! The gateway's side writes requests and reads frames; the simulator's side reads requests and writes frames. Neither
 //! side's tests use the other's half as an oracle.
 
+pub mod account;
+pub mod classify;
+pub mod exchange_info;
+pub mod reply;
+pub mod request;
 pub mod sign;
+pub mod stream;
