@@ -4,6 +4,7 @@
 //! A module imports only from the layers to its left: `num, ids, time → instrument, market → book, order, ledger →
 //! journal, wire, session, venue → exchange, client → gateway`.
 
+pub mod exchange;
 pub mod gateway;
 pub mod ids;
 pub mod instrument;

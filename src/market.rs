@@ -23,6 +23,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// Which side of the book.
     Side {

@@ -1,0 +1,46 @@
+//! The simulated exchange: a pure, deterministic core that a server, a backtest or a test puts its own protocol on.
+//!
+//! [`Exchange`] takes calls (`place`, `cancel`, `cancel_replace`, `amend_keep_priority`, `deposit`, …), answers each at
+//! once with a reply or a [`Reject`], and queues [`Event`]s, private per account and public per symbol, which the caller
+//! takes by [`Exchange::drain_events`]. Queries read it without changing it.
+//!
+//! Laws, checked after every step of the tests:
+//! - matching is by price, then by time, in whole ticks and lots; money is exact;
+//! - the sum of each asset over all accounts, the internal ones included, changes by deposits and withdrawals only;
+//! - no client's balance is ever negative, and what is locked is what its open orders need;
+//! - the events alone rebuild orders, balances and book.
+//!
+//! Order, trade and execution ids count per symbol, as on the venues it stands for: an id means nothing without its symbol.
+//!
+//! ```text
+//!   request ─▶ filters ─▶ engine checks ─▶ lock ─▶ New ─▶ match ─▶ rest | end ─▶ fired stops ─▶ book, best, balances
+//!              Reject ◀──────┴──────────────┘
+//! ```
+
+mod account;
+mod admission;
+mod book;
+mod config;
+mod engine;
+mod event;
+mod fees;
+pub mod filters;
+mod market;
+mod matching;
+mod order;
+mod query;
+mod request;
+mod stop;
+mod transaction;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{AccountId, AccountSettings, Config, Limits, Listing, ListingError, PercentPrice, Rate};
+pub use engine::Exchange;
+pub use event::{Balance, BalanceChange, BestChange, BookChange, Change, Event, OrderEvent, Transfer};
+pub use order::{Expiry, Fill, Order, OrderStatus, PreventedMatch, Prevention};
+pub use request::{
+    Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, OrderRef,
+    Page, Placed, Reject, Request,
+};

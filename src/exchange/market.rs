@@ -1,0 +1,302 @@
+//! All the exchange knows of one symbol: its listing, its book, its stops, its orders and whose they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::exchange::book::{Book, Place};
+use crate::exchange::config::{AccountId, Listing, ListingError};
+use crate::exchange::event::{BestChange, BookChange};
+use crate::exchange::order::{Fill, Order};
+use crate::exchange::request::{OrderRef, Reject};
+use crate::exchange::stop::{Direction, Stops};
+use crate::ids::{ClientOrderId, VenueOrderId};
+use crate::market::{Level, Side};
+use crate::num::{Cash, ONE, Price, Qty};
+use crate::order::request::Terms;
+use crate::time::Time;
+
+/// Price × quantity may reach 10^18.
+const MAX_NOTIONAL_RAW: i128 = 10_i128.pow(18) * ONE;
+/// So that a level's lots, the sum over many orders, fit 64 bits.
+const MAX_LOTS: i64 = 10_i64.pow(13);
+
+/// What an order still wants: lots, or for an order given as a quote amount, as many lots as that amount buys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Lots(i64),
+    Quote(Cash),
+}
+
+/// An order at work, with what the engine needs besides what it shows.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) order: Order,
+    pub(super) want: Want,
+    /// How much of the account's balance it holds, in [`Market::paid_in`] its side.
+    pub(super) held: Cash,
+    /// Its place in its price's queue.
+    pub(super) arrival: u64,
+}
+
+impl Slot {
+    /// Lots it still wants; none for an order given as a quote amount, which never rests.
+    pub(super) fn lots(&self) -> i64 {
+        match self.want {
+            Want::Lots(lots) => lots,
+            Want::Quote(_) => 0,
+        }
+    }
+
+    /// The limit it works with.
+    pub(super) fn limit(&self) -> Option<Price> {
+        self.order.terms.price()
+    }
+}
+
+/// An account's part of a symbol.
+#[derive(Debug, Default)]
+pub(super) struct Owned {
+    /// All its orders, rising.
+    pub(super) ids: Vec<VenueOrderId>,
+    /// The open ones.
+    pub(super) open: BTreeSet<VenueOrderId>,
+    /// All, by the client id they have now.
+    pub(super) names: BTreeSet<(ClientOrderId, VenueOrderId)>,
+    /// Its fills, by trade id.
+    pub(super) fills: Vec<Fill>,
+}
+
+#[derive(Debug)]
+pub(super) struct Market {
+    pub(super) listing: Listing,
+    /// One tick × one lot, raw.
+    unit: i128,
+    pub(super) book: Book,
+    pub(super) stops: Stops,
+    /// Open orders of everybody, and all orders of client accounts.
+    pub(super) orders: BTreeMap<VenueOrderId, Slot>,
+    pub(super) owners: BTreeMap<AccountId, Owned>,
+    /// Ticks of the last trade.
+    pub(super) last: Option<i64>,
+    pub(super) counters: Counters,
+    changed: BTreeSet<(Side, i64)>,
+    best: [Option<Level>; 2],
+}
+
+/// The numbers given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Counters {
+    pub(super) order: u64,
+    pub(super) trade: u64,
+    pub(super) execution: u64,
+    pub(super) prevention: u64,
+    pub(super) arrival: u64,
+    pub(super) update: u64,
+}
+
+/// The next number of a counter.
+pub(super) fn next(counter: &mut u64) -> u64 {
+    *counter += 1;
+    *counter
+}
+
+impl Market {
+    pub(super) fn new(listing: Listing) -> Result<Self, ListingError> {
+        let instrument = &listing.instrument;
+        let symbol = || instrument.symbol.clone();
+        let (tick, lot) = (instrument.tick(), instrument.lot());
+        if !tick.is_positive() || !lot.is_positive() {
+            return Err(ListingError::NoGrid(symbol()));
+        }
+        let product = tick.raw().checked_mul(lot.raw()).ok_or_else(|| ListingError::Unbounded(symbol()))?;
+        if product % ONE != 0 {
+            return Err(ListingError::GridTooFine(symbol()));
+        }
+        let unit = product / ONE;
+        let ticks = instrument.price.max.raw() / tick.raw();
+        let lots = instrument.qty.max.raw() / lot.raw();
+        let notional = ticks.checked_mul(lots).and_then(|n| n.checked_mul(unit));
+        let bounded = notional.is_some_and(|n| (1..=MAX_NOTIONAL_RAW).contains(&n));
+        if !bounded || lots > i128::from(MAX_LOTS) || i64::try_from(ticks).is_err() {
+            return Err(ListingError::Unbounded(symbol()));
+        }
+        Ok(Self {
+            listing,
+            unit,
+            book: Book::default(),
+            stops: Stops::default(),
+            orders: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            last: None,
+            counters: Counters::default(),
+            changed: BTreeSet::new(),
+            best: [None, None],
+        })
+    }
+
+    pub(super) fn notional(&self, ticks: i64, lots: i64) -> Cash {
+        Cash::from_raw(i128::from(ticks) * i128::from(lots) * self.unit)
+    }
+
+    pub(super) fn price(&self, ticks: i64) -> Price {
+        self.listing.instrument.price_of(ticks)
+    }
+
+    pub(super) fn qty(&self, lots: i64) -> Qty {
+        self.listing.instrument.qty_of(lots)
+    }
+
+    /// Ticks of a price that passed the filters.
+    pub(super) fn ticks(&self, price: Price) -> i64 {
+        self.listing.instrument.ticks(price).expect("admitted prices lie on the grid")
+    }
+
+    /// Lots of a quantity that passed the filters, or of a sum of such.
+    pub(super) fn lots(&self, qty: Qty) -> i64 {
+        self.listing.instrument.lots(qty).expect("admitted quantities lie on the grid")
+    }
+
+    /// How many lots are wanted at a price.
+    pub(super) fn wanted(&self, want: Want, ticks: i64) -> i64 {
+        match want {
+            Want::Lots(lots) => lots,
+            Want::Quote(left) => {
+                let lots = left.raw() / self.notional(ticks, 1).raw();
+                i64::try_from(lots).unwrap_or(MAX_LOTS).min(MAX_LOTS)
+            }
+        }
+    }
+
+    /// What is wanted after so many lots at a price.
+    pub(super) fn wanted_after(&self, want: Want, ticks: i64, lots: i64) -> Want {
+        match want {
+            Want::Lots(left) => Want::Lots(left - lots),
+            Want::Quote(left) => Want::Quote(left - self.notional(ticks, lots)),
+        }
+    }
+
+    /// Is nothing more wanted of the other side? An amount is used up when it does not buy a lot at the next price.
+    pub(super) fn is_done(&self, want: Want, side: Side) -> bool {
+        match want {
+            Want::Lots(left) => left == 0,
+            Want::Quote(_) => {
+                let next = self.book.first(side.opposite());
+                next.is_some_and(|(ticks, _)| self.wanted(want, ticks) == 0)
+            }
+        }
+    }
+
+    /// What an order of this limit must hold for so many lots, in the asset its side pays with.
+    pub(super) fn hold(&self, side: Side, limit: i64, lots: i64) -> Cash {
+        match side {
+            Side::Buy => self.notional(limit, lots),
+            Side::Sell => self.qty(lots).as_cash(),
+        }
+    }
+
+    /// Where the resting order of this slot is.
+    pub(super) fn place_of(&self, slot: &Slot) -> Place {
+        let ticks = slot.limit().map_or(0, |price| self.ticks(price));
+        Place { side: slot.order.side, ticks, arrival: slot.arrival }
+    }
+
+    /// Ticks and direction of a stop that still waits.
+    pub(super) fn waiting(&self, order: &Order) -> Option<(Direction, i64)> {
+        match order.terms {
+            Terms::Stop { order_type, stop, .. } if order.working_since.is_none() => {
+                Some((Direction::of(order.side, order_type), self.ticks(stop)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Remembers that a level changed.
+    pub(super) fn touch(&mut self, side: Side, ticks: i64) {
+        self.changed.insert((side, ticks));
+    }
+
+    /// Finds an open order of the account.
+    pub(super) fn find_open(&self, account: AccountId, reference: &OrderRef) -> Result<VenueOrderId, Reject> {
+        let slot = self.find(account, reference)?;
+        if slot.order.status.is_open() { Ok(slot.order.id) } else { Err(Reject::UnknownOrder) }
+    }
+
+    /// Finds an order of the account. Of several with the same client id the open one, else the youngest.
+    pub(super) fn find(&self, account: AccountId, reference: &OrderRef) -> Result<&Slot, Reject> {
+        let by_id = |id: &VenueOrderId| {
+            self.orders.get(id).filter(|s| s.order.account == account).ok_or(Reject::UnknownOrder)
+        };
+        match reference {
+            OrderRef::Id(id) => by_id(id),
+            OrderRef::ClientId(name) => self.find_by_name(account, name).ok_or(Reject::UnknownOrder),
+            OrderRef::Both(id, name) => match by_id(id)? {
+                slot if slot.order.client_id == *name => Ok(slot),
+                _ => Err(Reject::IdMismatch),
+            },
+        }
+    }
+
+    fn find_by_name(&self, account: AccountId, name: &ClientOrderId) -> Option<&Slot> {
+        let owned = self.owners.get(&account)?;
+        let named = owned.names.range((name.clone(), 0)..=(name.clone(), VenueOrderId::MAX));
+        let mut slots = named.rev().filter_map(|(_, id)| self.orders.get(id)).peekable();
+        let youngest = slots.peek().copied();
+        slots.find(|slot| slot.order.status.is_open()).or(youngest)
+    }
+
+    /// Does an open order of the account have this client id?
+    pub(super) fn is_taken(&self, account: AccountId, name: &ClientOrderId) -> bool {
+        self.find_by_name(account, name).is_some_and(|slot| slot.order.status.is_open())
+    }
+
+    /// Gives an order a new client id.
+    pub(super) fn rename(&mut self, order: &mut Order, name: &ClientOrderId) -> ClientOrderId {
+        let previous = std::mem::replace(&mut order.client_id, name.clone());
+        if !order.account.is_internal() {
+            let names = &mut self.owners.entry(order.account).or_default().names;
+            names.remove(&(previous.clone(), order.id));
+            names.insert((name.clone(), order.id));
+        }
+        previous
+    }
+
+    /// Open orders of an account, rising by id.
+    pub(super) fn open_orders(&self, account: AccountId) -> impl Iterator<Item = &Order> {
+        let ids = self.owners.get(&account).into_iter().flat_map(|owned| &owned.open);
+        ids.filter_map(|id| self.orders.get(id)).map(|slot| &slot.order)
+    }
+
+    /// The best level of a side as published.
+    pub(super) fn best_level(&self, side: Side) -> Option<Level> {
+        let (ticks, lots) = self.book.levels(side).next()?;
+        Some(Level { price: self.price(ticks), qty: self.qty(lots) })
+    }
+
+    /// The book's changes since the last call.
+    pub(super) fn take_changes(&mut self, now: Time) -> (Option<BookChange>, Option<BestChange>) {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() {
+            return (None, None);
+        }
+        let level =
+            |side, ticks| Level { price: self.price(ticks), qty: self.qty(self.book.lots_at(side, ticks)) };
+        let of = |side| changed.iter().filter(move |(s, _)| *s == side).map(move |(s, t)| level(*s, *t));
+        let (bids, asks) = (of(Side::Buy).rev().collect(), of(Side::Sell).collect());
+        let symbol = self.listing.instrument.symbol.clone();
+        let first_update_id = self.counters.update + 1;
+        self.counters.update += changed.len() as u64;
+        let update_id = self.counters.update;
+        let book = BookChange {
+            symbol: symbol.clone(),
+            time: now,
+            first_update_id,
+            last_update_id: update_id,
+            bids,
+            asks,
+        };
+        let best = [self.best_level(Side::Buy), self.best_level(Side::Sell)];
+        let moved = best != self.best;
+        self.best = best;
+        let [bid, ask] = best;
+        (Some(book), moved.then_some(BestChange { symbol, time: now, update_id, bid, ask }))
+    }
+}

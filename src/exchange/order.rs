@@ -1,0 +1,166 @@
+//! Orders and fills as the exchange keeps them.
+//!
+//! ```text
+//!            place                       trade / amend / decrement
+//!   (stop) ───────▶ New, not working ─┐      ┌─────────┐
+//!                                     │trigger│         ▼
+//!   (else) ───────▶ New, working ◀────┘ ──▶ PartiallyFilled ──▶ Filled
+//!                       │ any open state                    └──▶ Canceled, Expired, ExpiredInMatch
+//! ```
+
+use crate::exchange::config::AccountId;
+use crate::ids::{Asset, ClientOrderId, Symbol, TradeId, VenueOrderId};
+use crate::market::{Side, Stp, words};
+use crate::num::{Cash, Price, Qty};
+use crate::order::request::Terms;
+use crate::time::Time;
+
+words! {
+    /// Where an order stands.
+    OrderStatus {
+        /// Accepted, nothing filled. A stop waits in this state, too.
+        New = "NEW",
+        /// Open, with fills.
+        PartiallyFilled = "PARTIALLY_FILLED",
+        /// Done: filled whole.
+        Filled = "FILLED",
+        /// Done: cancelled on request.
+        Canceled = "CANCELED",
+        /// Done: ended by the rules of its own type; [`Order::expiry`] says which.
+        Expired = "EXPIRED",
+        /// Done: ended by self-trade prevention.
+        ExpiredInMatch = "EXPIRED_IN_MATCH",
+    }
+}
+
+impl OrderStatus {
+    /// Can it still trade or be cancelled?
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::New | Self::PartiallyFilled)
+    }
+}
+
+words! {
+    /// Why an order expired.
+    Expiry {
+        /// The rest of an IOC order found no taker.
+        UnfilledIoc = "UNFILLED_IOC_QUANTITY_EXPIRED",
+        /// A FOK order could not be filled whole.
+        UnfilledFok = "UNFILLED_FOK_ORDER_EXPIRED",
+        /// A market order emptied the book.
+        InsufficientLiquidity = "INSUFFICIENT_LIQUIDITY",
+        /// A triggered stop was refused, for it would have cost more than the account has.
+        Rejected = "REJECTED",
+        /// The exchange ended it.
+        ExchangeCanceled = "EXCHANGE_CANCELED",
+    }
+}
+
+/// One order, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The exchange's number; unique and rising per symbol.
+    pub id: VenueOrderId,
+    /// Whose.
+    pub account: AccountId,
+    /// Of what.
+    pub symbol: Symbol,
+    /// The client's name for it now. A cancel and an amend rename it.
+    pub client_id: ClientOrderId,
+    /// Side.
+    pub side: Side,
+    /// Type, prices, time in force.
+    pub terms: Terms,
+    /// Self-trade prevention in force (the symbol's default if none was asked for).
+    pub stp: Stp,
+    /// Total quantity. Of an order given as a quote amount: what was filled or prevented so far.
+    pub qty: Qty,
+    /// Filled so far.
+    pub filled: Qty,
+    /// Quote amount of the fills so far.
+    pub filled_quote: Cash,
+    /// Taken away by self-trade prevention so far.
+    pub prevented: Qty,
+    /// Number of the last prevented match, if there was one.
+    pub prevented_match: Option<u64>,
+    /// Status.
+    pub status: OrderStatus,
+    /// Why it expired, if it did.
+    pub expiry: Option<Expiry>,
+    /// How often it was amended.
+    pub amends: u32,
+    /// When it was accepted.
+    pub created: Time,
+    /// When it last changed.
+    pub updated: Time,
+    /// When it began to work: at once, or, for a stop, when it was triggered; `None` while it waits.
+    pub working_since: Option<Time>,
+}
+
+impl Order {
+    /// What can still trade.
+    pub fn left(&self) -> Qty {
+        self.qty - self.filled - self.prevented
+    }
+}
+
+/// One execution of one order. A trade makes two, with the same trade id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fill {
+    /// Whose.
+    pub account: AccountId,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The trade's number; unique and rising per symbol.
+    pub trade_id: TradeId,
+    /// The order's number.
+    pub order_id: VenueOrderId,
+    /// The order's side.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub qty: Qty,
+    /// Quote amount: price × quantity, exact.
+    pub quote: Cash,
+    /// Fee charged; zero if none.
+    pub fee: Cash,
+    /// In which asset (the received one if there was no fee).
+    pub fee_asset: Asset,
+    /// Did the order rest?
+    pub maker: bool,
+    /// When.
+    pub time: Time,
+}
+
+/// A match that self-trade prevention kept from happening, as one of the two orders sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prevention {
+    /// The prevented match's number; unique and rising per symbol.
+    pub id: u64,
+    /// The other order.
+    pub counter_order: VenueOrderId,
+    /// Price at which it would have traded.
+    pub price: Price,
+    /// Quantity that would have traded.
+    pub qty: Qty,
+    /// Quote amount that would have traded.
+    pub quote: Cash,
+    /// What this order lost by it; zero if only the other one did (such an order gets no event).
+    pub prevented: Qty,
+}
+
+/// The same match, as the reply to the taker shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreventedMatch {
+    /// Its number.
+    pub id: u64,
+    /// The resting order.
+    pub maker_order: VenueOrderId,
+    /// Price at which it would have traded.
+    pub price: Price,
+    /// What the resting order lost.
+    pub maker_prevented: Qty,
+    /// What the incoming order lost.
+    pub taker_prevented: Qty,
+}
