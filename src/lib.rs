@@ -1,14 +1,15 @@
 //! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from
 //! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
-//! A module imports only from the layers to its left: `num, ids, time → instrument, market → book, order, ledger →
-//! journal, wire, session, venue → exchange, client → gateway`.
+//! A module imports only from the layers to its left: `num, ids, time → instrument, market → journal → book, order,
+//! ledger → wire, session, venue → exchange, client → gateway`.
 
 pub mod exchange;
 pub mod gateway;
 pub mod ids;
 pub mod instrument;
 pub mod journal;
+pub mod ledger;
 pub mod market;
 pub mod num;
 pub mod order;

@@ -116,6 +116,37 @@ words! {
 }
 
 words! {
+    /// An order's state, as strategies and the journal name it.
+    OrderStatus {
+        /// Sent, nothing heard yet.
+        Pending = "PENDING",
+        /// It may or may not be at the exchange; being found out.
+        Unknown = "UNKNOWN",
+        /// Working without a fill.
+        New = "NEW",
+        /// Working with fills.
+        PartiallyFilled = "PARTIALLY_FILLED",
+        /// Filled whole.
+        Filled = "FILLED",
+        /// Cancelled.
+        Canceled = "CANCELED",
+        /// Refused: no order exists.
+        Rejected = "REJECTED",
+        /// Ended by the exchange's rules.
+        Expired = "EXPIRED",
+        /// Ended by self-trade prevention.
+        ExpiredInMatch = "EXPIRED_IN_MATCH",
+    }
+}
+
+impl OrderStatus {
+    /// Can nothing more happen to it?
+    pub const fn is_terminal(self) -> bool {
+        !matches!(self, Self::Pending | Self::Unknown | Self::New | Self::PartiallyFilled)
+    }
+}
+
+words! {
     /// Length of a bar.
     Interval {
         /// 1 second (spot only).

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Ack;
 use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
-use crate::market::{OrderType, Side, Tif};
+use crate::market::{OrderStatus, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 
@@ -123,51 +123,6 @@ pub enum Private {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         order_id: Option<ClientOrderId>,
     },
-}
-
-/// An order's state on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum OrderStatus {
-    /// Sent, nothing heard yet.
-    Pending,
-    /// It may or may not be at the exchange; being found out.
-    Unknown,
-    /// Working without a fill.
-    New,
-    /// Working with fills.
-    PartiallyFilled,
-    /// Filled whole.
-    Filled,
-    /// Cancelled.
-    Canceled,
-    /// Refused: no order exists.
-    Rejected,
-    /// Ended by the exchange's rules.
-    Expired,
-    /// Ended by self-trade prevention.
-    ExpiredInMatch,
-}
-
-impl OrderStatus {
-    /// Can nothing more happen to it?
-    pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::Pending | Self::Unknown | Self::New | Self::PartiallyFilled)
-    }
-    /// Its word on the wire and in the journal.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "PENDING",
-            Self::Unknown => "UNKNOWN",
-            Self::New => "NEW",
-            Self::PartiallyFilled => "PARTIALLY_FILLED",
-            Self::Filled => "FILLED",
-            Self::Canceled => "CANCELED",
-            Self::Rejected => "REJECTED",
-            Self::Expired => "EXPIRED",
-            Self::ExpiredInMatch => "EXPIRED_IN_MATCH",
-        }
-    }
 }
 
 /// All there is to know of an order.

@@ -1,0 +1,4 @@
+//! The books: fills, positions, assets, fees. Append-only; every view is a fold of facts.
+
+pub mod books;
+pub mod position;

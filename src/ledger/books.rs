@@ -1,0 +1,315 @@
+//! All books of one market: a fold of the journal's facts.
+//!
+//! Law: whatever the order of the records, quantities, assets and fees come out the same; a fill booked twice is booked once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::position::{Change, Position, Step, Totals};
+use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
+use crate::journal::{AdjustRecord, CashRecord, FillRecord, Owner, Record};
+use crate::num::{Cash, Qty};
+use crate::time::{Span, Time};
+
+/// What tells one fill from another. The order is part of it: a self-trade puts one trade id on two orders.
+pub type FillKey = (Symbol, TradeId, VenueOrderId);
+
+/// Which views changed since they were last taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Positions.
+    pub positions: BTreeSet<(SessionId, Symbol)>,
+    /// Asset rows.
+    pub assets: BTreeSet<(Owner, Asset)>,
+    /// Fee sums.
+    pub fees: BTreeSet<(SessionId, Asset)>,
+}
+
+/// How far own trades of a symbol have been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// Last trade id read; 0: none yet.
+    pub trade_id: TradeId,
+    /// Its venue time, or when the symbol was first used.
+    pub time: Time,
+}
+
+/// The books.
+#[derive(Debug, Default)]
+pub struct Books {
+    listings: BTreeMap<Symbol, (Asset, Asset)>,
+    fills: BTreeMap<FillKey, Time>,
+    positions: BTreeMap<(SessionId, Symbol), Position>,
+    assets: BTreeMap<(Owner, Asset), Cash>,
+    fees: BTreeMap<(SessionId, Asset), Cash>,
+    accepted: BTreeMap<(SessionId, Symbol, u64), Qty>,
+    cursors: BTreeMap<Symbol, Cursor>,
+    touched: Touched,
+}
+
+impl Books {
+    /// Folds one record; records that are no concern of the books change nothing.
+    pub fn fold(&mut self, record: &Record) {
+        match record {
+            Record::Listing { symbol, base, quote } => {
+                self.listings.insert(symbol.clone(), (base.clone(), quote.clone()));
+            }
+            Record::Fill(fill) => self.post(fill),
+            Record::Cash(cash) => self.book(cash),
+            Record::Adjust(adjust) => self.adjust(adjust),
+            Record::Cursor { symbol, trade_id, time } => {
+                self.cursors.insert(symbol.clone(), Cursor { trade_id: *trade_id, time: *time });
+            }
+            _ => {}
+        }
+    }
+
+    /// Is this fill booked?
+    pub fn has(&self, key: &FillKey) -> bool {
+        self.fills.contains_key(key)
+    }
+
+    /// Base and quote asset of a symbol in use.
+    pub fn listing(&self, symbol: &Symbol) -> Option<&(Asset, Asset)> {
+        self.listings.get(symbol)
+    }
+
+    /// Symbols in use and how far their trades have been read.
+    pub fn cursors(&self) -> &BTreeMap<Symbol, Cursor> {
+        &self.cursors
+    }
+
+    /// The first trade id to read so that all own trades of the last `overlap` before the cursor are read again.
+    pub fn reread_from(&self, symbol: &Symbol, overlap: Span) -> Option<TradeId> {
+        let cursor = self.cursors.get(symbol)?;
+        if cursor.trade_id == 0 {
+            return None;
+        }
+        let since = cursor.time - overlap;
+        let booked =
+            self.fills.range((symbol.clone(), 0, 0)..=(symbol.clone(), cursor.trade_id, u64::MAX)).rev();
+        let oldest = booked.take_while(|(_, time)| **time >= since).map(|((_, id, _), _)| *id).last();
+        Some(oldest.unwrap_or(cursor.trade_id))
+    }
+
+    /// A session's position; flat if there never was one.
+    pub fn position(&self, session: SessionId, symbol: &Symbol) -> Totals {
+        self.positions.get(&(session, symbol.clone())).map(Position::totals).unwrap_or_default()
+    }
+
+    /// All positions there ever were.
+    pub fn positions(&self) -> impl Iterator<Item = (SessionId, &Symbol, Totals)> {
+        self.positions.iter().map(|((session, symbol), p)| (*session, symbol, p.totals()))
+    }
+
+    /// What an owner holds of an asset.
+    pub fn asset(&self, owner: Owner, asset: &Asset) -> Cash {
+        self.assets.get(&(owner, asset.clone())).copied().unwrap_or_default()
+    }
+
+    /// All asset rows.
+    pub fn assets(&self) -> impl Iterator<Item = (Owner, &Asset, Cash)> {
+        self.assets.iter().map(|((owner, asset), amount)| (*owner, asset, *amount))
+    }
+
+    /// Sum of all owners' rows of an asset: what the exchange should say.
+    pub fn total(&self, asset: &Asset) -> Cash {
+        self.assets.iter().filter(|((_, a), _)| a == asset).map(|(_, amount)| *amount).sum()
+    }
+
+    /// All fee sums.
+    pub fn fees(&self) -> impl Iterator<Item = (SessionId, &Asset, Cash)> {
+        self.fees.iter().map(|((session, asset), amount)| (*session, asset, *amount))
+    }
+
+    /// The value last accepted from the user for that revision of the row.
+    pub fn accepted(&self, session: SessionId, symbol: &Symbol, revision: u64) -> Option<Qty> {
+        self.accepted.get(&(session, symbol.clone(), revision)).copied()
+    }
+
+    /// Views changed since the last call.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    fn post(&mut self, fill: &FillRecord) {
+        let key = (fill.symbol.clone(), fill.trade_id, fill.venue_id);
+        if self.fills.insert(key, fill.time).is_some() {
+            return;
+        }
+        let owner = fill.session.map_or(Owner::External, Owner::Session);
+        let Some((base, quote)) = self.listings.get(&fill.symbol).cloned() else {
+            return;
+        };
+        let signed = fill.side.signed(fill.qty).as_cash();
+        self.credit(owner, &base, signed);
+        self.credit(owner, &quote, if signed.is_negative() { fill.quote } else { -fill.quote });
+        let mut base_fee = Qty::ZERO;
+        if let Some(asset) = &fill.fee_asset {
+            self.credit(owner, asset, -fill.fee);
+            if *asset == base {
+                base_fee = fill.fee.as_qty();
+            }
+            if let Some(session) = fill.session {
+                *self.fees.entry((session, asset.clone())).or_default() += fill.fee;
+                self.touched.fees.insert((session, asset.clone()));
+            }
+        }
+        if let Some(session) = fill.session {
+            let change = Change::Fill { side: fill.side, qty: fill.qty, quote: fill.quote, base_fee };
+            self.step(session, &fill.symbol, Step { time: fill.time, trade_id: fill.trade_id, change });
+        }
+    }
+
+    fn book(&mut self, cash: &CashRecord) {
+        self.credit(cash.owner, &cash.asset, cash.delta);
+    }
+
+    fn adjust(&mut self, adjust: &AdjustRecord) {
+        self.accepted.insert((adjust.session, adjust.symbol.clone(), adjust.revision), adjust.qty);
+        if let Some((base, _)) = self.listings.get(&adjust.symbol).cloned() {
+            self.credit(Owner::Session(adjust.session), &base, adjust.delta.as_cash());
+            self.credit(Owner::Unattributed, &base, -adjust.delta.as_cash());
+        }
+        let change = Change::Edit { delta: adjust.delta, avg_price: adjust.avg_price };
+        self.step(adjust.session, &adjust.symbol, Step { time: adjust.time, trade_id: 0, change });
+    }
+
+    fn step(&mut self, session: SessionId, symbol: &Symbol, step: Step) {
+        let key = (session, symbol.clone());
+        self.positions.entry(key.clone()).or_default().add(step);
+        self.touched.positions.insert(key);
+    }
+
+    fn credit(&mut self, owner: Owner, asset: &Asset, delta: Cash) {
+        let key = (owner, asset.clone());
+        *self.assets.entry(key.clone()).or_default() += delta;
+        self.touched.assets.insert(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::Side;
+
+    fn listing() -> Record {
+        Record::Listing {
+            symbol: Symbol::new("dogeusdt"),
+            base: Asset::new("DOGE"),
+            quote: Asset::new("USDT"),
+        }
+    }
+
+    fn fill(
+        trade_id: u64,
+        venue_id: u64,
+        session: Option<u16>,
+        side: Side,
+        fee: &str,
+        fee_asset: &str,
+    ) -> Record {
+        Record::Fill(FillRecord {
+            symbol: Symbol::new("dogeusdt"),
+            trade_id,
+            venue_id,
+            order: None,
+            session: session.map(SessionId),
+            side,
+            price: "0.2".parse().unwrap(),
+            qty: Qty::whole(10),
+            quote: Cash::whole(2),
+            fee: fee.parse().unwrap(),
+            fee_asset: Some(Asset::new(fee_asset)),
+            maker: false,
+            time: Time::from_millis(trade_id as i64),
+        })
+    }
+
+    fn fold(records: &[Record]) -> Books {
+        let mut books = Books::default();
+        books.fold(&listing());
+        for record in records {
+            books.fold(record);
+        }
+        books
+    }
+
+    fn view(books: &Books) -> String {
+        books.assets().map(|(o, a, v)| format!("{o:?} {a} {v}; ")).collect()
+    }
+
+    #[test]
+    fn row_004_65_the_first_fill_of_a_new_symbol_is_booked() {
+        let books = fold(&[fill(1, 7, Some(1), Side::Buy, "0", "USDT")]);
+        assert_eq!(books.position(SessionId(1), &Symbol::new("dogeusdt")).qty, Qty::whole(10));
+    }
+
+    #[test]
+    fn row_004_69_fees_are_booked_in_their_own_asset() {
+        let doge = Symbol::new("dogeusdt");
+        for (side, fee_asset, net) in [
+            (Side::Buy, "BNB", "10"),
+            (Side::Buy, "DOGE", "9.99"),
+            (Side::Buy, "USDT", "10"),
+            (Side::Sell, "USDT", "-10"),
+        ] {
+            let books = fold(&[fill(1, 7, Some(1), side, "0.01", fee_asset)]);
+            assert_eq!(books.position(SessionId(1), &doge).qty.to_string(), net, "{side} {fee_asset}");
+        }
+        let books = fold(&[fill(1, 7, Some(1), Side::Buy, "0.01", "BNB")]);
+        assert_eq!(view(&books), "Session(1) BNB -0.01; Session(1) DOGE 10; Session(1) USDT -2; ");
+    }
+
+    #[test]
+    fn r24_a_self_trade_is_two_fills() {
+        let books = fold(&[
+            fill(1, 7, Some(1), Side::Buy, "0", "USDT"),
+            fill(1, 8, Some(2), Side::Sell, "0", "USDT"),
+        ]);
+        assert_eq!(books.position(SessionId(1), &Symbol::new("dogeusdt")).qty, Qty::whole(10));
+        assert_eq!(books.position(SessionId(2), &Symbol::new("dogeusdt")).qty, -Qty::whole(10));
+        assert_eq!(books.total(&Asset::new("DOGE")), Cash::ZERO);
+    }
+
+    #[test]
+    fn r15_i1_shuffled_and_doubled_fills_come_out_the_same() {
+        let facts: Vec<_> = (1..=8)
+            .map(|i| {
+                let side = if i % 3 == 0 { Side::Sell } else { Side::Buy };
+                fill(i, i / 2, (i % 4 > 0).then_some((i % 4) as u16), side, "0.01", "BNB")
+            })
+            .collect();
+        let wanted = view(&fold(&facts));
+        for seed in 0..200 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut doubled: Vec<_> = facts.iter().chain(&facts).cloned().collect();
+            rng.shuffle(&mut doubled);
+            assert_eq!(view(&fold(&doubled)), wanted, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn i3_fills_of_unknown_owner_go_to_external() {
+        let books = fold(&[fill(1, 7, None, Side::Buy, "0", "USDT")]);
+        assert_eq!(books.positions().count(), 0);
+        assert_eq!(books.asset(Owner::External, &Asset::new("DOGE")), Cash::whole(10));
+    }
+
+    #[test]
+    fn an_edit_has_its_counter_entry() {
+        let adjust = Record::Adjust(AdjustRecord {
+            session: SessionId(1),
+            symbol: Symbol::new("dogeusdt"),
+            revision: 3,
+            shown: Qty::whole(5),
+            qty: Qty::whole(3),
+            delta: -Qty::whole(2),
+            avg_price: None,
+            time: Time::from_millis(9),
+        });
+        let books = fold(&[adjust]);
+        assert_eq!(books.total(&Asset::new("DOGE")), Cash::ZERO);
+        assert_eq!(books.asset(Owner::Unattributed, &Asset::new("DOGE")), Cash::whole(2));
+        assert_eq!(books.accepted(SessionId(1), &Symbol::new("dogeusdt"), 3), Some(Qty::whole(3)));
+    }
+}

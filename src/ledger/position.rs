@@ -1,0 +1,208 @@
+//! A session's position in one symbol, folded in exchange order.
+//!
+//! Quantity and cash commute, so they need no order. Average price and realised profit do not: they are folded by
+//! (venue time, trade id), and folded anew when an earlier fill arrives late.
+
+use crate::ids::TradeId;
+use crate::market::Side;
+use crate::num::{Cash, Price, Qty};
+use crate::time::Time;
+
+/// One step of a position's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Venue time of the fill, or time the edit was accepted.
+    pub time: Time,
+    /// Trade id; 0 for an edit.
+    pub trade_id: TradeId,
+    /// What happened.
+    pub change: Change,
+}
+
+/// See [`Step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A fill.
+    Fill {
+        /// Side.
+        side: Side,
+        /// Quantity.
+        qty: Qty,
+        /// Quote amount.
+        quote: Cash,
+        /// Fee taken in the base asset.
+        base_fee: Qty,
+    },
+    /// A user's edit.
+    Edit {
+        /// Change of the quantity.
+        delta: Qty,
+        /// New average price, if the user wrote one.
+        avg_price: Option<Price>,
+    },
+}
+
+/// A position and how it came about.
+#[derive(Clone, Debug, Default)]
+pub struct Position {
+    steps: Vec<Step>,
+    now: Totals,
+}
+
+/// Where the fold stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Signed quantity.
+    pub qty: Qty,
+    /// What the open quantity cost, signed like it.
+    pub cost: Cash,
+    /// Profit realised, fees not deducted.
+    pub realised: Cash,
+    /// Time of the last step.
+    pub time: Time,
+}
+
+impl Totals {
+    /// Average entry price; zero when flat.
+    pub fn avg_price(&self) -> Price {
+        self.cost.per(self.qty).unwrap_or_default()
+    }
+
+    fn step(&mut self, step: &Step) {
+        self.time = self.time.max(step.time);
+        match step.change {
+            Change::Fill { side, qty, quote, base_fee } => {
+                let signed = side.signed(qty);
+                self.trade(signed, if signed.is_negative() { -quote } else { quote });
+                self.shrink(base_fee);
+            }
+            Change::Edit { delta, avg_price } => {
+                let kept = self.avg_price();
+                self.qty += delta;
+                let price = avg_price.unwrap_or(kept);
+                self.cost = price.times(self.qty);
+            }
+        }
+    }
+
+    /// Adds `signed` for `value` (of the same sign): grows, or closes at a profit and perhaps opens the other way.
+    fn trade(&mut self, signed: Qty, value: Cash) {
+        let grows = self.qty.is_zero() || self.qty.is_negative() == signed.is_negative();
+        if grows {
+            self.qty += signed;
+            self.cost += value;
+            return;
+        }
+        let closed = signed.abs().min(self.qty.abs());
+        let value_closed = value.share(closed, signed.abs()).unwrap_or_default();
+        let cost_closed = self.cost.share(closed, self.qty.abs()).unwrap_or_default();
+        // Each has the sign of its own direction, and the directions oppose: the profit is their sum's negative.
+        self.realised -= value_closed + cost_closed;
+        self.cost = self.cost - cost_closed + (value - value_closed);
+        self.qty += signed;
+        if self.qty.is_zero() {
+            self.cost = Cash::ZERO;
+        }
+    }
+
+    /// Takes a base-asset fee off the quantity at average cost, without profit or loss.
+    fn shrink(&mut self, base_fee: Qty) {
+        if base_fee.is_zero() {
+            return;
+        }
+        let price = self.avg_price();
+        self.qty -= base_fee;
+        self.cost = price.times(self.qty);
+    }
+}
+
+impl Position {
+    /// Where it stands.
+    pub fn totals(&self) -> Totals {
+        self.now
+    }
+
+    /// Takes in a step, at its place in exchange order.
+    pub fn add(&mut self, step: Step) {
+        let key = |s: &Step| (s.time, s.trade_id);
+        if self.steps.last().is_none_or(|last| key(last) <= key(&step)) {
+            self.steps.push(step);
+            self.now.step(&step);
+            return;
+        }
+        let at = self.steps.partition_point(|s| key(s) <= key(&step));
+        self.steps.insert(at, step);
+        let mut totals = Totals::default();
+        for step in &self.steps {
+            totals.step(step);
+        }
+        self.now = totals;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(at: i64, side: Side, qty: &str, price: &str, base_fee: &str) -> Step {
+        let (qty, price): (Qty, Price) = (qty.parse().unwrap(), price.parse().unwrap());
+        let base_fee = base_fee.parse().unwrap();
+        let change = Change::Fill { side, qty, quote: price.times(qty), base_fee };
+        Step { time: Time::from_millis(at), trade_id: at as u64, change }
+    }
+
+    fn check(steps: &[Step], qty: &str, avg: &str, realised: &str) {
+        let mut position = Position::default();
+        for step in steps {
+            position.add(*step);
+        }
+        let totals = position.totals();
+        let found = format!("{} {} {}", totals.qty, totals.avg_price(), totals.realised);
+        assert_eq!(found, format!("{qty} {avg} {realised}"));
+    }
+
+    #[test]
+    fn average_cost_and_profit() {
+        let buy = |at, qty, price| fill(at, Side::Buy, qty, price, "0");
+        let sell = |at, qty, price| fill(at, Side::Sell, qty, price, "0");
+        check(&[buy(1, "10", "2")], "10", "2", "0");
+        check(&[buy(1, "10", "2"), buy(2, "10", "4")], "20", "3", "0");
+        check(&[buy(1, "10", "2"), sell(2, "4", "3")], "6", "2", "4");
+        check(&[buy(1, "10", "2"), sell(2, "10", "3")], "0", "0", "10");
+        check(&[buy(1, "10", "2"), sell(2, "15", "3")], "-5", "3", "10");
+        check(&[sell(1, "5", "3"), buy(2, "5", "2")], "0", "0", "5");
+        check(&[sell(1, "5", "3"), buy(2, "8", "4")], "3", "4", "-5");
+    }
+
+    #[test]
+    fn row_004_69_a_fee_in_the_base_asset_reduces_what_is_held() {
+        check(&[fill(1, Side::Buy, "10", "2", "0.01")], "9.99", "2", "0");
+    }
+
+    #[test]
+    fn r16_a_late_fill_takes_its_place() {
+        let a = fill(1, Side::Buy, "10", "2", "0");
+        let b = fill(2, Side::Sell, "10", "3", "0");
+        let c = fill(3, Side::Buy, "10", "5", "0");
+        for order in [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
+            check(&order, "10", "5", "10");
+        }
+    }
+
+    #[test]
+    fn an_edit_keeps_or_sets_the_average() {
+        let edit = |delta: &str, avg: Option<&str>| Step {
+            time: Time::from_millis(5),
+            trade_id: 0,
+            change: Change::Edit {
+                delta: delta.parse().unwrap(),
+                avg_price: avg.map(|a| a.parse().unwrap()),
+            },
+        };
+        let bought = fill(1, Side::Buy, "10", "2", "0");
+        check(&[bought, edit("-4", None)], "6", "2", "0");
+        check(&[bought, edit("-4", Some("7"))], "6", "7", "0");
+        check(&[bought, edit("-10", None)], "0", "0", "0");
+        check(&[edit("3", Some("2.5"))], "3", "2.5", "0");
+    }
+}

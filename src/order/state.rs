@@ -1,0 +1,294 @@
+//! One order's life.
+//!
+//! ```text
+//!              send            evidence it lives          cancel sent
+//!   Intended ───────▶ Sent ───────────────────▶ Working ─────────────▶ Canceling
+//!       │              │  ▲                        │ ▲  cancel refused     │
+//!       │ lost         │  └── (never: no resend)   │ └────────────────────┤
+//!       ▼              ▼ lost                      │                      │ cancel lost
+//!    Unknown ◀─────────┴──────────────────────────┼──────────────────────┘
+//!       │ evidence: back to Working or Canceling   │
+//!       ▼ end, refusal or proof of absence         ▼ end
+//!      Done ◀──────────────────────────────────────┘
+//! ```
+//!
+//! `Done` as "not placed" is the one end that evidence can reopen: an order that turns up after all is adopted, loudly.
+//! Fills are facts and are booked whatever the state says.
+
+use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
+use crate::market::{OrderStatus, OrderType, Side, Tif};
+use crate::num::{Cash, Price, Qty};
+use crate::time::Time;
+
+/// Where an order stands, for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Taken from the session, not sent.
+    Intended,
+    /// Written to the exchange's link, nothing heard.
+    Sent,
+    /// Known to live at the exchange.
+    Working,
+    /// A cancel is under way.
+    Canceling,
+    /// It may or may not live; being found out.
+    Unknown,
+    /// Over.
+    Done(OrderStatus),
+    /// Over because proof was found that the exchange never had it.
+    NotPlaced,
+}
+
+/// What can happen to an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Written to the link.
+    Send,
+    /// Positive evidence that no order exists.
+    Refuse,
+    /// The placement's outcome is not known.
+    Lose,
+    /// Positive evidence that it lives.
+    Live,
+    /// Positive evidence that it ended this way.
+    End(OrderStatus),
+    /// A cancel was written to the link.
+    CancelSend,
+    /// The cancel's outcome is not known, or the engine no longer has the order open.
+    CancelLose,
+    /// The cancel was refused; the order is as it was.
+    CancelRefuse,
+    /// Proof that the exchange never had it (see `gateway::doubt`).
+    Absent,
+}
+
+/// An event that cannot happen in that state: our own error, never the exchange's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an order that is {state:?} cannot {event:?}")]
+pub struct Impossible {
+    /// State.
+    pub state: State,
+    /// Event.
+    pub event: Event,
+}
+
+impl State {
+    /// The table of all lives. `lives` says whether there has ever been evidence that the order exists.
+    ///
+    /// # Errors
+    /// [`Impossible`] for pairs only a mistake of ours can produce.
+    pub fn next(self, event: Event, lives: bool) -> Result<Self, Impossible> {
+        use Event as E;
+        use State as S;
+        Ok(match (self, event) {
+            (S::Intended, E::Send) => S::Sent,
+            // Intended in the journal of an earlier run: it may have been sent all the same.
+            (S::Intended, E::Lose) => S::Unknown,
+            (S::Intended | S::Sent, E::Refuse) => S::Done(OrderStatus::Rejected),
+            (S::Intended | S::Sent, E::Live) => S::Working,
+            (S::Sent, E::Lose) => S::Unknown,
+            (S::Sent | S::Working | S::Canceling, E::CancelSend) => S::Canceling,
+
+            (S::Working, E::Live | E::Lose | E::Refuse | E::CancelLose | E::CancelRefuse) => S::Working,
+
+            (S::Canceling, E::Refuse) if !lives => S::Done(OrderStatus::Rejected),
+            (S::Canceling, E::Lose) if !lives => S::Unknown,
+            (S::Canceling, E::Refuse | E::Lose | E::Live) => S::Canceling,
+            (S::Canceling, E::CancelLose) => S::Unknown,
+            (S::Canceling, E::CancelRefuse) => {
+                if lives {
+                    S::Working
+                } else {
+                    S::Sent
+                }
+            }
+
+            (S::Unknown, E::Live) => S::Working,
+            (S::Unknown, E::Refuse) if !lives => S::Done(OrderStatus::Rejected),
+            (S::Unknown, E::Refuse | E::Lose | E::CancelSend | E::CancelLose | E::CancelRefuse) => S::Unknown,
+            (S::Unknown, E::Absent) => S::NotPlaced,
+
+            (S::NotPlaced, E::Live) => S::Working,
+            (S::NotPlaced, E::Refuse | E::Lose | E::CancelLose | E::CancelRefuse | E::Absent) => S::NotPlaced,
+
+            (S::Done(end), E::Refuse | E::Lose | E::Live | E::End(_) | E::CancelLose | E::CancelRefuse) => {
+                S::Done(end)
+            }
+            (_, E::End(end)) => S::Done(end),
+
+            // A replica's late "not found" after the engine's own word: the word stands.
+            (S::Done(end), E::Absent) => S::Done(end),
+            (S::Intended, E::CancelSend | E::CancelLose | E::CancelRefuse | E::Absent)
+            | (S::Sent, E::Send | E::CancelLose | E::CancelRefuse | E::Absent)
+            | (S::Working | S::Canceling, E::Send | E::Absent)
+            | (S::Unknown, E::Send)
+            | (S::NotPlaced | S::Done(_), E::Send | E::CancelSend) => {
+                return Err(Impossible { state: self, event });
+            }
+        })
+    }
+
+    /// Is it over?
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Done(_) | Self::NotPlaced)
+    }
+}
+
+/// An order and all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Its own id, through every renaming.
+    pub id: ClientOrderId,
+    /// Owner; `None` for EXTERNAL.
+    pub session: Option<SessionId>,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Side.
+    pub side: Side,
+    /// Type; `None` for a foreign one of an unknown type.
+    pub order_type: Option<OrderType>,
+    /// Time in force.
+    pub tif: Option<Tif>,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop: Option<Price>,
+    /// Quantity; zero for one given as a quote amount.
+    pub qty: Qty,
+    /// Quote amount of such an order.
+    pub quote_amount: Option<Cash>,
+    /// When it was taken or adopted.
+    pub created: Time,
+    /// State.
+    pub state: State,
+    /// The venue's number. `Some` is evidence that it exists or existed.
+    pub venue_id: Option<VenueOrderId>,
+    /// Client id the venue shows for it now.
+    pub known_as: ClientOrderId,
+    /// Amends sent so far.
+    pub amends: u8,
+    /// A cancel has been asked for.
+    pub cancel_wanted: bool,
+    /// Filled quantity in the venue's count.
+    pub told: Qty,
+    /// Sum of the fills booked.
+    pub filled: Qty,
+    /// Sum of their quote amounts.
+    pub filled_quote: Cash,
+    /// End heard of while fills are still missing: told when they are booked.
+    pub ending: Option<OrderStatus>,
+    /// Catalogue code of a refusal.
+    pub code: Option<i64>,
+    /// Why it is in that state.
+    pub reason: Option<String>,
+    /// When it got there.
+    pub changed: Time,
+}
+
+impl Order {
+    /// Applies an event.
+    ///
+    /// # Errors
+    /// [`Impossible`] if our own logic is wrong; the state is then unchanged.
+    pub fn apply(&mut self, event: Event) -> Result<(), Impossible> {
+        self.state = self.state.next(event, self.venue_id.is_some())?;
+        Ok(())
+    }
+
+    /// Are fills missing that the venue has counted?
+    pub fn has_gap(&self) -> bool {
+        self.told > self.filled
+    }
+
+    /// The word for it on the wire.
+    pub fn status(&self) -> OrderStatus {
+        match self.state {
+            State::Done(end) => end,
+            State::NotPlaced => OrderStatus::Rejected,
+            State::Intended | State::Sent if self.venue_id.is_none() => OrderStatus::Pending,
+            State::Unknown | State::Canceling if self.venue_id.is_none() => {
+                if self.state == State::Unknown {
+                    OrderStatus::Unknown
+                } else {
+                    OrderStatus::Pending
+                }
+            }
+            _ if self.filled.is_positive() => OrderStatus::PartiallyFilled,
+            _ => OrderStatus::New,
+        }
+    }
+
+    /// Every client id the venue may know it by, its own first.
+    pub fn names(&self) -> Vec<ClientOrderId> {
+        let mut names = vec![self.id.clone()];
+        if self.cancel_wanted {
+            names.extend(self.id.renamed(IdKind::Cancel));
+        }
+        names.extend((0..self.amends).filter_map(|n| self.id.renamed(IdKind::Amend(n))));
+        if !names.contains(&self.known_as) {
+            names.push(self.known_as.clone());
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: [Event; 9] = [
+        Event::Send,
+        Event::Refuse,
+        Event::Lose,
+        Event::Live,
+        Event::End(OrderStatus::Canceled),
+        Event::CancelSend,
+        Event::CancelLose,
+        Event::CancelRefuse,
+        Event::Absent,
+    ];
+
+    fn word(next: Result<State, Impossible>) -> &'static str {
+        match next {
+            Err(_) => "!",
+            Ok(State::Intended) => "I",
+            Ok(State::Sent) => "S",
+            Ok(State::Working) => "W",
+            Ok(State::Canceling) => "C",
+            Ok(State::Unknown) => "U",
+            Ok(State::Done(OrderStatus::Rejected)) => "R",
+            Ok(State::Done(OrderStatus::Filled)) => "F",
+            Ok(State::Done(_)) => "X",
+            Ok(State::NotPlaced) => "N",
+        }
+    }
+
+    /// Columns: send refuse lose live end cancel-send cancel-lose cancel-refuse absent.
+    #[test]
+    fn every_pair_of_state_and_event_has_its_answer() {
+        for (state, lives, row) in [
+            (State::Intended, false, "S R U W X ! ! ! !"),
+            (State::Sent, false, "! R U W X C ! ! !"),
+            (State::Working, true, "! W W W X C W W !"),
+            (State::Canceling, false, "! R U C X C U S !"),
+            (State::Canceling, true, "! C C C X C U W !"),
+            (State::Unknown, false, "! R U W X U U U N"),
+            (State::Unknown, true, "! U U W X U U U N"),
+            (State::NotPlaced, false, "! N N W X ! N N N"),
+            (State::Done(OrderStatus::Filled), true, "! F F F F ! F F F"),
+        ] {
+            let found: Vec<_> = EVENTS.iter().map(|e| word(state.next(*e, lives))).collect();
+            assert_eq!(found.join(" "), row, "{state:?} lives={lives}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_evidence_rejects() {
+        for state in [State::Intended, State::Sent, State::Working, State::Canceling, State::Unknown] {
+            for event in [Event::Lose, Event::CancelLose, Event::CancelRefuse] {
+                let next = state.next(event, false);
+                assert_ne!(next, Ok(State::Done(OrderStatus::Rejected)), "{state:?} {event:?}");
+            }
+        }
+    }
+}
