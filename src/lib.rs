@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod market;
 pub mod num;
 pub mod order;
+pub mod session;
 pub mod time;
 pub mod venue;
 pub mod wire;

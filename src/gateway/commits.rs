@@ -1,0 +1,81 @@
+//! What waits for the disk: nothing private is shown before the records that caused it are committed.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::io::{Batch, Projection};
+use crate::ids::{ConnId, SessionId};
+use crate::journal::Record;
+
+/// Something to be shown once its batch is committed.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// An event of a session.
+    Event(SessionId, u64),
+    /// A frame for one client: a reply that shows private state, a snapshot.
+    Frame(ConnId, Bytes),
+    /// From here on the client gets the session's events above this number.
+    Follow(ConnId, u64),
+    /// Rows for `pos.db`.
+    Project(Projection),
+    /// The epoch is durable: orders may be sent.
+    EpochDurable,
+}
+
+/// Records on their way to the store.
+#[derive(Debug)]
+pub(super) struct Commits {
+    open: Vec<Record>,
+    sync: bool,
+    next: u64,
+    committed: u64,
+    held: VecDeque<(u64, Held)>,
+}
+
+impl Commits {
+    pub(super) fn new() -> Self {
+        Self { open: Vec::new(), sync: false, next: 1, committed: 0, held: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        self.open.push(record);
+    }
+
+    /// The batch now being filled must reach the disk before it counts.
+    pub(super) fn sync(&mut self) {
+        self.sync = true;
+    }
+
+    /// Holds something until all records pushed so far are committed.
+    pub(super) fn hold(&mut self, held: Held) {
+        let batch = if self.open.is_empty() { self.next - 1 } else { self.next };
+        self.held.push_back((batch, held));
+    }
+
+    /// Closes the batch being filled.
+    pub(super) fn close(&mut self) -> Option<Batch> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let id = self.next;
+        self.next += 1;
+        Some(Batch { id, records: std::mem::take(&mut self.open), sync: std::mem::take(&mut self.sync) })
+    }
+
+    /// A batch is committed.
+    pub(super) fn committed(&mut self, batch: u64) {
+        self.committed = self.committed.max(batch);
+    }
+
+    /// The next thing that may be shown.
+    pub(super) fn release(&mut self) -> Option<Held> {
+        let (batch, _) = self.held.front()?;
+        if *batch > self.committed { None } else { self.held.pop_front().map(|(_, held)| held) }
+    }
+
+    /// Is everything on the disk?
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.committed + 1 == self.next
+    }
+}
