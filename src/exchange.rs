@@ -31,10 +31,8 @@ mod order;
 mod query;
 mod request;
 mod stop;
+mod synthetic;
 mod transaction;
-
-#[cfg(test)]
-mod tests;
 
 pub use config::{AccountId, AccountSettings, Config, Limits, Listing, ListingError, PercentPrice, Rate};
 pub use engine::Exchange;
@@ -44,3 +42,7 @@ pub use request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, OrderRef,
     Page, Placed, Reject, Request,
 };
+pub use synthetic::{Synthetic, SyntheticConfig};
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,10 @@ impl Rate {
     pub const fn basis_points(points: i64) -> Self {
         Self(points * 1_000_000)
     }
+    /// From millionths: `hundredths_of_basis_point(20)` is 0.002 %.
+    pub const fn hundredths_of_basis_point(hundredths: i64) -> Self {
+        Self(hundredths * 10_000)
+    }
     /// In raw units of 10⁻¹⁰.
     pub const fn raw(self) -> i64 {
         self.0

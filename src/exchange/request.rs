@@ -121,8 +121,8 @@ pub struct Amended {
     pub execution_id: u64,
 }
 
-/// Part of a history, oldest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Part of a history, oldest first. The default is all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     /// Least order or trade id.
     pub from_id: Option<u64>,
@@ -132,6 +132,12 @@ pub struct Page {
     pub end: Option<Time>,
     /// At most so many. The first ones if `from_id` or `start` is given, else the last ones.
     pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { from_id: None, start: None, end: None, limit: usize::MAX }
+    }
 }
 
 words! {

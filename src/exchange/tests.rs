@@ -1,5 +1,7 @@
 //! Tests of the exchange: [`dsl`] reads scripts, the modules below hold their tables.
 
+mod synthetic;
+
 use crate::exchange::{AccountId, Config, Exchange, Listing, Request};
 use crate::ids::{Asset, ClientOrderId, Symbol};
 use crate::instrument::{Grid, Instrument, InstrumentStatus};
