@@ -1,3 +1,569 @@
 //! The gateway: sessions × orders × ledger × one venue.
+//!
+//! One [`Gateway::handle`] takes one input and leaves all outputs in order; the caller performs them before the next. State is
+//! the fold of the journal: every change is first a [`Record`], and nothing private is shown before its record is committed.
+//!
+//! * `door` lets clients in; `command` takes orders and cancels; `question` answers.
+//! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for.
+//! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
+//! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to keep.
 
+mod command;
+mod commits;
+mod door;
+mod doubt;
+mod edit;
+mod fact;
 pub mod io;
+mod question;
+mod queue;
+mod recovery;
+mod stream;
+mod tie_out;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use self::commits::{Commits, Held};
+use self::door::Client;
+use self::doubt::Doubts;
+use self::fact::Orphans;
+use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, Output};
+use self::recovery::{Purpose, Recovery};
+use self::stream::Streams;
+use self::tie_out::TieOut;
+use crate::ids::{ClientOrderId, CommandNumber};
+use crate::ids::{ConnId, IdKind, IdParts, SessionId, Symbol};
+use crate::instrument::Instrument;
+use crate::journal::{Record, Start};
+use crate::ledger::books::Books;
+use crate::order::table::{Orders, state_record};
+use crate::session::Session;
+use crate::time::{Span, Time, earliest};
+use crate::venue::port::{MarketFeed, OrderEntry, Outbox, VenueEvent};
+use crate::wire::event::{FillView, Numbered, OrderView, PositionView, Private};
+
+/// 2025-01-01T00:00:00Z, from which epochs count minutes.
+const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
+
+/// See the module.
+pub struct Gateway {
+    config: GatewayConfig,
+    epoch: u32,
+    epoch_durable: bool,
+    generation: u64,
+    started: Time,
+    feed: Box<dyn MarketFeed>,
+    entry: Box<dyn OrderEntry>,
+    venue: Outbox,
+    orders: Orders,
+    books: Books,
+    sessions: BTreeMap<SessionId, Session>,
+    clients: BTreeMap<ConnId, Client>,
+    nonces: u64,
+    instruments: Option<BTreeMap<Symbol, Instrument>>,
+    streams: Streams,
+    commits: Commits,
+    recovery: Recovery,
+    doubts: Doubts,
+    orphans: Orphans,
+    tie_out: TieOut,
+    bad_edits: Vec<BadEdit>,
+    waiting_edits: Vec<Edit>,
+    store_failed: Option<String>,
+    foreign_gateway: Option<String>,
+    stopping: bool,
+    stopped: bool,
+    prune_at: Time,
+    ready: BTreeSet<ConnId>,
+    out: Vec<Output>,
+}
+
+/// Why a gateway cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The journal is another market's.
+    #[error("the journal in this directory is of market {found:?}, not {wanted:?}: set another \"db\"")]
+    OtherMarket {
+        /// In the journal.
+        found: String,
+        /// Ours.
+        wanted: &'static str,
+    },
+}
+
+impl Gateway {
+    /// Folds the journal, takes the user's edits, begins a new epoch and opens the links.
+    ///
+    /// # Errors
+    /// [`StartError`] if this journal is not for this gateway.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the composition root names everything a gateway is made of, once"
+    )]
+    pub fn new(
+        config: GatewayConfig,
+        records: &[Record],
+        edits: Vec<Edit>,
+        bad_edits: Vec<BadEdit>,
+        feed: Box<dyn MarketFeed>,
+        entry: Box<dyn OrderEntry>,
+        now: Time,
+        out: &mut Vec<Output>,
+    ) -> Result<Self, StartError> {
+        let recovery = Recovery::new(&config, entry.receive_window());
+        let mut gateway = Self {
+            epoch: 0,
+            epoch_durable: false,
+            generation: 0,
+            started: now,
+            feed,
+            entry,
+            venue: Outbox::default(),
+            orders: Orders::default(),
+            books: Books::default(),
+            sessions: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            nonces: 0,
+            instruments: None,
+            streams: Streams::default(),
+            commits: Commits::new(),
+            recovery,
+            doubts: Doubts::default(),
+            orphans: Orphans::default(),
+            tie_out: TieOut::default(),
+            bad_edits,
+            waiting_edits: Vec::new(),
+            store_failed: None,
+            foreign_gateway: None,
+            stopping: false,
+            stopped: false,
+            prune_at: now,
+            ready: BTreeSet::new(),
+            out: Vec::new(),
+            config,
+        };
+        gateway.begin(now, records, edits)?;
+        gateway.settle(now);
+        out.append(&mut gateway.out);
+        Ok(gateway)
+    }
+
+    fn begin(&mut self, now: Time, records: &[Record], edits: Vec<Edit>) -> Result<(), StartError> {
+        let mut last_start: Option<&Start> = None;
+        for record in records {
+            if let Record::Start(start) = record {
+                if start.market != self.config.market {
+                    return Err(StartError::OtherMarket {
+                        found: start.market.clone(),
+                        wanted: self.config.market,
+                    });
+                }
+                last_start = Some(start);
+            }
+            self.fold(record);
+        }
+        let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
+        let after_last = last_start.map_or(0, |start| start.epoch + 1);
+        self.epoch = after_last.max(u32::try_from(minutes).unwrap_or(u32::MAX));
+        let ended = matches!(records.last(), Some(Record::End { .. }));
+        let power_lost = last_start.is_some_and(|start| start.boot_id != self.config.boot_id) && !ended;
+        for session in self.sessions.values_mut() {
+            session.last_command = 0;
+        }
+        let reason = match (&self.config.journal_rebuilt, last_start) {
+            (Some(reason), _) => Some(reason.clone()),
+            (None, None) => Some("first start".to_owned()),
+            (None, Some(_)) if power_lost => {
+                Some("the last run did not end in order and the machine restarted".to_owned())
+            }
+            _ => None,
+        };
+        self.emit(Record::Start(Start {
+            epoch: self.epoch,
+            install: self.config.install.as_str().to_owned(),
+            market: self.config.market.to_owned(),
+            boot_id: self.config.boot_id.clone(),
+            time: now,
+        }));
+        if let Some(reason) = reason {
+            let generation = self.generation + 1;
+            self.log(
+                LogLevel::Info,
+                "event numbering begins anew",
+                format!("generation={generation} reason={reason:?}"),
+            );
+            let record = Record::Generation { generation, reason };
+            self.fold(&record);
+            self.commits.push(record);
+        }
+        self.accept_edits(now, edits);
+        self.commits.sync();
+        self.commits.hold(Held::EpochDurable);
+        self.doubt_open_orders(now);
+        let everything = self.project_all();
+        self.books.take_touched();
+        self.commits.hold(Held::Project(everything));
+        self.feed.start(now, &mut self.venue);
+        self.entry.start(now, &mut self.venue);
+        Ok(())
+    }
+
+    /// Takes one input and leaves all that follows in `out`.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            Input::Link(link, input) if self.feed.owns(link) => {
+                self.feed.handle(now, link, input, &mut self.venue)
+            }
+            Input::Link(link, input) if self.entry.owns(link) => {
+                self.entry.handle(now, link, input, &mut self.venue)
+            }
+            // A late word of a link both machines have forgotten.
+            Input::Link(..) => {}
+            Input::ClientOpened(conn) => self.client_opened(now, conn),
+            Input::ClientFrame(conn, text) => self.client_frame(now, conn, text),
+            Input::ClientClosed(conn) => self.client_closed(now, conn),
+            Input::Committed(batch) => self.commits.committed(batch),
+            Input::StoreFailed(reason) => {
+                self.log(
+                    LogLevel::Error,
+                    "the store cannot write; new orders are refused",
+                    format!("reason={reason:?}"),
+                );
+                self.store_failed = Some(reason);
+            }
+            Input::StoreRecovered => {
+                self.log(LogLevel::Info, "the store writes again", String::new());
+                self.store_failed = None;
+            }
+            Input::Timer => self.timer(now),
+            Input::Stop => self.stop(now),
+        }
+        self.settle(now);
+        out.append(&mut self.out);
+    }
+
+    /// When [`Input::Timer`] is due.
+    pub fn deadline(&self) -> Option<Time> {
+        [
+            self.feed.deadline(),
+            self.entry.deadline(),
+            self.recovery.deadline(),
+            self.doubts.deadline(),
+            self.orphans.deadline(),
+            self.door_deadline(),
+            Some(self.prune_at),
+        ]
+        .into_iter()
+        .fold(None, earliest)
+    }
+
+    /// The next frame for a client whose socket takes one.
+    pub fn pull(&mut self, _now: Time, conn: ConnId) -> Option<Frame> {
+        self.clients.get_mut(&conn)?.queue.pull()
+    }
+
+    /// All books, for checks.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// All orders, for checks.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    fn timer(&mut self, now: Time) {
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        if due(self.feed.deadline()) {
+            self.feed.timer(now, &mut self.venue);
+        }
+        if due(self.entry.deadline()) {
+            self.entry.timer(now, &mut self.venue);
+        }
+        self.settle_venue(now);
+        self.door_timer(now);
+        self.doubt_timer(now);
+        self.orphan_timer(now);
+        self.recovery_timer(now);
+        if self.prune_at <= now {
+            self.prune_at = now + Span::from_secs(60);
+            for session in self.sessions.values_mut() {
+                session.log.prune(now, self.config.retention);
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Time) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        self.emit(Record::End { time: now });
+        self.entry.stop(now, &mut self.venue);
+        let conns: Vec<ConnId> = self.clients.keys().copied().collect();
+        for conn in conns {
+            self.out.push(Output::CloseClient(conn, 1001, "the gateway is stopping".to_owned()));
+        }
+    }
+
+    /// Drains everything an input has caused.
+    fn settle(&mut self, now: Time) {
+        loop {
+            self.settle_venue(now);
+            while let Some(held) = self.commits.release() {
+                self.release(now, held);
+            }
+            if self.venue.actions.is_empty() && self.venue.events.is_empty() {
+                break;
+            }
+        }
+        let touched = self.books.take_touched();
+        if touched != Default::default() {
+            let rows = self.project(&touched);
+            self.commits.hold(Held::Project(rows));
+        }
+        if let Some(batch) = self.commits.close() {
+            self.out.push(Output::Commit(batch));
+        }
+        for conn in std::mem::take(&mut self.ready) {
+            if self.clients.get(&conn).is_some_and(|c| !c.queue.is_empty()) {
+                self.out.push(Output::Ready(conn));
+            }
+        }
+        if self.stopping && self.commits.is_idle() && !self.stopped {
+            self.stopped = true;
+            self.out.push(Output::Stopped);
+        }
+    }
+
+    fn settle_venue(&mut self, now: Time) {
+        while !self.venue.actions.is_empty() || !self.venue.events.is_empty() {
+            let Outbox { actions, events } = std::mem::take(&mut self.venue);
+            self.out.extend(actions.into_iter().map(Output::Link));
+            for event in events {
+                self.venue_event(now, event);
+            }
+        }
+    }
+
+    fn venue_event(&mut self, now: Time, event: VenueEvent) {
+        match event {
+            VenueEvent::Instruments(list) => self.take_instruments(now, list),
+            VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
+            VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
+            VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),
+            VenueEvent::Bar(stream, bar) => self.publish_bar(&stream, &bar),
+            VenueEvent::History { request, bars } => self.history_arrived(request, bars),
+            VenueEvent::FeedUp => self.log(LogLevel::Info, "market data up", String::new()),
+            VenueEvent::FeedDown(reason) => self.feed_down(&reason),
+            VenueEvent::EntryUp => self.entry_up(now),
+            VenueEvent::EntryDown(reason) => self.entry_down(now, &reason),
+            VenueEvent::KeyRefused(reason) => {
+                self.log(LogLevel::Error, "the exchange refused the key", format!("reason={reason:?}"));
+                self.out.push(Output::KeyRefused(reason));
+            }
+            VenueEvent::Placed { id, outcome } => self.placed(now, &id, outcome),
+            VenueEvent::CancelReply { id, outcome } => self.cancel_replied(now, &id, outcome),
+            VenueEvent::AmendReply { id, outcome } => self.amend_replied(now, &id, outcome),
+            VenueEvent::Report(report) => self.report(now, &report, fact::Source::Stream),
+            VenueEvent::Balances(balances) => self.take_balances(balances),
+            VenueEvent::Transfer { asset, delta, time } => self.transfer(asset, delta, time),
+            VenueEvent::PrivateGarbled(frame) => self.garbled(now, &frame),
+            VenueEvent::Answer { request, answer } => self.answered(now, request, answer),
+            VenueEvent::Clock { offset_nanos, round_trip } => {
+                let fields = format!("offset_ms={} round_trip={round_trip:?}", offset_nanos / 1_000_000);
+                self.log(LogLevel::Debug, "clock measured", fields);
+            }
+        }
+    }
+
+    /// Folds a record of the journal into all state that comes from it.
+    fn fold(&mut self, record: &Record) {
+        self.books.fold(record);
+        match record {
+            Record::Start(start) => {
+                self.epoch = start.epoch;
+                for session in self.sessions.values_mut() {
+                    session.last_command = 0;
+                }
+            }
+            Record::Generation { generation, .. } => {
+                self.generation = *generation;
+                for session in self.sessions.values_mut() {
+                    session.log.restart();
+                }
+            }
+            Record::Order(order) => {
+                self.orders.insert(order);
+                if let Some(parts) = order.id.parts().filter(|p| p.epoch == self.epoch) {
+                    self.session_mut(parts.session).last_command = parts.command;
+                }
+            }
+            Record::OrderState(state) => self.orders.fold_state(state),
+            Record::Fill(fill) => self.fill_order(fill),
+            Record::Event { session, sequence, frame, .. } => {
+                let log = &mut self.session_mut(*session).log;
+                let pushed = log.push(Time::default(), Bytes::from(frame.clone()));
+                debug_assert_eq!(pushed, *sequence, "event numbers are dense");
+                log.publish(*sequence);
+            }
+            Record::Answer { session, epoch, command, reply } => {
+                let session = self.session_mut(*session);
+                session.keep_answer(*epoch, *command, reply.clone());
+            }
+            Record::Ack { session, generation, sequence } if *generation == self.generation => {
+                self.session_mut(*session).log.fold_ack(*sequence);
+            }
+            Record::Cash(cash) => self.tie_out.fold(cash),
+            _ => {}
+        }
+    }
+
+    /// Records a fact, in the books at once and in the journal with this input's batch.
+    fn emit(&mut self, record: Record) {
+        self.books.fold(&record);
+        if let Record::Cash(cash) = &record {
+            self.tie_out.fold(cash);
+        }
+        self.commits.push(record);
+    }
+
+    fn session_mut(&mut self, id: SessionId) -> &mut Session {
+        self.sessions.entry(id).or_default()
+    }
+
+    fn log(&mut self, level: LogLevel, event: &'static str, fields: String) {
+        self.out.push(Output::Log(Log { level, event, fields }));
+    }
+
+    fn order_id(&self, epoch: u32, session: SessionId, command: CommandNumber) -> ClientOrderId {
+        let install = self.config.install;
+        ClientOrderId::mint(IdParts { kind: IdKind::Order, install, epoch, session, command })
+    }
+
+    /// Makes the session's next numbered event; it is sent once committed.
+    fn tell(&mut self, now: Time, session: SessionId, event: Private) {
+        let generation = self.generation;
+        let log = &mut self.session_mut(session).log;
+        let sequence = log.last() + 1;
+        let numbered = Numbered { generation, sequence, time: now, event };
+        let frame =
+            serde_json::to_string(&numbered).expect("events are made of strings, numbers and plain structs");
+        log.push(now, Bytes::from(frame.clone()));
+        self.commits.push(Record::Event { session, generation, sequence, frame });
+        self.commits.hold(Held::Event(session, sequence));
+    }
+
+    /// Tells an order's owner how it stands; EXTERNAL has nobody to tell.
+    fn tell_order(&mut self, now: Time, id: &ClientOrderId, fill: Option<FillView>) {
+        let Some(order) = self.orders.get(id) else { return };
+        let Some(session) = order.session else { return };
+        let Some(view) = order_view(order) else { return };
+        let position = self.position_view(session, &order.symbol.clone());
+        self.tell(now, session, Private::Order { order: view, fill, position });
+    }
+
+    /// Records and tells an order's new state.
+    fn order_changed(&mut self, now: Time, id: &ClientOrderId, fill: Option<FillView>) {
+        if let Some(order) = self.orders.get(id) {
+            let record = state_record(order, order.changed);
+            self.commits.push(Record::OrderState(record));
+        }
+        self.tell_order(now, id, fill);
+    }
+
+    fn notice(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        code: &str,
+        message: String,
+        about: Option<&ClientOrderId>,
+    ) {
+        let symbol = about.and_then(|id| self.orders.get(id)).map(|o| o.symbol.clone());
+        let order_id = about.cloned();
+        self.tell(now, session, Private::Notice { code: code.to_owned(), message, symbol, order_id });
+    }
+
+    fn position_view(&self, session: SessionId, symbol: &Symbol) -> PositionView {
+        let totals = self.books.position(session, symbol);
+        PositionView {
+            symbol: symbol.clone(),
+            net: totals.qty,
+            avg_price: totals.avg_price(),
+            realised: totals.realised,
+        }
+    }
+
+    /// Shows what has waited for its commit.
+    fn release(&mut self, now: Time, held: Held) {
+        match held {
+            Held::Event(session, sequence) => self.publish(session, sequence),
+            Held::Frame(conn, frame) => self.send(conn, frame),
+            Held::Follow(conn, sequence) => {
+                if let Some(client) = self.clients.get_mut(&conn) {
+                    client.follow_above = Some(sequence);
+                }
+            }
+            Held::Project(rows) => self.out.push(Output::Project(rows)),
+            Held::EpochDurable => {
+                self.epoch_durable = true;
+                self.recovery_begin(now);
+            }
+        }
+    }
+
+    fn publish(&mut self, session: SessionId, sequence: u64) {
+        let seat = self.session_mut(session);
+        let frame = seat.log.publish(sequence);
+        let Some(conn) = seat.owner else { return };
+        let follows = |c: &Client| c.follow_above.is_some_and(|above| sequence > above);
+        if let (Some(frame), true) = (frame, self.clients.get(&conn).is_some_and(follows)) {
+            self.send(conn, frame);
+        }
+    }
+
+    /// Queues a private frame.
+    fn send(&mut self, conn: ConnId, frame: Bytes) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.queue.push_private(frame) {
+            self.ready.insert(conn);
+        } else {
+            let reason =
+                format!("more than {} private events waited: read faster, then resume", queue::PRIVATE_MAX);
+            self.close_client(conn, 4002, &reason);
+        }
+    }
+
+    fn ask(&mut self, now: Time, query: &crate::venue::port::Query, purpose: Purpose) -> u64 {
+        let request = self.recovery.number(purpose);
+        self.entry.query(now, request, query, &mut self.venue);
+        request
+    }
+}
+
+/// An order as clients see it; `None` for one of a type this version does not know (never a session's).
+fn order_view(order: &crate::order::state::Order) -> Option<OrderView> {
+    Some(OrderView {
+        order_id: order.id.clone(),
+        n: order.id.parts().map_or(0, |p| p.command),
+        symbol: order.symbol.clone(),
+        side: order.side,
+        order_type: order.order_type?,
+        tif: order.tif,
+        price: order.price,
+        stop_price: order.stop,
+        qty: order.qty,
+        quote_amount: order.quote_amount,
+        state: order.status(),
+        canceling: order.cancel_wanted && !order.state.is_over(),
+        filled: order.filled,
+        filled_quote: order.filled_quote,
+        venue_order_id: order.venue_id,
+        code: order.code,
+        reason: order.reason.clone(),
+        time: order.changed,
+    })
+}

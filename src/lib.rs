@@ -2,7 +2,7 @@
 //! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
 //! A module imports only from the layers to its left: `num, ids, time → instrument, market → journal → book, order,
-//! ledger → wire, session, venue → exchange, client → gateway`.
+//! ledger → wire → session, venue → exchange, client → gateway`.
 
 pub mod exchange;
 pub mod gateway;

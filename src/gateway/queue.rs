@@ -11,13 +11,13 @@ use indexmap::IndexMap;
 use crate::market::{Channel, Stream};
 
 /// Private frames a client may have waiting before it is closed to resume later.
-pub const PRIVATE_MAX: usize = 10_000;
+pub(super) const PRIVATE_MAX: usize = 10_000;
 /// Public trades a client may have waiting on one stream before a gap is told.
-pub const TRADES_MAX: usize = 1_000;
+pub(super) const TRADES_MAX: usize = 1_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(super) struct Queue {
     private: VecDeque<Bytes>,
     slots: IndexMap<Stream, Slot>,
     waiting: VecDeque<Stream>,
@@ -36,7 +36,7 @@ struct Slot {
 
 /// How a market frame may be thinned out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thinning {
+pub(super) enum Thinning {
     /// A newer one replaces it.
     Newest,
     /// It must arrive.
@@ -45,13 +45,13 @@ pub enum Thinning {
 
 impl Queue {
     /// Adds a private frame. False: over the bound, the client is too slow.
-    pub fn push_private(&mut self, frame: Bytes) -> bool {
+    pub(super) fn push_private(&mut self, frame: Bytes) -> bool {
         self.private.push_back(frame);
         self.private.len() <= PRIVATE_MAX
     }
 
     /// Adds a market frame.
-    pub fn push_market(&mut self, stream: &Stream, frame: Bytes, thinning: Thinning) {
+    pub(super) fn push_market(&mut self, stream: &Stream, frame: Bytes, thinning: Thinning) {
         let slot = self.slots.entry(stream.clone()).or_default();
         match thinning {
             Thinning::Newest => slot.newest = Some(frame),
@@ -72,13 +72,13 @@ impl Queue {
     }
 
     /// Forgets a stream.
-    pub fn forget(&mut self, stream: &Stream) {
+    pub(super) fn forget(&mut self, stream: &Stream) {
         self.slots.swap_remove(stream);
         self.waiting.retain(|s| s != stream);
     }
 
     /// The next frame to send.
-    pub fn pull(&mut self) -> Option<Bytes> {
+    pub(super) fn pull(&mut self) -> Option<Bytes> {
         if let Some(frame) = self.private.pop_front() {
             return Some(frame);
         }
@@ -98,7 +98,7 @@ impl Queue {
     }
 
     /// Is nothing waiting?
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.private.is_empty() && self.waiting.is_empty()
     }
 }
@@ -114,7 +114,10 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue) -> String {
-        std::iter::from_fn(|| queue.pull()).map(|f| String::from_utf8(f.to_vec()).unwrap()).collect::<Vec<_>>().join(" ")
+        std::iter::from_fn(|| queue.pull())
+            .map(|f| String::from_utf8(f.to_vec()).unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -134,7 +137,12 @@ mod tests {
     fn closing_bars_are_never_dropped() {
         let mut queue = Queue::default();
         let bars = stream(Channel::Kline(Interval::M1));
-        for (frame, thinning) in [("o1", Thinning::Newest), ("c1", Thinning::Keep), ("o2", Thinning::Newest), ("c2", Thinning::Keep)] {
+        for (frame, thinning) in [
+            ("o1", Thinning::Newest),
+            ("c1", Thinning::Keep),
+            ("o2", Thinning::Newest),
+            ("c2", Thinning::Keep),
+        ] {
             queue.push_market(&bars, Bytes::from(frame), thinning);
         }
         queue.push_market(&bars, Bytes::from("o3"), Thinning::Newest);

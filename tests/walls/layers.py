@@ -12,9 +12,10 @@ from rust_text import product_code, product_files, product_lines
 LAYERS = (
     ("num", "ids", "time"),
     ("instrument", "market"),
-    ("book", "order", "ledger"),
     ("journal",),
-    ("wire", "session", "venue"),
+    ("book", "order", "ledger"),
+    ("wire",),
+    ("session", "venue"),
     ("exchange", "client"),
     ("gateway",),
     ("backtest",),

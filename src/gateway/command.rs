@@ -1,0 +1,296 @@
+//! Orders, cancels and amends of sessions. Every command gets exactly one answer, kept in the journal.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Gateway;
+use super::door::Seat;
+use crate::ids::{ClientOrderId, CommandNumber, IdKind, SessionId, Symbol};
+use crate::instrument::Instrument;
+use crate::journal::{OrderRecord, Record};
+use crate::market::{OrderStatus, Stp};
+use crate::order::request::{Draft, NewOrder, Refusal, Terms, admit};
+use crate::order::state::{Event, Order as OrderState};
+use crate::time::Time;
+use crate::venue::port::{Amend, Cancel, NotSent};
+use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order};
+
+/// Sent with every order. Of two orders of this account that would trade with each other the incoming one expires: the
+/// resting session keeps its place in the queue.
+const SELF_TRADE: Stp = Stp::ExpireTaker;
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    n: CommandNumber,
+    order_id: &'a ClientOrderId,
+}
+
+impl Gateway {
+    /// A command: answered from the store if its number was seen before, else carried out.
+    pub(super) fn command(&mut self, now: Time, seat: Seat, id: u64, call: &Call) {
+        let n = match call {
+            Call::Order(order) => order.n,
+            Call::Cancel(cancel) => cancel.n,
+            Call::CancelAll(cancel) => cancel.n,
+            Call::Amend(amend) => amend.n,
+            _ => return,
+        };
+        let epoch = self.epoch;
+        if let Some(stored) = self.session_mut(seat.session).answer(epoch, n) {
+            let answer = stored.to_owned();
+            return self.reply_stored(seat.conn, id, &answer);
+        }
+        if n <= self.session_mut(seat.session).last_command {
+            let next = self.session_mut(seat.session).last_command + 1;
+            let message = format!("command number {n} is not above all earlier ones; the next is {next}");
+            return self.fail(seat.conn, Some(id), ErrorBody::new(ErrorCode::StaleCommand, message));
+        }
+        let result = self.may_command(seat).and_then(|()| match call {
+            Call::Order(order) => self.place(now, seat.session, order),
+            Call::Cancel(cancel) => self.cancel(now, seat.session, cancel),
+            Call::CancelAll(cancel) => self.cancel_all(now, seat.session, cancel),
+            Call::Amend(amend) => self.amend(now, seat.session, amend),
+            _ => Ok(Value::Null),
+        });
+        let answer = match result {
+            Ok(result) => serde_json::json!({ "result": result }),
+            Err(error) => serde_json::json!({ "error": error }),
+        }
+        .to_string();
+        self.session_mut(seat.session).last_command = n;
+        self.remember(seat.session, epoch, n, answer.clone());
+        self.reply_stored(seat.conn, id, &answer);
+    }
+
+    /// Keeps an answer, so that the same number gets the same answer after any loss.
+    pub(super) fn remember(&mut self, session: SessionId, epoch: u32, command: CommandNumber, reply: String) {
+        self.session_mut(session).keep_answer(epoch, command, reply.clone());
+        self.commits.push(Record::Answer { session, epoch, command, reply });
+    }
+
+    fn may_command(&self, seat: Seat) -> Result<(), ErrorBody> {
+        if !seat.trading {
+            let message = format!("session {} logged in with trading=false", seat.session);
+            return Err(ErrorBody::new(ErrorCode::NonTrading, message));
+        }
+        if self.stopping {
+            return Err(ErrorBody::new(ErrorCode::Stopping, "the gateway is stopping"));
+        }
+        if !self.recovery.connected() {
+            let message =
+                format!("the exchange is not connected: {}; nothing was sent", self.recovery.reason());
+            return Err(ErrorBody::new(ErrorCode::Disconnected, message));
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, now: Time, session: SessionId, order: &Order) -> Result<Value, ErrorBody> {
+        let instrument = self.instrument(&order.symbol)?.clone();
+        self.may_place(&instrument.symbol)?;
+        let id = self.order_id(self.epoch, session, order.n);
+        let draft = Draft {
+            side: order.side,
+            order_type: order.order_type,
+            tif: order.tif,
+            price: order.price,
+            qty: order.qty,
+            quote_amount: order.quote_amount,
+            stop: order.stop_price,
+        };
+        let new = admit(&instrument, &draft, id, SELF_TRADE).map_err(|refusal| refused(&refusal))?;
+        self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(&reason))?;
+        self.list(now, &instrument);
+        self.take_order(now, session, &new);
+        Ok(accepted(order.n, &new.id))
+    }
+
+    fn may_place(&self, symbol: &Symbol) -> Result<(), ErrorBody> {
+        if let Some(reason) = &self.store_failed {
+            let message = format!("the gateway cannot write its journal: {reason}");
+            return Err(ErrorBody::new(ErrorCode::StoreFailed, message));
+        }
+        if let Some(id) = &self.foreign_gateway {
+            let message = format!("order {id} was made by another gateway with this key and install name");
+            return Err(ErrorBody::new(ErrorCode::ForeignGateway, message));
+        }
+        let bad = self.bad_edits.iter().find(|bad| bad.symbol.as_ref().is_none_or(|s| s == symbol));
+        if let Some(bad) = bad {
+            return Err(ErrorBody::new(ErrorCode::BadPosition, format!("pos.db: {}", bad.reason)));
+        }
+        if !self.recovery.may_trade(symbol) || !self.epoch_durable {
+            let message = format!("{symbol} is still being compared with the exchange; nothing was sent");
+            return Err(ErrorBody::new(ErrorCode::NotReady, message));
+        }
+        Ok(())
+    }
+
+    /// The order is on its way: from here on it exists for us.
+    fn take_order(&mut self, now: Time, session: SessionId, new: &NewOrder) {
+        let quote_amount = match new.terms {
+            Terms::MarketQuote { amount } => Some(amount),
+            _ => None,
+        };
+        let record = OrderRecord {
+            id: new.id.clone(),
+            session: Some(session),
+            symbol: new.symbol.clone(),
+            side: new.side,
+            order_type: Some(new.terms.order_type()),
+            tif: new.terms.tif(),
+            price: new.terms.price(),
+            stop: new.terms.stop(),
+            qty: new.qty,
+            quote_amount,
+            time: now,
+        };
+        self.orders.insert(&record);
+        self.commits.push(Record::Order(record));
+        self.step(&new.id, Event::Send);
+    }
+
+    /// Applies an event to an order; what our own logic forbids is logged as our error and changes nothing.
+    pub(super) fn step(&mut self, id: &ClientOrderId, event: Event) {
+        if let Some(Err(impossible)) = self.orders.update(id, |order| order.apply(event)) {
+            let fields = format!("order={id} what={:?}", impossible.to_string());
+            self.log(super::LogLevel::Error, "impossible order event", fields);
+            debug_assert!(false, "{impossible}");
+        }
+    }
+
+    fn cancel(&mut self, now: Time, session: SessionId, cancel: &CancelOrder) -> Result<Value, ErrorBody> {
+        let order = self.own_open(session, &cancel.order_id)?;
+        let id = order.id.clone();
+        self.send_cancel(now, &id).map_err(|reason| not_sent(&reason))?;
+        Ok(accepted(cancel.n, &id))
+    }
+
+    fn cancel_all(&mut self, now: Time, session: SessionId, cancel: &CancelAll) -> Result<Value, ErrorBody> {
+        let wanted = |o: &&OrderState| cancel.symbol.as_ref().is_none_or(|s| *s == o.symbol);
+        let ids: Vec<ClientOrderId> =
+            self.orders.open_of(session).filter(wanted).map(|o| o.id.clone()).collect();
+        let mut sent = Vec::new();
+        for id in ids {
+            match self.send_cancel(now, &id) {
+                Ok(()) => sent.push(id),
+                Err(reason) if sent.is_empty() => return Err(not_sent(&reason)),
+                Err(reason) => {
+                    let error = not_sent(&reason);
+                    return Ok(serde_json::json!({ "n": cancel.n, "order_ids": sent, "stopped_by": error }));
+                }
+            }
+        }
+        Ok(serde_json::json!({ "n": cancel.n, "order_ids": sent }))
+    }
+
+    fn own_open(&self, session: SessionId, id: &ClientOrderId) -> Result<&OrderState, ErrorBody> {
+        let order = self.orders.get(id).filter(|o| o.session == Some(session) && !o.state.is_over());
+        order.ok_or_else(|| {
+            let message = format!("session {session} has no open order {:?}", id.as_str());
+            ErrorBody::new(ErrorCode::UnknownOrder, message)
+        })
+    }
+
+    /// Sends a cancel by every name we have for the order. Safe at any time: cancelling twice cancels once.
+    pub(super) fn send_cancel(&mut self, now: Time, id: &ClientOrderId) -> Result<(), NotSent> {
+        let Some(order) = self.orders.get(id) else { return Ok(()) };
+        let cancel = Cancel {
+            symbol: order.symbol.clone(),
+            id: order.id.clone(),
+            venue_id: order.venue_id,
+            known_as: order.known_as.clone(),
+            cancel_id: order.id.renamed(IdKind::Cancel),
+        };
+        self.entry.cancel(now, &cancel, &mut self.venue)?;
+        self.orders.update(id, |order| order.cancel_wanted = true);
+        self.step(id, Event::CancelSend);
+        Ok(())
+    }
+
+    fn amend(&mut self, now: Time, session: SessionId, amend: &AmendOrder) -> Result<Value, ErrorBody> {
+        let order = self.own_open(session, &amend.order_id)?;
+        let (symbol, id, known_as) = (order.symbol.clone(), order.id.clone(), order.known_as.clone());
+        let (amends, qty, filled) = (order.amends, order.qty, order.filled);
+        let instrument = self.instrument(&symbol)?;
+        let refuse = |message: String| Err(ErrorBody::new(ErrorCode::AmendNotAllowed, message));
+        if !instrument.amend_allowed {
+            return refuse(format!("{symbol} orders cannot be amended; cancel and send anew"));
+        }
+        if order_status(&self.orders, &id)
+            .is_none_or(|s| s == OrderStatus::Pending || s == OrderStatus::Unknown)
+        {
+            return refuse("the order is not known to be working yet".to_owned());
+        }
+        if amend.qty >= qty || amend.qty <= filled || !amend.qty.is_multiple_of(instrument.lot()) {
+            let lot = instrument.lot();
+            return refuse(format!(
+                "quantity {} is not a multiple of {lot} between {filled} and {qty}",
+                amend.qty
+            ));
+        }
+        let amend_id = id.renamed(IdKind::Amend(amends)).unwrap_or_else(|| id.clone());
+        let request = Amend { symbol, id: id.clone(), known_as, amend_id, qty: amend.qty };
+        self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(&reason))?;
+        self.orders.update(&id, |order| order.amends += 1);
+        Ok(accepted(amend.n, &id))
+    }
+
+    /// The instrument of a symbol a client named.
+    pub(super) fn instrument(&self, symbol: &Symbol) -> Result<&Instrument, ErrorBody> {
+        let found = self.instruments.as_ref().and_then(|all| all.get(symbol));
+        found.ok_or_else(|| {
+            let message = match &self.instruments {
+                Some(_) => format!("the exchange has no symbol {:?}", symbol.as_str()),
+                None => "the exchange's symbols are not loaded yet; try again in a moment".to_owned(),
+            };
+            let code =
+                if self.instruments.is_some() { ErrorCode::InvalidSymbol } else { ErrorCode::NotReady };
+            ErrorBody::new(code, message)
+        })
+    }
+
+    /// First use of a symbol: its assets are recorded, and from now on its trades are read.
+    pub(super) fn list(&mut self, now: Time, instrument: &Instrument) {
+        if self.books.listing(&instrument.symbol).is_some() {
+            return;
+        }
+        let symbol = instrument.symbol.clone();
+        self.emit(Record::Listing {
+            symbol: symbol.clone(),
+            base: instrument.base.clone(),
+            quote: instrument.quote.clone(),
+        });
+        self.emit(Record::Cursor { symbol, trade_id: 0, time: now });
+    }
+}
+
+fn order_status(orders: &crate::order::table::Orders, id: &ClientOrderId) -> Option<OrderStatus> {
+    orders.get(id).map(OrderState::status)
+}
+
+fn accepted(n: CommandNumber, order_id: &ClientOrderId) -> Value {
+    serde_json::to_value(Accepted { n, order_id }).unwrap_or(Value::Null)
+}
+
+fn refused(refusal: &Refusal) -> ErrorBody {
+    let code = match refusal {
+        Refusal::NotTrading { .. } => ErrorCode::NotTrading,
+        Refusal::TypeNotSupported { .. } => ErrorCode::TypeNotSupported,
+        Refusal::Shape { .. } => ErrorCode::BadShape,
+        Refusal::OffTick { .. } => ErrorCode::OffTick,
+        Refusal::PriceRange { .. } => ErrorCode::PriceRange,
+        Refusal::OffLot { .. } => ErrorCode::OffLot,
+        Refusal::QtyRange { .. } => ErrorCode::QtyRange,
+        Refusal::Notional { .. } => ErrorCode::Notional,
+    };
+    ErrorBody::new(code, refusal.to_string())
+}
+
+pub(super) fn not_sent(reason: &NotSent) -> ErrorBody {
+    let code = match reason {
+        NotSent::Disconnected => ErrorCode::Disconnected,
+        NotSent::RateLimited { .. } => ErrorCode::RateLimited,
+        NotSent::ClockOff(_) => ErrorCode::ClockOff,
+    };
+    ErrorBody::new(code, format!("{reason}; nothing was sent"))
+}

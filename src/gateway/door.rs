@@ -1,0 +1,344 @@
+//! Letting clients in: hello, login, take-over, resume, and seeing them off.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::commits::Held;
+use super::io::{LogLevel, Output};
+use super::queue::Queue;
+use super::{Gateway, order_view};
+use crate::ids::{ConnId, SessionId};
+use crate::market::Stream;
+use crate::time::{Span, Time};
+use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::event::{LoggedIn, Resume, Snapshot, Welcome};
+use crate::wire::proof;
+use crate::wire::request::{Ack, Call, Hello, Login, Pending, VERSION, parse};
+
+/// How long a connection may take to log in.
+const LOGIN_WITHIN: Span = Span::from_secs(10);
+/// Frames that cannot be understood before a client is closed.
+const ERRORS_MAX: u32 = 20;
+/// Largest frame from a client.
+const FRAME_MAX: usize = 64 * 1024;
+
+/// A local connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    stage: Stage,
+    pub(super) queue: Queue,
+    pub(super) streams: std::collections::BTreeSet<Stream>,
+    /// Session events above this number go to it.
+    pub(super) follow_above: Option<u64>,
+    opened: Time,
+    errors: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    Fresh,
+    Greeted { client_nonce: String, gateway_nonce: String },
+    Seated { session: SessionId, trading: bool },
+    Leaving,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    pub(super) conn: ConnId,
+    pub(super) session: SessionId,
+    pub(super) trading: bool,
+}
+
+impl Gateway {
+    pub(super) fn client_opened(&mut self, now: Time, conn: ConnId) {
+        let client = Client {
+            stage: Stage::Fresh,
+            queue: Queue::default(),
+            streams: Default::default(),
+            follow_above: None,
+            opened: now,
+            errors: 0,
+        };
+        self.clients.insert(conn, client);
+        if self.stopping {
+            self.close_client(conn, 1001, "the gateway is stopping");
+        }
+    }
+
+    pub(super) fn client_closed(&mut self, now: Time, conn: ConnId) {
+        let Some(client) = self.clients.remove(&conn) else { return };
+        for stream in &client.streams {
+            self.leave_stream(now, conn, stream);
+        }
+        if let Stage::Seated { session, .. } = client.stage {
+            let seat = self.session_mut(session);
+            if seat.owner == Some(conn) {
+                seat.owner = None;
+                self.log(LogLevel::Info, "session left", format!("session={session}"));
+            }
+        }
+    }
+
+    /// Closes a connection from our side; its session is free at once.
+    pub(super) fn close_client(&mut self, conn: ConnId, code: u16, reason: &str) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if let Stage::Seated { session, .. } = std::mem::replace(&mut client.stage, Stage::Leaving) {
+            client.follow_above = None;
+            let seat = self.session_mut(session);
+            if seat.owner == Some(conn) {
+                seat.owner = None;
+            }
+        }
+        self.log(LogLevel::Info, "client closed", format!("conn={} code={code} reason={reason:?}", conn.0));
+        self.out.push(Output::CloseClient(conn, code, reason.to_owned()));
+    }
+
+    pub(super) fn door_deadline(&self) -> Option<Time> {
+        let waiting = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });
+        self.clients.values().filter(waiting).map(|c| c.opened + LOGIN_WITHIN).min()
+    }
+
+    pub(super) fn door_timer(&mut self, now: Time) {
+        let late = |c: &Client| {
+            matches!(c.stage, Stage::Fresh | Stage::Greeted { .. }) && c.opened + LOGIN_WITHIN <= now
+        };
+        let conns: Vec<ConnId> =
+            self.clients.iter().filter(|(_, c)| late(c)).map(|(conn, _)| *conn).collect();
+        for conn in conns {
+            self.close_client(conn, 1008, "no login within 10 seconds");
+        }
+    }
+
+    pub(super) fn client_frame(&mut self, now: Time, conn: ConnId, text: &str) {
+        let Some(client) = self.clients.get(&conn) else { return };
+        if matches!(client.stage, Stage::Leaving) {
+            return;
+        }
+        if text.len() > FRAME_MAX {
+            self.close_client(conn, 1009, "frames may have 64 KiB");
+            return;
+        }
+        match parse(text) {
+            Ok(request) => self.call(now, conn, request.id.unwrap_or(0), request.call),
+            Err((id, error)) => {
+                self.fail(conn, id, error);
+                self.count_error(conn);
+            }
+        }
+    }
+
+    fn count_error(&mut self, conn: ConnId) {
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.errors += 1;
+        if client.errors >= ERRORS_MAX {
+            self.close_client(conn, 1008, "too many frames that cannot be understood");
+        }
+    }
+
+    fn call(&mut self, now: Time, conn: ConnId, id: u64, call: Call) {
+        let Some(client) = self.clients.get(&conn) else { return };
+        match (client.stage.clone(), call) {
+            (Stage::Fresh, Call::Hello(hello)) => self.hello(conn, id, &hello),
+            (Stage::Greeted { client_nonce, gateway_nonce }, Call::Login(login)) => {
+                match self.may_login(&client_nonce, &gateway_nonce, &login) {
+                    Ok(session) => self.login(now, conn, id, session, &login),
+                    Err(error) => {
+                        self.fail(conn, Some(id), error);
+                        self.count_error(conn);
+                    }
+                }
+            }
+            (Stage::Seated { .. }, Call::Hello(_) | Call::Login(_)) => {
+                let message = "this connection is logged in already: open another for another session";
+                self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
+                self.count_error(conn);
+            }
+            (Stage::Seated { session, trading }, call) => {
+                self.seated_call(now, Seat { conn, session, trading }, id, call);
+            }
+            _ => {
+                let message = "call hello, then login, each once, before anything else";
+                self.fail(conn, Some(id), ErrorBody::new(ErrorCode::NotLoggedIn, message));
+                self.count_error(conn);
+            }
+        }
+    }
+
+    fn hello(&mut self, conn: ConnId, id: u64, hello: &Hello) {
+        if hello.version != VERSION {
+            let message =
+                format!("this gateway speaks version {VERSION}, the client version {}", hello.version);
+            return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::VersionMismatch, message));
+        }
+        let hex = hello.nonce.bytes().all(|b| b.is_ascii_hexdigit());
+        if !hex || !(32..=128).contains(&hello.nonce.len()) {
+            let message = "the nonce has 32 to 128 hex characters";
+            return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
+        }
+        self.nonces += 1;
+        let token = self.config.token.clone().unwrap_or_default();
+        // Unforeseeable without the token, and never the same twice.
+        let seed = format!("{}:{}:{}", self.config.seed, self.started.nanos(), self.nonces);
+        let nonce = proof::of_gateway(&token, &seed, "nonce")[..32].to_owned();
+        let welcome = Welcome {
+            version: VERSION,
+            market: self.config.market.to_owned(),
+            gateway: self.config.product.clone(),
+            proof: proof::of_gateway(&token, &hello.nonce, &nonce),
+            nonce: nonce.clone(),
+        };
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.stage = Stage::Greeted { client_nonce: hello.nonce.clone(), gateway_nonce: nonce };
+        }
+        self.reply(conn, id, &welcome);
+    }
+
+    fn may_login(
+        &self,
+        client_nonce: &str,
+        gateway_nonce: &str,
+        login: &Login,
+    ) -> Result<SessionId, ErrorBody> {
+        let session = u16::try_from(login.session_id).map_err(|_| {
+            ErrorBody::new(
+                ErrorCode::InvalidSession,
+                format!("session_id {} is not 0 to 65535", login.session_id),
+            )
+        })?;
+        if let Some(token) = &self.config.token
+            && !proof::is_client(token, client_nonce, gateway_nonce, session, &login.proof)
+        {
+            let message = "the proof does not match this gateway's token: read the token file anew";
+            return Err(ErrorBody::new(ErrorCode::BadProof, message));
+        }
+        let session = SessionId(session);
+        let owner = self.sessions.get(&session).and_then(|s| s.owner.map(|o| (o, &s.name)));
+        if let Some((owner, name)) = owner
+            && !login.take_over
+        {
+            let message = format!("session {session} is held by {name:?} (connection {})", owner.0);
+            return Err(ErrorBody::new(ErrorCode::DuplicateLogin, message));
+        }
+        Ok(session)
+    }
+
+    fn login(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, login: &Login) {
+        if let Some(old) = self.session_mut(session).owner {
+            self.close_client(old, 4001, "another login took the session over");
+        }
+        let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();
+        let generation = self.generation;
+        let seat = self.session_mut(session);
+        seat.owner = Some(conn);
+        seat.name.clone_from(&login.name);
+        let resumed = seat.log.resume_from(generation, login.cursor);
+        let reply = LoggedIn {
+            session_id: session,
+            name: login.name.clone(),
+            trading: login.trading,
+            next_command: seat.last_command + 1,
+            last: Ack { generation, sequence: seat.log.last() },
+            resume: if resumed.is_some() { Resume::Events } else { Resume::Snapshot },
+            answers,
+            install: self.config.install.as_str().to_owned(),
+            epoch: self.epoch,
+            prefix: self.prefix(session),
+            state: self.state_event(),
+            time: now,
+        };
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.stage = Stage::Seated { session, trading: login.trading };
+        }
+        let fields = format!(
+            "session={session} name={:?} trading={} resume={:?}",
+            login.name, login.trading, reply.resume
+        );
+        self.log(LogLevel::Info, "session taken", fields);
+        match resumed {
+            Some(frames) => self.replay(conn, id, session, &reply, frames),
+            None => self.snapshot(now, conn, id, session, &reply),
+        }
+    }
+
+    /// What every order id of the session in this epoch begins with.
+    fn prefix(&self, session: SessionId) -> String {
+        let id = self.order_id(self.epoch, session, 0);
+        id.as_str().rsplit_once('-').map(|(stem, _)| format!("{stem}-")).unwrap_or_default()
+    }
+
+    /// All events after the cursor that are committed, then live ones.
+    fn replay(&mut self, conn: ConnId, id: u64, session: SessionId, reply: &LoggedIn, frames: Vec<Bytes>) {
+        self.reply(conn, id, reply);
+        for frame in frames {
+            self.send(conn, marked_replayed(&frame));
+        }
+        let published = self.session_mut(session).log.published();
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.follow_above = Some(published);
+        }
+    }
+
+    /// The present state, shown once it is committed, then the events that follow it.
+    fn snapshot(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, reply: &LoggedIn) {
+        let snapshot = Snapshot {
+            event: "snapshot".to_owned(),
+            last: reply.last,
+            time: now,
+            orders: self.orders.open_of(session).filter_map(order_view).collect(),
+            positions: self.positions_of(session, &[]),
+        };
+        let last = reply.last.sequence;
+        let frame = serde_json::to_string(&snapshot)
+            .expect("snapshots are made of strings, numbers and plain structs");
+        self.reply_when_committed(conn, id, reply);
+        self.commits.hold(Held::Frame(conn, Bytes::from(frame)));
+        self.commits.hold(Held::Follow(conn, last));
+    }
+
+    fn pending_answer(&mut self, now: Time, session: SessionId, pending: &Pending) -> Value {
+        let number = pending.params.get("n").and_then(Value::as_u64).unwrap_or(0);
+        if let Some(reply) = self.session_mut(session).answer(pending.epoch, number) {
+            return serde_json::from_str(reply).unwrap_or(Value::Null);
+        }
+        let lost =
+            |message: &str| serde_json::json!({ "error": ErrorBody::new(ErrorCode::Disconnected, message) });
+        if pending.epoch >= self.epoch {
+            // This run keeps every answer it gives, and the old connection is gone: the command cannot arrive any more.
+            let answer = lost("the command never reached the gateway; nothing was sent");
+            self.session_mut(session).last_command = self.session_mut(session).last_command.max(number);
+            self.remember(session, pending.epoch, number, answer.to_string());
+            return answer;
+        }
+        if pending.method != "order" {
+            return lost(
+                "this run of the gateway has no record of it; order events tell, and asking again is safe",
+            );
+        }
+        match serde_json::from_value(pending.params.clone()) {
+            Ok(order) => self.resolve_pending(now, session, pending.epoch, &order),
+            Err(error) => {
+                let body = ErrorBody::new(ErrorCode::BadRequest, format!("pending order: {error}"));
+                serde_json::json!({ "error": body })
+            }
+        }
+    }
+
+    /// Acknowledges events.
+    pub(super) fn ack(&mut self, session: SessionId, ack: Ack) {
+        if ack.generation != self.generation {
+            return;
+        }
+        if self.session_mut(session).log.ack(ack.sequence) {
+            let Ack { generation, sequence } = ack;
+            self.commits.push(crate::journal::Record::Ack { session, generation, sequence });
+        }
+    }
+}
+
+/// `{"gen":…}` as `{"replayed":true,"gen":…}`.
+fn marked_replayed(frame: &Bytes) -> Bytes {
+    let mut marked = b"{\"replayed\":true,".to_vec();
+    marked.extend_from_slice(&frame[1..]);
+    Bytes::from(marked)
+}

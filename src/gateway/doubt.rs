@@ -1,0 +1,265 @@
+//! Orders whose fate is not known, and how it is found out.
+//!
+//! A doubt ends by an event, by a query that finds the order under any id it may carry, or by proof: after the receive window
+//! and ten seconds, two rounds of "not found" for all its ids at least a second apart, and then a cancel by id that the engine
+//! answers with "unknown order" (placing and cancelling are served by the engine, queries by replicas that lag). Until then it
+//! stays in doubt, counted at its worst case.
+
+use std::collections::BTreeMap;
+
+use super::Gateway;
+use super::fact::Source;
+use super::io::LogLevel;
+use super::recovery::Purpose;
+use crate::ids::{ClientOrderId, SessionId};
+use crate::journal::{OrderRecord, Record};
+use crate::order::state::{Event, State};
+use crate::time::{Span, Time};
+use crate::venue::port::{Answer, CancelOutcome, OrderReport, Query};
+use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::request::Order;
+
+/// The venue's own time-out behind its receive window.
+const ENGINE_WITHIN: Span = Span::from_secs(10);
+/// First pause between two rounds of questions; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Span = Span::from_millis(300);
+/// Longest pause, and the least between two rounds that count as proof.
+const PAUSE_MAX: Span = Span::from_secs(2);
+
+/// All doubts.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    doubts: BTreeMap<ClientOrderId, Doubt>,
+}
+
+#[derive(Debug)]
+struct Doubt {
+    /// No request of ours about it can be accepted any more after this.
+    final_after: Time,
+    ask_at: Option<Time>,
+    pause: Span,
+    asked: usize,
+    missed: usize,
+    rounds: u32,
+    probing: bool,
+}
+
+impl Doubts {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.doubts.values().filter_map(|d| d.ask_at).min()
+    }
+
+    /// It is known now.
+    pub(super) fn settle(&mut self, id: &ClientOrderId) {
+        self.doubts.remove(id);
+    }
+
+    /// Is the cancel on its way a probe of ours?
+    pub(super) fn is_probe(&self, id: &ClientOrderId) -> bool {
+        self.doubts.get(id).is_some_and(|d| d.probing)
+    }
+
+    /// The link is lost, and all questions with it.
+    pub(super) fn ask_again(&mut self, now: Time) {
+        for doubt in self.doubts.values_mut() {
+            (doubt.asked, doubt.missed, doubt.probing, doubt.ask_at) = (0, 0, false, Some(now));
+        }
+    }
+}
+
+impl Gateway {
+    /// Orders the last run left open are in doubt until the exchange has been asked.
+    pub(super) fn doubt_open_orders(&mut self, now: Time) {
+        let ids: Vec<ClientOrderId> = self.orders.open().map(|o| o.id.clone()).collect();
+        for id in ids {
+            if self.orders.get(&id).is_some_and(|o| o.state == State::Intended) {
+                self.step(&id, Event::Lose);
+            }
+            self.doubt(now, &id);
+        }
+    }
+
+    fn doubt(&mut self, now: Time, id: &ClientOrderId) {
+        let final_after = now + self.entry.receive_window() + ENGINE_WITHIN;
+        let fresh = Doubt {
+            final_after,
+            ask_at: Some(now),
+            pause: PAUSE_MIN,
+            asked: 0,
+            missed: 0,
+            rounds: 0,
+            probing: false,
+        };
+        self.doubts.doubts.entry(id.clone()).or_insert(fresh);
+    }
+
+    /// An outcome is not known. The session is told if that changes what it knows.
+    pub(super) fn enter_doubt(&mut self, now: Time, id: &ClientOrderId, reason: &str) {
+        let Some(order) = self.orders.get(id) else { return };
+        if order.state.is_over() {
+            return;
+        }
+        let in_doubt = order.state == State::Unknown;
+        self.log(LogLevel::Warn, "outcome not known; asking", format!("order={id} reason={reason:?}"));
+        self.recovery.fault(now);
+        if in_doubt {
+            self.orders.update(id, |order| {
+                order.reason = Some(reason.to_owned());
+                order.changed = now;
+            });
+            self.order_changed(now, id, None);
+        }
+        self.doubt(now, id);
+        self.doubt_timer(now);
+    }
+
+    pub(super) fn doubt_timer(&mut self, now: Time) {
+        if !self.recovery.connected() {
+            return;
+        }
+        let due: Vec<ClientOrderId> = (self.doubts.doubts.iter())
+            .filter(|(_, d)| d.ask_at.is_some_and(|at| at <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            let Some(order) = self.orders.get(&id).filter(|o| !o.state.is_over()) else {
+                self.doubts.settle(&id);
+                continue;
+            };
+            if self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2) && order.venue_id.is_none() {
+                self.probe(now, &id);
+                continue;
+            }
+            let queries: Vec<Query> = match order.venue_id {
+                Some(venue_id) => vec![Query::OrderByVenueId { symbol: order.symbol.clone(), venue_id }],
+                None => {
+                    let ask = |client_id| Query::Order { symbol: order.symbol.clone(), client_id };
+                    order.names().into_iter().map(ask).collect()
+                }
+            };
+            if let Some(doubt) = self.doubts.doubts.get_mut(&id) {
+                (doubt.asked, doubt.missed, doubt.ask_at) = (queries.len(), 0, None);
+            }
+            for query in queries {
+                self.ask(now, &query, Purpose::Doubt { order: id.clone() });
+            }
+        }
+    }
+
+    pub(super) fn doubt_answered(&mut self, now: Time, id: &ClientOrderId, answer: Answer) {
+        match answer {
+            Answer::Order(report) => self.doubt_found(now, id, &report),
+            Answer::NotFound => self.doubt_missed(now, id),
+            _ => {
+                if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+                    doubt.ask_at = Some(now + doubt.pause);
+                    doubt.pause = (doubt.pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    fn doubt_found(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) {
+        self.report(now, report, Source::Query);
+        // A live report settles a doubt about the placement. One about a cancel stays until the end is seen: see `live_again`.
+        let unknown = self.orders.get(id).is_some_and(|o| o.state == State::Unknown);
+        if let (true, Some(doubt)) = (unknown, self.doubts.doubts.get_mut(id)) {
+            doubt.ask_at = Some(now + doubt.pause);
+        }
+    }
+
+    fn doubt_missed(&mut self, now: Time, id: &ClientOrderId) {
+        let Some(doubt) = self.doubts.doubts.get_mut(id) else { return };
+        doubt.missed += 1;
+        if doubt.missed < doubt.asked {
+            return;
+        }
+        if now > doubt.final_after {
+            doubt.rounds += 1;
+            doubt.pause = PAUSE_MAX;
+        }
+        doubt.ask_at = Some(now + doubt.pause);
+        doubt.pause = (doubt.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// Two rounds found nothing: the engine itself is asked, by a cancel.
+    fn probe(&mut self, now: Time, id: &ClientOrderId) {
+        let sent = self.send_cancel(now, id);
+        if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+            doubt.probing = sent.is_ok();
+            doubt.ask_at = sent.is_err().then(|| now + PAUSE_MAX);
+        }
+    }
+
+    pub(super) fn probe_replied(&mut self, now: Time, id: &ClientOrderId, outcome: CancelOutcome) {
+        if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+            doubt.probing = false;
+        }
+        match outcome {
+            CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
+            CancelOutcome::UnknownOrder => self.not_placed(now, id),
+            CancelOutcome::Rejected { .. } | CancelOutcome::Unknown(_) => {
+                if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+                    doubt.ask_at = Some(now + PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// Proven: the exchange never had it.
+    fn not_placed(&mut self, now: Time, id: &ClientOrderId) {
+        let placed = self.orders.get(id).is_none_or(|o| o.venue_id.is_some() || o.state != State::Unknown);
+        self.doubts.settle(id);
+        if placed {
+            return;
+        }
+        self.step(id, Event::Absent);
+        self.orders.update(id, |order| {
+            order.code = Some(ErrorCode::NotPlaced.code());
+            order.reason =
+                Some("the exchange never had it: not found, and a cancel found nothing to cancel".to_owned());
+            order.changed = now;
+        });
+        self.log(LogLevel::Info, "order proven not placed", format!("order={id}"));
+        self.order_changed(now, id, None);
+    }
+
+    /// A command of an earlier run that nobody answered and the journal does not know. It may have been sent.
+    pub(super) fn resolve_pending(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        epoch: u32,
+        order: &Order,
+    ) -> serde_json::Value {
+        let id = self.order_id(epoch, session, order.n);
+        if self.orders.get(&id).is_some() {
+            return serde_json::json!({ "result": { "n": order.n, "order_id": id } });
+        }
+        let Ok(instrument) = self.instrument(&order.symbol).cloned() else {
+            let message = "its symbol is not known; log in again when the gateway is ready";
+            return serde_json::json!({ "error": ErrorBody::new(ErrorCode::NotReady, message) });
+        };
+        self.list(now, &instrument);
+        let record = OrderRecord {
+            id: id.clone(),
+            session: Some(session),
+            symbol: order.symbol.clone(),
+            side: order.side,
+            order_type: Some(order.order_type),
+            tif: order.tif,
+            price: order.price,
+            stop: order.stop_price,
+            qty: order.qty.unwrap_or_default(),
+            quote_amount: order.quote_amount,
+            time: now,
+        };
+        self.orders.insert(&record);
+        self.commits.push(Record::Order(record));
+        self.step(&id, Event::Lose);
+        let answer = serde_json::json!({ "result": { "n": order.n, "order_id": &id } });
+        self.remember(session, epoch, order.n, answer.to_string());
+        self.enter_doubt(now, &id, "the gateway restarted before it answered");
+        serde_json::Value::Null
+    }
+}

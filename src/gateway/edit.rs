@@ -1,0 +1,126 @@
+//! Edits of `pos.db`, and the rows shown there.
+//!
+//! An edit is a correction relative to the value the user saw: shown 5, set to 3, one fill of +1 meanwhile, makes 4. What was
+//! accepted of a revision is remembered in the journal, so that a crash between accepting and showing again applies nothing twice.
+
+use super::Gateway;
+use super::io::{AssetRow, BadEdit, Edit, FeeRow, LogLevel, PositionRow, Projection};
+use crate::ids::{SessionId, Symbol};
+use crate::journal::{AdjustRecord, Record};
+use crate::ledger::books::Touched;
+use crate::time::Time;
+use crate::wire::event::Private;
+
+impl Gateway {
+    /// Edits of symbols in use. Those of other symbols wait until the exchange's symbols are known.
+    pub(super) fn accept_edits(&mut self, now: Time, edits: Vec<Edit>) {
+        for edit in edits {
+            if self.books.listing(&edit.symbol).is_none() {
+                self.waiting_edits.push(edit);
+                continue;
+            }
+            let base = self.books.accepted(edit.session, &edit.symbol, edit.revision).unwrap_or(edit.shown);
+            let delta = edit.found - base;
+            let avg_price = edit.found_avg.filter(|avg| Some(*avg) != edit.shown_avg);
+            if delta.is_zero() && avg_price.is_none() {
+                continue;
+            }
+            let fields = format!(
+                "session={} symbol={} shown={} found={} delta={delta}",
+                edit.session, edit.symbol, edit.shown, edit.found
+            );
+            self.log(LogLevel::Info, "edit of pos.db accepted", fields);
+            self.emit(Record::Adjust(AdjustRecord {
+                session: edit.session,
+                symbol: edit.symbol.clone(),
+                revision: edit.revision,
+                shown: edit.shown,
+                qty: edit.found,
+                delta,
+                avg_price,
+                time: now,
+            }));
+            let position = self.position_view(edit.session, &edit.symbol);
+            self.tell(now, edit.session, Private::Position { position, reason: "edit of pos.db".to_owned() });
+        }
+    }
+
+    /// Edits of symbols no session has used yet: the symbols are known now.
+    pub(super) fn accept_waiting_edits(&mut self, now: Time) {
+        for edit in std::mem::take(&mut self.waiting_edits) {
+            match self.instrument(&edit.symbol).cloned() {
+                Ok(instrument) => {
+                    self.list(now, &instrument);
+                    self.accept_edits(now, vec![edit]);
+                }
+                Err(_) => {
+                    let reason = format!(
+                        "row of session {} names symbol {:?}, which the exchange does not have",
+                        edit.session,
+                        edit.symbol.as_str()
+                    );
+                    self.log(LogLevel::Error, "edit of pos.db refused", format!("reason={reason:?}"));
+                    self.bad_edits.push(BadEdit { symbol: Some(edit.symbol), reason });
+                }
+            }
+        }
+    }
+
+    pub(super) fn project_all(&self) -> Projection {
+        let touched = Touched {
+            positions: self.books.positions().map(|(session, symbol, _)| (session, symbol.clone())).collect(),
+            assets: self.books.assets().map(|(owner, asset, _)| (owner, asset.clone())).collect(),
+            fees: self.books.fees().map(|(session, asset, _)| (session, asset.clone())).collect(),
+        };
+        self.project(&touched)
+    }
+
+    pub(super) fn project(&self, touched: &Touched) -> Projection {
+        let fee = |session: SessionId, asset: &crate::ids::Asset| {
+            self.books
+                .fees()
+                .find(|(s, a, _)| *s == session && *a == asset)
+                .map(|(.., sum)| sum)
+                .unwrap_or_default()
+        };
+        Projection {
+            positions: touched
+                .positions
+                .iter()
+                .filter_map(|(session, symbol)| self.row(*session, symbol))
+                .collect(),
+            assets: touched
+                .assets
+                .iter()
+                .map(|(owner, asset)| AssetRow {
+                    owner: *owner,
+                    asset: asset.clone(),
+                    amount: self.books.asset(*owner, asset),
+                })
+                .collect(),
+            fees: touched
+                .fees
+                .iter()
+                .map(|(session, asset)| FeeRow {
+                    session: *session,
+                    asset: asset.clone(),
+                    amount: fee(*session, asset),
+                })
+                .collect(),
+        }
+    }
+
+    fn row(&self, session: SessionId, symbol: &Symbol) -> Option<PositionRow> {
+        let totals = self.books.position(session, symbol);
+        let quote = self.books.listing(symbol).map(|(_, quote)| quote.clone())?;
+        Some(PositionRow {
+            session,
+            symbol: symbol.clone(),
+            qty: totals.qty,
+            avg_price: totals.avg_price(),
+            realised: totals.realised,
+            quote,
+            time: totals.time,
+        })
+    }
+}

@@ -1,0 +1,523 @@
+//! Facts from the venue: replies, reports, fills, balances. Each becomes records first, then what sessions are told.
+//!
+//! Facts may come in any order, twice, and by several ways. Fills are keyed and booked once whatever the order's state; the
+//! venue's count of filled quantity only rises; an end is told only when every fill it counts is booked.
+
+use std::collections::BTreeMap;
+
+use super::Gateway;
+use super::io::LogLevel;
+use super::recovery::Purpose;
+use crate::ids::{Asset, ClientOrderId, IdParts, Symbol, VenueOrderId};
+use crate::journal::{CashRecord, FillRecord, OrderRecord, Owner, Record};
+use crate::market::OrderStatus;
+use crate::num::Cash;
+use crate::order::state::{Event, State};
+use crate::time::{Span, Time};
+use crate::venue::port::{
+    AmendOutcome, Answer, Balance, CancelOutcome, Fill, OrderReport, PlaceOutcome, Query, VenueStatus,
+};
+use crate::wire::error::ErrorCode;
+use crate::wire::event::{FillView, Private};
+
+/// How often an unknown order of a fill is asked for before the fill goes to EXTERNAL.
+const ORPHAN_TRIES: u32 = 5;
+
+/// By which way a report came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The private stream, as it happened.
+    Stream,
+    /// The reply to a command.
+    Reply,
+    /// An answer to a query, which may lag.
+    Query,
+}
+
+/// Fills whose order is not known yet.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    waiting: BTreeMap<(Symbol, VenueOrderId), Orphan>,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    fills: Vec<Fill>,
+    tries: u32,
+    ask_at: Option<Time>,
+}
+
+impl Orphans {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.waiting.values().filter_map(|o| o.ask_at).min()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The link is lost, questions with it: ask again when it is back.
+    pub(super) fn ask_again(&mut self, now: Time) {
+        for orphan in self.waiting.values_mut() {
+            orphan.ask_at = Some(now);
+        }
+    }
+}
+
+impl Gateway {
+    pub(super) fn placed(&mut self, now: Time, id: &ClientOrderId, outcome: PlaceOutcome) {
+        match outcome {
+            PlaceOutcome::Accepted(report) => self.report(now, &report, Source::Reply),
+            PlaceOutcome::Rejected { code, message } => {
+                let told = self.orders.get(id).map(|o| o.state);
+                self.step(id, Event::Refuse);
+                if self.orders.get(id).map(|o| o.state) == told {
+                    let fields = format!("order={id} code={code} message={message:?}");
+                    self.log(LogLevel::Error, "refusal of an order that lives", fields);
+                    return;
+                }
+                self.orders.update(id, |order| {
+                    order.code = Some(ErrorCode::Rejected.code());
+                    order.reason = Some(format!("{code} {message}"));
+                    order.changed = now;
+                });
+                self.doubts.settle(id);
+                self.order_changed(now, id, None);
+            }
+            PlaceOutcome::Unknown(reason) => {
+                self.step(id, Event::Lose);
+                self.enter_doubt(now, id, &reason);
+            }
+        }
+    }
+
+    pub(super) fn cancel_replied(&mut self, now: Time, id: &ClientOrderId, outcome: CancelOutcome) {
+        if self.doubts.is_probe(id) {
+            return self.probe_replied(now, id, outcome);
+        }
+        match outcome {
+            CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
+            CancelOutcome::UnknownOrder => {
+                self.step(id, Event::CancelLose);
+                let message = "the exchange no longer has the order open; how it ended follows";
+                self.cancel_reject(now, id, ErrorCode::UnknownOrder, message);
+                self.enter_doubt(now, id, "the exchange no longer has it open");
+            }
+            CancelOutcome::Rejected { code, message } => {
+                self.step(id, Event::CancelRefuse);
+                self.orders.update(id, |order| order.cancel_wanted = false);
+                self.cancel_reject(now, id, ErrorCode::Rejected, &format!("{code} {message}"));
+            }
+            CancelOutcome::Unknown(reason) => {
+                self.step(id, Event::CancelLose);
+                self.enter_doubt(now, id, &reason);
+            }
+        }
+    }
+
+    pub(super) fn amend_replied(&mut self, now: Time, id: &ClientOrderId, outcome: AmendOutcome) {
+        match outcome {
+            AmendOutcome::Amended(report) => self.report(now, &report, Source::Reply),
+            AmendOutcome::Rejected { code, message } => {
+                self.cancel_reject(now, id, ErrorCode::Rejected, &format!("amend: {code} {message}"));
+            }
+            AmendOutcome::Unknown(reason) => self.enter_doubt(now, id, &reason),
+        }
+    }
+
+    fn cancel_reject(&mut self, now: Time, id: &ClientOrderId, code: ErrorCode, message: &str) {
+        let Some(order) = self.orders.get(id).filter(|o| !o.state.is_over()) else { return };
+        let Some(session) = order.session else { return };
+        let event = Private::CancelReject {
+            order_id: id.clone(),
+            code: code.code(),
+            name: code.name().to_owned(),
+            message: message.to_owned(),
+        };
+        self.tell(now, session, event);
+    }
+
+    /// Everything the venue says of an order comes through here.
+    pub(super) fn report(&mut self, now: Time, report: &OrderReport, source: Source) {
+        self.recovery.saw(&report.symbol);
+        let Some(id) = self.identify(now, report, source) else { return };
+        self.learn(&id, report);
+        let fill = report.fill.as_ref().and_then(|fill| self.book_fill(&id, fill));
+        let before = self.told_state(&id);
+        let missing = self.advance(now, &id, report);
+        if fill.is_some() || self.told_state(&id) != before {
+            self.order_changed(now, &id, fill);
+        }
+        if missing {
+            self.fetch_missing(now, &id);
+        }
+        self.adopt_orphans(now, &report.symbol, report.venue_id, &id);
+    }
+
+    fn told_state(
+        &self,
+        id: &ClientOrderId,
+    ) -> Option<(State, OrderStatus, crate::num::Qty, Option<VenueOrderId>)> {
+        self.orders.get(id).map(|o| (o.state, o.status(), o.qty, o.venue_id))
+    }
+
+    /// Which of our orders a report is about; takes in orders that nobody here knew.
+    fn identify(&mut self, now: Time, report: &OrderReport, source: Source) -> Option<ClientOrderId> {
+        if let Some(order) = self.orders.by_venue(&report.symbol, report.venue_id) {
+            return Some(order.id.clone());
+        }
+        let named = report.previous_id.as_ref().unwrap_or(&report.client_id);
+        let ours = |id: &ClientOrderId| id.parts().filter(|p| p.install == self.config.install);
+        let parts = ours(named).or_else(|| ours(&report.client_id));
+        let id = match parts {
+            Some(parts) => self.order_id(parts.epoch, parts.session, parts.command),
+            // Foreign client ids are reusable; the venue's number is not.
+            None => ClientOrderId::foreign(&format!("{}:{}", report.symbol, report.venue_id)),
+        };
+        if self.orders.get(&id).is_some() {
+            return Some(id);
+        }
+        self.list_reported(now, &report.symbol)?;
+        self.adopt(now, &id, parts, report, source);
+        Some(id)
+    }
+
+    /// A symbol met in a report for the first time.
+    fn list_reported(&mut self, now: Time, symbol: &Symbol) -> Option<()> {
+        if self.books.listing(symbol).is_some() {
+            return Some(());
+        }
+        let Ok(instrument) = self.instrument(symbol).cloned() else {
+            let fields = format!("symbol={symbol}");
+            self.log(LogLevel::Warn, "report of a symbol that is not loaded", fields);
+            return None;
+        };
+        self.list(now, &instrument);
+        Some(())
+    }
+
+    /// An order nobody here knew: a foreign one, or one of ours that a crash kept from the journal.
+    fn adopt(
+        &mut self,
+        now: Time,
+        id: &ClientOrderId,
+        parts: Option<IdParts>,
+        report: &OrderReport,
+        source: Source,
+    ) {
+        let session = parts.map(|p| p.session);
+        let some = |price: crate::num::Price| (!price.is_zero()).then_some(price);
+        let record = OrderRecord {
+            id: id.clone(),
+            session,
+            symbol: report.symbol.clone(),
+            side: report.side,
+            order_type: report.order_type,
+            tif: report.tif,
+            price: some(report.price),
+            stop: some(report.stop),
+            qty: report.qty,
+            quote_amount: None,
+            time: now,
+        };
+        self.orders.insert(&record);
+        self.commits.push(Record::Order(record));
+        let Some(parts) = parts else { return };
+        let new = report.status == VenueStatus::New && source == Source::Stream;
+        let made_now = new && report.time > self.started + Span::from_secs(2);
+        if parts.epoch >= self.epoch || made_now {
+            self.log(
+                LogLevel::Error,
+                "another gateway uses this key and install name",
+                format!("order={id}"),
+            );
+            self.foreign_gateway.get_or_insert_with(|| id.to_string());
+        }
+        self.log(LogLevel::Warn, "order adopted", format!("order={id} session={}", parts.session));
+        let message = format!("order {id} was found at the exchange; the gateway had no record of it");
+        self.notice(now, parts.session, "adopted", message, Some(id));
+    }
+
+    /// Takes in what only rises or is only ever learnt.
+    fn learn(&mut self, id: &ClientOrderId, report: &OrderReport) {
+        let stray = self.orders.update(id, |order| {
+            let stray = order.venue_id.is_some_and(|known| known != report.venue_id);
+            if !stray {
+                order.venue_id = Some(report.venue_id);
+                order.known_as = report.client_id.clone();
+                order.told = order.told.max(report.filled);
+                if report.qty.is_positive() {
+                    order.qty = report.qty;
+                }
+            }
+            stray
+        });
+        if stray == Some(true) {
+            let fields = format!("order={id} venue_id={}", report.venue_id);
+            self.log(LogLevel::Error, "the exchange shows a second order under one id", fields);
+        }
+    }
+
+    /// Applies the report's status. True: fills are missing and must be fetched.
+    fn advance(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) -> bool {
+        let end = match report.status {
+            VenueStatus::New | VenueStatus::PartiallyFilled => {
+                let resurrected = self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced);
+                self.step(id, Event::Live);
+                self.live_again(now, id, resurrected);
+                return self.orders.get(id).is_some_and(|o| o.has_gap());
+            }
+            VenueStatus::Filled => OrderStatus::Filled,
+            VenueStatus::Canceled => OrderStatus::Canceled,
+            VenueStatus::Rejected => OrderStatus::Rejected,
+            VenueStatus::Expired => OrderStatus::Expired,
+            VenueStatus::ExpiredInMatch => OrderStatus::ExpiredInMatch,
+        };
+        let complete = self.orders.update(id, |order| {
+            order.reason.clone_from(&report.reason);
+            if end == OrderStatus::Rejected {
+                order.code = Some(ErrorCode::Rejected.code());
+            }
+            order.changed = report.time;
+            if order.has_gap() {
+                order.ending = Some(end);
+                return false;
+            }
+            true
+        });
+        if complete == Some(true) {
+            self.end(id, end);
+        }
+        complete == Some(false)
+    }
+
+    fn end(&mut self, id: &ClientOrderId, end: OrderStatus) {
+        self.step(id, Event::End(end));
+        self.orders.update(id, |order| order.ending = None);
+        self.doubts.settle(id);
+    }
+
+    /// There is evidence that an order in doubt, or declared not placed, lives.
+    fn live_again(&mut self, now: Time, id: &ClientOrderId, resurrected: bool) {
+        let Some(order) = self.orders.get(id) else { return };
+        if resurrected {
+            let session = order.session;
+            self.orders.update(id, |order| {
+                order.code = None;
+                order.reason = None;
+            });
+            self.log(LogLevel::Error, "an order declared not placed lives", format!("order={id}"));
+            if let Some(session) = session {
+                let message = format!("order {id} was declared not placed, but the exchange has it");
+                self.notice(now, session, "resurrected", message, Some(id));
+            }
+        }
+        self.doubts.settle(id);
+        let wanted = self.orders.get(id).is_some_and(|o| o.cancel_wanted && o.state == State::Working);
+        if wanted {
+            // It lived through a cancel whose outcome was not known: cancelling again is safe and is what was asked for.
+            let _refused_until_next_report = self.send_cancel(now, id);
+        }
+    }
+
+    /// Books a fill of a known order, once. Returns what its session is to be told.
+    pub(super) fn book_fill(&mut self, id: &ClientOrderId, fill: &Fill) -> Option<FillView> {
+        if self.books.has(&(fill.symbol.clone(), fill.trade_id, fill.venue_id)) {
+            return None;
+        }
+        let session = self.orders.get(id)?.session;
+        let record = FillRecord {
+            symbol: fill.symbol.clone(),
+            trade_id: fill.trade_id,
+            venue_id: fill.venue_id,
+            order: Some(id.clone()),
+            session,
+            side: fill.side,
+            price: fill.price,
+            qty: fill.qty,
+            quote: fill.quote,
+            fee: fill.fee,
+            fee_asset: fill.fee_asset.clone(),
+            maker: fill.maker,
+            time: fill.time,
+        };
+        self.fill_order(&record);
+        self.orders.update(id, |order| order.changed = order.changed.max(fill.time));
+        self.emit(Record::Fill(record));
+        self.recovery.saw(&fill.symbol);
+        Some(FillView {
+            trade_id: fill.trade_id,
+            price: fill.price,
+            qty: fill.qty,
+            quote: fill.quote,
+            fee: fill.fee,
+            fee_asset: fill.fee_asset.clone(),
+            maker: fill.maker,
+            time: fill.time,
+        })
+    }
+
+    /// Adds a fill to its order's sums; also when the journal is folded.
+    pub(super) fn fill_order(&mut self, fill: &FillRecord) {
+        let Some(id) = &fill.order else { return };
+        self.orders.update(id, |order| {
+            order.filled += fill.qty;
+            order.filled_quote += fill.quote;
+            order.told = order.told.max(order.filled);
+            order.venue_id = order.venue_id.or(Some(fill.venue_id));
+        });
+    }
+
+    fn fetch_missing(&mut self, now: Time, id: &ClientOrderId) {
+        let Some(order) = self.orders.get(id) else { return };
+        let Some(venue_id) = order.venue_id else { return };
+        let fields = format!("order={id} counted={} booked={}", order.told, order.filled);
+        let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
+        self.log(LogLevel::Warn, "fills are missing; fetching them", fields);
+        self.recovery.fault(now);
+        self.ask(now, &query, Purpose::Missing { order: id.clone(), query: query.clone() });
+    }
+
+    /// Own trades, by a query: each is booked to the order it belongs to.
+    pub(super) fn trades(&mut self, now: Time, fills: &[Fill]) {
+        for fill in fills {
+            if self.books.has(&(fill.symbol.clone(), fill.trade_id, fill.venue_id)) {
+                continue;
+            }
+            match self.orders.by_venue(&fill.symbol, fill.venue_id).map(|o| o.id.clone()) {
+                Some(id) => self.late_fill(now, &id, fill),
+                None => self.orphan(now, fill),
+            }
+        }
+    }
+
+    /// A fill learnt by a query; it may complete an end that has waited for it.
+    fn late_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) {
+        self.log(LogLevel::Info, "fill learnt by query", format!("order={id} trade={}", fill.trade_id));
+        self.recovery.fault(now);
+        let told = self.book_fill(id, fill);
+        let ending = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending);
+        let filled = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.qty);
+        if let Some(end) = ending.or(filled.then_some(OrderStatus::Filled)) {
+            self.end(id, end);
+        } else if !self.orders.get(id).is_some_and(|o| o.state.is_over()) {
+            self.step(id, Event::Live);
+            self.live_again(now, id, false);
+        }
+        self.order_changed(now, id, told);
+    }
+
+    fn orphan(&mut self, now: Time, fill: &Fill) {
+        let key = (fill.symbol.clone(), fill.venue_id);
+        let orphan = self.orphans.waiting.entry(key).or_insert(Orphan {
+            fills: Vec::new(),
+            tries: 0,
+            ask_at: Some(now),
+        });
+        if !orphan.fills.iter().any(|f| f.trade_id == fill.trade_id) {
+            orphan.fills.push(fill.clone());
+        }
+        self.orphan_timer(now);
+    }
+
+    pub(super) fn orphan_timer(&mut self, now: Time) {
+        if !self.recovery.connected() {
+            return;
+        }
+        let due = |o: &Orphan| o.ask_at.is_some_and(|at| at <= now);
+        let keys: Vec<_> =
+            self.orphans.waiting.iter().filter(|(_, o)| due(o)).map(|(key, _)| key.clone()).collect();
+        for (symbol, venue_id) in keys {
+            let query = Query::OrderByVenueId { symbol: symbol.clone(), venue_id };
+            if let Some(orphan) = self.orphans.waiting.get_mut(&(symbol.clone(), venue_id)) {
+                orphan.ask_at = None;
+            }
+            self.ask(now, &query, Purpose::Orphan { symbol, venue_id });
+        }
+    }
+
+    pub(super) fn orphan_answered(
+        &mut self,
+        now: Time,
+        symbol: Symbol,
+        venue_id: VenueOrderId,
+        answer: Answer,
+    ) {
+        match answer {
+            Answer::Order(report) => self.report(now, &report, Source::Query),
+            Answer::NotFound => self.orphan_not_found(now, symbol, venue_id),
+            _ => {
+                if let Some(orphan) = self.orphans.waiting.get_mut(&(symbol, venue_id)) {
+                    orphan.ask_at = Some(now + Span::from_secs(1));
+                }
+            }
+        }
+    }
+
+    /// The order of a fill stays unknown to the exchange's replica: after enough tries the fill goes to EXTERNAL, loudly.
+    fn orphan_not_found(&mut self, now: Time, symbol: Symbol, venue_id: VenueOrderId) {
+        let key = (symbol, venue_id);
+        let Some(orphan) = self.orphans.waiting.get_mut(&key) else { return };
+        orphan.tries += 1;
+        if orphan.tries < ORPHAN_TRIES {
+            orphan.ask_at = Some(now + self.config.recovery_lag);
+            return;
+        }
+        let (symbol, _) = key;
+        let Some(fill) = orphan.fills.first().cloned() else { return };
+        let id = ClientOrderId::foreign(&format!("{symbol}:{venue_id}"));
+        self.log(LogLevel::Error, "fill of an unknown order booked as external", format!("order={id}"));
+        let record = OrderRecord {
+            id: id.clone(),
+            session: None,
+            symbol: symbol.clone(),
+            side: fill.side,
+            order_type: None,
+            tif: None,
+            price: None,
+            stop: None,
+            qty: fill.qty,
+            quote_amount: None,
+            time: now,
+        };
+        self.orders.insert(&record);
+        self.commits.push(Record::Order(record));
+        self.orders.update(&id, |order| order.venue_id = Some(venue_id));
+        self.adopt_orphans(now, &symbol, venue_id, &id);
+    }
+
+    /// The order is known now: its waiting fills are booked.
+    fn adopt_orphans(&mut self, now: Time, symbol: &Symbol, venue_id: VenueOrderId, id: &ClientOrderId) {
+        if let Some(orphan) = self.orphans.waiting.remove(&(symbol.clone(), venue_id)) {
+            for fill in &orphan.fills {
+                if !self.books.has(&(fill.symbol.clone(), fill.trade_id, fill.venue_id)) {
+                    self.late_fill(now, id, fill);
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_balances(&mut self, balances: Vec<Balance>) {
+        for balance in balances {
+            self.tie_out.set(balance);
+        }
+    }
+
+    /// Money came in or went out by another way than trading: nobody's session has it.
+    pub(super) fn transfer(&mut self, asset: Asset, delta: Cash, time: Time) {
+        self.log(LogLevel::Info, "transfer", format!("asset={asset} delta={delta}"));
+        let reason = "transfer".to_owned();
+        self.emit(Record::Cash(CashRecord { owner: Owner::External, asset, delta, reason, time }));
+    }
+
+    pub(super) fn garbled(&mut self, now: Time, frame: &str) {
+        let shown: String = frame.chars().take(200).collect();
+        self.log(
+            LogLevel::Error,
+            "a private frame is not understood; comparing with the exchange",
+            format!("frame={shown:?}"),
+        );
+        self.recovery.fault(now);
+        self.recovery_sweep_now(now);
+    }
+}

@@ -1,0 +1,444 @@
+//! Comparing with the exchange: at start, after every loss of the private stream, and regularly.
+//!
+//! ```text
+//!   Down ──entry up──▶ Waiting ──epoch durable, symbols loaded──▶ First ──▶ Lag ──▶ Second ──▶ Ready
+//!    ▲                                              (cancels from here on)            (orders)   │
+//!    └──────────────────────────────── entry down, from anywhere ◀──────────────────────────────┘
+//! ```
+//!
+//! The first pass reads open orders, the account, the fate of every order believed open, and own trades of every symbol in
+//! use from its cursor with overlap. Answers may lag, so a second pass, one lag later, reads again what could have moved.
+//! Private events are not buffered meanwhile: reports only ever raise what is known, so order does not matter.
+//! In `Ready` the same round runs as a sweep, sooner for a minute after anything went wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::Gateway;
+use super::io::{GatewayConfig, LogLevel};
+use crate::ids::{ClientOrderId, Symbol, TradeId, VenueOrderId};
+use crate::journal::Record;
+use crate::order::state::State;
+use crate::time::{Span, Time, earliest};
+use crate::venue::port::{Answer, Fill, OrderReport, Query};
+use crate::wire::event::{GatewayState, StateEvent};
+
+/// Own trades read again before the cursor, as replicas may have shown them late.
+const OVERLAP: Span = Span::from_secs(60);
+/// Rows of a full page.
+const PAGE: usize = 1000;
+/// Longest window of a query by time.
+const DAY: Span = Span::from_secs(24 * 3600);
+/// How long sweeps are sooner after a fault, and by which factor.
+const FAST_FOR: Span = Span::from_secs(60);
+const FAST_FACTOR: i64 = 12;
+/// Pause before a question that could not be answered is asked again.
+const RETRY: Span = Span::from_secs(1);
+
+/// Why a question was asked.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    /// All open orders.
+    OpenOrders {
+        /// When it was asked: younger orders may be missing.
+        asked: Time,
+    },
+    /// The account.
+    Account,
+    /// Own trades of a symbol.
+    Trades {
+        /// Symbol.
+        symbol: Symbol,
+        /// The question.
+        query: Query,
+    },
+    /// Fate of an order in doubt.
+    Doubt {
+        /// Which.
+        order: ClientOrderId,
+    },
+    /// Order of a fill nobody knows.
+    Orphan {
+        /// Symbol.
+        symbol: Symbol,
+        /// The venue's number.
+        venue_id: VenueOrderId,
+    },
+    /// Fills the venue has counted and we have not.
+    Missing {
+        /// Of which order.
+        order: ClientOrderId,
+        /// The question.
+        query: Query,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Down(String),
+    Waiting,
+    First,
+    Lag(Time),
+    Second,
+    Ready,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    phase: Phase,
+    lag: Span,
+    sweep_every: Span,
+    requests: u64,
+    purposes: BTreeMap<u64, Purpose>,
+    /// Questions of the round under way.
+    round: BTreeSet<u64>,
+    retry: Vec<(Time, Query, Purpose)>,
+    /// Symbols the second pass has yet to read.
+    unread: BTreeSet<Symbol>,
+    /// Symbols something happened in since the last round.
+    active: BTreeSet<Symbol>,
+    sweep_at: Option<Time>,
+    fast_until: Time,
+}
+
+impl Recovery {
+    pub(super) fn new(config: &GatewayConfig, _receive_window: Span) -> Self {
+        Self {
+            phase: Phase::Down("not connected yet".to_owned()),
+            lag: config.recovery_lag,
+            sweep_every: config.sweep_every,
+            requests: 0,
+            purposes: BTreeMap::new(),
+            round: BTreeSet::new(),
+            retry: Vec::new(),
+            unread: BTreeSet::new(),
+            active: BTreeSet::new(),
+            sweep_at: None,
+            fast_until: Time::default(),
+        }
+    }
+
+    /// Is the private link up, so that cancels and questions can be sent?
+    pub(super) fn connected(&self) -> bool {
+        !matches!(self.phase, Phase::Down(_))
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        if let Phase::Down(reason) = &self.phase { reason } else { "" }
+    }
+
+    /// May new orders of the symbol be sent?
+    pub(super) fn may_trade(&self, symbol: &Symbol) -> bool {
+        match self.phase {
+            Phase::Ready => true,
+            Phase::Second => {
+                !self.round.is_empty() && !self.unread.is_empty() && !self.unread.contains(symbol)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let lag = if let Phase::Lag(until) = self.phase { Some(until) } else { None };
+        let sweep = if self.phase == Phase::Ready { self.sweep_at } else { None };
+        let retry = self.retry.iter().map(|(at, ..)| *at).min();
+        earliest(lag, earliest(sweep, retry))
+    }
+
+    /// A number for a new question.
+    pub(super) fn number(&mut self, purpose: Purpose) -> u64 {
+        self.requests += 1;
+        self.purposes.insert(self.requests, purpose);
+        self.requests
+    }
+
+    /// Something happened in that symbol.
+    pub(super) fn saw(&mut self, symbol: &Symbol) {
+        self.active.insert(symbol.clone());
+    }
+
+    /// Something went wrong: look more often for a while.
+    pub(super) fn fault(&mut self, now: Time) {
+        self.fast_until = now + FAST_FOR;
+        self.sweep_at = earliest(self.sweep_at, Some(now + self.pause(now)));
+    }
+
+    fn pause(&self, now: Time) -> Span {
+        if now < self.fast_until {
+            Span::from_nanos(self.sweep_every.nanos() / FAST_FACTOR)
+        } else {
+            self.sweep_every
+        }
+    }
+
+    fn forget_questions(&mut self) {
+        self.purposes.clear();
+        self.round.clear();
+        self.retry.clear();
+    }
+}
+
+impl Gateway {
+    pub(super) fn state_event(&self) -> StateEvent {
+        let (state, reason) = match &self.recovery.phase {
+            Phase::Down(reason) => (GatewayState::Down, reason.clone()),
+            Phase::Ready => (GatewayState::Ready, String::new()),
+            _ => (GatewayState::Recovering, "comparing with the exchange".to_owned()),
+        };
+        let not_ready = self.bad_edits.iter().filter_map(|bad| bad.symbol.clone()).collect();
+        StateEvent { event: "state".to_owned(), state, reason, not_ready }
+    }
+
+    fn tell_state(&mut self) {
+        let event = self.state_event();
+        self.log(LogLevel::Info, "state", format!("state={:?} reason={:?}", event.state, event.reason));
+        let frame = serde_json::to_string(&event).expect("states are made of strings");
+        let frame = Bytes::from(frame);
+        let owners: Vec<_> = self.sessions.values().filter_map(|s| s.owner).collect();
+        for conn in owners {
+            self.send(conn, frame.clone());
+        }
+    }
+
+    pub(super) fn entry_up(&mut self, now: Time) {
+        self.recovery.phase = Phase::Waiting;
+        self.recovery.forget_questions();
+        self.doubts.ask_again(now);
+        self.orphans.ask_again(now);
+        self.recovery_begin(now);
+    }
+
+    pub(super) fn entry_down(&mut self, now: Time, reason: &str) {
+        self.recovery.phase = Phase::Down(reason.to_owned());
+        self.recovery.forget_questions();
+        self.doubts.ask_again(now);
+        self.orphans.ask_again(now);
+        self.tell_state();
+    }
+
+    /// Starts the first pass once everything it stands on is there.
+    pub(super) fn recovery_begin(&mut self, now: Time) {
+        let standing = self.epoch_durable && self.instruments.is_some();
+        if self.recovery.phase != Phase::Waiting || !standing {
+            return;
+        }
+        self.accept_waiting_edits(now);
+        self.recovery.phase = Phase::First;
+        self.tell_state();
+        let symbols: BTreeSet<Symbol> = self.books.cursors().keys().cloned().collect();
+        self.begin_round(now, &symbols);
+        self.doubt_timer(now);
+        self.orphan_timer(now);
+    }
+
+    fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
+        self.recovery.active.clear();
+        self.round_ask(now, Query::OpenOrders, Purpose::OpenOrders { asked: now });
+        for symbol in symbols {
+            self.read_trades(now, symbol, None);
+        }
+        self.round_ask(now, Query::Account, Purpose::Account);
+    }
+
+    fn round_ask(&mut self, now: Time, query: Query, purpose: Purpose) {
+        let request = self.ask(now, &query, purpose);
+        self.recovery.round.insert(request);
+    }
+
+    /// Reads own trades of a symbol: from the cursor with overlap, or from a given question.
+    fn read_trades(&mut self, now: Time, symbol: &Symbol, query: Option<Query>) {
+        let query = query.unwrap_or_else(|| match self.books.reread_from(symbol, OVERLAP) {
+            Some(from) => Query::TradesFrom { symbol: symbol.clone(), from },
+            None => {
+                // Nothing read yet: from when the symbol was first used, a second less for the clocks' difference.
+                let first = self.books.cursors().get(symbol).map_or(now, |c| c.time);
+                Query::TradesSince { symbol: symbol.clone(), since: first - Span::from_secs(1) }
+            }
+        });
+        let purpose = Purpose::Trades { symbol: symbol.clone(), query: query.clone() };
+        self.round_ask(now, query, purpose);
+    }
+
+    pub(super) fn answered(&mut self, now: Time, request: u64, answer: Answer) {
+        let Some(purpose) = self.recovery.purposes.remove(&request) else { return };
+        let of_round = self.recovery.round.remove(&request);
+        match (purpose, answer) {
+            (Purpose::Doubt { order }, answer) => self.doubt_answered(now, &order, answer),
+            (Purpose::Orphan { symbol, venue_id }, answer) => {
+                self.orphan_answered(now, symbol, venue_id, answer)
+            }
+            (Purpose::Missing { order, query }, Answer::Trades(fills)) => {
+                self.missing_found(now, &order, query, &fills)
+            }
+            (Purpose::OpenOrders { asked }, Answer::Orders(orders)) => self.open_orders(now, asked, &orders),
+            (Purpose::Account, Answer::Account(account)) => self.compare_account(now, account),
+            (Purpose::Trades { symbol, query }, Answer::Trades(fills)) => {
+                self.trades_page(now, &symbol, &query, &fills)
+            }
+            (purpose, answer) => self.ask_later(now, purpose, &answer),
+        }
+        if of_round {
+            self.round_progress(now);
+        }
+    }
+
+    fn ask_later(&mut self, now: Time, purpose: Purpose, answer: &Answer) {
+        let query = match &purpose {
+            Purpose::OpenOrders { .. } => Query::OpenOrders,
+            Purpose::Account => Query::Account,
+            Purpose::Trades { query, .. } | Purpose::Missing { query, .. } => query.clone(),
+            Purpose::Doubt { .. } | Purpose::Orphan { .. } => return,
+        };
+        self.log(
+            LogLevel::Warn,
+            "question not answered; asking again",
+            format!("query={query:?} answer={answer:?}"),
+        );
+        self.recovery.retry.push((now + RETRY, query, purpose));
+    }
+
+    /// Open orders: each is taken in, and what we believe open but the exchange does not list is asked about.
+    fn open_orders(&mut self, now: Time, asked: Time, orders: &[OrderReport]) {
+        for report in orders {
+            self.report(now, report, super::fact::Source::Query);
+        }
+        let listed: BTreeSet<(Symbol, VenueOrderId)> =
+            orders.iter().map(|r| (r.symbol.clone(), r.venue_id)).collect();
+        let missing: Vec<ClientOrderId> = (self.orders.open())
+            .filter(|o| o.changed < asked && o.state != State::Sent)
+            .filter(|o| o.venue_id.is_none_or(|v| !listed.contains(&(o.symbol.clone(), v))))
+            .map(|o| o.id.clone())
+            .collect();
+        for id in missing {
+            self.enter_doubt(now, &id, "not among the exchange's open orders");
+        }
+    }
+
+    fn trades_page(&mut self, now: Time, symbol: &Symbol, query: &Query, fills: &[Fill]) {
+        self.trades(now, fills);
+        self.advance_cursor(symbol, fills);
+        let next = match query {
+            Query::TradesFrom { .. } | Query::TradesSince { .. } if fills.len() >= PAGE => fills
+                .iter()
+                .map(|f| f.trade_id)
+                .max()
+                .map(|last: TradeId| Query::TradesFrom { symbol: symbol.clone(), from: last + 1 }),
+            Query::TradesSince { since, .. } if fills.is_empty() && *since + DAY < now => {
+                Some(Query::TradesSince { symbol: symbol.clone(), since: *since + DAY })
+            }
+            Query::TradesSince { .. } if !fills.is_empty() => {
+                // The window ends after a day; by number it goes on to the present.
+                fills
+                    .iter()
+                    .map(|f| f.trade_id)
+                    .max()
+                    .map(|last| Query::TradesFrom { symbol: symbol.clone(), from: last + 1 })
+            }
+            _ => None,
+        };
+        match next {
+            Some(query) => self.read_trades(now, symbol, Some(query)),
+            None => {
+                self.recovery.unread.remove(symbol);
+            }
+        }
+    }
+
+    /// The cursor says "all up to here are booked", so it stops before a fill whose order is still being asked for.
+    fn advance_cursor(&mut self, symbol: &Symbol, fills: &[Fill]) {
+        let booked = fills.iter().all(|f| self.books.has(&(f.symbol.clone(), f.trade_id, f.venue_id)));
+        let Some(last) = fills.iter().max_by_key(|f| f.trade_id) else { return };
+        let known = self.books.cursors().get(symbol).map_or(0, |c| c.trade_id);
+        if booked && last.trade_id > known {
+            self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: last.trade_id, time: last.time });
+        }
+    }
+
+    fn missing_found(&mut self, now: Time, order: &ClientOrderId, query: Query, fills: &[Fill]) {
+        self.trades(now, fills);
+        if self.orders.get(order).is_some_and(crate::order::state::Order::has_gap) {
+            let purpose = Purpose::Missing { order: order.clone(), query: query.clone() };
+            self.recovery.retry.push((now + RETRY, query, purpose));
+        }
+    }
+
+    fn round_progress(&mut self, now: Time) {
+        let waiting = self.recovery.retry.iter().any(|(.., p)| !matches!(p, Purpose::Missing { .. }));
+        if !self.recovery.round.is_empty() || waiting {
+            return;
+        }
+        match self.recovery.phase {
+            Phase::First => self.recovery.phase = Phase::Lag(now + self.recovery.lag),
+            Phase::Second => {
+                self.recovery.unread.clear();
+                self.recovery.phase = Phase::Ready;
+                self.recovery.sweep_at = Some(now + self.recovery.pause(now));
+                self.tell_state();
+            }
+            Phase::Ready => self.recovery.sweep_at = Some(now + self.recovery.pause(now)),
+            _ => {}
+        }
+    }
+
+    /// Symbols that could have moved: something happened, orders are open, or a session holds a position.
+    fn moving(&self, with_positions: bool) -> BTreeSet<Symbol> {
+        let listed = |s: &Symbol| self.books.listing(s).is_some();
+        let mut symbols: BTreeSet<Symbol> =
+            self.recovery.active.iter().filter(|s| listed(s)).cloned().collect();
+        symbols.extend(self.orders.open().map(|o| o.symbol.clone()).filter(listed));
+        if with_positions {
+            let held = self.books.positions().filter(|(.., totals)| !totals.qty.is_zero());
+            symbols.extend(held.map(|(_, symbol, _)| symbol.clone()).filter(listed));
+        }
+        symbols
+    }
+
+    pub(super) fn recovery_timer(&mut self, now: Time) {
+        if !self.recovery.connected() {
+            return;
+        }
+        let (due, later) =
+            std::mem::take(&mut self.recovery.retry).into_iter().partition(|(at, ..)| *at <= now);
+        self.recovery.retry = later;
+        let due: Vec<(Time, Query, Purpose)> = due;
+        for (_, query, purpose) in due {
+            let purpose = if let Purpose::OpenOrders { .. } = purpose {
+                Purpose::OpenOrders { asked: now }
+            } else {
+                purpose
+            };
+            if matches!(purpose, Purpose::Missing { .. }) {
+                self.ask(now, &query, purpose);
+            } else {
+                self.round_ask(now, query, purpose);
+            }
+        }
+        match self.recovery.phase {
+            Phase::Lag(until) if until <= now => {
+                self.recovery.phase = Phase::Second;
+                let symbols = self.moving(true);
+                self.recovery.unread.clone_from(&symbols);
+                self.begin_round(now, &symbols);
+            }
+            Phase::Ready if self.recovery.sweep_at.is_some_and(|at| at <= now) => self.sweep(now),
+            _ => {}
+        }
+    }
+
+    fn sweep(&mut self, now: Time) {
+        self.recovery.sweep_at = None;
+        if self.recovery.round.is_empty() {
+            let symbols = self.moving(false);
+            self.begin_round(now, &symbols);
+        }
+    }
+
+    /// Something may have been missed: look now.
+    pub(super) fn recovery_sweep_now(&mut self, now: Time) {
+        if self.recovery.phase == Phase::Ready {
+            self.sweep(now);
+        }
+    }
+}

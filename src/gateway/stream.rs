@@ -1,0 +1,207 @@
+//! Market data: who wants which stream, and each frame written once for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Gateway;
+use super::queue::Thinning;
+use crate::ids::{ConnId, Symbol};
+use crate::instrument::Instrument;
+use crate::market::{Bar, Channel, Depth, PublicTrade, Stream};
+use crate::time::Time;
+use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::event::{BarData, DepthData, TradeData};
+
+/// Streams one client may have.
+const STREAMS_MAX: usize = 1024;
+
+/// Subscriptions of all clients, and questions for bars on their way.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    wanted: BTreeMap<Stream, Wanted>,
+    next_request: u64,
+    histories: BTreeMap<u64, (ConnId, u64)>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    by: BTreeSet<ConnId>,
+    /// The newest frame of a stream that replaces itself: what a new subscriber sees first.
+    newest: Option<Bytes>,
+}
+
+impl Streams {
+    pub(super) fn history_asked(&mut self, conn: ConnId, id: u64) -> u64 {
+        self.next_request += 1;
+        self.histories.insert(self.next_request, (conn, id));
+        self.next_request
+    }
+
+    pub(super) fn history_done(&mut self, request: u64) -> Option<(ConnId, u64)> {
+        self.histories.remove(&request)
+    }
+}
+
+#[derive(Serialize)]
+struct Frame<'a, T: Serialize> {
+    stream: String,
+    data: &'a T,
+}
+
+impl Gateway {
+    pub(super) fn take_instruments(&mut self, now: Time, list: Vec<Instrument>) {
+        let all: BTreeMap<Symbol, Instrument> = list.into_iter().map(|i| (i.symbol.clone(), i)).collect();
+        self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
+        self.instruments = Some(all);
+        self.recovery_begin(now);
+    }
+
+    fn parse_stream(&self, text: &str) -> Result<Stream, ErrorBody> {
+        let bad = || {
+            let message = format!(
+                "no stream {text:?}: it is symbol@depth, @depth:100ms, @bbo, @trade or @kline:<interval>"
+            );
+            ErrorBody::new(ErrorCode::InvalidStream, message)
+        };
+        let (symbol, channel) = text.split_once('@').ok_or_else(bad)?;
+        let channel = Channel::from_word(channel).ok_or_else(bad)?;
+        let symbol = self.instrument(&Symbol::new(symbol))?.symbol.clone();
+        Ok(Stream { symbol, channel })
+    }
+
+    pub(super) fn subscribe(&mut self, now: Time, conn: ConnId, id: u64, streams: &[String]) {
+        let parsed: Result<Vec<Stream>, ErrorBody> =
+            streams.iter().map(|text| self.parse_stream(text)).collect();
+        let parsed = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return self.fail(conn, Some(id), error),
+        };
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        if client.streams.len() + parsed.len() > STREAMS_MAX {
+            let message = format!("a session may hold {STREAMS_MAX} streams");
+            return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::TooManyStreams, message));
+        }
+        client.streams.extend(parsed.iter().cloned());
+        let symbols: Vec<Symbol> = parsed.iter().map(|s| s.symbol.clone()).collect();
+        let products = self.products(&symbols).unwrap_or_default();
+        let names: Vec<String> = parsed.iter().map(Stream::to_string).collect();
+        self.reply(conn, id, &serde_json::json!({ "streams": names, "products": products }));
+        for stream in parsed {
+            let wanted = self.streams.wanted.entry(stream.clone()).or_default();
+            if wanted.by.is_empty() {
+                self.feed.subscribe(now, &stream, &mut self.venue);
+            }
+            let newest = if wanted.by.insert(conn) { wanted.newest.clone() } else { None };
+            if let (Some(frame), Some(client)) = (newest, self.clients.get_mut(&conn)) {
+                client.queue.push_market(&stream, frame, Thinning::Newest);
+                self.ready.insert(conn);
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, now: Time, conn: ConnId, id: u64, streams: &[String]) {
+        let parsed: Result<Vec<Stream>, ErrorBody> =
+            streams.iter().map(|text| self.parse_stream(text)).collect();
+        match parsed {
+            Ok(parsed) => {
+                for stream in &parsed {
+                    if let Some(client) = self.clients.get_mut(&conn) {
+                        client.streams.remove(stream);
+                        client.queue.forget(stream);
+                    }
+                    self.leave_stream(now, conn, stream);
+                }
+                let names: Vec<String> = parsed.iter().map(Stream::to_string).collect();
+                self.reply(conn, id, &serde_json::json!({ "streams": names }));
+            }
+            Err(error) => self.fail(conn, Some(id), error),
+        }
+    }
+
+    /// A client no longer wants a stream; the last one to leave ends it.
+    pub(super) fn leave_stream(&mut self, now: Time, conn: ConnId, stream: &Stream) {
+        let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
+        wanted.by.remove(&conn);
+        if wanted.by.is_empty() {
+            self.streams.wanted.remove(stream);
+            self.feed.unsubscribe(now, stream, &mut self.venue);
+        }
+    }
+
+    pub(super) fn publish_depth(&mut self, stream: &Stream, depth: &Depth) {
+        let pairs = |levels: &[crate::market::Level]| levels.iter().map(|l| (l.price, l.qty)).collect();
+        let data = DepthData {
+            time: depth.time,
+            update_id: depth.update_id,
+            bids: pairs(&depth.bids),
+            asks: pairs(&depth.asks),
+        };
+        self.spread(stream, &data, Thinning::Newest);
+    }
+
+    pub(super) fn publish_trade(&mut self, stream: &Stream, trade: &PublicTrade) {
+        let data = TradeData {
+            id: trade.id,
+            time: trade.time,
+            price: trade.price,
+            qty: trade.qty,
+            buyer_is_maker: trade.buyer_is_maker,
+        };
+        self.spread(stream, &data, Thinning::Keep);
+    }
+
+    pub(super) fn publish_bar(&mut self, stream: &Stream, bar: &Bar) {
+        let thinning = if bar.closed { Thinning::Keep } else { Thinning::Newest };
+        self.spread(stream, &bar_data(bar), thinning);
+    }
+
+    fn spread<T: Serialize>(&mut self, stream: &Stream, data: &T, thinning: Thinning) {
+        let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
+        let text = serde_json::to_string(&Frame { stream: stream.to_string(), data });
+        let frame = Bytes::from(text.expect("market data is made of strings, numbers and plain structs"));
+        if thinning == Thinning::Newest {
+            wanted.newest = Some(frame.clone());
+        }
+        for conn in &wanted.by {
+            if let Some(client) = self.clients.get_mut(conn) {
+                client.queue.push_market(stream, frame.clone(), thinning);
+                self.ready.insert(*conn);
+            }
+        }
+    }
+
+    /// What clients hold is old from now on, and they are told so.
+    pub(super) fn feed_down(&mut self, reason: &str) {
+        self.log(super::LogLevel::Warn, "market data down", format!("reason={reason:?}"));
+        let mut told: Vec<(ConnId, Bytes)> = Vec::new();
+        for (stream, wanted) in &mut self.streams.wanted {
+            wanted.newest = None;
+            let text = serde_json::json!({ "stream": stream.to_string(), "stale": reason }).to_string();
+            let frame = Bytes::from(text);
+            told.extend(wanted.by.iter().map(|conn| (*conn, frame.clone())));
+        }
+        for (conn, frame) in told {
+            self.send(conn, frame);
+        }
+    }
+}
+
+pub(super) fn bar_data(bar: &Bar) -> BarData {
+    BarData {
+        interval: bar.interval,
+        start: bar.start,
+        end: bar.end,
+        open: bar.open,
+        high: bar.high,
+        low: bar.low,
+        close: bar.close,
+        volume: bar.volume,
+        amount: bar.amount,
+        trades: bar.trades,
+        buy_volume: bar.buy_volume,
+        buy_amount: bar.buy_amount,
+        closed: bar.closed,
+    }
+}

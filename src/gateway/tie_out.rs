@@ -1,0 +1,119 @@
+//! Do the books add up? Per asset: opening + sessions + external + unattributed = what the exchange says.
+//!
+//! A difference seen twice at least five seconds apart, unchanged, is booked to UNATTRIBUTED and told: a visible row with an
+//! alarm, never an invented fill. When its explanation arrives later (a late fill), the next comparison takes it back.
+
+use std::collections::BTreeMap;
+
+use super::Gateway;
+use super::io::LogLevel;
+use crate::ids::Asset;
+use crate::journal::{CashRecord, Owner, Record};
+use crate::num::Cash;
+use crate::time::{Span, Time};
+use crate::venue::port::{Account, Balance};
+
+/// How long a difference must stand unchanged before it is believed.
+const BELIEVE_AFTER: Span = Span::from_secs(5);
+
+/// Balances as the exchange shows them, and differences seen.
+#[derive(Debug, Default)]
+pub(super) struct TieOut {
+    balances: BTreeMap<Asset, Balance>,
+    seen: BTreeMap<Asset, (Cash, Time)>,
+    opened: bool,
+}
+
+impl TieOut {
+    pub(super) fn fold(&mut self, cash: &CashRecord) {
+        self.opened |= cash.reason == "opening";
+    }
+
+    pub(super) fn set(&mut self, balance: Balance) {
+        self.balances.insert(balance.asset.clone(), balance);
+    }
+
+    pub(super) fn balances(&self) -> impl Iterator<Item = &Balance> {
+        self.balances.values()
+    }
+
+    /// Free and locked.
+    pub(super) fn balance(&self, asset: &Asset) -> (Cash, Cash) {
+        self.balances.get(asset).map(|b| (b.free, b.locked)).unwrap_or_default()
+    }
+}
+
+impl Gateway {
+    /// Compares a fresh answer of the exchange with the books.
+    pub(super) fn compare_account(&mut self, now: Time, account: Account) {
+        let zeroed: Vec<Asset> = self.tie_out.balances.keys().cloned().collect();
+        for asset in zeroed {
+            self.tie_out.set(Balance { asset, free: Cash::ZERO, locked: Cash::ZERO });
+        }
+        self.take_balances(account.balances);
+        if !self.tie_out.opened {
+            return self.open_books(now);
+        }
+        let mut assets: std::collections::BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
+        assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
+        for asset in assets {
+            self.compare_asset(now, &asset);
+        }
+    }
+
+    fn difference(&self, asset: &Asset) -> Cash {
+        let (free, locked) = self.tie_out.balance(asset);
+        free + locked - self.books.total(asset)
+    }
+
+    /// The very first comparison: what the account holds beyond our sessions' trading is EXTERNAL's opening row.
+    fn open_books(&mut self, now: Time) {
+        let assets: Vec<Asset> = self.tie_out.balances.keys().cloned().collect();
+        for asset in assets {
+            let delta = self.difference(&asset);
+            if !delta.is_zero() {
+                self.book_cash(now, Owner::External, asset, delta, "opening");
+            }
+        }
+        self.tie_out.opened = true;
+    }
+
+    fn compare_asset(&mut self, now: Time, asset: &Asset) {
+        let delta = self.difference(asset);
+        if delta.is_zero() || !self.orphans.is_empty() {
+            self.tie_out.seen.remove(asset);
+            return;
+        }
+        match self.tie_out.seen.get(asset) {
+            Some((seen, since)) if *seen == delta && now.since(*since) >= BELIEVE_AFTER => {
+                self.tie_out.seen.remove(asset);
+                self.book_cash(now, Owner::Unattributed, asset.clone(), delta, "difference");
+                let fields = format!("asset={asset} difference={delta}");
+                self.log(LogLevel::Error, "the exchange's balance differs from the books", fields);
+                let holders = self.books.assets().filter(|(_, a, _)| *a == asset);
+                let sessions: Vec<_> = holders
+                    .filter_map(
+                        |(owner, ..)| if let Owner::Session(session) = owner { Some(session) } else { None },
+                    )
+                    .collect();
+                for session in sessions {
+                    let message = format!(
+                        "the exchange has {delta} {asset} more than the books; booked as unattributed"
+                    );
+                    self.notice(now, session, "difference", message, None);
+                }
+            }
+            Some((seen, _)) if *seen == delta => {}
+            _ => {
+                self.tie_out.seen.insert(asset.clone(), (delta, now));
+                // Look again soon rather than at the next regular sweep.
+                self.recovery.fault(now);
+            }
+        }
+    }
+
+    fn book_cash(&mut self, time: Time, owner: Owner, asset: Asset, delta: Cash, reason: &str) {
+        let reason = reason.to_owned();
+        self.emit(Record::Cash(CashRecord { owner, asset, delta, reason, time }));
+    }
+}
