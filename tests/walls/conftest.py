@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-
-
-class Plant(Protocol):
-    """Writes files below a fresh folder and returns that folder."""
-
-    def __call__(self, files: dict[str, str]) -> Path: ...
+from walls.planting import Plant
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from rust_text import product_files, product_lines
+from walls.rust_text import product_files, product_lines
 
 PURE_CRATES = ("tradingsys", "binance-wire", "binance-venue")
 IMPURE_CRATES = re.compile(r"^(tokio|rusqlite|tungstenite|reqwest|hyper|mio|socket2)(-.*)?$")

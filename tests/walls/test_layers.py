@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import layers
 import pytest
-from conftest import Plant
+from walls import layers
+from walls.planting import Plant
 
 
 def test_modules_import_to_the_left(root: Path) -> None:

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import purity
 import pytest
-from conftest import Plant
+from walls import purity
+from walls.planting import Plant
 
 SHELLS = ("runtime", "logger", "pyalgo", "binance/spot")
 IMPURE_LINES = {

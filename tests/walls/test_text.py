@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import text
-from conftest import Plant
+from walls import text
+from walls.planting import Plant
 
 CRATE = {"Cargo.toml": "[package]\n"}
 RULES = [

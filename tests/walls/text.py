@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rust_text import product_code, product_files
+from walls.rust_text import product_code, product_files
 
 LINE_CHARS_MAX = 110
 # rustfmt holds code to 110 and leaves comments and strings alone, so prose gets a little more room.

@@ -123,24 +123,21 @@ def copy_tree(source: Path, destination: Path) -> None:
 
 
 def copy_target(source: Path, destination: Path) -> None:
-    """Copies the debug build; large outputs of foreign crates are linked instead."""
+    """Copies the debug build; large outputs of foreign crates and incremental sessions are linked instead."""
     shutil.rmtree(destination, ignore_errors=True)
     ours = tuple(name.replace("-", "_") for name in _workspace_crates())
 
     def link_or_copy(path: str, to: str) -> str:
-        name = Path(path).name.removeprefix("lib").replace("-", "_")
-        large = Path(path).stat().st_size >= LINKED_FROM_BYTES
-        if large and Path(path).parent.name == "deps" and not name.startswith(ours):
+        file = Path(path)
+        name = file.name.removeprefix("lib").replace("-", "_")
+        foreign = file.parent.name == "deps" and not name.startswith(ours)
+        # rustc itself links the files of one incremental session into the next.
+        if "incremental" in file.parts or (foreign and file.stat().st_size >= LINKED_FROM_BYTES):
             os.link(path, to)
             return to
         return str(shutil.copy2(path, to))
 
-    def leave_out(folder: str, names: list[str]) -> set[str]:
-        return {"incremental", "examples"} & set(names) if Path(folder).name == "debug" else set()
-
-    shutil.copytree(
-        source / "debug", destination / "debug", symlinks=True, copy_function=link_or_copy, ignore=leave_out
-    )
+    shutil.copytree(source / "debug", destination / "debug", symlinks=True, copy_function=link_or_copy)
 
 
 def _workspace_crates() -> Iterable[str]:
@@ -218,7 +215,6 @@ class Bench:
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         env = self.env | {
             "CARGO_TARGET_DIR": str(self.target),
-            "CARGO_INCREMENTAL": "0",
             "PYTHONPATH": str(self.tree / "pyalgo" / "python"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "TRADINGSYS_BIN_DIR": str(self.target / "debug"),
