@@ -1,8 +1,8 @@
 //! The simulated exchange: a pure, deterministic core that a server, a backtest or a test puts its own protocol on.
 //!
-//! [`Exchange`] takes calls (`place`, `cancel`, `cancel_replace`, `amend_keep_priority`, `deposit`, …), answers each at
-//! once with a reply or a [`Reject`], and queues [`Event`]s, private per account and public per symbol, which the caller
-//! takes by [`Exchange::drain_events`]. Queries read it without changing it.
+//! [`Exchange`] takes calls (`place`, `cancel`, `cancel_replace`, `amend_keep_priority`, `deposit`, …), answers each
+//! at once with a reply or a [`Reject`], and queues [`Event`]s, private per account and public per symbol, which the
+//! caller takes by [`Exchange::drain_events`]. Queries read it without changing it.
 //!
 //! Laws, checked after every step of the tests:
 //! - matching is by price, then by time, in whole ticks and lots; money is exact;
@@ -10,7 +10,8 @@
 //! - no client's balance is ever negative, and what is locked is what its open orders need;
 //! - the events alone rebuild orders, balances and book.
 //!
-//! Order, trade and execution ids count per symbol, as on the venues it stands for: an id means nothing without its symbol.
+//! Order, trade and execution ids count per symbol, as on the venues it stands for: an id means nothing without its
+//! symbol.
 //!
 //! ```text
 //!   request ─▶ filters ─▶ engine checks ─▶ lock ─▶ New ─▶ match ─▶ rest | end ─▶ fired stops ─▶ book, best, balances

@@ -120,7 +120,8 @@ impl EventLog {
         }
     }
 
-    /// Frames of the committed events after `sequence`; `None` if the cursor is ahead of the log or older than what is kept.
+    /// Frames of the committed events after `sequence`; `None` if the cursor is ahead of the log or older than what
+    /// is kept.
     pub fn after(&self, sequence: u64) -> Option<Vec<Bytes>> {
         if sequence > self.published {
             return None;

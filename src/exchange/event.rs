@@ -1,8 +1,8 @@
 //! What the exchange tells: privately per account, publicly per symbol.
 //!
-//! One call makes one transaction: all its events carry the same time, and come in the order things happened. At its end
-//! follow, per symbol touched, one [`BookChange`] and one [`BestChange`] if there was a change, and per account touched
-//! one [`BalanceChange`]. The internal accounts get no private events.
+//! One call makes one transaction: all its events carry the same time, and come in the order things happened. At its
+//! end follow, per symbol touched, one [`BookChange`] and one [`BestChange`] if there was a change, and per account
+//! touched one [`BalanceChange`]. The internal accounts get no private events.
 
 use crate::exchange::config::AccountId;
 use crate::exchange::order::{Fill, Order, Prevention};
@@ -112,8 +112,9 @@ pub struct Transfer {
     pub delta: Cash,
 }
 
-/// Levels that changed, with their new quantities (zero: gone). In a matching book each level changed takes one update
-/// id, so `first_update_id` is the previous change's `last_update_id + 1`; in a replayed one the ids are the recorded ones.
+/// Levels that changed, with their new quantities (zero: gone). In a matching book each level changed takes one
+/// update id, so `first_update_id` is the previous change's `last_update_id + 1`; in a replayed one the ids are the
+/// recorded ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookChange {
     /// Of which symbol.

@@ -1,8 +1,8 @@
 //! What a fill costs, and in which asset.
 //!
-//! Fees are charged in the asset received, cut off at eight decimals in the trader's favour. An account that pays in the
-//! exchange's fee asset is charged that instead, at a discount, if the exchange knows its price and the account has
-//! enough of it free; otherwise the fee falls back to the asset received, without discount.
+//! Fees are charged in the asset received, cut off at eight decimals in the trader's favour. An account that pays in
+//! the exchange's fee asset is charged that instead, at a discount, if the exchange knows its price and the account
+//! has enough of it free; otherwise the fee falls back to the asset received, without discount.
 
 use std::collections::BTreeMap;
 

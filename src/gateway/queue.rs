@@ -1,7 +1,7 @@
 //! What waits for one local client: private frames in order, and of market data only what still matters.
 //!
-//! Private frames go first and are never dropped. Of `depth`, `bbo` and open bars the newest is kept; closing bars and public
-//! trades queue up to a bound, beyond which trades yield a counted gap.
+//! Private frames go first and are never dropped. Of `depth`, `bbo` and open bars the newest is kept; closing bars
+//! and public trades queue up to a bound, beyond which trades yield a counted gap.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! All books of one market: a fold of the journal's facts.
 //!
-//! Law: whatever the order of the records, quantities, assets and fees come out the same; a fill booked twice is booked once.
+//! Law: whatever the order of the records, quantities, assets and fees come out the same; a fill booked twice is
+//! booked once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -83,7 +83,8 @@ impl Orders {
         Some(result)
     }
 
-    /// Folds a state record of the journal. An order that was open when the last run ended is in doubt until asked about.
+    /// Folds a state record of the journal. An order that was open when the last run ended is in doubt until asked
+    /// about.
     pub fn fold_state(&mut self, record: &OrderStateRecord) {
         self.update(&record.id, |order| {
             order.state =

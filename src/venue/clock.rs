@@ -1,8 +1,8 @@
 //! How far the venue's clock is ahead of ours.
 //!
-//! Each sample asks the venue for its time and halves the round trip. The sample with the shortest round trip is the best
-//! one: its error is at most half of it. A sample that contradicts the best one beyond both errors means that a clock was
-//! stepped, and replaces all others.
+//! Each sample asks the venue for its time and halves the round trip. The sample with the shortest round trip is the
+//! best one: its error is at most half of it. A sample that contradicts the best one beyond both errors means that a
+//! clock was stepped, and replaces all others.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
 //! The rate budget: how much may still be sent in the venue's counting windows.
 //!
-//! Venues count in fixed windows aligned to the clock (every 10 s, minute, day). We count along: what is *used* is the venue's
-//! own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may use only a part of
-//! the weight and new orders leave a rest, so that a cancel always finds room (reliability.md R13). All times here are the
-//! venue's.
+//! Venues count in fixed windows aligned to the clock (every 10 s, minute, day). We count along: what is *used* is
+//! the venue's own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may
+//! use only a part of the weight and new orders leave a rest, so that a cancel always finds room (reliability.md
+//! R13). All times here are the venue's.
 
 use crate::time::{Span, Time};
 
@@ -78,7 +78,8 @@ impl Window {
         }
     }
 
-    /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for ever.
+    /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for
+    /// ever.
     fn has_room(&self, cost: Cost) -> bool {
         let allowed = match (self.kind, cost.purpose) {
             (LimitKind::Weight, Purpose::Query) => self.limit * 6 / 10,

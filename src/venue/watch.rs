@@ -1,7 +1,7 @@
 //! Silence on a link: ask first, then give up.
 //!
-//! A half-open connection never says that it is dead; only silence does. Venues ping every 20 s; a link that stayed silent
-//! for half the limit is asked something, one silent for the whole limit is dead.
+//! A half-open connection never says that it is dead; only silence does. Venues ping every 20 s; a link that stayed
+//! silent for half the limit is asked something, one silent for the whole limit is dead.
 
 use crate::time::{Span, Time};
 

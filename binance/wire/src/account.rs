@@ -1,5 +1,6 @@
-//! Private facts: orders, fills and balances, in the four spellings the venue has for them — the event `executionReport`, the
-//! replies to `order.place` and `order.cancel`, the reply to an amend, and the answers to queries.
+//! Private facts: orders, fills and balances, in the four spellings the venue has for them — the event
+//! `executionReport`, the replies to `order.place` and `order.cancel`, the reply to an amend, and the answers to
+//! queries.
 
 use std::borrow::Cow;
 
@@ -256,8 +257,8 @@ impl RawOrder<'_> {
     }
 }
 
-/// Reads the reply to `order.place` (RESULT or FULL; its `fills` are left to the private stream), to `order.cancel`, or the
-/// answer to `order.status`.
+/// Reads the reply to `order.place` (RESULT or FULL; its `fills` are left to the private stream), to `order.cancel`,
+/// or the answer to `order.status`.
 ///
 /// # Errors
 /// [`Malformed`] if it is no order.

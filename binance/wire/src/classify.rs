@@ -1,7 +1,7 @@
 //! What an error reply to an order says about the order.
 //!
-//! The table is the law: first row that fits wins, and what no row knows is [`Verdict::Unknown`]. A rejection needs positive
-//! evidence, for a wrong one makes the strategy send a second order. Sources: errors.md and rest-api.md of
+//! The table is the law: first row that fits wins, and what no row knows is [`Verdict::Unknown`]. A rejection needs
+//! positive evidence, for a wrong one makes the strategy send a second order. Sources: errors.md and rest-api.md of
 //! binance-spot-api-docs (2026-07-21).
 
 use std::ops::RangeInclusive;
@@ -67,7 +67,8 @@ const TABLE: &[Row] = &[
     row(CLIENT, -1034..=-1034, "", Rejected),
     // Malformed requests: they never leave the API's front.
     row(CLIENT, -1299..=-1100, "", Rejected),
-    // The engine's own refusals of an order, of a cancel, of an amend; key refused; no trading window; ids that disagree.
+    // The engine's own refusals of an order, of a cancel, of an amend; key refused; no trading window; ids that
+    // disagree.
     row(CLIENT, -2011..=-2010, "", Rejected),
     row(CLIENT, -2016..=-2014, "", Rejected),
     row(CLIENT, -2039..=-2038, "", Rejected),

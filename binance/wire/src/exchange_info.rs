@@ -1,7 +1,7 @@
 //! `exchangeInfo`: what can be traded, on which grid, under which limits.
 //!
-//! The venue adds fields, filters and statuses without notice. Unknown ones are passed over: the venue itself still checks
-//! every order. A symbol that cannot be read is left out and named; it never hides the others.
+//! The venue adds fields, filters and statuses without notice. Unknown ones are passed over: the venue itself still
+//! checks every order. A symbol that cannot be read is left out and named; it never hides the others.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
-//! Frames written field by field from web-socket-streams.md (2026-07-21), and what becomes of them when they are damaged.
+//! Frames written field by field from web-socket-streams.md (2026-07-21), and what becomes of them when they are
+//! damaged.
 
 use tradingsys::ids::Symbol;
 
@@ -121,7 +122,7 @@ fn bars() {
 
     let rows = r#"[[1672515780000,"0.0010","0.0025","0.0015","0.0020","1000",1672515839999,"1.0000",100,"500","0.500","0"]]"#;
     let at = |millis| klines(rows, Interval::M1, Time::from_millis(millis)).unwrap();
-    assert_eq!(at(1_672_515_839_999), [expected.clone()]);
+    assert_eq!(at(1_672_515_839_999), std::slice::from_ref(&expected));
     assert_eq!(at(1_672_515_840_000), [Bar { closed: true, ..expected }]);
     assert!(klines("[[1]]", Interval::M1, Time::default()).is_err());
 }
