@@ -1,0 +1,365 @@
+//! Getting in, and coming back: greeting, proofs, login, restoring, backoff.
+
+use super::event::{Event, LocalError, down};
+use super::machine::{Aim, Reply};
+use super::machine::{Asked, Client, Identity, InFlight, Output, Phase, Queued, STEP_TIMEOUT};
+use super::orders::Kill;
+use crate::ids::Install;
+use crate::market::{OrderStatus, Stream};
+use crate::time::Time;
+use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::event::{LoggedIn, OrderView, PositionView, Resume, Snapshot, Welcome};
+use crate::wire::proof;
+use crate::wire::request::{Call, Hello, Login, Pending, Request, Streams, Symbols, VERSION, encode};
+
+/// Closing code: another login took the session over.
+const TAKEN_OVER: u16 = 4001;
+
+impl Client {
+    pub(super) fn open(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.phase = Phase::Opening { until: now + STEP_TIMEOUT };
+        out.push(Output::Connect);
+    }
+
+    pub(super) fn opened(&mut self, now: Time, token: Option<&str>, nonce: &str, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::Opening { .. }) {
+            return;
+        }
+        self.phase = Phase::Greeting {
+            until: now + STEP_TIMEOUT,
+            token: token.map(str::to_owned),
+            nonce: nonce.to_owned(),
+        };
+        self.call(Call::Hello(Hello { version: VERSION, nonce: nonce.to_owned() }), Asked::Hello, out);
+    }
+
+    /// Sends a call whose reply will be about `asked`; returns its number.
+    pub(super) fn call(&mut self, call: Call, asked: Asked, out: &mut Vec<Output>) -> u64 {
+        self.last_id += 1;
+        out.push(Output::Send(encode(&Request { id: Some(self.last_id), call })));
+        self.asked.insert(self.last_id, asked);
+        self.last_id
+    }
+
+    pub(super) fn welcomed(&mut self, now: Time, reply: Reply, out: &mut Vec<Output>) {
+        let Phase::Greeting { token, nonce, .. } = &self.phase else { return };
+        let (token, nonce) = (token.clone(), nonce.clone());
+        let welcome: Welcome = match read(reply) {
+            Ok(welcome) => welcome,
+            Err(error) => return self.refused(now, error, out),
+        };
+        let proof = match token {
+            Some(token) if !proof::is_gateway(&token, &nonce, &welcome.nonce, &welcome.proof) => {
+                let message = "the gateway's proof does not match the token: something else listens on that port, \
+                               or the token file is of an earlier run";
+                return self.refused(now, ErrorBody::new(ErrorCode::BadProof, message), out);
+            }
+            Some(token) => proof::of_client(&token, &nonce, &welcome.nonce, self.config.session_id),
+            None => String::new(),
+        };
+        let pending = self.unanswered.iter().map(|command| Pending {
+            epoch: command.epoch,
+            method: command.method.to_owned(),
+            params: command.params.clone(),
+        });
+        let login = Login {
+            session_id: i64::from(self.config.session_id),
+            name: self.config.name.clone(),
+            trading: self.config.trading,
+            proof,
+            cursor: self.handled,
+            pending: pending.collect(),
+            take_over: self.config.take_over && !self.ever_live,
+        };
+        self.phase = Phase::LoggingIn { until: now + STEP_TIMEOUT };
+        self.call(Call::Login(login), Asked::Login, out);
+    }
+
+    pub(super) fn logged_in(&mut self, now: Time, reply: Reply, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::LoggingIn { .. }) {
+            return;
+        }
+        let login: LoggedIn = match read(reply) {
+            Ok(login) => login,
+            Err(error) => return self.refused(now, error, out),
+        };
+        let Ok(install) = login.install.parse::<Install>() else {
+            let message = format!("install {:?} in the login reply is no install name", login.install);
+            return self.refused(now, LocalError::Protocol.body(message), out);
+        };
+        self.identity = Some(Identity { install, epoch: login.epoch, next_command: login.next_command });
+        self.acked = None;
+        let until = now + STEP_TIMEOUT;
+        match login.resume {
+            Resume::Snapshot => {
+                self.phase = Phase::Restoring { until, orders: true, positions: true, snapshot: false };
+            }
+            Resume::Events if self.ever_live => {
+                self.phase = Phase::Restoring { until, orders: true, positions: true, snapshot: true };
+            }
+            Resume::Events => {
+                // A new process knows nothing of what was acknowledged before: it asks for the present state. All
+                // events up to `last` are in those replies already.
+                self.known_up_to = Some(login.last);
+                self.phase = Phase::Restoring { until, orders: false, positions: false, snapshot: true };
+                self.call(Call::Orders(Symbols::default()), Asked::Orders, out);
+                self.call(Call::Positions(Symbols::default()), Asked::Positions, out);
+            }
+        }
+        self.set_state(login.state);
+        self.take_answers(login.answers);
+        self.resubscribe(out);
+        self.restored();
+    }
+
+    fn take_answers(&mut self, answers: Vec<serde_json::Value>) {
+        let commands = std::mem::take(&mut self.unanswered);
+        let mut answers = answers.into_iter();
+        for command in commands {
+            let answer = answers.next().unwrap_or_default();
+            let refusal = answer.get("error").map(|error| serde_json::from_value::<ErrorBody>(error.clone()));
+            match refusal {
+                Some(Ok(error)) => self.command_refused(&command.aim, error),
+                Some(Err(_)) => self.still_open(command),
+                None if answer.get("result").is_some() => self.command_accepted(&command.aim),
+                None => self.still_open(command),
+            }
+        }
+    }
+
+    /// The gateway does not know yet either: an order stays listed, a cancel may be asked for again.
+    fn still_open(&mut self, command: InFlight) {
+        match &command.aim {
+            Aim::Order(_) => self.unanswered.push(command),
+            Aim::Cancel { order_id, .. } => {
+                if let Some(tracked) = self.orders.key(order_id).and_then(|key| self.orders.get_mut(key)) {
+                    tracked.kill = Kill::No;
+                }
+            }
+            Aim::Amend { .. } | Aim::CancelAll => {}
+        }
+    }
+
+    fn resubscribe(&mut self, out: &mut Vec<Output>) {
+        let streams: Vec<Stream> = self.streams.keys().cloned().collect();
+        for chunk in streams.chunks(500) {
+            self.resubscribe_to(chunk.to_vec(), out);
+        }
+    }
+
+    pub(super) fn resubscribe_to(&mut self, streams: Vec<Stream>, out: &mut Vec<Output>) {
+        let names = streams.iter().map(ToString::to_string).collect();
+        self.call(Call::Subscribe(Streams { streams: names }), Asked::Resubscribe(streams), out);
+    }
+
+    pub(super) fn orders_restored(&mut self, now: Time, reply: Reply, out: &mut Vec<Output>) {
+        #[derive(serde::Deserialize)]
+        struct Orders {
+            orders: Vec<OrderView>,
+        }
+        match read::<Orders>(reply) {
+            Ok(found) => {
+                for order in found.orders {
+                    self.orders.set(order, None);
+                }
+                self.restoring(|orders, _, _| *orders = true);
+            }
+            Err(error) => self.refused(now, error, out),
+        }
+    }
+
+    pub(super) fn positions_restored(&mut self, now: Time, reply: Reply, out: &mut Vec<Output>) {
+        #[derive(serde::Deserialize)]
+        struct Positions {
+            positions: Vec<PositionView>,
+        }
+        match read::<Positions>(reply) {
+            Ok(found) => {
+                for position in found.positions {
+                    self.positions.insert(position.symbol.clone(), position);
+                }
+                self.restoring(|_, positions, _| *positions = true);
+            }
+            Err(error) => self.refused(now, error, out),
+        }
+    }
+
+    pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
+        self.received = Some(snapshot.last);
+        self.inbox.push_private(Queued::Snapshot(snapshot));
+        if !self.ever_live {
+            // Nothing can wait before it: the state is there as soon as the login is done.
+            while let Some(Queued::Snapshot(first)) = self.inbox.pop_private() {
+                self.apply_snapshot(first);
+            }
+        }
+        self.restoring(|_, _, snapshot| *snapshot = true);
+    }
+
+    /// Brings orders and positions to a snapshot, and tells what changed without having been told.
+    pub(super) fn apply_snapshot(&mut self, snapshot: Snapshot) {
+        let told: Vec<_> = snapshot.orders.iter().map(|order| order.order_id.clone()).collect();
+        let mut changes = Vec::new();
+        for order in snapshot.orders {
+            let before = self.orders.key(&order.order_id).and_then(|key| self.orders.get(key));
+            let same = before.is_some_and(|tracked| tracked.order == order);
+            let key = self.orders.set(order, None);
+            if !same && self.ever_live {
+                changes.push(key);
+            }
+        }
+        let waiting: Vec<_> = self.unanswered.iter().map(|command| command.aim.clone()).collect();
+        let gone: Vec<_> = self
+            .orders
+            .open()
+            .filter(|(key, tracked)| {
+                !told.contains(&tracked.order.order_id) && !waiting.contains(&Aim::Order(*key))
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in gone {
+            let words = "it ended while its events were lost: the position tells what it did";
+            self.orders.set_state(key, OrderStatus::Expired, Some((ErrorCode::Undefined.code(), words)));
+            changes.push(key);
+        }
+        self.positions.clear();
+        for position in snapshot.positions {
+            self.positions.insert(position.symbol.clone(), position);
+        }
+        for key in changes.into_iter().rev() {
+            self.tell_first(key);
+        }
+        self.handled = Some(snapshot.last);
+    }
+
+    fn restoring(&mut self, done: impl FnOnce(&mut bool, &mut bool, &mut bool)) {
+        if let Phase::Restoring { orders, positions, snapshot, .. } = &mut self.phase {
+            done(orders, positions, snapshot);
+        }
+        self.restored();
+    }
+
+    fn restored(&mut self) {
+        if let Phase::Restoring { orders: true, positions: true, snapshot: true, .. } = self.phase {
+            self.phase = Phase::Live;
+            self.ever_live = true;
+            self.backoff.reset();
+        }
+    }
+
+    /// The gateway said no, or what it said is no answer. Waiting mends some of it, but not at the first login.
+    pub(super) fn refused(&mut self, now: Time, error: ErrorBody, out: &mut Vec<Output>) {
+        out.push(Output::Disconnect(1000, "login failed".to_owned()));
+        let lasting = [ErrorCode::VersionMismatch, ErrorCode::InvalidSession, ErrorCode::TakenOver];
+        if !self.ever_live || lasting.iter().any(|code| code.code() == error.code) {
+            self.fail(error);
+        } else {
+            self.wait(now, &error.message);
+        }
+    }
+
+    /// The gateway broke the protocol: what it says next cannot be trusted to be in order. A new login can.
+    pub(super) fn broken(&mut self, now: Time, message: &str, out: &mut Vec<Output>) {
+        let error = LocalError::Protocol.body(message);
+        if self.ever_live {
+            self.push(Event::Error(error.clone()));
+        }
+        self.refused(now, error, out);
+    }
+
+    fn fail(&mut self, error: ErrorBody) {
+        if self.ever_live {
+            self.push(Event::State(down(error.message.clone())));
+            self.push(Event::Error(error.clone()));
+        }
+        self.drop_calls(&error);
+        self.failure = Some(error);
+        self.phase = Phase::Closed;
+    }
+
+    pub(super) fn lost(&mut self, now: Time, code: Option<u16>, reason: &str) {
+        if matches!(self.phase, Phase::Idle | Phase::Closed | Phase::Waiting { .. }) {
+            return;
+        }
+        if code == Some(TAKEN_OVER) {
+            let message =
+                format!("session {} was taken over by another login: {reason}", self.config.session_id);
+            return self.fail(ErrorBody::new(ErrorCode::TakenOver, message));
+        }
+        if self.ever_live {
+            self.wait(now, reason);
+        } else {
+            self.fail(LocalError::Connect.body(reason));
+        }
+    }
+
+    fn wait(&mut self, now: Time, reason: &str) {
+        let was_in = matches!(self.phase, Phase::Live | Phase::Restoring { .. });
+        self.phase = Phase::Waiting { until: now + self.backoff.next_wait() };
+        let error = ErrorBody::new(ErrorCode::Disconnected, format!("the connection was lost: {reason}"));
+        self.drop_calls(&error);
+        if was_in {
+            self.push(Event::State(down(format!("no connection to the gateway: {reason}"))));
+        }
+    }
+
+    /// Questions without a reply fail; commands without one are in doubt.
+    fn drop_calls(&mut self, error: &ErrorBody) {
+        for (id, asked) in std::mem::take(&mut self.asked) {
+            match asked {
+                Asked::Question { .. } => {
+                    self.replies.insert(id, Err(error.clone()));
+                }
+                Asked::Command(command) => {
+                    if let Aim::Order(key) = command.aim {
+                        if self.orders.get(key).is_none_or(|tracked| tracked.accepted) {
+                            continue;
+                        }
+                        self.in_doubt(key);
+                    }
+                    self.unanswered.push(command);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn in_doubt(&mut self, key: super::event::OrderKey) {
+        let Some(tracked) = self.orders.get(key) else { return };
+        let mut order = tracked.order.clone();
+        order.state = OrderStatus::Unknown;
+        order.reason =
+            Some("the connection was lost before the gateway answered; being found out".to_owned());
+        self.push_order(key, order);
+    }
+
+    pub(super) fn timer(&mut self, now: Time, out: &mut Vec<Output>) {
+        let Some(until) = self.deadline() else { return };
+        if now < until {
+            return;
+        }
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            return self.open(now, out);
+        }
+        out.push(Output::Disconnect(1000, "no answer in time".to_owned()));
+        self.lost(now, None, "the gateway did not answer in time");
+    }
+
+    pub(super) fn close(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.acknowledge(out);
+        out.push(Output::Disconnect(1000, "the strategy ended".to_owned()));
+        self.drop_calls(&LocalError::Closed.body("the session was closed"));
+        self.phase = Phase::Closed;
+        self.state = down("the session is closed");
+    }
+}
+
+/// Reads the result of a reply.
+pub(super) fn read<T: serde::de::DeserializeOwned>(reply: Reply) -> Result<T, ErrorBody> {
+    let text = reply?;
+    serde_json::from_str(text.get())
+        .map_err(|error| LocalError::Protocol.body(format!("the gateway's reply cannot be read: {error}")))
+}

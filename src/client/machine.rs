@@ -1,0 +1,376 @@
+//! The machine's state, its inputs and outputs, and what a strategy may read of it.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde_json::value::RawValue;
+
+use super::backoff::Backoff;
+use super::event::{Event, LocalError, Market, OrderChange, OrderKey, Placed, down};
+use super::inbox::{Inbox, MAX_PRIVATE, SlotId};
+use super::orders::{Kill, OrderTable};
+use crate::ids::{ClientOrderId, CommandNumber, Install, Symbol};
+use crate::market::Stream;
+use crate::time::{Span, Time};
+use crate::wire::error::ErrorBody;
+use crate::wire::event::{GatewayState, OrderView, PositionView, Product, Snapshot, StateEvent};
+use crate::wire::request::{self, Ack, Call, Request};
+
+/// How long opening, greeting, login and restoring may take each.
+pub const STEP_TIMEOUT: Span = Span::from_secs(10);
+/// Commands that may wait for an answer at one time.
+pub const MAX_UNANSWERED: usize = 256;
+
+/// Who the strategy is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Session, 0 to 65,535.
+    pub session_id: u16,
+    /// Name shown in logs and refusals.
+    pub name: String,
+    /// May it send orders?
+    pub trading: bool,
+    /// Fence a present owner off at the first login.
+    pub take_over: bool,
+    /// The last event the strategy itself remembers as handled.
+    pub cursor: Option<Ack>,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+/// One input. After each, the caller performs all outputs.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Begin: connect and log in.
+    Start,
+    /// The websocket is open. The token of that gateway (none: the way itself is proof), and fresh random hex.
+    Opened {
+        /// The token's text.
+        token: Option<&'a str>,
+        /// 16 to 64 random bytes as hex.
+        nonce: &'a str,
+    },
+    /// A text frame came.
+    Frame(&'a str),
+    /// The connection could not be made, or is gone: closing code, if there was one, and words.
+    Lost(Option<u16>, &'a str),
+    /// A deadline has passed.
+    Timer,
+    /// End: nothing more is sent, and nothing reconnects.
+    Close,
+}
+
+/// One output, to be performed in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Open a websocket; answer `Opened` or `Lost`.
+    Connect,
+    /// Write this text frame.
+    Send(String),
+    /// Close the connection, if there is one, with this code and reason. `Lost` is not expected.
+    Disconnect(u16, String),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Idle,
+    Opening { until: Time },
+    Greeting { until: Time, token: Option<String>, nonce: String },
+    LoggingIn { until: Time },
+    Restoring { until: Time, orders: bool, positions: bool, snapshot: bool },
+    Live,
+    Waiting { until: Time },
+    Closed,
+}
+
+/// What this login was given to name orders with.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) install: Install,
+    pub(super) epoch: u32,
+    pub(super) next_command: CommandNumber,
+}
+
+/// What a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    Order(OrderKey),
+    Cancel { order_id: ClientOrderId, symbol: Option<Symbol> },
+    Amend { order_id: ClientOrderId, symbol: Option<Symbol> },
+    CancelAll,
+}
+
+/// A command without an answer.
+#[derive(Clone, Debug)]
+pub(super) struct InFlight {
+    pub(super) epoch: u32,
+    pub(super) aim: Aim,
+    pub(super) method: &'static str,
+    pub(super) params: serde_json::Value,
+}
+
+/// What a reply will be about.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Hello,
+    Login,
+    Command(InFlight),
+    Question { streams: Vec<Stream> },
+    Resubscribe(Vec<Stream>),
+    Orders,
+    Positions,
+}
+
+/// Number of a question; its reply is fetched with [`Client::take_reply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuestionId(pub(super) u64);
+
+/// A reply to a question: the result's JSON text, or the error.
+pub type Reply = Result<Box<RawValue>, ErrorBody>;
+
+#[derive(Debug)]
+pub(super) enum Queued {
+    Event(Placed, bool),
+    Snapshot(Snapshot),
+}
+
+/// One session's machine. See the module above.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) config: Config,
+    pub(super) phase: Phase,
+    pub(super) backoff: Backoff,
+    pub(super) identity: Option<Identity>,
+    pub(super) ever_live: bool,
+    pub(super) failure: Option<ErrorBody>,
+    pub(super) last_id: u64,
+    pub(super) asked: BTreeMap<u64, Asked>,
+    pub(super) replies: BTreeMap<u64, Reply>,
+    pub(super) unanswered: Vec<InFlight>,
+    pub(super) orders: OrderTable,
+    pub(super) positions: BTreeMap<Symbol, PositionView>,
+    pub(super) products: BTreeMap<Symbol, Product>,
+    pub(super) streams: IndexMap<Stream, SlotId>,
+    pub(super) inbox: Inbox,
+    pub(super) received: Option<Ack>,
+    pub(super) handled: Option<Ack>,
+    pub(super) acked: Option<Ack>,
+    /// Events up to here are contained in the orders and positions asked for at the first login.
+    pub(super) known_up_to: Option<Ack>,
+    pub(super) state: StateEvent,
+    /// Some order waits for its acceptance to be cancelled.
+    pub(super) kills_wanted: bool,
+}
+
+impl Client {
+    /// A machine at rest.
+    pub fn new(config: Config) -> Self {
+        let backoff = Backoff::new(Span::from_millis(50), Span::from_secs(5), config.seed);
+        let (received, handled) = (config.cursor, config.cursor);
+        Self {
+            config,
+            phase: Phase::Idle,
+            backoff,
+            identity: None,
+            ever_live: false,
+            failure: None,
+            last_id: 0,
+            asked: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            unanswered: Vec::new(),
+            orders: OrderTable::default(),
+            positions: BTreeMap::new(),
+            products: BTreeMap::new(),
+            streams: IndexMap::new(),
+            inbox: Inbox::default(),
+            received,
+            handled,
+            acked: None,
+            known_up_to: None,
+            state: down("not connected yet"),
+            kills_wanted: false,
+        }
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            Input::Start => {
+                if self.phase == Phase::Idle {
+                    self.open(now, out);
+                }
+            }
+            Input::Opened { token, nonce } => self.opened(now, token, nonce, out),
+            Input::Frame(text) => self.frame(now, text, out),
+            Input::Lost(code, reason) => self.lost(now, code, reason),
+            Input::Timer => self.timer(now, out),
+            Input::Close => self.close(out),
+        }
+    }
+
+    /// When `Timer` is due.
+    pub fn deadline(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Opening { until }
+            | Phase::Greeting { until, .. }
+            | Phase::LoggingIn { until }
+            | Phase::Restoring { until, .. }
+            | Phase::Waiting { until } => Some(*until),
+            Phase::Idle | Phase::Live | Phase::Closed => None,
+        }
+    }
+
+    /// Logged in, and orders and positions are known.
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+    /// Over for good; [`Self::failure`] may say why.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+    /// Why the session is over, if it did not end by `Close`.
+    pub fn failure(&self) -> Option<&ErrorBody> {
+        self.failure.as_ref()
+    }
+    /// May the socket be read? Not while too much waits to be handled; the gateway keeps the rest.
+    pub fn wants_frames(&self) -> bool {
+        self.inbox.private_len() < MAX_PRIVATE
+    }
+    /// Does something wait to be handled?
+    pub fn has_work(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+    /// Who the strategy is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+    /// How the way to the exchange stands.
+    pub fn state(&self) -> &StateEvent {
+        &self.state
+    }
+    /// The session's orders.
+    pub fn orders(&self) -> &OrderTable {
+        &self.orders
+    }
+    /// The session's orders, to hold and release.
+    pub fn orders_mut(&mut self) -> &mut OrderTable {
+        &mut self.orders
+    }
+    /// The session's positions.
+    pub fn positions(&self) -> &BTreeMap<Symbol, PositionView> {
+        &self.positions
+    }
+    /// Facts of the symbols subscribed to or asked for.
+    pub fn products(&self) -> &BTreeMap<Symbol, Product> {
+        &self.products
+    }
+    /// The last private event handled.
+    pub fn cursor(&self) -> Option<Ack> {
+        self.handled
+    }
+
+    /// Takes the next private event; what the strategy can read is brought to that point.
+    pub fn next_private(&mut self) -> Option<Placed> {
+        loop {
+            match self.inbox.pop_private()? {
+                Queued::Snapshot(snapshot) => self.apply_snapshot(snapshot),
+                Queued::Event(mut placed, replayed) => {
+                    self.apply(&mut placed, replayed);
+                    return Some(placed);
+                }
+            }
+        }
+    }
+
+    /// Takes the next market data.
+    pub fn next_market(&mut self) -> Option<(SlotId, Market)> {
+        loop {
+            match self.inbox.pop_market()? {
+                Ok(found) => return Some(found),
+                Err((stream, error)) => {
+                    let message = format!("data of {stream}: {error}");
+                    self.push(Event::Error(LocalError::Protocol.body(message)));
+                }
+            }
+        }
+    }
+
+    /// The callback for this event has returned.
+    pub fn handled(&mut self, placed: &Placed) {
+        if placed.at.is_some() {
+            self.handled = placed.at;
+        }
+    }
+
+    /// Acknowledges what has been handled since the last time, if anything.
+    pub fn acknowledge(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Live || self.handled == self.acked {
+            return;
+        }
+        if let Some(at) = self.handled {
+            out.push(Output::Send(request::encode(&Request { id: None, call: Call::Ack(at) })));
+            self.acked = Some(at);
+        }
+    }
+
+    /// Puts an event of this side behind those that wait.
+    pub(super) fn push(&mut self, event: Event) {
+        self.inbox.push_private(Queued::Event(Placed { at: None, event }, false));
+    }
+
+    pub(super) fn set_state(&mut self, state: StateEvent) {
+        if self.ever_live {
+            self.push(Event::State(state));
+        } else {
+            self.state = state;
+        }
+    }
+
+    /// Tells of a change that is already applied, before everything that waits.
+    pub(super) fn tell_first(&mut self, key: OrderKey) {
+        let Some(tracked) = self.orders.get(key) else { return };
+        let order = tracked.order.clone();
+        let change = OrderChange { key: Some(key), order, fill: None, position: None, replayed: true };
+        let event = Event::Order(Box::new(change));
+        self.inbox.push_front(Queued::Event(Placed { at: None, event }, true));
+    }
+
+    pub(super) fn push_order(&mut self, key: OrderKey, order: OrderView) {
+        let change = OrderChange { key: Some(key), order, fill: None, position: None, replayed: false };
+        self.push(Event::Order(Box::new(change)));
+    }
+
+    fn apply(&mut self, placed: &mut Placed, replayed: bool) {
+        let known = matches!((placed.at, self.known_up_to), (Some(at), Some(known))
+            if at.generation == known.generation && at.sequence <= known.sequence);
+        match &mut placed.event {
+            Event::Order(change) => {
+                change.replayed = replayed;
+                if known {
+                    change.key = self.orders.key(&change.order.order_id);
+                    return;
+                }
+                change.key = Some(self.orders.set(change.order.clone(), change.fill.clone()));
+                if let Some(position) = &change.position {
+                    self.positions.insert(position.symbol.clone(), position.clone());
+                }
+            }
+            Event::Position { position, .. } if !known => {
+                self.positions.insert(position.symbol.clone(), position.clone());
+            }
+            Event::State(state) => self.state = state.clone(),
+            Event::OrderError { order_id, symbol, .. } => {
+                if let Some(tracked) = self.orders.key(order_id).and_then(|key| self.orders.get_mut(key)) {
+                    *symbol = Some(tracked.order.symbol.clone());
+                    tracked.kill = Kill::No;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Does the gateway take orders now, as far as is known here?
+    pub fn is_ready(&self) -> bool {
+        self.is_live() && self.state.state == GatewayState::Ready
+    }
+}
