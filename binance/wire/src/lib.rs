@@ -6,7 +6,9 @@
 
 pub mod account;
 pub mod classify;
+pub mod errors;
 pub mod exchange_info;
+pub mod render;
 pub mod reply;
 pub mod request;
 pub mod sign;
