@@ -1,0 +1,309 @@
+//! Request weights, request and connection counts per address, unfilled-order counts per account.
+//!
+//! Windows are fixed and aligned to the clock, as the venue's are: what is used falls to zero at :00, never slides.
+//! An address that goes on after a 429 is banned (418) until a time.
+
+use std::collections::BTreeMap;
+
+use binance_wire::errors::{ErrorReply, code};
+use binance_wire::render::{Object, array};
+use tradingsys::exchange::AccountId;
+use tradingsys::time::{Span, Time};
+
+use crate::config::{Limits, Timing};
+
+/// Usage within one aligned window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    start: Time,
+    used: u32,
+}
+
+impl Window {
+    fn at(&mut self, now: Time, length: Span) -> &mut u32 {
+        let start = Time::from_nanos(now.nanos() - now.nanos().rem_euclid(length.nanos()));
+        if self.start != start {
+            *self = Self { start, used: 0 };
+        }
+        &mut self.used
+    }
+}
+
+const MINUTE: Span = Span::from_secs(60);
+const FIVE_MINUTES: Span = Span::from_secs(300);
+const TEN_SECONDS: Span = Span::from_secs(10);
+const DAY: Span = Span::from_secs(86_400);
+
+/// What one address used.
+#[derive(Clone, Debug, Default)]
+struct Address {
+    weight: Window,
+    requests: Window,
+    connections: Window,
+    refused: Window,
+    banned_until: Option<Time>,
+    bans: u32,
+}
+
+/// Counts of one account's unfilled orders.
+#[derive(Clone, Copy, Debug, Default)]
+struct Orders {
+    ten_seconds: Window,
+    day: Window,
+}
+
+/// All counts.
+#[derive(Clone, Debug)]
+pub struct RateLimits {
+    limits: Limits,
+    ban: Span,
+    addresses: BTreeMap<String, Address>,
+    orders: BTreeMap<AccountId, Orders>,
+}
+
+impl RateLimits {
+    /// No usage yet.
+    pub fn new(limits: Limits, timing: &Timing) -> Self {
+        Self { limits, ban: timing.ban, addresses: BTreeMap::new(), orders: BTreeMap::new() }
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn address(&mut self, peer: &str) -> &mut Address {
+        self.addresses.entry(peer.to_owned()).or_default()
+    }
+
+    /// Charges a request.
+    ///
+    /// # Errors
+    /// 429 over the limit, 418 while banned.
+    pub fn charge(&mut self, now: Time, peer: &str, weight: u32) -> Result<(), ErrorReply> {
+        let (limits, ban) = (self.limits, self.ban);
+        let address = self.address(peer);
+        if let Some(until) = address.banned_until.filter(|until| now < *until) {
+            return Err(banned(now, until));
+        }
+        *address.requests.at(now, FIVE_MINUTES) += 1;
+        *address.weight.at(now, MINUTE) += weight;
+        let over_weight = *address.weight.at(now, MINUTE) > limits.weight_per_minute;
+        let over_requests = *address.requests.at(now, FIVE_MINUTES) > limits.requests_per_5m;
+        if !over_weight && !over_requests {
+            return Ok(());
+        }
+        let refused = address.refused.at(now, MINUTE);
+        *refused += 1;
+        if *refused > limits.ban_after {
+            address.bans += 1;
+            let until = now + ban * i64::from(address.bans);
+            address.banned_until = Some(until);
+            return Err(banned(now, until));
+        }
+        let length = if over_weight { MINUTE } else { FIVE_MINUTES };
+        let message = if over_weight {
+            format!(
+                "Too much request weight used; current limit is {} request weight per 1 MINUTE. Please use WebSocket \
+                 Streams for live updates to avoid polling the API.",
+                limits.weight_per_minute
+            )
+        } else {
+            format!("Too many requests; current limit is {} requests per 5 MINUTE.", limits.requests_per_5m)
+        };
+        Err(retry(ErrorReply::new(429, code::TOO_MANY_REQUESTS, message), now, end_of(now, length)))
+    }
+
+    /// Gives back the weight of an order request that succeeded (free since 2026-04-02).
+    pub fn refund(&mut self, now: Time, peer: &str, weight: u32) {
+        let used = self.address(peer).weight.at(now, MINUTE);
+        *used = used.saturating_sub(weight);
+    }
+
+    /// Counts a new connection; false if the address has opened too many or is banned.
+    pub fn connect(&mut self, now: Time, peer: &str) -> bool {
+        let most = self.limits.connections_per_5m;
+        let address = self.address(peer);
+        if address.banned_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let used = address.connections.at(now, FIVE_MINUTES);
+        *used += 1;
+        *used <= most
+    }
+
+    /// Bans an address from now on, whatever it did.
+    pub fn ban(&mut self, now: Time, peer: &str, length: Span) {
+        self.address(peer).banned_until = Some(now + length);
+    }
+
+    /// Is the address banned, and until when?
+    pub fn banned(&self, now: Time, peer: &str) -> Option<Time> {
+        self.addresses.get(peer)?.banned_until.filter(|until| now < *until)
+    }
+
+    /// Counts a new order of an account.
+    ///
+    /// # Errors
+    /// 429 with -1015 when one of the windows is full; nothing is counted then.
+    pub fn count_order(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
+        let limits = self.limits;
+        let orders = self.orders.entry(account).or_default();
+        let (short, day) = (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY));
+        let full = if short >= limits.orders_per_10s {
+            Some((limits.orders_per_10s, "10 SECOND", TEN_SECONDS))
+        } else if day >= limits.orders_per_day {
+            Some((limits.orders_per_day, "1 DAY", DAY))
+        } else {
+            None
+        };
+        if let Some((limit, window, length)) = full {
+            let message = format!("Too many new orders; current limit is {limit} orders per {window}.");
+            let error = ErrorReply::new(429, code::TOO_MANY_ORDERS, message);
+            return Err(retry(error, now, end_of(now, length)));
+        }
+        *orders.ten_seconds.at(now, TEN_SECONDS) += 1;
+        *orders.day.at(now, DAY) += 1;
+        Ok(())
+    }
+
+    /// The first fill of an order takes it out of every window; one that rested counts for more.
+    pub fn order_filled(&mut self, now: Time, account: AccountId, maker: bool) {
+        let orders = self.orders.entry(account).or_default();
+        let given_back = if maker { 5 } else { 1 };
+        for used in [orders.ten_seconds.at(now, TEN_SECONDS), orders.day.at(now, DAY)] {
+            *used = used.saturating_sub(given_back);
+        }
+    }
+
+    /// `rateLimits` rows of a reply: the ORDERS rows where an account is named, then the weight.
+    pub fn rows(&mut self, now: Time, peer: &str, account: Option<AccountId>) -> String {
+        let limit = self.limits.weight_per_minute;
+        let used = *self.address(peer).weight.at(now, MINUTE);
+        let mut rows = account.map_or_else(Vec::new, |account| self.order_rows(now, account));
+        rows.push(row("REQUEST_WEIGHT", "MINUTE", 1, limit).int("count", used).end());
+        array(rows)
+    }
+
+    /// The two ORDERS rows of an account.
+    pub fn order_rows(&mut self, now: Time, account: AccountId) -> Vec<String> {
+        let (short, day) = self.order_counts(now, account);
+        vec![
+            row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).int("count", short).end(),
+            row("ORDERS", "DAY", 1, self.limits.orders_per_day).int("count", day).end(),
+        ]
+    }
+
+    /// Unfilled orders of an account in ten seconds and in the day.
+    pub fn order_counts(&mut self, now: Time, account: AccountId) -> (u32, u32) {
+        let orders = self.orders.entry(account).or_default();
+        (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY))
+    }
+
+    /// Weight an address used in this minute.
+    pub fn weight_used(&mut self, now: Time, peer: &str) -> u32 {
+        *self.address(peer).weight.at(now, MINUTE)
+    }
+
+    /// `rateLimits` of exchangeInfo: over REST with the request count, over the websocket API with the connections.
+    pub fn info_rows(&self, websocket: bool) -> String {
+        let last = if websocket {
+            row("CONNECTIONS", "MINUTE", 5, self.limits.connections_per_5m)
+        } else {
+            row("RAW_REQUESTS", "MINUTE", 5, self.limits.requests_per_5m)
+        };
+        array([
+            row("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight_per_minute).end(),
+            row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).end(),
+            row("ORDERS", "DAY", 1, self.limits.orders_per_day).end(),
+            last.end(),
+        ])
+    }
+}
+
+fn row(kind: &str, interval: &str, number: u32, limit: u32) -> Object {
+    Object::new().text("rateLimitType", kind).text("interval", interval).int("intervalNum", number).int("limit", limit)
+}
+
+fn end_of(now: Time, length: Span) -> Time {
+    Time::from_nanos(now.nanos() - now.nanos().rem_euclid(length.nanos())) + length
+}
+
+/// `data` of a refusal: the server's time, and when to come back, both in milliseconds.
+fn retry(error: ErrorReply, now: Time, until: Time) -> ErrorReply {
+    let data = Object::new().int("serverTime", now.millis()).int("retryAfter", until.millis());
+    error.with_data(data.end())
+}
+
+/// The refusal of a banned address.
+pub fn banned(now: Time, until: Time) -> ErrorReply {
+    let message = format!(
+        "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live updates to avoid bans.",
+        until.millis()
+    );
+    retry(ErrorReply::new(418, code::TOO_MANY_REQUESTS, message), now, until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(change: impl Fn(&mut Limits)) -> RateLimits {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        RateLimits::new(limits, &Timing::default())
+    }
+
+    #[test]
+    fn weight_runs_out_then_the_address_is_banned_then_forgiven() {
+        let mut rates = limits(|l| {
+            l.weight_per_minute = 10;
+            l.ban_after = 2;
+        });
+        let start = Time::from_millis(1_700_000_040_000);
+        assert!(rates.charge(start, "a", 10).is_ok());
+        let refusal = rates.charge(start, "a", 1).unwrap_err();
+        assert_eq!((refusal.status, refusal.code), (429, -1003));
+        assert_eq!(
+            refusal.data.unwrap(),
+            r#"{"serverTime":1700000040000,"retryAfter":1700000100000}"#,
+            "the window ends at the full minute"
+        );
+        assert!(rates.charge(start, "b", 10).is_ok(), "another address has its own");
+        assert_eq!(rates.charge(start, "a", 1).unwrap_err().status, 429);
+        let ban = rates.charge(start, "a", 1).unwrap_err();
+        assert_eq!(ban.status, 418);
+        assert!(ban.message.contains("IP banned until 1700000160000"), "{}", ban.message);
+        assert!(!rates.connect(start, "a"));
+        let later = Time::from_millis(1_700_000_160_000);
+        assert!(rates.charge(later, "a", 1).is_ok());
+    }
+
+    #[test]
+    fn successful_orders_cost_no_weight() {
+        let mut rates = limits(|l| l.weight_per_minute = 1);
+        for _ in 0..3 {
+            rates.charge(Time::from_millis(0), "a", 1).unwrap();
+            rates.refund(Time::from_millis(0), "a", 1);
+        }
+    }
+
+    #[test]
+    fn unfilled_orders_fill_the_window_and_fills_empty_it() {
+        let mut rates = limits(|l| l.orders_per_10s = 2);
+        let start = Time::from_millis(1_700_000_003_000);
+        rates.count_order(start, AccountId(0)).unwrap();
+        rates.count_order(start, AccountId(0)).unwrap();
+        let refusal = rates.count_order(start, AccountId(0)).unwrap_err();
+        assert_eq!((refusal.status, refusal.code), (429, -1015));
+        assert_eq!(refusal.message, "Too many new orders; current limit is 2 orders per 10 SECOND.");
+        assert!(rates.count_order(start, AccountId(1)).is_ok(), "another account has its own");
+        rates.order_filled(start, AccountId(0), false);
+        rates.count_order(start, AccountId(0)).unwrap();
+        rates.order_filled(start, AccountId(0), true);
+        assert_eq!(rates.order_counts(start, AccountId(0)), (0, 0), "never below zero");
+        rates.count_order(start, AccountId(0)).unwrap();
+        let next = Time::from_millis(1_700_000_010_000);
+        assert_eq!(rates.order_counts(next, AccountId(0)), (0, 1));
+    }
+}

@@ -1,0 +1,181 @@
+//! The symbols of the synthetic exchange.
+
+use tradingsys::exchange::{Limits, Listing, PercentPrice};
+use tradingsys::ids::{Asset, Symbol};
+use tradingsys::instrument::{Grid, Instrument, InstrumentStatus};
+use tradingsys::market::{OrderType, Stp};
+use tradingsys::num::{Cash, Price, Qty};
+
+/// One symbol: its grid, and about where and how it trades.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// `BTCUSDT`.
+    pub symbol: &'static str,
+    /// `BTC`.
+    pub base: &'static str,
+    /// `USDT`.
+    pub quote: &'static str,
+    /// About where it trades.
+    pub price: &'static str,
+    /// Price step.
+    pub tick: &'static str,
+    /// Largest price.
+    pub max_price: &'static str,
+    /// Quantity step.
+    pub lot: &'static str,
+    /// Largest quantity.
+    pub max_qty: &'static str,
+    /// Largest quantity of a market order.
+    pub max_market_qty: &'static str,
+    /// Least price × quantity.
+    pub min_notional: &'static str,
+    /// Ticks between two levels of the shown book.
+    pub level_ticks: i64,
+    /// Usual quantity of a level, in lots.
+    pub level_lots: i64,
+    /// Lots traded per second, about.
+    pub lots_per_second: i64,
+}
+
+const SPECS: [Spec; 5] = [
+    Spec {
+        symbol: "BTCUSDT",
+        base: "BTC",
+        quote: "USDT",
+        price: "65000",
+        tick: "0.01",
+        max_price: "1000000",
+        lot: "0.00001",
+        max_qty: "9000",
+        max_market_qty: "120",
+        min_notional: "5",
+        level_ticks: 40,
+        level_lots: 40_000,
+        lots_per_second: 30_000,
+    },
+    Spec {
+        symbol: "ETHUSDT",
+        base: "ETH",
+        quote: "USDT",
+        price: "3200",
+        tick: "0.01",
+        max_price: "1000000",
+        lot: "0.0001",
+        max_qty: "9000",
+        max_market_qty: "2400",
+        min_notional: "5",
+        level_ticks: 3,
+        level_lots: 80_000,
+        lots_per_second: 50_000,
+    },
+    Spec {
+        symbol: "BNBUSDT",
+        base: "BNB",
+        quote: "USDT",
+        price: "600",
+        tick: "0.01",
+        max_price: "100000",
+        lot: "0.001",
+        max_qty: "900000",
+        max_market_qty: "1800",
+        min_notional: "5",
+        level_ticks: 2,
+        level_lots: 20_000,
+        lots_per_second: 4_000,
+    },
+    Spec {
+        symbol: "SOLUSDT",
+        base: "SOL",
+        quote: "USDT",
+        price: "150",
+        tick: "0.01",
+        max_price: "10000",
+        lot: "0.001",
+        max_qty: "90000",
+        max_market_qty: "13000",
+        min_notional: "5",
+        level_ticks: 1,
+        level_lots: 120_000,
+        lots_per_second: 60_000,
+    },
+    Spec {
+        symbol: "DOGEUSDT",
+        base: "DOGE",
+        quote: "USDT",
+        price: "0.20",
+        tick: "0.00001",
+        max_price: "1000",
+        lot: "1",
+        max_qty: "9000000",
+        max_market_qty: "4000000",
+        min_notional: "1",
+        level_ticks: 1,
+        level_lots: 60_000,
+        lots_per_second: 30_000,
+    },
+];
+
+fn number<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().expect("the constants are plain decimals")
+}
+
+impl Spec {
+    /// All symbols.
+    pub fn all() -> &'static [Self] {
+        &SPECS
+    }
+
+    /// One by its name in any case.
+    pub fn find(symbol: &str) -> Option<&'static Self> {
+        SPECS.iter().find(|spec| spec.symbol.eq_ignore_ascii_case(symbol))
+    }
+
+    /// About where it trades, in ticks.
+    pub fn start_ticks(&self) -> i64 {
+        let ticks = number::<Price>(self.price).raw() / number::<Price>(self.tick).raw();
+        i64::try_from(ticks).expect("the constants are small")
+    }
+
+    /// The price of a number of ticks.
+    pub fn price(&self, ticks: i64) -> Price {
+        Price::from_raw(number::<Price>(self.tick).raw() * i128::from(ticks))
+    }
+
+    /// The quantity of a number of lots.
+    pub fn qty(&self, lots: i64) -> Qty {
+        Qty::from_raw(number::<Qty>(self.lot).raw() * i128::from(lots))
+    }
+
+    /// As the matching core lists it.
+    pub fn listing(&self) -> Listing {
+        let instrument = Instrument {
+            symbol: Symbol::new(self.symbol),
+            base: Asset::new(self.base),
+            quote: Asset::new(self.quote),
+            status: InstrumentStatus::Trading,
+            price: Grid { min: number(self.tick), max: number(self.max_price), step: number(self.tick) },
+            qty: Grid { min: number(self.lot), max: number(self.max_qty), step: number(self.lot) },
+            market_qty: Grid { min: Qty::ZERO, max: number(self.max_market_qty), step: Qty::ZERO },
+            min_notional: number(self.min_notional),
+            max_notional: Cash::whole(9_000_000),
+            notional_applies_to_market: true,
+            order_types: OrderType::ALL.iter().map(|t| t.as_str().to_owned()).collect(),
+            amend_allowed: true,
+            quote_qty_market_allowed: true,
+        };
+        let band = PercentPrice {
+            bid_up: number("5"),
+            bid_down: number("0.2"),
+            ask_up: number("5"),
+            ask_down: number("0.2"),
+        };
+        Listing {
+            limits: Limits { percent_price: Some(band), ..Limits::default() },
+            default_stp: Stp::ExpireMaker,
+            ..Listing::new(instrument)
+        }
+    }
+}
