@@ -6,7 +6,7 @@ use tradingsys::time::Time;
 
 /// Tasks by time.
 #[derive(Debug)]
-pub struct Agenda<T> {
+pub(crate) struct Agenda<T> {
     tasks: BTreeMap<(Time, u64), T>,
     entered: u64,
 }
@@ -19,16 +19,16 @@ impl<T> Default for Agenda<T> {
 
 impl<T> Agenda<T> {
     /// Enters a task.
-    pub fn enter(&mut self, at: Time, task: T) {
+    pub(crate) fn enter(&mut self, at: Time, task: T) {
         self.tasks.insert((at, self.entered), task);
         self.entered += 1;
     }
     /// When the first is due.
-    pub fn first(&self) -> Option<Time> {
+    pub(crate) fn first(&self) -> Option<Time> {
         self.tasks.first_key_value().map(|((at, _), _)| *at)
     }
     /// Takes the first if it is due.
-    pub fn due(&mut self, now: Time) -> Option<(Time, T)> {
+    pub(crate) fn due(&mut self, now: Time) -> Option<(Time, T)> {
         if self.first()? > now {
             return None;
         }

@@ -13,7 +13,7 @@ use crate::params::Params;
 
 /// What a request needs to be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Security {
+pub(crate) enum Security {
     /// Nothing.
     Open,
     /// A known key; no signature.
@@ -26,22 +26,22 @@ pub enum Security {
 
 /// One API key.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// The key itself.
-    pub api_key: String,
+    pub(crate) api_key: String,
     /// Checks its signatures.
-    pub checker: SignatureChecker,
+    pub(crate) checker: SignatureChecker,
     /// Whose it is.
-    pub account: AccountId,
+    pub(crate) account: AccountId,
     /// May it trade?
-    pub may_trade: bool,
+    pub(crate) may_trade: bool,
     /// It was deleted at the venue.
-    pub revoked: bool,
+    pub(crate) revoked: bool,
 }
 
 /// All keys.
 #[derive(Clone, Debug, Default)]
-pub struct Keys {
+pub(crate) struct Keys {
     list: Vec<Key>,
 }
 
@@ -54,7 +54,7 @@ const LONGEST_WINDOW: i128 = 60_000;
 
 impl Keys {
     /// The keys of these accounts, numbered as they are.
-    pub fn new(accounts: &[AccountConfig]) -> Self {
+    pub(crate) fn new(accounts: &[AccountConfig]) -> Self {
         let key = |(at, account): (usize, &AccountConfig)| Key {
             api_key: account.api_key.clone(),
             checker: account.checker.clone(),
@@ -66,18 +66,18 @@ impl Keys {
     }
 
     /// A key by its place.
-    pub fn at(&self, key: KeyIndex) -> &Key {
+    pub(crate) fn at(&self, key: KeyIndex) -> &Key {
         &self.list[key]
     }
 
     /// Deletes a key, or puts it back; false if there is none of that text.
-    pub fn revoke(&mut self, api_key: &str, revoked: bool) -> bool {
+    pub(crate) fn revoke(&mut self, api_key: &str, revoked: bool) -> bool {
         let found = self.list.iter_mut().find(|key| key.api_key == api_key);
         found.map(|key| key.revoked = revoked).is_some()
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.list.iter()
     }
 
@@ -85,7 +85,7 @@ impl Keys {
     ///
     /// # Errors
     /// -2014 for one that cannot be a key, -2015 for one that is not known or was deleted.
-    pub fn find(&self, api_key: &str) -> Result<KeyIndex, ErrorReply> {
+    pub(crate) fn find(&self, api_key: &str) -> Result<KeyIndex, ErrorReply> {
         if api_key.is_empty() || !api_key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ErrorReply::key_format());
         }
@@ -97,7 +97,7 @@ impl Keys {
     ///
     /// # Errors
     /// The venue's refusal.
-    pub fn of_rest(
+    pub(crate) fn of_rest(
         &self,
         now: Time,
         security: Security,
@@ -126,7 +126,7 @@ impl Keys {
     ///
     /// # Errors
     /// The venue's refusal.
-    pub fn of_socket(
+    pub(crate) fn of_socket(
         &self,
         now: Time,
         security: Security,
@@ -161,7 +161,7 @@ impl Keys {
     ///
     /// # Errors
     /// Missing (-1102) or wrong (-1022).
-    pub fn signed(&self, key: KeyIndex, params: &Params) -> Result<(), ErrorReply> {
+    pub(crate) fn signed(&self, key: KeyIndex, params: &Params) -> Result<(), ErrorReply> {
         let signature = params.need("signature")?;
         params.need("timestamp")?;
         let payload = ws_payload(params.pairs());
@@ -184,14 +184,15 @@ impl Keys {
 ///
 /// # Errors
 /// -1021, or a malformed window.
-pub fn in_window(now: Time, params: &Params) -> Result<(), ErrorReply> {
+pub(crate) fn in_window(now: Time, params: &Params) -> Result<(), ErrorReply> {
     let Some(timestamp) = params.time("timestamp")? else {
         return Err(ErrorReply::missing("timestamp"));
     };
     let window = match params.decimal("recvWindow")? {
         None => USUAL_WINDOW,
         Some(raw) if raw > LONGEST_WINDOW * ONE => {
-            let words = format!("'recvWindow' contains unexpected value. Cannot be greater than {LONGEST_WINDOW}.");
+            let words =
+                format!("'recvWindow' contains unexpected value. Cannot be greater than {LONGEST_WINDOW}.");
             return Err(ErrorReply::bad(code::MANDATORY_MISSING, words));
         }
         Some(raw) if raw % (ONE / 1_000) != 0 => return Err(ErrorReply::precision("recvWindow")),
@@ -209,7 +210,7 @@ pub fn in_window(now: Time, params: &Params) -> Result<(), ErrorReply> {
 }
 
 /// A query or body without its `signature`, the other bytes untouched; and the signature, decoded.
-pub fn without_signature(form: &str) -> (String, Option<String>) {
+pub(crate) fn without_signature(form: &str) -> (String, Option<String>) {
     let mut signature = None;
     let mut rest = String::with_capacity(form.len());
     for pair in form.split('&').filter(|pair| !pair.is_empty()) {
@@ -240,8 +241,8 @@ mod tests {
             checker: secret.checker(),
             may_trade,
             balances: vec![],
-            maker_fee: 0,
-            taker_fee: 0,
+            maker_fee: tradingsys::exchange::Rate::ZERO,
+            taker_fee: tradingsys::exchange::Rate::ZERO,
             pays_in_bnb: false,
         };
         let secret = SecretKey::from_secret("s");

@@ -14,13 +14,13 @@ const KEPT: usize = 1_000;
 
 /// A bar and the first and last trade in it (-1: none since the simulator was started).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candle {
+pub(crate) struct Candle {
     /// The bar.
-    pub bar: Bar,
+    pub(crate) bar: Bar,
     /// First trade id.
-    pub first: i64,
+    pub(crate) first: i64,
     /// Last trade id.
-    pub last: i64,
+    pub(crate) last: i64,
 }
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Series {
 
 /// All bars of one market.
 #[derive(Debug)]
-pub struct Bars {
+pub(crate) struct Bars {
     /// When the simulator was started.
     begun: Time,
     past: Option<History>,
@@ -41,13 +41,19 @@ pub struct Bars {
 
 impl Bars {
     /// Bars from `now` on at this price. With a past, open bars begin with it.
-    pub fn new(now: Time, price: Price, past: Option<History>) -> Self {
+    pub(crate) fn new(now: Time, price: Price, past: Option<History>) -> Self {
         let series = |interval: &Interval| {
             let start = bar_start(*interval, now);
             let bar = match &past {
                 Some(past) if start < now => {
                     let bar = past.bar(*interval, start, now);
-                    Bar { close: price, high: bar.high.max(price), low: bar.low.min(price), closed: false, ..bar }
+                    Bar {
+                        close: price,
+                        high: bar.high.max(price),
+                        low: bar.low.min(price),
+                        closed: false,
+                        ..bar
+                    }
                 }
                 _ => empty_bar(*interval, start, price),
             };
@@ -58,7 +64,7 @@ impl Bars {
     }
 
     /// Closes what has ended by `now`. Each close is told with the bar.
-    pub fn roll(&mut self, now: Time, mut closed: impl FnMut(&Candle)) {
+    pub(crate) fn roll(&mut self, now: Time, mut closed: impl FnMut(&Candle)) {
         for series in &mut self.series {
             let mut next = bar_end(series.interval, series.open.bar.start);
             while next <= now {
@@ -77,14 +83,14 @@ impl Bars {
     }
 
     /// Takes a trade; bars that ended before it must have been closed.
-    pub fn trade(&mut self, trade: &PublicTrade) {
+    pub(crate) fn trade(&mut self, trade: &PublicTrade) {
         for series in &mut self.series {
             add(&mut series.open, trade);
         }
     }
 
     /// The bar that is open.
-    pub fn open(&self, interval: Interval) -> &Candle {
+    pub(crate) fn open(&self, interval: Interval) -> &Candle {
         &self.of(interval).open
     }
 
@@ -95,10 +101,18 @@ impl Bars {
 
     /// Bars that begin within `from..=to`, oldest first: the first `most` of them if `from` is given, else the last.
     /// The open bar counts.
-    pub fn between(&self, interval: Interval, from: Option<Time>, to: Option<Time>, most: usize) -> Vec<Bar> {
+    pub(crate) fn between(
+        &self,
+        interval: Interval,
+        from: Option<Time>,
+        to: Option<Time>,
+        most: usize,
+    ) -> Vec<Bar> {
         let series = self.of(interval);
-        let fits = |bar: &Bar| from.is_none_or(|from| bar.start >= from) && to.is_none_or(|to| bar.start <= to);
-        let lived = series.closed.iter().chain([&series.open]).map(|candle| &candle.bar).filter(|bar| fits(bar));
+        let fits =
+            |bar: &Bar| from.is_none_or(|from| bar.start >= from) && to.is_none_or(|to| bar.start <= to);
+        let lived =
+            series.closed.iter().chain([&series.open]).map(|candle| &candle.bar).filter(|bar| fits(bar));
         let mut bars: Vec<Bar> = lived.cloned().collect();
         let joint = bar_start(interval, self.begun);
         if let Some(past) = &self.past {
@@ -189,7 +203,9 @@ mod tests {
         assert_eq!(ohlc, [101, 101, 99, 100].map(Price::whole));
         assert_eq!((bar.volume, bar.buy_volume, bar.trades), (Qty::whole(6), Qty::whole(5), 3));
         let mut closed = 0;
-        bars.roll(start + Span::from_secs(120), |candle| closed += i32::from(candle.bar.interval == Interval::M1));
+        bars.roll(start + Span::from_secs(120), |candle| {
+            closed += i32::from(candle.bar.interval == Interval::M1)
+        });
         assert_eq!(closed, 2);
         let all = bars.between(Interval::M1, None, None, 10);
         assert_eq!(all.len(), 3);

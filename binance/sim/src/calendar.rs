@@ -28,7 +28,7 @@ const fn seconds(interval: Interval) -> Option<i64> {
 }
 
 /// First instant of the bar a time lies in.
-pub fn bar_start(interval: Interval, time: Time) -> Time {
+pub(crate) fn bar_start(interval: Interval, time: Time) -> Time {
     let second = time.nanos().div_euclid(1_000_000_000);
     let start = match seconds(interval) {
         // 1970-01-01 was a Thursday: weeks begin three days before it.
@@ -43,7 +43,7 @@ pub fn bar_start(interval: Interval, time: Time) -> Time {
 }
 
 /// First instant of the bar after the one that begins at `start`.
-pub fn bar_end(interval: Interval, start: Time) -> Time {
+pub(crate) fn bar_end(interval: Interval, start: Time) -> Time {
     match seconds(interval) {
         Some(length) => start + Span::from_secs(length),
         None => {

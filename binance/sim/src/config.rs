@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use binance_wire::sign::{SecretKey, SignatureChecker};
 use serde::Deserialize;
+use tradingsys::exchange::Rate;
 use tradingsys::ids::Asset;
 use tradingsys::num::Cash;
 use tradingsys::time::Span;
@@ -138,10 +139,10 @@ pub struct AccountConfig {
     pub may_trade: bool,
     /// What it owns at the start.
     pub balances: Vec<(Asset, Cash)>,
-    /// Maker and taker fee in raw units of a rate (10⁻¹⁰), charged in what is received.
-    pub maker_fee: i128,
-    /// Taker fee.
-    pub taker_fee: i128,
+    /// Fee rate of fills that rested, charged in what is received.
+    pub maker_fee: Rate,
+    /// Fee rate of fills that took.
+    pub taker_fee: Rate,
     /// Fees are paid in BNB, with the venue's discount, while there is enough of it.
     pub pays_in_bnb: bool,
 }
@@ -165,7 +166,9 @@ struct AccountEntry {
 #[derive(Debug, thiserror::Error)]
 pub enum BadAccounts {
     /// Not the expected JSON.
-    #[error("the accounts are not a JSON list of {{name, apikey, public_key_pem | hmac_secret, balances, …}}: {0}")]
+    #[error(
+        "the accounts are not a JSON list of {{name, apikey, public_key_pem | hmac_secret, balances, …}}: {0}"
+    )]
     Json(#[from] serde_json::Error),
     /// A field cannot be used.
     #[error("account {name}: {problem}")]
@@ -182,7 +185,7 @@ pub const USUAL_BALANCES: [(&str, &str); 6] =
     [("USDT", "100000"), ("BTC", "2"), ("ETH", "30"), ("BNB", "100"), ("SOL", "500"), ("DOGE", "200000")];
 
 /// Fee of both sides unless an entry says otherwise: 0.1 %.
-pub const USUAL_FEE: i128 = 10_000_000;
+pub const USUAL_FEE: Rate = Rate::basis_points(10);
 
 /// Reads the accounts file.
 ///
@@ -203,14 +206,15 @@ fn account(entry: AccountEntry) -> Result<AccountConfig, BadAccounts> {
     };
     let fee = |text: &Option<String>| match text {
         None => Ok(USUAL_FEE),
-        Some(text) => text.parse::<Cash>().map(Cash::raw).map_err(|e| wrong(format!("fee {text:?}: {e}"))),
+        Some(text) => text.parse::<Rate>().map_err(|e| wrong(format!("fee {text:?}: {e}"))),
     };
     let mut balances = Vec::new();
     match &entry.balances {
         None => balances.extend(usual_balances()),
         Some(map) => {
             for (asset, amount) in map {
-                let amount = amount.parse().map_err(|e| wrong(format!("balance of {asset}: {amount:?}: {e}")))?;
+                let amount =
+                    amount.parse().map_err(|e| wrong(format!("balance of {asset}: {amount:?}: {e}")))?;
                 balances.push((Asset::new(asset), amount));
             }
         }
@@ -243,7 +247,8 @@ pub fn checker_of_pem(pem: &str) -> Result<SignatureChecker, String> {
     let body: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
     let der = BASE64.decode(body).map_err(|_| "the public key is not PEM".to_owned())?;
     let key = der.strip_prefix(&PREFIX).and_then(|key| <&[u8; 32]>::try_from(key).ok());
-    key.and_then(SignatureChecker::from_public).ok_or_else(|| "the public key is not an Ed25519 key".to_owned())
+    key.and_then(SignatureChecker::from_public)
+        .ok_or_else(|| "the public key is not an Ed25519 key".to_owned())
 }
 
 #[cfg(test)]
@@ -262,7 +267,8 @@ mod tests {
         let accounts = parse_accounts(&json.to_string()).unwrap();
         assert_eq!(accounts[0].balances, [(Asset::new("USDT"), Cash::whole(10_000))]);
         assert!(accounts[0].may_trade && !accounts[1].may_trade);
-        assert_eq!((accounts[1].taker_fee, accounts[1].maker_fee), (20_000_000, 10_000_000));
+        assert_eq!(accounts[1].taker_fee, Rate::basis_points(20));
+        assert_eq!(accounts[1].maker_fee, Rate::basis_points(10));
         assert_eq!(accounts[1].balances.len(), USUAL_BALANCES.len());
     }
 

@@ -20,28 +20,28 @@ use crate::streams::StreamName;
 
 /// One open websocket.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// What it serves.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// In which unit its times are.
-    pub unit: TimeUnit,
+    pub(crate) unit: TimeUnit,
     /// Address of the peer.
-    pub peer: String,
+    pub(crate) peer: String,
     /// When it was opened.
-    pub since: Time,
+    pub(crate) since: Time,
     /// The ping not yet answered: payload and when it was sent.
-    pub ping: Option<(Bytes, Time)>,
+    pub(crate) ping: Option<(Bytes, Time)>,
     /// It is half open: silent in both directions.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     /// It is being closed: nothing more is sent.
-    pub closing: bool,
+    pub(crate) closing: bool,
     /// The running second, and frames received in it.
-    pub frames: (i64, u32),
+    pub(crate) frames: (i64, u32),
 }
 
 /// What a connection serves.
 #[derive(Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The websocket API.
     Api(Session),
     /// Market data streams.
@@ -50,50 +50,50 @@ pub enum Kind {
 
 /// The session of an API connection.
 #[derive(Debug, Default)]
-pub struct Session {
+pub(crate) struct Session {
     /// Logged on with this key, since when.
-    pub logon: Option<Logon>,
+    pub(crate) logon: Option<Logon>,
     /// `rateLimits` on replies unless a request says otherwise.
-    pub return_limits: bool,
+    pub(crate) return_limits: bool,
     /// Private subscriptions by number.
-    pub subscriptions: BTreeMap<u32, Subscription>,
+    pub(crate) subscriptions: BTreeMap<u32, Subscription>,
     /// Number of the next one.
-    pub next_subscription: u32,
+    pub(crate) next_subscription: u32,
 }
 
 /// A key that is logged on.
 #[derive(Clone, Copy, Debug)]
-pub struct Logon {
+pub(crate) struct Logon {
     /// Position of the key.
-    pub key: KeyIndex,
+    pub(crate) key: KeyIndex,
     /// Since when.
-    pub since: Time,
+    pub(crate) since: Time,
 }
 
 /// A key's place in the list of keys.
-pub type KeyIndex = usize;
+pub(crate) type KeyIndex = usize;
 
 /// One private subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// Whose events.
-    pub account: AccountId,
+    pub(crate) account: AccountId,
     /// By plain subscribe: it ends with the logon.
-    pub of_logon: bool,
+    pub(crate) of_logon: bool,
 }
 
 /// Subscriptions of a stream connection.
 #[derive(Debug, Default)]
-pub struct Streams {
+pub(crate) struct Streams {
     /// Payloads are wrapped in `{"stream":…,"data":…}`.
-    pub combined: bool,
+    pub(crate) combined: bool,
     /// Names as subscribed, those nobody knows included.
-    pub names: BTreeMap<String, Option<StreamName>>,
+    pub(crate) names: BTreeMap<String, Option<StreamName>>,
 }
 
 impl Connection {
     /// Counts a frame of a client; its number within the running second.
-    pub fn count_frame(&mut self, now: Time) -> u32 {
+    pub(crate) fn count_frame(&mut self, now: Time) -> u32 {
         let second = now.millis().div_euclid(1_000);
         if self.frames.0 != second {
             self.frames = (second, 0);
@@ -103,7 +103,7 @@ impl Connection {
     }
 
     /// Its API session, if it has one.
-    pub fn session(&self) -> Option<&Session> {
+    pub(crate) fn session(&self) -> Option<&Session> {
         match &self.kind {
             Kind::Api(session) => Some(session),
             Kind::Streams(_) => None,
@@ -111,7 +111,7 @@ impl Connection {
     }
 
     /// Its API session to be changed.
-    pub fn session_mut(&mut self) -> Option<&mut Session> {
+    pub(crate) fn session_mut(&mut self) -> Option<&mut Session> {
         match &mut self.kind {
             Kind::Api(session) => Some(session),
             Kind::Streams(_) => None,
@@ -119,24 +119,24 @@ impl Connection {
     }
 
     /// Does it hear anything?
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         !self.frozen && !self.closing
     }
 }
 
 /// Who listens to which stream.
 #[derive(Debug, Default)]
-pub struct Listeners {
+pub(crate) struct Listeners {
     by_name: BTreeMap<StreamName, BTreeSet<crate::io::Conn>>,
 }
 
 impl Listeners {
     /// From now on this connection listens.
-    pub fn add(&mut self, name: StreamName, conn: crate::io::Conn) {
+    pub(crate) fn add(&mut self, name: StreamName, conn: crate::io::Conn) {
         self.by_name.entry(name).or_default().insert(conn);
     }
     /// No longer.
-    pub fn remove(&mut self, name: StreamName, conn: crate::io::Conn) {
+    pub(crate) fn remove(&mut self, name: StreamName, conn: crate::io::Conn) {
         if let Some(conns) = self.by_name.get_mut(&name) {
             conns.remove(&conn);
             if conns.is_empty() {
@@ -145,15 +145,15 @@ impl Listeners {
         }
     }
     /// All that listen to a stream.
-    pub fn of(&self, name: StreamName) -> impl Iterator<Item = crate::io::Conn> + '_ {
+    pub(crate) fn of(&self, name: StreamName) -> impl Iterator<Item = crate::io::Conn> + '_ {
         self.by_name.get(&name).into_iter().flatten().copied()
     }
     /// Does anybody?
-    pub fn any(&self, name: StreamName) -> bool {
+    pub(crate) fn any(&self, name: StreamName) -> bool {
         self.by_name.contains_key(&name)
     }
     /// All streams somebody listens to.
-    pub fn names(&self) -> impl Iterator<Item = StreamName> + '_ {
+    pub(crate) fn names(&self) -> impl Iterator<Item = StreamName> + '_ {
         self.by_name.keys().copied()
     }
 }

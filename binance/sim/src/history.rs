@@ -23,20 +23,20 @@ const WAVES: [(i64, i64); 7] = [
 
 /// The past of one market.
 #[derive(Clone, Debug)]
-pub struct History {
+pub(crate) struct History {
     seed: u64,
     spec: Spec,
 }
 
 impl History {
     /// The past of a market under this seed.
-    pub fn new(seed: u64, spec: Spec) -> Self {
+    pub(crate) fn new(seed: u64, spec: Spec) -> Self {
         let name = spec.symbol.bytes().fold(0_u64, |hash, b| mix(hash ^ u64::from(b)));
         Self { seed: mix(seed ^ name), spec }
     }
 
     /// The price at a time, in ticks.
-    pub fn ticks(&self, time: Time) -> i64 {
+    pub(crate) fn ticks(&self, time: Time) -> i64 {
         let mut millionths = 1_000_000_i64;
         for (wave, (period, size)) in (0_u64..).zip(WAVES) {
             let period = period * 1_000;
@@ -55,7 +55,7 @@ impl History {
     }
 
     /// The bar that begins at `start`, as far as `until`.
-    pub fn bar(&self, interval: Interval, start: Time, until: Time) -> Bar {
+    pub(crate) fn bar(&self, interval: Interval, start: Time, until: Time) -> Bar {
         let next = bar_end(interval, start);
         let until = until.min(next);
         let span = until - start;
@@ -90,7 +90,7 @@ impl History {
     }
 
     /// Bars of an interval that begin in `from..to`, oldest first, at most the last `most`.
-    pub fn bars(&self, interval: Interval, from: Time, to: Time, most: usize) -> Vec<Bar> {
+    pub(crate) fn bars(&self, interval: Interval, from: Time, to: Time, most: usize) -> Vec<Bar> {
         let mut bars = Vec::new();
         let mut end = to;
         while bars.len() < most && end > from {
@@ -107,7 +107,7 @@ impl History {
 }
 
 /// An empty bar: what a market without trades has.
-pub fn empty_bar(interval: Interval, start: Time, price: tradingsys::num::Price) -> Bar {
+pub(crate) fn empty_bar(interval: Interval, start: Time, price: tradingsys::num::Price) -> Bar {
     Bar {
         interval,
         start,
@@ -126,7 +126,7 @@ pub fn empty_bar(interval: Interval, start: Time, price: tradingsys::num::Price)
 }
 
 /// Spreads the bits of a number (splitmix64).
-pub fn mix(value: u64) -> u64 {
+pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

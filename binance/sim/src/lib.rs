@@ -1,1 +1,41 @@
-//! Placeholder.
+//! A Binance-compatible exchange, spot, as a pure machine: [`Sim`].
+//!
+//! It speaks the venue's protocol over the matching core of `tradingsys::exchange`. It opens no socket, reads no clock and
+//! writes no file: [`SimInput`]s are what happens outside, [`SimOutput`]s what a shell has to do, in order. The binary
+//! `binance-sim` is one shell; tests that run in virtual time are another.
+//!
+//! ```text
+//!  frame | request ─▶ weight ─▶ key, signature, window ─▶ parameters ─▶ matching core ─▶ journal, reply, events
+//!  timer ─▶ synthetic market | timed streams | pings
+//! ```
+
+mod account;
+mod agenda;
+mod api;
+mod auth;
+mod bars;
+mod calendar;
+pub mod config;
+mod connection;
+mod history;
+mod info;
+mod io;
+mod limits;
+mod listings;
+mod market_data;
+mod methods;
+mod order_json;
+mod params;
+mod private;
+mod public;
+mod publish;
+mod rest;
+mod session;
+mod sim;
+mod streams;
+mod synthetic;
+mod tickers;
+mod trading;
+
+pub use io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
+pub use sim::Sim;

@@ -54,7 +54,7 @@ struct Orders {
 
 /// All counts.
 #[derive(Clone, Debug)]
-pub struct RateLimits {
+pub(crate) struct RateLimits {
     limits: Limits,
     ban: Span,
     addresses: BTreeMap<String, Address>,
@@ -63,12 +63,12 @@ pub struct RateLimits {
 
 impl RateLimits {
     /// No usage yet.
-    pub fn new(limits: Limits, timing: &Timing) -> Self {
+    pub(crate) fn new(limits: Limits, timing: &Timing) -> Self {
         Self { limits, ban: timing.ban, addresses: BTreeMap::new(), orders: BTreeMap::new() }
     }
 
     /// The limits in force.
-    pub fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -80,7 +80,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// 429 over the limit, 418 while banned.
-    pub fn charge(&mut self, now: Time, peer: &str, weight: u32) -> Result<(), ErrorReply> {
+    pub(crate) fn charge(&mut self, now: Time, peer: &str, weight: u32) -> Result<(), ErrorReply> {
         let (limits, ban) = (self.limits, self.ban);
         let address = self.address(peer);
         if let Some(until) = address.banned_until.filter(|until| now < *until) {
@@ -115,13 +115,13 @@ impl RateLimits {
     }
 
     /// Gives back the weight of an order request that succeeded (free since 2026-04-02).
-    pub fn refund(&mut self, now: Time, peer: &str, weight: u32) {
+    pub(crate) fn refund(&mut self, now: Time, peer: &str, weight: u32) {
         let used = self.address(peer).weight.at(now, MINUTE);
         *used = used.saturating_sub(weight);
     }
 
     /// Counts a new connection; false if the address has opened too many or is banned.
-    pub fn connect(&mut self, now: Time, peer: &str) -> bool {
+    pub(crate) fn connect(&mut self, now: Time, peer: &str) -> bool {
         let most = self.limits.connections_per_5m;
         let address = self.address(peer);
         if address.banned_until.is_some_and(|until| now < until) {
@@ -133,12 +133,12 @@ impl RateLimits {
     }
 
     /// Bans an address from now on, whatever it did.
-    pub fn ban(&mut self, now: Time, peer: &str, length: Span) {
+    pub(crate) fn ban(&mut self, now: Time, peer: &str, length: Span) {
         self.address(peer).banned_until = Some(now + length);
     }
 
     /// Is the address banned, and until when?
-    pub fn banned(&self, now: Time, peer: &str) -> Option<Time> {
+    pub(crate) fn banned(&self, now: Time, peer: &str) -> Option<Time> {
         self.addresses.get(peer)?.banned_until.filter(|until| now < *until)
     }
 
@@ -146,7 +146,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// 429 with -1015 when one of the windows is full; nothing is counted then.
-    pub fn count_order(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
+    pub(crate) fn count_order(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
         let limits = self.limits;
         let orders = self.orders.entry(account).or_default();
         let (short, day) = (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY));
@@ -168,7 +168,7 @@ impl RateLimits {
     }
 
     /// The first fill of an order takes it out of every window; one that rested counts for more.
-    pub fn order_filled(&mut self, now: Time, account: AccountId, maker: bool) {
+    pub(crate) fn order_filled(&mut self, now: Time, account: AccountId, maker: bool) {
         let orders = self.orders.entry(account).or_default();
         let given_back = if maker { 5 } else { 1 };
         for used in [orders.ten_seconds.at(now, TEN_SECONDS), orders.day.at(now, DAY)] {
@@ -177,7 +177,7 @@ impl RateLimits {
     }
 
     /// `rateLimits` rows of a reply: the ORDERS rows where an account is named, then the weight.
-    pub fn rows(&mut self, now: Time, peer: &str, account: Option<AccountId>) -> String {
+    pub(crate) fn rows(&mut self, now: Time, peer: &str, account: Option<AccountId>) -> String {
         let limit = self.limits.weight_per_minute;
         let used = *self.address(peer).weight.at(now, MINUTE);
         let mut rows = account.map_or_else(Vec::new, |account| self.order_rows(now, account));
@@ -186,7 +186,7 @@ impl RateLimits {
     }
 
     /// The two ORDERS rows of an account.
-    pub fn order_rows(&mut self, now: Time, account: AccountId) -> Vec<String> {
+    pub(crate) fn order_rows(&mut self, now: Time, account: AccountId) -> Vec<String> {
         let (short, day) = self.order_counts(now, account);
         vec![
             row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).int("count", short).end(),
@@ -195,18 +195,18 @@ impl RateLimits {
     }
 
     /// Unfilled orders of an account in ten seconds and in the day.
-    pub fn order_counts(&mut self, now: Time, account: AccountId) -> (u32, u32) {
+    pub(crate) fn order_counts(&mut self, now: Time, account: AccountId) -> (u32, u32) {
         let orders = self.orders.entry(account).or_default();
         (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY))
     }
 
     /// Weight an address used in this minute.
-    pub fn weight_used(&mut self, now: Time, peer: &str) -> u32 {
+    pub(crate) fn weight_used(&mut self, now: Time, peer: &str) -> u32 {
         *self.address(peer).weight.at(now, MINUTE)
     }
 
     /// `rateLimits` of exchangeInfo: over REST with the request count, over the websocket API with the connections.
-    pub fn info_rows(&self, websocket: bool) -> String {
+    pub(crate) fn info_rows(&self, websocket: bool) -> String {
         let last = if websocket {
             row("CONNECTIONS", "MINUTE", 5, self.limits.connections_per_5m)
         } else {
@@ -222,7 +222,11 @@ impl RateLimits {
 }
 
 fn row(kind: &str, interval: &str, number: u32, limit: u32) -> Object {
-    Object::new().text("rateLimitType", kind).text("interval", interval).int("intervalNum", number).int("limit", limit)
+    Object::new()
+        .text("rateLimitType", kind)
+        .text("interval", interval)
+        .int("intervalNum", number)
+        .int("limit", limit)
 }
 
 fn end_of(now: Time, length: Span) -> Time {
@@ -236,7 +240,7 @@ fn retry(error: ErrorReply, now: Time, until: Time) -> ErrorReply {
 }
 
 /// The refusal of a banned address.
-pub fn banned(now: Time, until: Time) -> ErrorReply {
+pub(crate) fn banned(now: Time, until: Time) -> ErrorReply {
     let message = format!(
         "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live updates to avoid bans.",
         until.millis()

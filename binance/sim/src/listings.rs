@@ -8,33 +8,33 @@ use tradingsys::num::{Cash, Price, Qty};
 
 /// One symbol: its grid, and about where and how it trades.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub(crate) struct Spec {
     /// `BTCUSDT`.
-    pub symbol: &'static str,
+    pub(crate) symbol: &'static str,
     /// `BTC`.
-    pub base: &'static str,
+    pub(crate) base: &'static str,
     /// `USDT`.
-    pub quote: &'static str,
+    pub(crate) quote: &'static str,
     /// About where it trades.
-    pub price: &'static str,
+    pub(crate) price: &'static str,
     /// Price step.
-    pub tick: &'static str,
+    pub(crate) tick: &'static str,
     /// Largest price.
-    pub max_price: &'static str,
+    pub(crate) max_price: &'static str,
     /// Quantity step.
-    pub lot: &'static str,
+    pub(crate) lot: &'static str,
     /// Largest quantity.
-    pub max_qty: &'static str,
+    pub(crate) max_qty: &'static str,
     /// Largest quantity of a market order.
-    pub max_market_qty: &'static str,
+    pub(crate) max_market_qty: &'static str,
     /// Least price × quantity.
-    pub min_notional: &'static str,
+    pub(crate) min_notional: &'static str,
     /// Ticks between two levels of the shown book.
-    pub level_ticks: i64,
+    pub(crate) level_ticks: i64,
     /// Usual quantity of a level, in lots.
-    pub level_lots: i64,
+    pub(crate) level_lots: i64,
     /// Lots traded per second, about.
-    pub lots_per_second: i64,
+    pub(crate) lots_per_second: i64,
 }
 
 const SPECS: [Spec; 5] = [
@@ -124,33 +124,33 @@ where
 
 impl Spec {
     /// All symbols.
-    pub fn all() -> &'static [Self] {
+    pub(crate) fn all() -> &'static [Self] {
         &SPECS
     }
 
     /// One by its name in any case.
-    pub fn find(symbol: &str) -> Option<&'static Self> {
+    pub(crate) fn find(symbol: &str) -> Option<&'static Self> {
         SPECS.iter().find(|spec| spec.symbol.eq_ignore_ascii_case(symbol))
     }
 
     /// About where it trades, in ticks.
-    pub fn start_ticks(&self) -> i64 {
+    pub(crate) fn start_ticks(&self) -> i64 {
         let ticks = number::<Price>(self.price).raw() / number::<Price>(self.tick).raw();
         i64::try_from(ticks).expect("the constants are small")
     }
 
     /// The price of a number of ticks.
-    pub fn price(&self, ticks: i64) -> Price {
+    pub(crate) fn price(&self, ticks: i64) -> Price {
         Price::from_raw(number::<Price>(self.tick).raw() * i128::from(ticks))
     }
 
     /// The quantity of a number of lots.
-    pub fn qty(&self, lots: i64) -> Qty {
+    pub(crate) fn qty(&self, lots: i64) -> Qty {
         Qty::from_raw(number::<Qty>(self.lot).raw() * i128::from(lots))
     }
 
     /// As the matching core lists it.
-    pub fn listing(&self) -> Listing {
+    pub(crate) fn listing(&self) -> Listing {
         let instrument = Instrument {
             symbol: Symbol::new(self.symbol),
             base: Asset::new(self.base),

@@ -15,28 +15,28 @@ const KEPT: usize = 1_000;
 
 /// Trades of one taker at one price.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AggTrade {
+pub(crate) struct AggTrade {
     /// Its number.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Price.
-    pub price: Price,
+    pub(crate) price: Price,
     /// Sum of the quantities.
-    pub qty: Qty,
+    pub(crate) qty: Qty,
     /// First trade.
-    pub first: u64,
+    pub(crate) first: u64,
     /// Last trade.
-    pub last: u64,
+    pub(crate) last: u64,
     /// When.
-    pub time: Time,
+    pub(crate) time: Time,
     /// Was the buyer resting?
-    pub buyer_is_maker: bool,
+    pub(crate) buyer_is_maker: bool,
 }
 
 /// Level changes gathered for a diff stream.
 #[derive(Clone, Debug, Default)]
-pub struct Diff {
+pub(crate) struct Diff {
     /// First and last update id, once there is a change.
-    pub ids: Option<(u64, u64)>,
+    pub(crate) ids: Option<(u64, u64)>,
     bids: BTreeMap<Price, Qty>,
     asks: BTreeMap<Price, Qty>,
 }
@@ -50,7 +50,7 @@ impl Diff {
     }
 
     /// Bids best first, then asks best first.
-    pub fn sides(&self) -> (Vec<Level>, Vec<Level>) {
+    pub(crate) fn sides(&self) -> (Vec<Level>, Vec<Level>) {
         let level = |(price, qty): (&Price, &Qty)| Level { price: *price, qty: *qty };
         (self.bids.iter().rev().map(level).collect(), self.asks.iter().map(level).collect())
     }
@@ -58,55 +58,55 @@ impl Diff {
 
 /// What happened in the last 24 hours, in whole hours and the running one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DayStats {
+pub(crate) struct DayStats {
     /// First, highest, lowest and last price.
-    pub open: Price,
+    pub(crate) open: Price,
     /// Highest.
-    pub high: Price,
+    pub(crate) high: Price,
     /// Lowest.
-    pub low: Price,
+    pub(crate) low: Price,
     /// Last.
-    pub last: Price,
+    pub(crate) last: Price,
     /// Close before the window.
-    pub before: Price,
+    pub(crate) before: Price,
     /// Base quantity.
-    pub volume: Qty,
+    pub(crate) volume: Qty,
     /// Quote amount.
-    pub amount: Cash,
+    pub(crate) amount: Cash,
     /// Number of trades.
-    pub trades: u64,
+    pub(crate) trades: u64,
     /// Begin and end.
-    pub from: Time,
+    pub(crate) from: Time,
     /// End.
-    pub to: Time,
+    pub(crate) to: Time,
 }
 
 /// Public data of one market.
 #[derive(Debug)]
-pub struct MarketData {
+pub(crate) struct MarketData {
     /// Which.
-    pub symbol: Symbol,
+    pub(crate) symbol: Symbol,
     /// Its name as frames show it.
-    pub upper: String,
+    pub(crate) upper: String,
     /// Bars.
-    pub bars: Bars,
+    pub(crate) bars: Bars,
     /// Best bid and offer.
-    pub best: Option<BestChange>,
+    pub(crate) best: Option<BestChange>,
     /// The trade before the last one, and the last one.
-    pub last_trade: Option<PublicTrade>,
+    pub(crate) last_trade: Option<PublicTrade>,
     trades: VecDeque<PublicTrade>,
     aggregated: VecDeque<AggTrade>,
     open_aggregate: Option<AggTrade>,
     next_aggregate: u64,
     /// Diffs gathered, every second and every 100 ms; `None` while nobody listens.
-    pub diffs: [Option<Diff>; 2],
+    pub(crate) diffs: [Option<Diff>; 2],
     /// Update id shown last by the partial depth streams, every second and every 100 ms.
-    pub shown: [u64; 2],
+    pub(crate) shown: [u64; 2],
 }
 
 impl MarketData {
     /// A market without trades yet.
-    pub fn new(symbol: Symbol, bars: Bars) -> Self {
+    pub(crate) fn new(symbol: Symbol, bars: Bars) -> Self {
         Self {
             upper: symbol.upper(),
             symbol,
@@ -123,7 +123,7 @@ impl MarketData {
     }
 
     /// Takes a trade; returns the aggregate it ended, if it did not join the last one.
-    pub fn trade(&mut self, trade: &PublicTrade) -> Option<AggTrade> {
+    pub(crate) fn trade(&mut self, trade: &PublicTrade) -> Option<AggTrade> {
         self.bars.trade(trade);
         self.last_trade = Some(trade.clone());
         self.trades.push_back(trade.clone());
@@ -153,7 +153,7 @@ impl MarketData {
     }
 
     /// The taker is done: its last aggregate ends.
-    pub fn end_aggregate(&mut self) -> Option<AggTrade> {
+    pub(crate) fn end_aggregate(&mut self) -> Option<AggTrade> {
         let ended = self.open_aggregate.take()?;
         self.aggregated.push_back(ended.clone());
         if self.aggregated.len() > KEPT {
@@ -163,14 +163,14 @@ impl MarketData {
     }
 
     /// Takes a change of the book.
-    pub fn book(&mut self, change: &BookChange) {
+    pub(crate) fn book(&mut self, change: &BookChange) {
         for diff in self.diffs.iter_mut().flatten() {
             diff.add(change);
         }
     }
 
     /// The last `limit` trades, or the first from an id on; oldest first.
-    pub fn trades(&self, from: Option<u64>, limit: usize) -> Vec<&PublicTrade> {
+    pub(crate) fn trades(&self, from: Option<u64>, limit: usize) -> Vec<&PublicTrade> {
         match from {
             Some(from) => self.trades.iter().filter(|trade| trade.id >= from).take(limit).collect(),
             None => self.trades.iter().skip(self.trades.len().saturating_sub(limit)).collect(),
@@ -178,7 +178,7 @@ impl MarketData {
     }
 
     /// Aggregated trades: the last ones, or the first from an id or a time on; oldest first.
-    pub fn aggregated(
+    pub(crate) fn aggregated(
         &self,
         from: Option<u64>,
         start: Option<Time>,
@@ -200,19 +200,20 @@ impl MarketData {
     }
 
     /// The last price, or the price the market opened at.
-    pub fn last_price(&self) -> Price {
+    pub(crate) fn last_price(&self) -> Price {
         self.bars.open(Interval::M1).bar.close
     }
 
     /// Average price of the last five minutes by volume; the last price if nothing was traded.
-    pub fn average(&self) -> Price {
+    pub(crate) fn average(&self) -> Price {
         let bars = self.bars.between(Interval::M1, None, None, 5);
-        let (amount, volume) = (bars.iter().map(|b| b.amount).sum::<Cash>(), bars.iter().map(|b| b.volume).sum());
+        let (amount, volume) =
+            (bars.iter().map(|b| b.amount).sum::<Cash>(), bars.iter().map(|b| b.volume).sum());
         amount.per(volume).unwrap_or_else(|| self.last_price())
     }
 
     /// The last 24 hours.
-    pub fn day(&self, now: Time) -> DayStats {
+    pub(crate) fn day(&self, now: Time) -> DayStats {
         let bars = self.bars.between(Interval::H1, None, None, 25);
         let (before, hours) = match &bars[..] {
             [before, hours @ ..] if bars.len() == 25 => (before.close, hours),
@@ -234,7 +235,7 @@ impl MarketData {
     }
 
     /// The best of a side.
-    pub fn best_of(&self, side: Side) -> Level {
+    pub(crate) fn best_of(&self, side: Side) -> Level {
         let level = self.best.as_ref().and_then(|best| match side {
             Side::Buy => best.bid,
             Side::Sell => best.ask,
@@ -244,6 +245,6 @@ impl MarketData {
 }
 
 /// The first `levels` of a book.
-pub fn cut(depth: &Depth, levels: usize) -> (&[Level], &[Level]) {
+pub(crate) fn cut(depth: &Depth, levels: usize) -> (&[Level], &[Level]) {
     (&depth.bids[..levels.min(depth.bids.len())], &depth.asks[..levels.min(depth.asks.len())])
 }

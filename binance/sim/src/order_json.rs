@@ -1,9 +1,9 @@
 //! Orders and fills as replies and private events show them.
 
 use binance_wire::render::{Object, TimeUnit, array};
+use tradingsys::exchange::{Amended, Canceled, Placed};
 use tradingsys::exchange::{Balance, Change, OrderEvent};
 use tradingsys::exchange::{Fill, Order, OrderStatus};
-use tradingsys::exchange::{Amended, Canceled, Placed};
 use tradingsys::market::{OrderType, Tif};
 use tradingsys::num::Qty;
 use tradingsys::order::request::Terms;
@@ -11,7 +11,7 @@ use tradingsys::time::Time;
 
 /// How much a reply to a new order says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
+pub(crate) enum Detail {
     /// The ids.
     Ack,
     /// And the state.
@@ -22,11 +22,11 @@ pub enum Detail {
 
 /// What a request said of an order that the matching core does not keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Label {
+pub(crate) struct Label {
     /// `strategyId`.
-    pub strategy_id: Option<i64>,
+    pub(crate) strategy_id: Option<i64>,
     /// `strategyType`.
-    pub strategy_type: Option<i64>,
+    pub(crate) strategy_type: Option<i64>,
 }
 
 /// Time in force as shown: types without one show `GTC`.
@@ -54,7 +54,7 @@ fn order_type(order: &Order) -> OrderType {
 }
 
 /// Reply to a new order.
-pub fn placed(placed: &Placed, label: Label, detail: Detail, unit: TimeUnit) -> String {
+pub(crate) fn placed(placed: &Placed, label: Label, detail: Detail, unit: TimeUnit) -> String {
     let order = &placed.order;
     let head = Object::new()
         .text("symbol", &order.symbol.upper())
@@ -83,7 +83,7 @@ pub fn placed(placed: &Placed, label: Label, detail: Detail, unit: TimeUnit) -> 
 }
 
 /// Reply to a cancel.
-pub fn canceled(canceled: &Canceled, label: Label, unit: TimeUnit) -> String {
+pub(crate) fn canceled(canceled: &Canceled, label: Label, unit: TimeUnit) -> String {
     let order = &canceled.order;
     let head = Object::new()
         .text("symbol", &order.symbol.upper())
@@ -111,7 +111,7 @@ pub fn canceled(canceled: &Canceled, label: Label, unit: TimeUnit) -> String {
 }
 
 /// Reply to an amend.
-pub fn amended(amended: &Amended, unit: TimeUnit) -> String {
+pub(crate) fn amended(amended: &Amended, unit: TimeUnit) -> String {
     let order = &amended.order;
     let row = Object::new()
         .text("symbol", &order.symbol.upper())
@@ -142,7 +142,7 @@ pub fn amended(amended: &Amended, unit: TimeUnit) -> String {
 }
 
 /// An order as queries show it.
-pub fn queried(order: &Order, label: Label, unit: TimeUnit) -> String {
+pub(crate) fn queried(order: &Order, label: Label, unit: TimeUnit) -> String {
     let row = Object::new()
         .text("symbol", &order.symbol.upper())
         .int("orderId", order.id)
@@ -165,9 +165,8 @@ pub fn queried(order: &Order, label: Label, unit: TimeUnit) -> String {
         Some(since) => row.int("workingTime", unit.of(since)),
         None => row.int("workingTime", -1),
     };
-    let row = row
-        .fixed("origQuoteOrderQty", quote_raw(order))
-        .text("selfTradePreventionMode", order.stp.as_str());
+    let row =
+        row.fixed("origQuoteOrderQty", quote_raw(order)).text("selfTradePreventionMode", order.stp.as_str());
     expiry(prevented(labelled(row, label), order), order).end()
 }
 
@@ -223,7 +222,7 @@ fn expiry(body: Object, order: &Order) -> Object {
 }
 
 /// A row of `myTrades`.
-pub fn trade(fill: &Fill, unit: TimeUnit) -> String {
+pub(crate) fn trade(fill: &Fill, unit: TimeUnit) -> String {
     Object::new()
         .text("symbol", &fill.symbol.upper())
         .int("id", fill.trade_id)
@@ -242,7 +241,7 @@ pub fn trade(fill: &Fill, unit: TimeUnit) -> String {
 }
 
 /// `executionReport`, without its envelope.
-pub fn execution_report(event: &OrderEvent, label: Label, now: Time, unit: TimeUnit) -> String {
+pub(crate) fn execution_report(event: &OrderEvent, label: Label, now: Time, unit: TimeUnit) -> String {
     let order = &event.order;
     let fill = match &event.change {
         Change::Trade(fill) => Some(fill),
@@ -336,7 +335,7 @@ fn report_conditions(report: Object, event: &OrderEvent, label: Label) -> Object
 }
 
 /// `outboundAccountPosition`, without its envelope.
-pub fn account_position(balances: &[Balance], changed: Time, now: Time, unit: TimeUnit) -> String {
+pub(crate) fn account_position(balances: &[Balance], changed: Time, now: Time, unit: TimeUnit) -> String {
     let rows = balances.iter().map(|balance| {
         Object::new()
             .text("a", balance.asset.as_str())
@@ -353,6 +352,6 @@ pub fn account_position(balances: &[Balance], changed: Time, now: Time, unit: Ti
 }
 
 /// The envelope of a private event.
-pub fn envelope(subscription: u32, event: &str) -> String {
+pub(crate) fn envelope(subscription: u32, event: &str) -> String {
     Object::new().int("subscriptionId", subscription).raw("event", event).end()
 }

@@ -16,14 +16,14 @@ const DECIMAL_RANGE: &str = "^([0-9]{1,20})(\\.[0-9]{1,20})?$";
 /// Legal range the venue names for integers.
 const INTEGER_RANGE: &str = "^[0-9]{1,20}$";
 /// Legal range the venue names for client order ids.
-pub const CLIENT_ID_RANGE: &str = "^[a-zA-Z0-9-_]{1,36}$";
+pub(crate) const CLIENT_ID_RANGE: &str = "^[a-zA-Z0-9-_]{1,36}$";
 
 /// Names that any request may carry besides its own.
 const COMMON: [&str; 5] = ["apiKey", "signature", "timestamp", "recvWindow", "returnRateLimits"];
 
 /// The parameters of one request, in the order sent.
 #[derive(Clone, Debug, Default)]
-pub struct Params {
+pub(crate) struct Params {
     list: Vec<(String, String)>,
 }
 
@@ -32,7 +32,7 @@ impl Params {
     ///
     /// # Errors
     /// A name twice in one of them, or a broken escape.
-    pub fn from_rest(query: &str, body: &str) -> Result<Self, ErrorReply> {
+    pub(crate) fn from_rest(query: &str, body: &str) -> Result<Self, ErrorReply> {
         let mut params = Self::default();
         params.take_form(query, false)?;
         params.take_form(body, true)?;
@@ -45,7 +45,10 @@ impl Params {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decode = |text: &str| percent_decode(&text.replace('+', " "));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(ErrorReply::bad(code::ILLEGAL_CHARACTERS, "Illegal characters found in a parameter."));
+                return Err(ErrorReply::bad(
+                    code::ILLEGAL_CHARACTERS,
+                    "Illegal characters found in a parameter.",
+                ));
             };
             match self.list.iter().position(|(n, _)| *n == name) {
                 Some(at) if known_wins && at < before => {}
@@ -60,9 +63,10 @@ impl Params {
     ///
     /// # Errors
     /// Not an object, or a name twice.
-    pub fn from_json(params: &RawValue) -> Result<Self, ErrorReply> {
-        let fields: Fields<'_> = serde_json::from_str(params.get())
-            .map_err(|_| ErrorReply::bad(code::INVALID_JSON, "JSON sent for parameter 'params' is not valid"))?;
+    pub(crate) fn from_json(params: &RawValue) -> Result<Self, ErrorReply> {
+        let fields: Fields<'_> = serde_json::from_str(params.get()).map_err(|_| {
+            ErrorReply::bad(code::INVALID_JSON, "JSON sent for parameter 'params' is not valid")
+        })?;
         let mut list: Vec<(String, String)> = Vec::with_capacity(fields.0.len());
         for (name, value) in fields.0 {
             if list.iter().any(|(n, _)| *n == name) {
@@ -82,7 +86,7 @@ impl Params {
     }
 
     /// Names and values, as signed by the websocket API.
-    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.list.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
@@ -90,7 +94,7 @@ impl Params {
     ///
     /// # Errors
     /// -1101 if it takes none at all, else -1104.
-    pub fn only(&self, names: &[&str]) -> Result<(), ErrorReply> {
+    pub(crate) fn only(&self, names: &[&str]) -> Result<(), ErrorReply> {
         let known = |name: &str| names.contains(&name) || COMMON.contains(&name);
         let read = self.list.iter().filter(|(name, _)| known(name)).count();
         let sent = self.list.len();
@@ -107,7 +111,7 @@ impl Params {
     }
 
     /// Was it sent?
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.list.iter().any(|(n, _)| n == name)
     }
 
@@ -115,7 +119,7 @@ impl Params {
     ///
     /// # Errors
     /// It is there and empty (-1105).
-    pub fn text(&self, name: &str) -> Result<Option<&str>, ErrorReply> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, ErrorReply> {
         match self.list.iter().find(|(n, _)| n == name) {
             Some((_, value)) if value.is_empty() => Err(ErrorReply::empty(name)),
             found => Ok(found.map(|(_, value)| value.as_str())),
@@ -126,7 +130,7 @@ impl Params {
     ///
     /// # Errors
     /// Missing or empty (-1102, -1105).
-    pub fn need(&self, name: &str) -> Result<&str, ErrorReply> {
+    pub(crate) fn need(&self, name: &str) -> Result<&str, ErrorReply> {
         self.text(name)?.ok_or_else(|| ErrorReply::missing(name))
     }
 
@@ -134,7 +138,7 @@ impl Params {
     ///
     /// # Errors
     /// Anything else (-1100, -1105).
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, ErrorReply> {
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, ErrorReply> {
         self.text(name)?
             .map(|text| {
                 let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -147,7 +151,7 @@ impl Params {
     ///
     /// # Errors
     /// Malformed (-1100), too precise (-1111), empty (-1105).
-    pub fn decimal(&self, name: &str) -> Result<Option<i128>, ErrorReply> {
+    pub(crate) fn decimal(&self, name: &str) -> Result<Option<i128>, ErrorReply> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let raw = match parse_raw(text) {
             Ok(raw) if !text.starts_with('-') => raw,
@@ -165,7 +169,7 @@ impl Params {
     ///
     /// # Errors
     /// Anything else (-1130).
-    pub fn flag(&self, name: &str) -> Result<Option<bool>, ErrorReply> {
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, ErrorReply> {
         self.text(name)?
             .map(|text| match text.to_ascii_lowercase().as_str() {
                 "true" => Ok(true),
@@ -179,7 +183,7 @@ impl Params {
     ///
     /// # Errors
     /// Not a whole number (-1100).
-    pub fn time(&self, name: &str) -> Result<Option<Time>, ErrorReply> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Time>, ErrorReply> {
         Ok(self.integer(name)?.map(time_of))
     }
 
@@ -187,14 +191,17 @@ impl Params {
     ///
     /// # Errors
     /// Neither (-1100).
-    pub fn words(&self, name: &str) -> Result<Option<Vec<String>>, ErrorReply> {
+    pub(crate) fn words(&self, name: &str) -> Result<Option<Vec<String>>, ErrorReply> {
         self.text(name)?
             .map(|text| {
                 if !text.starts_with('[') {
                     return Ok(vec![text.to_owned()]);
                 }
                 serde_json::from_str(text).map_err(|_| {
-                    ErrorReply::illegal(name, "^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$")
+                    ErrorReply::illegal(
+                        name,
+                        "^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$",
+                    )
                 })
             })
             .transpose()
@@ -204,9 +211,10 @@ impl Params {
     ///
     /// # Errors
     /// Outside the legal range (-1100), empty (-1105).
-    pub fn client_id(&self, name: &str) -> Result<Option<&str>, ErrorReply> {
+    pub(crate) fn client_id(&self, name: &str) -> Result<Option<&str>, ErrorReply> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let fits = text.len() <= 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let fits =
+            text.len() <= 36 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if fits { Ok(Some(text)) } else { Err(ErrorReply::illegal(name, CLIENT_ID_RANGE)) }
     }
 
@@ -214,7 +222,7 @@ impl Params {
     ///
     /// # Errors
     /// Not a whole number, or zero (-1100, -1130).
-    pub fn limit(&self, usual: usize, most: usize) -> Result<usize, ErrorReply> {
+    pub(crate) fn limit(&self, usual: usize, most: usize) -> Result<usize, ErrorReply> {
         match self.integer("limit")? {
             None => Ok(usual),
             Some(0) => Err(ErrorReply::invalid("limit")),
@@ -224,7 +232,7 @@ impl Params {
 }
 
 /// A timestamp by its size: from 10¹⁴ on it is in microseconds.
-pub fn time_of(number: i64) -> Time {
+pub(crate) fn time_of(number: i64) -> Time {
     if number >= 100_000_000_000_000 {
         Time::from_nanos(number.saturating_mul(1_000))
     } else {

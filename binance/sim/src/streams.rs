@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 use tradingsys::market::Interval;
 
 /// A symbol's place in the list of markets.
-pub type MarketIndex = u16;
+pub(crate) type MarketIndex = u16;
 
 /// A stream the simulator knows. Streams of the same data in other units or wrappings are the same stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StreamName {
+pub(crate) enum StreamName {
     /// A stream of one symbol.
     Of(MarketIndex, Kind),
     /// `!miniTicker@arr`.
@@ -19,7 +19,7 @@ pub enum StreamName {
 
 /// Data of one symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `@trade`.
     Trade,
     /// `@aggTrade`.
@@ -57,7 +57,7 @@ pub enum Kind {
 
 impl StreamName {
     /// From its name, the symbol in lower case; `None` for one nobody serves. `market` finds a symbol's place.
-    pub fn parse(name: &str, market: impl Fn(&str) -> Option<MarketIndex>) -> Option<Self> {
+    pub(crate) fn parse(name: &str, market: impl Fn(&str) -> Option<MarketIndex>) -> Option<Self> {
         if name == "!miniTicker@arr" {
             return Some(Self::AllMiniTickers);
         }
@@ -109,7 +109,7 @@ impl Kind {
 
 /// A request on a stream connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Control {
+pub(crate) enum Control {
     /// Subscribes.
     Subscribe(Vec<String>),
     /// Unsubscribes.
@@ -124,11 +124,11 @@ pub enum Control {
 
 /// A request of a stream connection and its id as sent.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// What is wanted.
-    pub control: Control,
+    pub(crate) control: Control,
     /// JSON of the id.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -144,7 +144,7 @@ struct Frame<'a> {
 ///
 /// # Errors
 /// The venue's error frame.
-pub fn read_control(text: &str) -> Result<Asked, String> {
+pub(crate) fn read_control(text: &str) -> Result<Asked, String> {
     let frame: Frame<'_> = serde_json::from_str(text).map_err(|error| {
         let place = format!("at line {} column {}", error.line(), error.column());
         if error.is_data() {
@@ -162,7 +162,10 @@ pub fn read_control(text: &str) -> Result<Asked, String> {
     };
     let fail = |code: u8, words: &str| failure(code, words, Some(&id));
     let Some(method) = frame.method else {
-        return Err(fail(2, &format!("Invalid request: missing field `method` at line 1 column {}", text.len())));
+        return Err(fail(
+            2,
+            &format!("Invalid request: missing field `method` at line 1 column {}", text.len()),
+        ));
     };
     let params = match frame.params {
         None | Some(Value::Null) => Vec::new(),
@@ -227,18 +230,18 @@ fn failure(code: u8, words: &str, id: Option<&str>) -> String {
 }
 
 /// `{"result":…,"id":…}`.
-pub fn answer(result: &str, id: &str) -> String {
+pub(crate) fn answer(result: &str, id: &str) -> String {
     Object::new().raw("result", result).raw("id", id).end()
 }
 
 /// The list of names as the answer to LIST_SUBSCRIPTIONS.
-pub fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+pub(crate) fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     array(names.map(|name| quoted(name)))
 }
 
 /// Names of a path: `/ws/<a>/<b>` raw, `/stream?streams=<a>/<b>` combined. A number in their place is the index of a
 /// connection that some clients append (ccxt: `/stream/ws/0`), not a stream.
-pub fn names_of_path(path: &str, query: &str) -> (bool, Vec<String>) {
+pub(crate) fn names_of_path(path: &str, query: &str) -> (bool, Vec<String>) {
     let listed = |text: &str| -> Vec<String> {
         let named = |name: &&str| !name.is_empty() && !name.bytes().all(|b| b.is_ascii_digit());
         text.split('/').filter(named).map(str::to_owned).collect()
@@ -272,7 +275,9 @@ mod tests {
         assert_eq!(parse("btcusdt@kline_1M"), of(Kind::Kline { interval: Interval::Mo1, east: false }));
         assert_eq!(parse("btcusdt@kline_1d@+08:00"), of(Kind::Kline { interval: Interval::D1, east: true }));
         assert_eq!(parse("!miniTicker@arr"), Some(StreamName::AllMiniTickers));
-        for unknown in ["BTCUSDT@trade", "ethusdt@trade", "btcusdt@depth7", "btcusdt@kline_2m", "btcusdt", "", "@trade"] {
+        for unknown in
+            ["BTCUSDT@trade", "ethusdt@trade", "btcusdt@depth7", "btcusdt@kline_2m", "btcusdt", "", "@trade"]
+        {
             assert_eq!(parse(unknown), None, "{unknown}");
         }
     }
@@ -280,11 +285,18 @@ mod tests {
     #[test]
     fn requests_are_read_and_errors_are_the_documented_ones() {
         let asked = read_control(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}"#).unwrap();
-        assert_eq!((asked.control, asked.id.as_str()), (Control::Subscribe(vec!["btcusdt@trade".into()]), "1"));
-        let asked = read_control(r#"{"method":"SET_PROPERTY","params":["combined",true],"id":"a1"}"#).unwrap();
+        assert_eq!(
+            (asked.control, asked.id.as_str()),
+            (Control::Subscribe(vec!["btcusdt@trade".into()]), "1")
+        );
+        let asked =
+            read_control(r#"{"method":"SET_PROPERTY","params":["combined",true],"id":"a1"}"#).unwrap();
         assert_eq!((asked.control, asked.id.as_str()), (Control::SetCombined(true), "\"a1\""));
         for (text, answer) in [
-            (r#"{"method":"GET_PROPERTY","params":["x"],"id":7}"#, r#"{"code":0,"msg":"Unknown property","id":7}"#),
+            (
+                r#"{"method":"GET_PROPERTY","params":["x"],"id":7}"#,
+                r#"{"code":0,"msg":"Unknown property","id":7}"#,
+            ),
             (
                 r#"{"method":"SET_PROPERTY","params":["combined",1],"id":7}"#,
                 r#"{"code":1,"msg":"Invalid value type: expected Boolean","id":7}"#,
@@ -310,7 +322,10 @@ mod tests {
         assert_eq!(names("/ws", ""), (false, vec![]));
         assert_eq!(names("/ws/0", ""), (false, vec![]));
         assert_eq!(names("/stream/ws/0", ""), (false, vec![]));
-        assert_eq!(names("/stream", "streams=a@trade/b@depth&timeUnit=MICROSECOND"), (true, vec!["a@trade".into(), "b@depth".into()]));
+        assert_eq!(
+            names("/stream", "streams=a@trade/b@depth&timeUnit=MICROSECOND"),
+            (true, vec!["a@trade".into(), "b@depth".into()])
+        );
         assert_eq!(names("/stream", "streams=a%40trade"), (true, vec!["a@trade".into()]));
         assert_eq!(names("/stream/1", ""), (true, vec![]));
     }

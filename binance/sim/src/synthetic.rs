@@ -21,7 +21,7 @@ const TENDED: i64 = 5;
 
 /// The house in one market.
 #[derive(Debug)]
-pub struct Synthetic {
+pub(crate) struct Synthetic {
     spec: &'static Spec,
     symbol: Symbol,
     random: fastrand::Rng,
@@ -37,7 +37,7 @@ pub struct Synthetic {
 
 impl Synthetic {
     /// The house of a market, without orders yet.
-    pub fn new(seed: u64, spec: &'static Spec, now: Time) -> Self {
+    pub(crate) fn new(seed: u64, spec: &'static Spec, now: Time) -> Self {
         let waves = History::new(seed, spec.clone());
         let level = waves.ticks(now) / spec.level_ticks;
         Self {
@@ -54,22 +54,22 @@ impl Synthetic {
     }
 
     /// The past of this market.
-    pub fn past(&self) -> &History {
+    pub(crate) fn past(&self) -> &History {
         &self.waves
     }
 
     /// The middle of the ladder, in ticks.
-    pub fn ticks(&self) -> i64 {
+    pub(crate) fn ticks(&self) -> i64 {
         self.level * self.spec.level_ticks
     }
 
     /// Puts up the whole ladder.
-    pub fn open(&mut self, now: Time, exchange: &mut Exchange) {
+    pub(crate) fn open(&mut self, now: Time, exchange: &mut Exchange) {
         self.tend(now, exchange, LEVELS);
     }
 
     /// One change of the market: a trade, an order changed, or the price moved.
-    pub fn step(&mut self, now: Time, exchange: &mut Exchange) {
+    pub(crate) fn step(&mut self, now: Time, exchange: &mut Exchange) {
         match self.random.u32(0..100) {
             0..30 => {
                 let side = if self.random.bool() { Side::Buy } else { Side::Sell };
@@ -89,19 +89,19 @@ impl Synthetic {
     }
 
     /// Moves the price to these ticks and holds it there.
-    pub fn hold(&mut self, now: Time, exchange: &mut Exchange, ticks: i64) {
+    pub(crate) fn hold(&mut self, now: Time, exchange: &mut Exchange, ticks: i64) {
         self.held = true;
         self.shift(now, exchange, ticks / self.spec.level_ticks);
         self.tend(now, exchange, LEVELS);
     }
 
     /// Lets the price follow its waves again.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.held = false;
     }
 
     /// Takes from the book at any price.
-    pub fn take(&mut self, now: Time, exchange: &mut Exchange, side: Side, lots: i64) {
+    pub(crate) fn take(&mut self, now: Time, exchange: &mut Exchange, side: Side, lots: i64) {
         let request = self.request(side, Terms::Market, lots);
         // The house is refused only what a market without orders refuses anybody.
         let _ = exchange.place(now, AccountId::HOUSE, &request);
@@ -175,7 +175,8 @@ impl Synthetic {
         for side in [Side::Buy, Side::Sell] {
             let (first, last) = (self.at(side, 0), self.at(side, LEVELS - 1));
             let kept = first.min(last)..=first.max(last);
-            let gone: Vec<i64> = self.ladder(side).keys().copied().filter(|level| !kept.contains(level)).collect();
+            let gone: Vec<i64> =
+                self.ladder(side).keys().copied().filter(|level| !kept.contains(level)).collect();
             for level in gone {
                 self.withdraw(now, exchange, side, level);
             }

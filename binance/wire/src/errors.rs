@@ -260,7 +260,11 @@ mod tests {
             ErrorReply::missing("side").body(),
             r#"{"code":-1102,"msg":"Mandatory parameter 'side' was not sent, was empty/null, or malformed."}"#
         );
-        let partly = ErrorReply::new(409, code::CANCEL_REPLACE_PARTIALLY_FAILED, "Order cancel-replace partially failed.");
+        let partly = ErrorReply::new(
+            409,
+            code::CANCEL_REPLACE_PARTIALLY_FAILED,
+            "Order cancel-replace partially failed.",
+        );
         assert_eq!(
             partly.with_data("{\"cancelResult\":\"SUCCESS\"}".into()).body(),
             r#"{"code":-2021,"msg":"Order cancel-replace partially failed.","data":{"cancelResult":"SUCCESS"}}"#

@@ -1,0 +1,84 @@
+//! Queries about the account.
+
+use binance_wire::render::{Object, array};
+use tradingsys::exchange::Rate;
+
+use crate::methods::{Answer, Call};
+use crate::sim::Sim;
+use crate::trading::query_refusal;
+
+/// A fee rate in hundredths of a percent, as `makerCommission` shows it.
+fn points(rate: Rate) -> i64 {
+    rate.raw() / Rate::basis_points(1).raw()
+}
+
+fn rates(maker: i64, taker: i64) -> String {
+    Object::new()
+        .fixed("maker", i128::from(maker))
+        .fixed("taker", i128::from(taker))
+        .fixed("buyer", 0)
+        .fixed("seller", 0)
+        .end()
+}
+
+impl Sim {
+    /// `account.status`.
+    pub(crate) fn account_status(&mut self, call: &Call<'_>) -> Answer {
+        let omit = call.params.flag("omitZeroBalances")?.unwrap_or(false);
+        let (settings, updated) = self.exchange.settings(call.account).map_err(query_refusal)?;
+        let balances = self.exchange.balances(call.account).map_err(query_refusal)?;
+        let rows = balances
+            .iter()
+            .filter(|balance| !omit || !balance.free.is_zero() || !balance.locked.is_zero())
+            .map(|balance| {
+                Object::new()
+                    .text("asset", balance.asset.as_str())
+                    .fixed("free", balance.free.raw())
+                    .fixed("locked", balance.locked.raw())
+                    .end()
+            });
+        let may_trade = call.key.is_some_and(|key| self.keys.at(key).may_trade) && settings.can_trade;
+        Ok(Object::new()
+            .int("makerCommission", points(settings.maker_fee))
+            .int("takerCommission", points(settings.taker_fee))
+            .int("buyerCommission", 0)
+            .int("sellerCommission", 0)
+            .raw("commissionRates", &rates(settings.maker_fee.raw(), settings.taker_fee.raw()))
+            .flag("canTrade", may_trade)
+            .flag("canWithdraw", true)
+            .flag("canDeposit", true)
+            .flag("brokered", false)
+            .flag("requireSelfTradePrevention", false)
+            .flag("preventSor", false)
+            .int("updateTime", call.unit.of(updated))
+            .text("accountType", "SPOT")
+            .raw("balances", &array(rows))
+            .raw("permissions", "[\"SPOT\"]")
+            .int("uid", 100_000_000 + u64::from(call.account.0))
+            .end())
+    }
+
+    /// Commission rates of an order, as `order.test` shows them.
+    pub(crate) fn order_rates(&self, call: &Call<'_>) -> String {
+        let fees = self.exchange.settings(call.account).map(|(settings, _)| settings).unwrap_or_default();
+        let pair = |maker: i64, taker: i64| {
+            Object::new().fixed("maker", i128::from(maker)).fixed("taker", i128::from(taker)).end()
+        };
+        Object::new()
+            .raw("standardCommissionForOrder", &pair(fees.maker_fee.raw(), fees.taker_fee.raw()))
+            .raw("specialCommissionForOrder", &pair(0, 0))
+            .raw("taxCommissionForOrder", &pair(0, 0))
+            .raw("discount", &discount(fees.pay_in_fee_asset))
+            .end()
+    }
+}
+
+/// The discount for fees paid in BNB: a quarter off.
+pub(crate) fn discount(enabled: bool) -> String {
+    Object::new()
+        .flag("enabledForAccount", enabled)
+        .flag("enabledForSymbol", true)
+        .text("discountAsset", "BNB")
+        .text("discount", "0.75000000")
+        .end()
+}

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use binance_sim::config::{
+    AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
+    usual_balances,
+};
+use binance_wire::sign::SecretKey;
+use clap::{Parser, ValueEnum};
+
+/// A Binance-compatible simulated exchange on loopback: REST, websocket API and streams on one port.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Port to listen on; 0 takes a free one, named on the standard output.
+    #[arg(long, default_value_t = 9080)]
+    pub(crate) port: u16,
+    /// An account: `name:apikey:public-key.pem`, or `name:apikey::hmac-secret`. May be given several times.
+    #[arg(long = "account", value_name = "NAME:KEY:PEM[:SECRET]")]
+    pub(crate) accounts: Vec<String>,
+    /// A JSON file of accounts: `[{"name", "apikey", "public_key_pem" | "hmac_secret", "balances", …}]`.
+    #[arg(long = "accounts", value_name = "FILE")]
+    pub(crate) accounts_file: Option<PathBuf>,
+    /// Seed of the market and of everything random.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Directory of the journals (`trades.jsonl`, `orders.jsonl`, …).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Changes of the synthetic market per second and symbol; 0 stands still.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) ticks_per_second: u32,
+    /// Divides the lengths of pings, connection lives, notices and bans.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) time_scale: i64,
+    /// Request weight per minute and address.
+    #[arg(long, value_name = "N")]
+    pub(crate) weight_limit: Option<u32>,
+    /// Unfilled orders per ten seconds and account.
+    #[arg(long, value_name = "N")]
+    pub(crate) order_limit: Option<u32>,
+    /// New connections per five minutes and address.
+    #[arg(long, value_name = "N")]
+    pub(crate) connection_limit: Option<u32>,
+    /// Which comes first: the reply to an order or its private events.
+    #[arg(long, value_enum, default_value_t = Order::Random)]
+    pub(crate) reply_order: Order,
+}
+
+/// Order of a reply and the events it caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Order {
+    /// Drawn anew for each request.
+    Random,
+    /// The reply first.
+    Reply,
+    /// The events first.
+    Events,
+}
+
+impl Options {
+    /// The machine's configuration.
+    ///
+    /// # Errors
+    /// What cannot be used, in words.
+    pub(crate) fn config(&self) -> Result<Config, String> {
+        let mut accounts = Vec::new();
+        if let Some(path) = &self.accounts_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read the accounts file {}: {error}", path.display()))?;
+            accounts = parse_accounts(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        for text in &self.accounts {
+            accounts.push(account(text)?);
+        }
+        let usual = Limits::default();
+        let limits = Limits {
+            weight_per_minute: self.weight_limit.unwrap_or(usual.weight_per_minute),
+            orders_per_10s: self.order_limit.unwrap_or(usual.orders_per_10s),
+            connections_per_5m: self.connection_limit.unwrap_or(usual.connections_per_5m),
+            ..usual
+        };
+        Ok(Config {
+            seed: self.seed,
+            accounts,
+            timing: Timing::default().faster(self.time_scale),
+            limits,
+            reply_order: match self.reply_order {
+                Order::Random => ReplyOrder::Random,
+                Order::Reply => ReplyOrder::ReplyFirst,
+                Order::Events => ReplyOrder::EventsFirst,
+            },
+            ticks_per_second: self.ticks_per_second,
+        })
+    }
+}
+
+fn account(text: &str) -> Result<AccountConfig, String> {
+    let mut parts = text.splitn(4, ':');
+    let (Some(name), Some(key), Some(pem)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(format!("--account {text:?} is not of the form name:apikey:public-key.pem[:secret]"));
+    };
+    let checker = match (pem, parts.next()) {
+        ("", Some(secret)) => SecretKey::from_secret(secret).checker(),
+        (path, None) if !path.is_empty() => {
+            let pem = std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read the public key {path} of account {name}: {error}"))?;
+            checker_of_pem(&pem).map_err(|problem| format!("account {name}: {problem}"))?
+        }
+        _ => return Err(format!("account {name} needs a public key file or a secret, not both")),
+    };
+    Ok(AccountConfig {
+        name: name.to_owned(),
+        api_key: key.to_owned(),
+        checker,
+        may_trade: true,
+        balances: usual_balances().collect(),
+        maker_fee: USUAL_FEE,
+        taker_fee: USUAL_FEE,
+        pays_in_bnb: false,
+    })
+}
