@@ -567,3 +567,6 @@ fn order_view(order: &crate::order::state::Order) -> Option<OrderView> {
         time: order.changed,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::ids::{Asset, ClientOrderId, IdParts, Symbol, VenueOrderId};
 use crate::journal::{CashRecord, FillRecord, OrderRecord, Owner, Record};
 use crate::market::OrderStatus;
 use crate::num::Cash;
-use crate::order::state::{Event, State};
+use crate::order::state::{Event, Order, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{
     AmendOutcome, Answer, Balance, CancelOutcome, Fill, OrderReport, PlaceOutcome, Query, VenueStatus,
@@ -265,7 +265,11 @@ impl Gateway {
                 let resurrected = self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced);
                 self.step(id, Event::Live);
                 self.live_again(now, id, resurrected);
-                return self.orders.get(id).is_some_and(|o| o.has_gap());
+                // An end heard of before its last fill: this report brought the fill.
+                if let Some(end) = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending) {
+                    self.end(id, end);
+                }
+                return self.orders.get(id).is_some_and(Order::has_gap);
             }
             VenueStatus::Filled => OrderStatus::Filled,
             VenueStatus::Canceled => OrderStatus::Canceled,
