@@ -30,6 +30,7 @@ impl ClockSample {
 #[derive(Clone, Debug, Default)]
 pub struct ClockOffset {
     samples: VecDeque<ClockSample>,
+    distrusted: bool,
 }
 
 const KEPT: usize = 8;
@@ -43,8 +44,9 @@ impl ClockOffset {
         let middle = sent + Span::from_nanos(round_trip.nanos() / 2);
         let offset_nanos = (venue - middle).nanos();
         let sample = ClockSample { at: received, offset_nanos, round_trip };
-        if self.best().is_some_and(|best| contradict(&best, &sample)) {
+        if self.distrusted || self.best().is_some_and(|best| contradict(&best, &sample)) {
             self.samples.clear();
+            self.distrusted = false;
         }
         if self.samples.len() >= KEPT {
             self.samples.pop_front();
@@ -58,9 +60,9 @@ impl ClockOffset {
         self.samples.iter().copied().min_by_key(|sample| sample.round_trip)
     }
 
-    /// Forgets everything: the venue has just shown that it is wrong.
-    pub fn forget(&mut self) {
-        self.samples.clear();
+    /// The venue has just shown that the estimate is wrong: it counts as off until the next sample, which replaces it.
+    pub fn distrust(&mut self) {
+        self.distrusted = true;
     }
 
     /// The venue's time at our `now`; our own while nothing is known.
@@ -78,7 +80,7 @@ impl ClockOffset {
         let best = self.best()?;
         let offset = Span::from_nanos(best.offset_nanos.saturating_abs());
         let worst = offset.max(best.uncertainty());
-        (worst > tolerance).then_some(worst)
+        (self.distrusted || worst > tolerance).then_some(worst)
     }
 }
 
@@ -116,6 +118,16 @@ mod tests {
         assert_eq!(clock.off(Span::from_millis(500)), None);
         clock.learn(at(1_000), at(1_200), at(4_100));
         assert_eq!(clock.off(Span::from_millis(500)), Some(Span::from_secs(3)));
+    }
+
+    #[test]
+    fn r38_a_refused_timestamp_discredits_all_samples() {
+        let mut clock = ClockOffset::default();
+        clock.learn(at(0), at(10), at(105));
+        clock.distrust();
+        assert_eq!(clock.off(Span::from_millis(500)), Some(Span::from_millis(100)));
+        clock.learn(at(1_000), at(1_100), at(1_110));
+        assert_eq!((clock.off(Span::from_millis(500)), clock.venue_time(at(0))), (None, at(60)));
     }
 
     #[test]

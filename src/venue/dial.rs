@@ -39,6 +39,7 @@ pub struct Dialer {
     start: Span,
     cap: Span,
     failures: u32,
+    promised: Time,
     jitter: Jitter,
     recent: VecDeque<Time>,
 }
@@ -51,16 +52,24 @@ const DIALS_WINDOW: Span = Span::from_secs(300);
 impl Dialer {
     /// First wait `start`, longest wait `cap`.
     pub const fn new(start: Span, cap: Span, seed: u64) -> Self {
-        Self { start, cap, failures: 0, jitter: Jitter::new(seed), recent: VecDeque::new() }
+        Self {
+            start,
+            cap,
+            failures: 0,
+            promised: Time::from_nanos(0),
+            jitter: Jitter::new(seed),
+            recent: VecDeque::new(),
+        }
     }
 
-    /// When to dial after a connection failed or was lost at `now`.
+    /// When to dial after a connection failed or was lost at `now`. Links that fail together take turns.
     pub fn retry_at(&mut self, now: Time) -> Time {
         let base = (self.start * (1_i64 << self.failures.min(20))).min(self.cap);
         self.failures = self.failures.saturating_add(1);
         let quarter = Span::from_nanos(base.nanos() / 4);
         let wait = quarter * 3 + self.jitter.up_to(quarter);
-        self.not_before(now + wait)
+        self.promised = self.not_before(now.max(self.promised) + wait);
+        self.promised
     }
 
     /// When to dial for another reason than a failure: at once, unless the bound is reached.
@@ -79,6 +88,12 @@ impl Dialer {
     /// A connection did its work: the next failure starts from the shortest wait.
     pub fn proven(&mut self) {
         self.failures = 0;
+        self.promised = Time::default();
+    }
+
+    /// Has nothing failed since a connection last did its work?
+    pub const fn is_calm(&self) -> bool {
+        self.failures == 0
     }
 
     /// A random length of time, for spreading planned reconnects.
@@ -110,6 +125,23 @@ mod tests {
             }
             assert!((20..=30).contains(&dials), "seed {seed}: {dials}");
         }
+    }
+
+    #[test]
+    fn r37_two_links_of_one_machine_take_turns() {
+        let mut dialer = Dialer::new(Span::from_secs(1), Span::from_secs(30), 9);
+        let (mut due, mut dials) = ([Time::default(); 2], 0);
+        loop {
+            let link = usize::from(due[1] < due[0]);
+            let now = due[link];
+            if now >= Time::default() + Span::from_secs(600) {
+                break;
+            }
+            dialer.dialled(now);
+            dials += 1;
+            due[link] = dialer.retry_at(now);
+        }
+        assert!((20..=30).contains(&dials), "{dials}");
     }
 
     #[test]

@@ -76,15 +76,17 @@ pub fn logon(id: u64, apikey: &str, key: &SecretKey, timestamp: i64, recv_window
         .finish()
 }
 
-/// The frame that subscribes to, or leaves, streams of the market-data host.
+/// The frame that subscribes to, or leaves, streams of the market-data host; without names, one that asks for a list.
 pub fn stream_control<'a>(id: u64, method: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut text = format!(r#"{{"method":"{method}","params":["#);
-    for (at, name) in names.into_iter().enumerate() {
-        text.push_str(if at == 0 { "\"" } else { ",\"" });
+    let mut text = format!(r#"{{"method":"{method}","#);
+    let mut open = false;
+    for name in names {
+        text.push_str(if open { ",\"" } else { "\"params\":[\"" });
+        open = true;
         let _ = Escaped(&mut text).write_str(name);
         text.push('"');
     }
-    let _ = write!(text, r#"],"id":{id}}}"#);
+    let _ = write!(text, r#"{}"id":{id}}}"#, if open { "]," } else { "" });
     text
 }
 
@@ -121,6 +123,8 @@ mod tests {
             stream_control(3, "SUBSCRIBE", ["btcusdt@trade", "a\"b"]),
             r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","a\"b"],"id":3}"#
         );
+        let list = stream_control(4, "LIST_SUBSCRIPTIONS", []);
+        assert_eq!(list, r#"{"method":"LIST_SUBSCRIPTIONS","id":4}"#);
     }
 
     #[test]

@@ -1,0 +1,248 @@
+//! The life of connections: dial, shake hands, replace, lose.
+
+use binance_wire::request::{Request, logon};
+use tradingsys::ids::LinkId;
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::limit::{Cost, Purpose};
+use tradingsys::venue::port::{LinkAction, Outbox, VenueEvent};
+use tradingsys::venue::watch::{Silence, SilenceWatch};
+
+use super::{Ask, Entry, Phase, Session};
+
+/// A replaced connection stays at least this long for the events already on their way.
+const LINGER: Span = Span::from_secs(1);
+/// Planned replacements are spread over the last part of a connection's life (one part in this many).
+const SPREAD: i64 = 92;
+
+const TIME_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
+const SESSION_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 2 };
+const ORDER_LIMITS_COST: Cost = Cost { purpose: Purpose::Query, weight: 40 };
+
+impl Entry {
+    /// Opens the connection to come.
+    pub(super) fn dial(&mut self, now: Time, out: &mut Outbox) {
+        self.dial_at = None;
+        if self.coming.is_some() {
+            return;
+        }
+        let link = LinkId(self.next_link);
+        self.next_link += 2;
+        self.dialer.dialled(now);
+        let watch = SilenceWatch::new(now, self.config.timing.silence);
+        let until = now + self.config.timing.handshake;
+        self.sessions.insert(link, Session { phase: Phase::Dialing, watch, until });
+        self.coming = Some(link);
+        out.actions.push(LinkAction::Open { link, url: self.config.ws_api.clone() });
+    }
+
+    pub(super) fn opened(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if self.enter(link, Phase::Dialing, Phase::Timing) {
+            self.ask_time(now, link, out);
+        }
+    }
+
+    /// Asks the venue for its time; the answer is also a sign of life.
+    pub(super) fn ask_time(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if self.active == Some(link) {
+            self.clock_at = Some(now + self.config.timing.clock);
+        }
+        self.ask(now, link, Ask::Time, TIME_COST, |_, id| Request::new(id, "time").finish(), out);
+    }
+
+    /// The venue told its time: the clock is compared, and the handshake goes on.
+    pub(super) fn timed(&mut self, now: Time, link: LinkId, sent: Time, venue: Time, out: &mut Outbox) {
+        let best = self.clock.learn(sent, now, venue);
+        out.events.push(VenueEvent::Clock { offset_nanos: best.offset_nanos, round_trip: best.round_trip });
+        if self.enter(link, Phase::Timing, Phase::LoggingOn) {
+            let write = |entry: &Self, id| {
+                let stamp = entry.stamp(now);
+                let (apikey, key) = (&entry.config.apikey, &entry.config.key);
+                logon(id, apikey, key, stamp.at.millis(), stamp.recv_window.millis())
+            };
+            self.ask(now, link, Ask::Logon, SESSION_COST, write, out);
+        }
+    }
+
+    pub(super) fn logged_on(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if self.enter(link, Phase::LoggingOn, Phase::Subscribing) {
+            let write = |_: &Self, id| Request::new(id, "userDataStream.subscribe").finish();
+            self.ask(now, link, Ask::Subscribe, SESSION_COST, write, out);
+        }
+    }
+
+    /// Private events arrive on this connection: it becomes the active one.
+    pub(super) fn subscribed(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if !self.enter(link, Phase::Subscribing, Phase::Ready) {
+            return;
+        }
+        let life = self.config.timing.life;
+        let early = self.dialer.spread(Span::from_nanos(life.nanos() / SPREAD));
+        if let Some(session) = self.sessions.get_mut(&link) {
+            session.until = now + Span::from_nanos(life.nanos() - early.nanos());
+        }
+        self.dialer.proven();
+        self.coming = None;
+        match self.active.replace(link).and_then(|old| self.sessions.get_mut(&old)) {
+            Some(old) => (old.phase, old.until) = (Phase::Leaving, now + LINGER),
+            None => out.events.push(VenueEvent::EntryUp),
+        }
+        self.clock_at = Some(now + self.config.timing.clock);
+        // The count of unfilled orders belongs to the account and outlives us: start from the venue's figure.
+        let write = |entry: &Self, id| {
+            let stamp = entry.stamp(now);
+            Request::new(id, "account.rateLimits.orders")
+                .int("recvWindow", stamp.recv_window.millis())
+                .int("timestamp", stamp.at.millis())
+                .finish()
+        };
+        self.ask(now, link, Ask::OrderLimits, ORDER_LIMITS_COST, write, out);
+        self.flush(now, out);
+    }
+
+    /// The venue will not let this key in. Retried seldom: a human must act first.
+    pub(super) fn key_refused(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+        self.drop_link(now, link, why, out);
+        out.events.push(VenueEvent::KeyRefused(why.to_owned()));
+        if self.coming.is_none() {
+            self.dial_at = Some(now + self.config.timing.refused);
+        }
+    }
+
+    /// Closes a connection that is of no use any more.
+    pub(super) fn drop_link(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+        out.actions.push(LinkAction::Close { link });
+        self.lost(now, link, why, out);
+    }
+
+    /// A connection is gone.
+    pub(super) fn lost(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+        if self.sessions.remove(&link).is_none() {
+            return;
+        }
+        if self.active == Some(link) {
+            self.down(now, why, out);
+        } else {
+            self.abandon(now, Some(link), why, out);
+            if self.coming == Some(link) {
+                self.coming = None;
+                self.dial_at = Some(self.dialer.retry_at(now));
+                if self.active.is_none() {
+                    out.events.push(VenueEvent::EntryDown(why.to_owned()));
+                }
+            }
+        }
+    }
+
+    /// The active connection is gone: all that is in flight is answered, then the gateway is told.
+    fn down(&mut self, now: Time, why: &str, out: &mut Outbox) {
+        self.active = None;
+        let leaving: Vec<LinkId> =
+            self.sessions.iter().filter(|(_, s)| s.phase == Phase::Leaving).map(|(link, _)| *link).collect();
+        for link in leaving {
+            self.sessions.remove(&link);
+            out.actions.push(LinkAction::Close { link });
+        }
+        self.abandon(now, None, why, out);
+        self.questions.clear();
+        (self.clock_at, self.questions_at) = (None, None);
+        out.events.push(VenueEvent::EntryDown(why.to_owned()));
+        if self.coming.is_none() {
+            self.dial_at = Some(self.dialer.retry_at(now));
+        }
+    }
+
+    /// Gives up what is in flight: on one link, or (`None`) on all but the one to come, questions without an answer.
+    fn abandon(&mut self, now: Time, link: Option<LinkId>, why: &str, out: &mut Outbox) {
+        let venue_now = self.clock.venue_time(now);
+        let coming = self.coming;
+        let gone = |flight: &super::Flight| match link {
+            Some(link) => flight.link == link,
+            None => Some(flight.link) != coming,
+        };
+        let flights = std::mem::take(&mut self.flights);
+        for (id, flight) in flights {
+            if !gone(&flight) {
+                self.flights.insert(id, flight);
+                continue;
+            }
+            if let Some(cost) = flight.cost {
+                self.budget.settle(venue_now, cost, &[]);
+            }
+            match flight.ask {
+                Ask::Query(question) if link.is_some() => self.questions.push_front(question),
+                Ask::Query(_) => {}
+                ask if !flight.given_up => Self::give_up(ask, why, out),
+                _ => {}
+            }
+        }
+        if link.is_some() {
+            self.flush(now, out);
+        }
+    }
+
+    /// Looks after silence, handshakes that take too long, lives that end, and connections that may leave.
+    pub(super) fn check_sessions(&mut self, now: Time, out: &mut Outbox) {
+        let links: Vec<LinkId> = self.sessions.keys().copied().collect();
+        for link in links {
+            let Some(session) = self.sessions.get_mut(&link) else { continue };
+            match session.watch.check(now) {
+                Silence::Dead => {
+                    self.drop_link(now, link, "the exchange fell silent", out);
+                    continue;
+                }
+                Silence::Ask if session.phase != Phase::Dialing => self.ask_time(now, link, out),
+                _ => {}
+            }
+            self.check_phase(now, link, out);
+        }
+    }
+
+    fn check_phase(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(&link).filter(|session| session.until <= now) else {
+            return;
+        };
+        match session.phase {
+            Phase::Ready => {
+                // Replaced long before the venue would close it; asked again only if even that fails.
+                session.until = now + self.config.timing.life;
+                self.replace(now);
+            }
+            Phase::Leaving if self.flights.values().any(|f| f.link == link && f.is_awaited()) => {
+                session.until = now + LINGER;
+            }
+            Phase::Leaving => self.drop_link(now, link, "replaced", out),
+            _ => self.drop_link(now, link, "the exchange took too long to answer", out),
+        }
+    }
+
+    /// Makes the next connection before this one ends.
+    pub(super) fn replace(&mut self, now: Time) {
+        if self.coming.is_none() && self.dial_at.is_none() {
+            self.dial_at = Some(self.dialer.soon(now));
+        }
+    }
+
+    fn enter(&mut self, link: LinkId, from: Phase, to: Phase) -> bool {
+        match self.sessions.get_mut(&link) {
+            Some(session) if session.phase == from => {
+                session.phase = to;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends a request of the machine's own. It is counted, and never held back: without it there is no connection.
+    fn ask(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        ask: Ask,
+        cost: Cost,
+        write: impl FnOnce(&Self, u64) -> String,
+        out: &mut Outbox,
+    ) {
+        let counted = self.budget.take(self.clock.venue_time(now), cost).is_ok();
+        self.send(now, link, ask, counted.then_some(cost), write, out);
+    }
+}

@@ -1,0 +1,190 @@
+//! Frames that come in: events of the account, replies to requests.
+
+use binance_wire::account::{PrivateEvent, private_event};
+use binance_wire::classify::{is_clock, refuses_key};
+use binance_wire::reply::{ApiError, Frame, Reply, frame, order_limits, server_time};
+use tradingsys::ids::LinkId;
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::limit::LimitKind;
+use tradingsys::venue::port::{AmendOutcome, CancelOutcome, OrderReport, Outbox, PlaceOutcome, VenueEvent};
+
+use super::{Ask, Entry, Flight, Phase, QUERY_ATTEMPTS, Question, outcome};
+
+/// A ban (418) lasts two minutes at least.
+const BAN: Span = Span::from_secs(120);
+/// The firewall's anger passes.
+const FIREWALL: Span = Span::from_secs(60);
+/// Wait before a question refused for no fault of its own is asked again.
+const AGAIN: Span = Span::from_millis(250);
+/// Code of the reply to a second subscription of one account on one connection.
+const ALREADY_SUBSCRIBED: i64 = -2035;
+const TOO_MANY_ORDERS: i64 = -1015;
+
+impl Entry {
+    pub(super) fn frame(&mut self, now: Time, link: LinkId, text: &str, out: &mut Outbox) {
+        match frame(text) {
+            Ok(Frame::Reply(reply)) => self.reply(now, reply, out),
+            Ok(Frame::Event(event)) => self.event(now, link, event, out),
+            Ok(Frame::Unasked(error)) if refuses_key(error.status, error.code) => {
+                self.key_refused(now, link, &error.to_string(), out);
+            }
+            // The venue did not understand a frame of ours: its request runs into its time-out.
+            Ok(Frame::Unasked(_)) => {}
+            Err(malformed) => out.events.push(VenueEvent::PrivateGarbled(malformed.to_string())),
+        }
+    }
+
+    fn event(&mut self, now: Time, link: LinkId, text: &str, out: &mut Outbox) {
+        match private_event(text) {
+            Ok(PrivateEvent::Report(report)) => out.events.push(VenueEvent::Report(report)),
+            Ok(PrivateEvent::Balances(balances)) => out.events.push(VenueEvent::Balances(balances)),
+            Ok(PrivateEvent::Transfer { asset, delta, time }) => {
+                out.events.push(VenueEvent::Transfer { asset, delta, time });
+            }
+            Ok(PrivateEvent::Terminated) => {
+                self.drop_link(now, link, "the exchange ended the stream of private events", out);
+            }
+            Ok(PrivateEvent::Shutdown) => self.shutdown(now, link, out),
+            Ok(PrivateEvent::Other) => {}
+            Err(malformed) => out.events.push(VenueEvent::PrivateGarbled(malformed.to_string())),
+        }
+    }
+
+    /// The venue will close this connection soon; it does not say when.
+    fn shutdown(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if self.active == Some(link) {
+            self.replace(now);
+            if self.dial_at.is_some_and(|at| at <= now) {
+                self.dial(now, out);
+            }
+        } else if self.coming == Some(link) {
+            self.drop_link(now, link, "the exchange is shutting down", out);
+        }
+    }
+
+    fn reply(&mut self, now: Time, reply: Reply<'_>, out: &mut Outbox) {
+        let Some(flight) = self.flights.remove(&reply.id) else { return };
+        let venue_now = self.clock.venue_time(now);
+        match flight.cost {
+            Some(cost) => self.budget.settle(venue_now, cost, &reply.limits),
+            None => self.budget.learn(venue_now, &reply.limits),
+        }
+        if let Err(error) = &reply.result {
+            self.heed(now, error, out);
+        }
+        if flight.given_up {
+            late(&flight, reply.result, out);
+            return;
+        }
+        match flight.ask {
+            Ask::Place(id) => {
+                out.events.push(VenueEvent::Placed { id, outcome: outcome::placed(reply.result) });
+            }
+            Ask::Cancel(id) => {
+                out.events.push(VenueEvent::CancelReply { id, outcome: outcome::canceled(reply.result) });
+            }
+            Ask::Amend(id) => {
+                out.events.push(VenueEvent::AmendReply { id, outcome: outcome::amended(reply.result) });
+            }
+            Ask::Query(question) => self.answered(now, question, reply.result, out),
+            Ask::OrderLimits => {
+                if let Some(rows) = reply.result.ok().and_then(|text| order_limits(text).ok()) {
+                    self.budget.learn(venue_now, &rows);
+                }
+            }
+            Ask::Time | Ask::Logon | Ask::Subscribe => self.handshake(now, flight, reply.result, out),
+        }
+    }
+
+    fn handshake(&mut self, now: Time, flight: Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
+        let link = flight.link;
+        match (flight.ask, result) {
+            (Ask::Time, Ok(text)) => match server_time(text) {
+                Ok(venue) => self.timed(now, link, flight.sent, venue, out),
+                Err(malformed) => self.handshake_failed(now, link, &malformed.to_string(), out),
+            },
+            (Ask::Logon, Ok(_)) => self.logged_on(now, link, out),
+            (Ask::Subscribe, Ok(_)) => self.subscribed(now, link, out),
+            (Ask::Subscribe, Err(error)) if error.code == ALREADY_SUBSCRIBED => {
+                self.subscribed(now, link, out);
+            }
+            (Ask::Logon | Ask::Subscribe, Err(error)) if refuses_key(error.status, error.code) => {
+                self.key_refused(now, link, &error.to_string(), out);
+            }
+            (_, Err(error)) => self.handshake_failed(now, link, &error.to_string(), out),
+            (_, Ok(_)) => {}
+        }
+    }
+
+    /// A connection that is up survives a failed comparison of clocks; one still to come does not.
+    fn handshake_failed(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+        let up = |phase| matches!(phase, Phase::Ready | Phase::Leaving);
+        if self.sessions.get(&link).is_some_and(|session| !up(session.phase)) {
+            self.drop_link(now, link, why, out);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Time,
+        mut question: Question,
+        result: Result<&str, ApiError>,
+        out: &mut Outbox,
+    ) {
+        question.attempts += 1;
+        let again = |error: &ApiError| matches!(error.status, 418 | 429) || is_clock(error.code);
+        if result.as_ref().is_err_and(again) && question.attempts < QUERY_ATTEMPTS {
+            // Not at once: the clock must be compared first.
+            self.questions.push_front(question);
+            self.questions_at = Some(now + AGAIN);
+            return;
+        }
+        let answer = outcome::answer(&question.query, result);
+        out.events.push(VenueEvent::Answer { request: question.request, answer });
+        self.flush(now, out);
+    }
+
+    /// What an error says beyond the request it answers.
+    fn heed(&mut self, now: Time, error: &ApiError, out: &mut Outbox) {
+        let venue_now = self.clock.venue_time(now);
+        let end = |kind| error.retry_after.unwrap_or_else(|| self.budget.window_end(venue_now, kind));
+        if error.code == TOO_MANY_ORDERS {
+            let until = end(LimitKind::Orders);
+            self.budget.hold_orders_until(until);
+        } else if error.status == 418 {
+            self.budget.stop_until(error.retry_after.unwrap_or(venue_now + BAN));
+        } else if error.status == 429 {
+            let until = end(LimitKind::Weight);
+            self.budget.stop_until(until);
+        } else if error.status == 403 {
+            // Orders only: a cancel that is let through is worth more than the firewall's mood.
+            self.budget.hold_orders_until(venue_now + FIREWALL);
+        }
+        if is_clock(error.code) {
+            self.clock.distrust();
+            if let Some(link) = self.active {
+                self.ask_time(now, link, out);
+            }
+        }
+    }
+}
+
+/// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
+fn late(flight: &Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
+    let report: Option<Box<OrderReport>> = match &flight.ask {
+        Ask::Place(_) => match outcome::placed(result) {
+            PlaceOutcome::Accepted(report) => Some(report),
+            _ => None,
+        },
+        Ask::Cancel(_) => match outcome::canceled(result) {
+            CancelOutcome::Canceled(report) => Some(report),
+            _ => None,
+        },
+        Ask::Amend(_) => match outcome::amended(result) {
+            AmendOutcome::Amended(report) => Some(report),
+            _ => None,
+        },
+        _ => None,
+    };
+    out.events.extend(report.map(VenueEvent::Report));
+}

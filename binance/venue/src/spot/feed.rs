@@ -1,0 +1,105 @@
+//! Market data in, over two kinds of connections that share one pace of dialling:
+//! [`streams`](streams) to the market-data host, and an anonymous one to the websocket API for instruments and bars
+//! ([`api`](api)).
+
+use tradingsys::ids::{LinkId, Symbol};
+use tradingsys::market::{Interval, Stream};
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
+
+use crate::spot::SpotConfig;
+
+mod api;
+mod streams;
+
+use api::Api;
+use streams::Streams;
+
+/// The market-data machine of the spot market.
+#[derive(Debug)]
+pub struct Feed {
+    streams: Streams,
+    api: Api,
+    dialer: Dialer,
+}
+
+impl Feed {
+    /// A machine that has not started.
+    pub fn new(config: SpotConfig) -> Self {
+        // Another seed than order entry's: the two must not dial in step.
+        let dialer = Dialer::new(config.timing.backoff, config.timing.backoff_cap, !config.seed);
+        Self { streams: Streams::new(&config), api: Api::new(&config), dialer }
+    }
+
+    /// The exchange has just shown that it is there: the other connection need not wait out its backoff.
+    fn hasten(&mut self, now: Time) {
+        let soon = now + Span::from_secs(2);
+        for dial_at in [&mut self.streams.dial_at, &mut self.api.dial_at] {
+            if self.dialer.is_calm() && dial_at.is_some_and(|at| at > soon) {
+                *dial_at = Some(soon);
+            }
+        }
+    }
+
+    fn is_api(link: LinkId) -> bool {
+        link.0.is_multiple_of(4)
+    }
+}
+
+impl MarketFeed for Feed {
+    fn start(&mut self, now: Time, out: &mut Outbox) {
+        self.api.dial(now, &mut self.dialer, out);
+        self.streams.dial(now, &mut self.dialer, out);
+    }
+
+    fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        self.streams.subscribe(now, stream, out);
+    }
+
+    fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        self.streams.unsubscribe(now, stream, out);
+    }
+
+    fn history(
+        &mut self,
+        now: Time,
+        request: u64,
+        symbol: &Symbol,
+        interval: Interval,
+        count: u32,
+        out: &mut Outbox,
+    ) {
+        self.api.history(now, request, symbol, interval, count, out);
+    }
+
+    fn instruments(&mut self, now: Time, out: &mut Outbox) {
+        self.api.instruments(now, out);
+    }
+
+    fn owns(&self, link: LinkId) -> bool {
+        link.0.is_multiple_of(2)
+    }
+
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
+        if Self::is_api(link) {
+            self.api.handle(now, link, input, &mut self.dialer, out);
+        } else {
+            self.streams.handle(now, link, input, &mut self.dialer, out);
+        }
+        self.hasten(now);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        earliest(self.streams.deadline(), self.api.deadline())
+    }
+
+    fn timer(&mut self, now: Time, out: &mut Outbox) {
+        self.streams.timer(now, &mut self.dialer, out);
+        self.api.timer(now, &mut self.dialer, out);
+        self.hasten(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! Streams of market data over combined connections of the market-data host.
+//!
+//! ```text
+//! (dial_at) → Dialing ─open→ Subscribing ─all wanted confirmed→ Complete ─lost→ (dial_at)
+//! ```
+//!
+//! Without a connection in use the new one is used at once and `FeedUp` follows when it is complete. When the one in use is to
+//! be replaced (23 h, `serverShutdown`) the new one subscribes beside it. What it brings of trades and bars is held back for
+//! a moment, then the old one is closed and what it had not yet delivered follows from what was held: no trade and no closing
+//! bar is lost or told twice. Views of the book need no such care; the next one replaces the last.
+
+use std::collections::BTreeMap;
+
+use binance_wire::stream::{StreamFrame, book_ticker, depth, kline, stream_frame, stream_name, trade};
+use indexmap::IndexMap;
+use tradingsys::ids::LinkId;
+use tradingsys::market::{Channel, Stream};
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::port::{LinkAction, LinkInput, Outbox, VenueEvent};
+use tradingsys::venue::watch::Silence;
+
+use crate::spot::{SpotConfig, Timing};
+
+mod link;
+
+use link::{Link, Phase};
+
+/// A new connection brings data for this long before the old one is closed.
+const OVERLAP: Span = Span::from_secs(1);
+/// A quiet market gives no first data to wait for.
+const OVERLAP_MAX: Span = Span::from_secs(10);
+/// Most events held back; beyond it the old connection is closed early.
+const HELD: usize = 4_096;
+
+/// How far a stream of trades or bars has been told.
+type Mark = (i64, u64);
+
+#[derive(Debug)]
+struct Wanted {
+    stream: Stream,
+    told: Mark,
+}
+
+#[derive(Debug)]
+pub(super) struct Streams {
+    url: String,
+    timing: Timing,
+    wanted: IndexMap<String, Wanted>,
+    links: BTreeMap<LinkId, Link>,
+    active: Option<LinkId>,
+    coming: Option<LinkId>,
+    pub(super) dial_at: Option<Time>,
+    /// Trades and bars of the coming connection.
+    held: Vec<(String, Mark, VenueEvent)>,
+    up: bool,
+    next_link: u32,
+}
+
+impl Streams {
+    pub(super) fn new(config: &SpotConfig) -> Self {
+        Self {
+            url: format!("{}/stream", config.streams),
+            timing: config.timing,
+            wanted: IndexMap::new(),
+            links: BTreeMap::new(),
+            active: None,
+            coming: None,
+            dial_at: None,
+            held: Vec::new(),
+            up: false,
+            next_link: 2,
+        }
+    }
+
+    pub(super) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+        self.dial_at = None;
+        let id = LinkId(self.next_link);
+        self.next_link += 4;
+        dialer.dialled(now);
+        self.links.insert(id, Link::new(now, &self.timing, dialer));
+        if self.active.is_none() {
+            self.active = Some(id);
+        } else {
+            self.coming = Some(id);
+        }
+        out.actions.push(LinkAction::Open { link: id, url: self.url.clone() });
+    }
+
+    pub(super) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        let name = stream_name(stream);
+        if !self.wanted.contains_key(&name) {
+            self.wanted.insert(name, Wanted { stream: stream.clone(), told: Mark::default() });
+            self.changed(now, out);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        if self.wanted.swap_remove(&stream_name(stream)).is_some() {
+            self.changed(now, out);
+        }
+    }
+
+    fn changed(&mut self, now: Time, out: &mut Outbox) {
+        for (id, link) in &mut self.links {
+            link.changed();
+            link.pump(now, *id, &self.wanted, out);
+        }
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        input: LinkInput<'_>,
+        dialer: &mut Dialer,
+        out: &mut Outbox,
+    ) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.watch.heard(now);
+        match input {
+            LinkInput::Up => {
+                link.opened(now);
+                self.pump(now, id, dialer, out);
+            }
+            LinkInput::Down(why) => self.lost(now, id, why, dialer, out),
+            LinkInput::Text(text) => match stream_frame(text) {
+                Ok(StreamFrame::Data { name, data }) => self.data(now, id, (name, data), dialer, out),
+                Ok(StreamFrame::Answer { id: request, result }) => {
+                    link.answered(now, request, result.is_ok());
+                    self.pump(now, id, dialer, out);
+                }
+                Ok(StreamFrame::Shutdown) => self.shutdown(now, id, dialer, out),
+                // Not counted as data: a host that sends only such frames is found stale.
+                Ok(StreamFrame::Other) | Err(_) => {}
+            },
+            LinkInput::Alive => {}
+        }
+    }
+
+    /// Sends what is still to be subscribed, and sees whether all is.
+    fn pump(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.pump(now, id, &self.wanted, out);
+        if link.phase != Phase::Complete || self.active != Some(id) || self.up {
+            return;
+        }
+        self.up = true;
+        out.events.push(VenueEvent::FeedUp);
+        if self.wanted.is_empty() {
+            dialer.proven();
+        }
+    }
+
+    /// The hot path: a frame of data. One lookup by name, one parse, one event.
+    fn data(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        (name, data): (&str, &str),
+        dialer: &mut Dialer,
+        out: &mut Outbox,
+    ) {
+        let Some(wanted) = self.wanted.get_mut(name) else { return };
+        let Some((mark, event)) = read(&wanted.stream, data, now) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.data_at.replace(now).is_none() {
+            dialer.proven();
+        }
+        if self.active == Some(id) {
+            if let Some(mark) = mark {
+                wanted.told = mark;
+            }
+            out.events.push(event);
+        } else if let Some(mark) = mark {
+            self.held.push((name.to_owned(), mark, event));
+            if self.held.len() >= HELD {
+                self.switch(out);
+            }
+        }
+    }
+
+    fn shutdown(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+        if self.active == Some(id) && self.coming.is_none() {
+            self.dial_at = Some(self.dial_at.map_or(dialer.soon(now), |at| at.min(dialer.soon(now))));
+            if self.dial_at.is_some_and(|at| at <= now) {
+                self.dial(now, dialer, out);
+            }
+        } else if self.coming == Some(id) {
+            self.drop_link(now, id, "the exchange is shutting down", dialer, out);
+        }
+    }
+
+    /// The coming connection takes over.
+    fn switch(&mut self, out: &mut Outbox) {
+        let Some(next) = self.coming.take() else { return };
+        if let Some(old) = self.active.replace(next).filter(|old| self.links.remove(old).is_some()) {
+            out.actions.push(LinkAction::Close { link: old });
+        }
+        for (name, mark, event) in std::mem::take(&mut self.held) {
+            if let Some(wanted) = self.wanted.get_mut(&name).filter(|wanted| mark > wanted.told) {
+                wanted.told = mark;
+                out.events.push(event);
+            }
+        }
+    }
+
+    fn drop_link(&mut self, now: Time, id: LinkId, why: &str, dialer: &mut Dialer, out: &mut Outbox) {
+        out.actions.push(LinkAction::Close { link: id });
+        self.lost(now, id, why, dialer, out);
+    }
+
+    fn lost(&mut self, now: Time, id: LinkId, why: &str, dialer: &mut Dialer, out: &mut Outbox) {
+        if self.links.remove(&id).is_none() {
+            return;
+        }
+        if self.coming == Some(id) {
+            self.coming = None;
+            self.held.clear();
+            self.dial_at = Some(dialer.retry_at(now));
+        } else if let Some(next) = self.coming {
+            let complete = self.links.get(&next).is_some_and(|link| link.phase == Phase::Complete);
+            self.switch(out);
+            if !complete {
+                self.down(why, out);
+            }
+        } else {
+            self.active = None;
+            self.down(why, out);
+            self.dial_at = Some(dialer.retry_at(now));
+        }
+    }
+
+    fn down(&mut self, why: &str, out: &mut Outbox) {
+        self.up = false;
+        out.events.push(VenueEvent::FeedDown(why.to_owned()));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let lively = self.is_lively();
+        let links = self.links.iter().flat_map(|(id, link)| {
+            let active = self.active == Some(*id);
+            let stale = (active && lively).then(|| link.stale_at(&self.timing)).flatten();
+            let switch = (!active).then(|| link.switch_at()).flatten();
+            link.deadline().into_iter().chain(stale).chain(switch)
+        });
+        links.chain(self.dial_at).min()
+    }
+
+    pub(super) fn timer(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+        if self.dial_at.is_some_and(|at| at <= now) {
+            self.dial(now, dialer, out);
+        }
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            self.check_link(now, id, dialer, out);
+        }
+    }
+
+    fn check_link(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+        let lively = self.is_lively();
+        let active = self.active == Some(id);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let over = link.until <= now;
+        let trouble = match link.watch.check(now) {
+            Silence::Dead => Some("the market-data host fell silent"),
+            Silence::Ask => {
+                link.probe(now, id, out);
+                None
+            }
+            Silence::Fine if link.unanswered(now) => Some("the market-data host does not answer"),
+            Silence::Fine if over && link.phase == Phase::Dialing => {
+                Some("the market-data host took too long to answer")
+            }
+            Silence::Fine if active && lively && link.stale_at(&self.timing).is_some_and(|at| at <= now) => {
+                Some("the market-data host sends no data")
+            }
+            Silence::Fine => None,
+        };
+        if let Some(why) = trouble {
+            self.drop_link(now, id, why, dialer, out);
+            return;
+        }
+        if over && active {
+            link.until = now + self.timing.life;
+            if self.coming.is_none() && self.dial_at.is_none() {
+                self.dial_at = Some(dialer.soon(now));
+            }
+        }
+        if !active && link.switch_at().is_some_and(|at| at <= now) {
+            self.switch(out);
+        }
+        self.pump(now, id, dialer, out);
+    }
+
+    /// Is anything wanted that changes every few seconds on any market worth trading?
+    fn is_lively(&self) -> bool {
+        let lively = |channel| matches!(channel, Channel::Depth | Channel::DepthFast | Channel::Bbo);
+        self.wanted.values().any(|wanted| lively(wanted.stream.channel))
+    }
+}
+
+/// Reads a frame of data; what cannot be read is no data.
+fn read(stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEvent)> {
+    let name = || stream.clone();
+    Some(match stream.channel {
+        Channel::Depth | Channel::DepthFast => (None, VenueEvent::Depth(name(), depth(data, now).ok()?)),
+        Channel::Bbo => (None, VenueEvent::Bbo(name(), book_ticker(data, now).ok()?)),
+        Channel::Trade => {
+            let trade = trade(data).ok()?;
+            (Some((0, trade.id + 1)), VenueEvent::Trade(name(), trade))
+        }
+        Channel::Kline(_) => {
+            let bar = kline(data).ok()?;
+            // Within a bar the count of trades grows, and the closing message comes last.
+            let mark = (bar.start.nanos(), bar.trades * 2 + u64::from(bar.closed) + 1);
+            (Some(mark), VenueEvent::Bar(name(), bar))
+        }
+    })
+}

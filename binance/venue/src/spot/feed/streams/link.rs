@@ -1,0 +1,200 @@
+//! One combined connection: what was asked of it, what it confirmed, when it last brought data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use binance_wire::request::stream_control;
+use bytes::Bytes;
+use indexmap::IndexMap;
+use tradingsys::ids::LinkId;
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::port::{LinkAction, Outbox};
+use tradingsys::venue::watch::SilenceWatch;
+
+use super::{OVERLAP, OVERLAP_MAX, Wanted};
+use crate::spot::Timing;
+
+/// The venue takes five messages a second, pongs included, and closes the connection of who sends more.
+const PACE: Span = Span::from_millis(300);
+/// Names in one request.
+const BATCH: usize = 100;
+/// Streams the venue allows on one connection; what is wanted beyond waits until others are left.
+const STREAMS: usize = 1_024;
+/// A control request is answered in milliseconds or not at all.
+const CONTROL: Span = Span::from_secs(10);
+/// Planned replacements are spread over the last part of a connection's life (one part in this many).
+const SPREAD: i64 = 92;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Dialing,
+    Subscribing,
+    Complete,
+}
+
+#[derive(Debug)]
+struct Asked {
+    names: Vec<String>,
+    subscribe: bool,
+    until: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) phase: Phase,
+    pub(super) watch: SilenceWatch,
+    /// End of the handshake, then of the planned life.
+    pub(super) until: Time,
+    pub(super) data_at: Option<Time>,
+    complete_at: Time,
+    life: Span,
+    /// Names asked for and not refused.
+    names: BTreeSet<String>,
+    /// Names the venue refused; not asked for again on this connection.
+    refused: BTreeSet<String>,
+    /// Is there anything to ask for?
+    changed: bool,
+    /// After a refused batch: its names one by one.
+    batch: usize,
+    asked: BTreeMap<u64, Asked>,
+    next_request: u64,
+    next_control: Time,
+}
+
+impl Link {
+    pub(super) fn new(now: Time, timing: &Timing, dialer: &mut Dialer) -> Self {
+        let early = dialer.spread(Span::from_nanos(timing.life.nanos() / SPREAD));
+        Self {
+            phase: Phase::Dialing,
+            watch: SilenceWatch::new(now, timing.silence),
+            until: now + timing.handshake,
+            data_at: None,
+            complete_at: now,
+            life: Span::from_nanos(timing.life.nanos() - early.nanos()),
+            names: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            changed: true,
+            batch: BATCH,
+            asked: BTreeMap::new(),
+            next_request: 1,
+            next_control: now,
+        }
+    }
+
+    pub(super) fn opened(&mut self, now: Time) {
+        self.phase = Phase::Subscribing;
+        self.until = now + self.life;
+        self.next_control = now;
+    }
+
+    /// What is wanted has changed.
+    pub(super) fn changed(&mut self) {
+        self.changed = true;
+        self.refused.clear();
+    }
+
+    /// Sends the next control request, if one is needed and allowed by now.
+    pub(super) fn pump(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        wanted: &IndexMap<String, Wanted>,
+        out: &mut Outbox,
+    ) {
+        if self.phase == Phase::Dialing {
+            return;
+        }
+        if self.changed && now >= self.next_control {
+            self.ask_next(now, id, wanted, out);
+        }
+        if !self.changed && self.asked.values().all(|asked| asked.names.is_empty()) {
+            if self.phase == Phase::Subscribing {
+                self.complete_at = now;
+            }
+            self.phase = Phase::Complete;
+        }
+    }
+
+    fn ask_next(&mut self, now: Time, id: LinkId, wanted: &IndexMap<String, Wanted>, out: &mut Outbox) {
+        let surplus: Vec<String> =
+            self.names.iter().filter(|name| !wanted.contains_key(*name)).take(self.batch).cloned().collect();
+        if !surplus.is_empty() {
+            for name in &surplus {
+                self.names.remove(name);
+            }
+            self.control(now, id, surplus, false, out);
+            return;
+        }
+        let room = self.batch.min(STREAMS.saturating_sub(self.names.len()));
+        let missing = |name: &&String| !self.names.contains(*name) && !self.refused.contains(*name);
+        let missing: Vec<String> = wanted.keys().filter(missing).take(room).cloned().collect();
+        if missing.is_empty() {
+            self.changed = false;
+            self.batch = BATCH;
+            return;
+        }
+        self.names.extend(missing.iter().cloned());
+        self.control(now, id, missing, true, out);
+    }
+
+    fn control(&mut self, now: Time, id: LinkId, names: Vec<String>, subscribe: bool, out: &mut Outbox) {
+        let request = self.next_request;
+        self.next_request += 1;
+        let method = match (names.is_empty(), subscribe) {
+            (true, _) => "LIST_SUBSCRIPTIONS",
+            (_, true) => "SUBSCRIBE",
+            (_, false) => "UNSUBSCRIBE",
+        };
+        let text = Bytes::from(stream_control(request, method, names.iter().map(String::as_str)));
+        out.actions.push(LinkAction::Send { link: id, text });
+        self.asked.insert(request, Asked { names, subscribe, until: now + CONTROL });
+        self.next_control = now + PACE;
+    }
+
+    /// Asks something harmless: any answer shows that the host lives.
+    pub(super) fn probe(&mut self, now: Time, id: LinkId, out: &mut Outbox) {
+        if self.phase != Phase::Dialing && now >= self.next_control {
+            self.control(now, id, Vec::new(), true, out);
+        }
+    }
+
+    /// A control request was answered.
+    pub(super) fn answered(&mut self, now: Time, request: u64, done: bool) {
+        let Some(asked) = self.asked.remove(&request) else { return };
+        if done || !asked.subscribe {
+            return;
+        }
+        // One bad name spoils a batch: the venue does not say which.
+        for name in &asked.names {
+            self.names.remove(name);
+        }
+        if let [name] = asked.names.as_slice() {
+            self.refused.insert(name.clone());
+        } else {
+            self.batch = 1;
+        }
+        self.changed = true;
+        self.next_control = self.next_control.max(now + PACE);
+    }
+
+    pub(super) fn unanswered(&self, now: Time) -> bool {
+        self.asked.values().any(|asked| asked.until <= now)
+    }
+
+    /// When this connection counts as bringing nothing.
+    pub(super) fn stale_at(&self, timing: &Timing) -> Option<Time> {
+        (self.phase == Phase::Complete).then(|| self.data_at.unwrap_or(self.complete_at) + timing.stale)
+    }
+
+    /// When this connection, not yet in use, may replace the one in use.
+    pub(super) fn switch_at(&self) -> Option<Time> {
+        let wait = if self.data_at.is_some() { OVERLAP } else { OVERLAP_MAX };
+        (self.phase == Phase::Complete).then(|| self.complete_at + wait)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let control = (self.changed && self.phase != Phase::Dialing).then_some(self.next_control);
+        let asked = self.asked.values().map(|asked| asked.until);
+        [self.until, self.watch.deadline()].into_iter().chain(control).chain(asked).min()
+    }
+}
