@@ -1,12 +1,14 @@
 //! The gateway: sessions × orders × ledger × one venue.
 //!
-//! One [`Gateway::handle`] takes one input and leaves all outputs in order; the caller performs them before the next. State is
-//! the fold of the journal: every change is first a [`Record`], and nothing private is shown before its record is committed.
+//! One [`Gateway::handle`] takes one input and leaves all outputs in order; the caller performs them before the next.
+//! State is the fold of the journal: every change is first a [`Record`], and nothing private is shown before its
+//! record is committed.
 //!
 //! * `door` lets clients in; `command` takes orders and cancels; `question` answers.
 //! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
-//! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to keep.
+//! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to
+//!   keep.
 
 mod command;
 mod commits;

@@ -221,7 +221,7 @@ impl Client {
     }
 
     /// Logged in, and orders and positions are known.
-    pub fn is_live(&self) -> bool {
+    pub fn is_logged_in(&self) -> bool {
         self.phase == Phase::Live
     }
     /// Over for good; [`Self::failure`] may say why.
@@ -371,6 +371,6 @@ impl Client {
 
     /// Does the gateway take orders now, as far as is known here?
     pub fn is_ready(&self) -> bool {
-        self.is_live() && self.state.state == GatewayState::Ready
+        self.is_logged_in() && self.state.state == GatewayState::Ready
     }
 }

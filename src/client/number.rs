@@ -1,8 +1,9 @@
 //! Numbers as people write them, brought onto a grid; and exact numbers as the nearest `f64`.
 //!
-//! A strategy may give a price as `0.1 + 0.2`, as a `Decimal`, as text. [`Given`] keeps such a number in units of 10⁻²⁰,
-//! fine enough to tell on which side of a grid point it lies, and remembers how far a binary fraction may be off: a float
-//! within that slack of a grid point (and nearer to it than a quarter of a step) is that grid point, so `0.1 + 0.2` is three tenths and not one tick more.
+//! A strategy may give a price as `0.1 + 0.2`, as a `Decimal`, as text. [`Given`] keeps such a number in units of
+//! 10⁻²⁰, fine enough to tell on which side of a grid point it lies, and remembers how far a binary fraction may be
+//! off: a float within that slack of a grid point (and nearer to it than a quarter of a step) is that grid point, so
+//! `0.1 + 0.2` is three tenths and not one tick more.
 
 use crate::num::{DECIMALS, ONE};
 

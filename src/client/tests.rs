@@ -38,7 +38,7 @@ impl Desk {
         let mut desk = Self::new(config());
         desk.log_in(r#"{"gen":1,"seq":0}"#, "snapshot", "[]", 1000);
         desk.frame(r#"{"event":"snapshot","gen":1,"seq":0,"time":1,"orders":[],"positions":[]}"#);
-        assert!(desk.client.is_live());
+        assert!(desk.client.is_logged_in());
         desk.out.clear();
         desk
     }
@@ -221,7 +221,7 @@ fn a_lost_connection_leaves_orders_in_doubt_and_asks_for_them() {
     assert_eq!(login.cursor, Some(Ack { generation: 1, sequence: 1 }));
     let listed: Vec<_> = login.pending.iter().map(|p| (p.epoch, p.params["n"].as_u64().unwrap())).collect();
     assert_eq!(listed, [(1000, 2), (1000, 3), (1000, 4)]);
-    assert!(desk.client.is_live());
+    assert!(desk.client.is_logged_in());
     assert_eq!(desk.told(), ["state Ready", "REJECTED now"]);
     assert_eq!(desk.state(refused), OrderStatus::Rejected);
     let (second, fourth) = (desk.id(accepted), desk.id(doubtful));
@@ -261,14 +261,14 @@ fn row_004_67_a_new_process_knows_its_open_orders_and_gets_what_it_missed() {
     };
     desk.frame(&order_frame(6, &order_id, "NEW", "0", "0", true));
     desk.frame(&order_frame(7, &order_id, "PARTIALLY_FILLED", "4", "4", true));
-    assert!(!desk.client.is_live());
+    assert!(!desk.client.is_logged_in());
     desk.frame(&format!(
         r#"{{"id":{orders},"result":{{"session_id":1,"orders":[{{"order_id":"{order_id}","n":5,"symbol":"dogeusdt","side":"BUY","type":"LIMIT","price":"0.2","qty":"10","state":"PARTIALLY_FILLED","filled":"6","filled_quote":"1.2","time":2}}]}}}}"#
     ));
     desk.frame(&format!(
         r#"{{"id":{positions},"result":{{"session_id":1,"positions":[{{"symbol":"dogeusdt","net":"6","avg_price":"0.2","realised":"0"}}]}}}}"#
     ));
-    assert!(desk.client.is_live());
+    assert!(desk.client.is_logged_in());
     let key = desk.client.orders().unheld(&Symbol::new("DOGEUSDT")).unwrap();
     desk.client.orders_mut().hold(key);
     assert_eq!(desk.client.orders().unheld(&Symbol::new("DOGEUSDT")), None);

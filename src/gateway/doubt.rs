@@ -1,9 +1,9 @@
 //! Orders whose fate is not known, and how it is found out.
 //!
-//! A doubt ends by an event, by a query that finds the order under any id it may carry, or by proof: after the receive window
-//! and ten seconds, two rounds of "not found" for all its ids at least a second apart, and then a cancel by id that the engine
-//! answers with "unknown order" (placing and cancelling are served by the engine, queries by replicas that lag). Until then it
-//! stays in doubt, counted at its worst case.
+//! A doubt ends by an event, by a query that finds the order under any id it may carry, or by proof: after the
+//! receive window and ten seconds, two rounds of "not found" for all its ids at least a second apart, and then a
+//! cancel by id that the engine answers with "unknown order" (placing and cancelling are served by the engine,
+//! queries by replicas that lag). Until then it stays in doubt, counted at its worst case.
 
 use std::collections::BTreeMap;
 
@@ -161,7 +161,8 @@ impl Gateway {
 
     fn doubt_found(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) {
         self.report(now, report, Source::Query);
-        // A live report settles a doubt about the placement. One about a cancel stays until the end is seen: see `live_again`.
+        // A live report settles a doubt about the placement. One about a cancel stays until the end is seen: see
+        // `live_again`.
         let unknown = self.orders.get(id).is_some_and(|o| o.state == State::Unknown);
         if let (true, Some(doubt)) = (unknown, self.doubts.doubts.get_mut(id)) {
             doubt.ask_at = Some(now + doubt.pause);

@@ -1,7 +1,8 @@
 //! Edits of `pos.db`, and the rows shown there.
 //!
-//! An edit is a correction relative to the value the user saw: shown 5, set to 3, one fill of +1 meanwhile, makes 4. What was
-//! accepted of a revision is remembered in the journal, so that a crash between accepting and showing again applies nothing twice.
+//! An edit is a correction relative to the value the user saw: shown 5, set to 3, one fill of +1 meanwhile, makes 4.
+//! What was accepted of a revision is remembered in the journal, so that a crash between accepting and showing again
+//! applies nothing twice.
 
 use super::Gateway;
 use super::io::{AssetRow, BadEdit, Edit, FeeRow, LogLevel, PositionRow, Projection};

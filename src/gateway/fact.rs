@@ -1,7 +1,7 @@
 //! Facts from the venue: replies, reports, fills, balances. Each becomes records first, then what sessions are told.
 //!
-//! Facts may come in any order, twice, and by several ways. Fills are keyed and booked once whatever the order's state; the
-//! venue's count of filled quantity only rises; an end is told only when every fill it counts is booked.
+//! Facts may come in any order, twice, and by several ways. Fills are keyed and booked once whatever the order's
+//! state; the venue's count of filled quantity only rises; an end is told only when every fill it counts is booked.
 
 use std::collections::BTreeMap;
 
@@ -319,7 +319,8 @@ impl Gateway {
         self.doubts.settle(id);
         let wanted = self.orders.get(id).is_some_and(|o| o.cancel_wanted && o.state == State::Working);
         if wanted {
-            // It lived through a cancel whose outcome was not known: cancelling again is safe and is what was asked for.
+            // It lived through a cancel whose outcome was not known: cancelling again is safe and is what was asked
+            // for.
             let _refused_until_next_report = self.send_cancel(now, id);
         }
     }
@@ -458,7 +459,8 @@ impl Gateway {
         }
     }
 
-    /// The order of a fill stays unknown to the exchange's replica: after enough tries the fill goes to EXTERNAL, loudly.
+    /// The order of a fill stays unknown to the exchange's replica: after enough tries the fill goes to EXTERNAL,
+    /// loudly.
     fn orphan_not_found(&mut self, now: Time, symbol: Symbol, venue_id: VenueOrderId) {
         let key = (symbol, venue_id);
         let Some(orphan) = self.orphans.waiting.get_mut(&key) else { return };

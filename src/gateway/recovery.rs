@@ -6,10 +6,10 @@
 //!    └──────────────────────────────── entry down, from anywhere ◀──────────────────────────────┘
 //! ```
 //!
-//! The first pass reads open orders, the account, the fate of every order believed open, and own trades of every symbol in
-//! use from its cursor with overlap. Answers may lag, so a second pass, one lag later, reads again what could have moved.
-//! Private events are not buffered meanwhile: reports only ever raise what is known, so order does not matter.
-//! In `Ready` the same round runs as a sweep, sooner for a minute after anything went wrong.
+//! The first pass reads open orders, the account, the fate of every order believed open, and own trades of every
+//! symbol in use from its cursor with overlap. Answers may lag, so a second pass, one lag later, reads again what
+//! could have moved. Private events are not buffered meanwhile: reports only ever raise what is known, so order does
+//! not matter. In `Ready` the same round runs as a sweep, sooner for a minute after anything went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! Do the books add up? Per asset: opening + sessions + external + unattributed = what the exchange says.
 //!
-//! A difference seen twice at least five seconds apart, unchanged, is booked to UNATTRIBUTED and told: a visible row with an
-//! alarm, never an invented fill. When its explanation arrives later (a late fill), the next comparison takes it back.
+//! A difference seen twice at least five seconds apart, unchanged, is booked to UNATTRIBUTED and told: a visible row
+//! with an alarm, never an invented fill. When its explanation arrives later (a late fill), the next comparison takes
+//! it back.
 
 use std::collections::BTreeMap;
 

@@ -6,12 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from walls.rust_text import product_files, product_lines
+from walls.rust_text import module_files, product_lines
 
 PURE_CRATES = ("tradingsys", "binance-wire", "binance-venue")
 IMPURE_CRATES = re.compile(r"^(tokio|rusqlite|tungstenite|reqwest|hyper|mio|socket2)(-.*)?$")
-# The simulator is a pure library in a crate whose main.rs and shell* do the rest: its wall is its text.
-SIMULATOR = Path("binance/sim/src")
+# The simulator's crate holds a pure library and, under main.rs, its shell; so the library's wall is its text.
+SIMULATOR = Path("binance/sim/src/lib.rs")
 IMPURE_TEXT = re.compile(
     r"\b(tokio|hyper|hyper_util|tokio_tungstenite|futures_util|socket2|mio|getrandom)::"
     r"|\bstd::(fs|net|env|process|thread)\b"
@@ -34,11 +34,9 @@ def dependency_findings(root: Path, crates: tuple[str, ...] = PURE_CRATES) -> li
 def simulator_findings(root: Path) -> list[str]:
     """Lines of the simulator's library that reach the outside."""
     findings = []
-    for file in product_files(root / SIMULATOR):
-        place = file.relative_to(root / SIMULATOR)
-        if place.parts[0] == "main.rs" or place.parts[0].startswith("shell"):
-            continue
+    for file in sorted(module_files(root / SIMULATOR)):
         for number, line in product_lines(file.read_text(encoding="utf-8")):
             if found := IMPURE_TEXT.search(line):
-                findings.append(f"{SIMULATOR / place}:{number}: {found[0]!r} in the simulator's pure library")
+                place = file.relative_to(root)
+                findings.append(f"{place}:{number}: {found[0]!r} in the simulator's pure library")
     return findings

@@ -16,7 +16,19 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 TEST_ITEM = re.compile(r"#\[cfg\(test\)\]")
+MODULE = re.compile(r"^\s*(?:pub(?:\([a-z]+\))?\s+)?mod\s+(\w+)\s*;", re.MULTILINE)
 TEST_MODULE_FILE = re.compile(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))?\s+)?mod\s+(\w+)\s*;")
+
+
+def module_files(crate_root: Path) -> Iterator[Path]:
+    """The files of a crate without its test code, found as the compiler does: by `mod` declarations."""
+    waiting = [crate_root]
+    while waiting:
+        file = waiting.pop()
+        yield file
+        folder = _folder_of_modules(file)
+        for name in MODULE.findall(product_code(file.read_text(encoding="utf-8"))):
+            waiting += [path for path in (folder / f"{name}.rs", folder / name / "mod.rs") if path.exists()]
 
 
 def product_files(folder: Path) -> Iterator[Path]:
@@ -45,10 +57,14 @@ def product_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _test_modules(file: Path) -> Iterator[Path]:
-    folder = file.parent if file.name in ("lib.rs", "main.rs", "mod.rs") else file.with_suffix("")
+    folder = _folder_of_modules(file)
     for name in TEST_MODULE_FILE.findall(file.read_text(encoding="utf-8")):
         yield folder / f"{name}.rs"
         yield folder / name / "mod.rs"
+
+
+def _folder_of_modules(file: Path) -> Path:
+    return file.parent if file.name in ("lib.rs", "main.rs", "mod.rs") else file.with_suffix("")
 
 
 def _blank(text: str) -> str:

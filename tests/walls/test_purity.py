@@ -63,11 +63,13 @@ def test_the_simulators_library_is_pure(root: Path) -> None:
     ],
 )
 def test_the_outside_in_the_simulators_library_is_found(plant: Plant, line: str) -> None:
-    files = {
-        f"binance/sim/src/{name}": f"{line}\n" for name in ("server.rs", "main.rs", "shell.rs", "shell/io.rs")
-    }
+    source = "binance/sim/src"
+    files = {f"{source}/{name}.rs": f"{line}\n" for name in ("desk", "desk/till", "shell", "tests")}
+    files[f"{source}/desk.rs"] = "mod till;\n"
+    files[f"{source}/lib.rs"] = "pub mod desk;\n#[cfg(test)]\nmod tests;\n"
+    files[f"{source}/main.rs"] = f"mod shell;\n{line}\n"
     findings = purity.simulator_findings(plant(files))
-    assert [finding.split(":")[0] for finding in findings] == ["binance/sim/src/server.rs"]
+    assert [finding.split(":")[0] for finding in findings] == [f"{source}/desk/till.rs"]
 
 
 def test_clippy_refuses_clocks_files_and_hash_order(root: Path, plant: Plant) -> None:

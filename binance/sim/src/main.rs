@@ -1,5 +1,11 @@
 //! `binance-sim`: the simulated exchange on a TCP port.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the shell of the simulator: clocks, files and sockets are its work"
+)]
+
 mod options;
 mod shell;
 mod socket;

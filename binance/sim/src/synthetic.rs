@@ -1,7 +1,7 @@
 //! A seeded market maker and the takers around it: what makes a synthetic market move.
 //!
-//! The house keeps a ladder of orders on both sides of a price that follows the same waves as the market's past, with noise.
-//! Its orders are ordinary orders of the matching core: they trade with clients' orders by price and time.
+//! The house keeps a ladder of orders on both sides of a price that follows the same waves as the market's past, with
+//! noise. Its orders are ordinary orders of the matching core: they trade with clients' orders by price and time.
 
 use std::collections::BTreeMap;
 

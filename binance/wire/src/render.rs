@@ -1,7 +1,7 @@
 //! Writing JSON in the venue's field order, and its spelling of numbers and times.
 //!
-//! The venue prints amounts as strings with eight decimals and times as integers in milliseconds, or in microseconds where
-//! a connection or request asks for them.
+//! The venue prints amounts as strings with eight decimals and times as integers in milliseconds, or in microseconds
+//! where a connection or request asks for them.
 
 use std::fmt::{Display, Write as _};
 
