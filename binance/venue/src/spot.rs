@@ -27,7 +27,8 @@ pub struct SpotConfig {
     pub recv_window: Span,
     /// Seed of all jitter.
     pub seed: u64,
-    /// Orders are refused when the clocks differ by more, or may differ by more. Requests carry the venue's time anyway.
+    /// Orders are refused when the clocks differ by more, or may differ by more. Requests carry the venue's time
+    /// anyway.
     pub clock_tolerance: Span,
     /// Limits assumed until the venue has stated its own.
     pub limits: Vec<LimitRow>,

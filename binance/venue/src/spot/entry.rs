@@ -7,10 +7,11 @@
 //!    └────────────┴──────────────┴─ failed, refused, silent, too slow ─┴──────┴───────────────┴→ gone
 //! ```
 //!
-//! At most one connection is *coming* (not ready yet), one is *active* (orders go over it), and those replaced are *leaving*:
-//! they finish their requests and still bring events. A planned end (23 h, `serverShutdown`) makes the new connection before it
-//! leaves the old one, so private events never pause; they may come twice, which the gateway's fill keys absorb. Losing the
-//! active connection answers every request in flight with `Unknown`, voids every question, and only then says `EntryDown`.
+//! At most one connection is *coming* (not ready yet), one is *active* (orders go over it), and those replaced are
+//! *leaving*: they finish their requests and still bring events. A planned end (23 h, `serverShutdown`) makes the new
+//! connection before it leaves the old one, so private events never pause; they may come twice, which the gateway's
+//! fill keys absorb. Losing the active connection answers every request in flight with `Unknown`, voids every
+//! question, and only then says `EntryDown`.
 //!
 //! An order is written to a connection once. Nothing here ever writes it again.
 

@@ -41,8 +41,8 @@ pub(super) fn place(id: u64, order: &NewOrder, stamp: Stamp) -> String {
     if let Some(stop) = order.terms.stop() {
         request = request.text("stopPrice", stop);
     }
-    // RESULT, not FULL: fills come from the private stream alone. A second source would have to be matched with the first one
-    // on every order, and its trades carry neither a time nor the maker's flag.
+    // RESULT, not FULL: fills come from the private stream alone. A second source would have to be matched with the
+    // first one on every order, and its trades carry neither a time nor the maker's flag.
     let request = request
         .text("newClientOrderId", &order.id)
         .text("newOrderRespType", "RESULT")

@@ -4,8 +4,8 @@
 //! (dial_at) → Dialing ─open→ Open ─lost→ (dial_at)
 //! ```
 //!
-//! All questions are harmless to repeat: what was in flight when the connection was lost is asked again on the next one,
-//! until its time is over.
+//! All questions are harmless to repeat: what was in flight when the connection was lost is asked again on the next
+//! one, until its time is over.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -4,10 +4,11 @@
 //! (dial_at) → Dialing ─open→ Subscribing ─all wanted confirmed→ Complete ─lost→ (dial_at)
 //! ```
 //!
-//! Without a connection in use the new one is used at once and `FeedUp` follows when it is complete. When the one in use is to
-//! be replaced (23 h, `serverShutdown`) the new one subscribes beside it. What it brings of trades and bars is held back for
-//! a moment, then the old one is closed and what it had not yet delivered follows from what was held: no trade and no closing
-//! bar is lost or told twice. Views of the book need no such care; the next one replaces the last.
+//! Without a connection in use the new one is used at once and `FeedUp` follows when it is complete. When the one in
+//! use is to be replaced (23 h, `serverShutdown`) the new one subscribes beside it. What it brings of trades and bars
+//! is held back for a moment, then the old one is closed and what it had not yet delivered follows from what was
+//! held: no trade and no closing bar is lost or told twice. Views of the book need no such care; the next one
+//! replaces the last.
 
 use std::collections::BTreeMap;
 
