@@ -1,0 +1,205 @@
+"""What the books of a gateway say, and what the exchange's own files say: read from two sides, then compared.
+
+The exchange's side is its opening balances and its trade and transfer files, added up here. The gateway's side
+is `pos.db` and `journal.db`, read as any user may read them. Neither side knows of the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+ZERO = Decimal(0)
+# Digits and consonants: what client order ids are written with (src/ids.rs).
+ID_ALPHABET = "0123456789bcdfghjkmnpqrstvwxyz"
+READ_TIMEOUT_S = 5
+
+Amounts = dict[str, Decimal]
+FillKey = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One side of a trade, as the exchange wrote it down."""
+
+    key: FillKey
+    session: int | None
+    side: str
+    qty: Decimal
+    quote: Decimal
+    fee: Decimal
+    fee_asset: str
+
+
+@dataclass
+class SessionBooks:
+    """What the gateway has booked for one session."""
+
+    session: int
+    orders: int = 0
+    fills: int = 0
+    positions: Amounts = field(default_factory=dict)
+    fees: Amounts = field(default_factory=dict)
+    realised: Amounts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TieOut:
+    """One asset: what the gateway knows of it, and what the exchange has."""
+
+    asset: str
+    sessions: Decimal
+    external: Decimal
+    unattributed: Decimal
+    exchange: Decimal
+
+    @property
+    def holds(self) -> bool:
+        """The parts add up to the whole, and every part has an owner."""
+        whole = self.sessions + self.external + self.unattributed
+        return whole == self.exchange and self.unattributed == ZERO
+
+
+def session_of(client_order_id: str) -> int | None:
+    """The session an order id names; None for an id of another system."""
+    if len(client_order_id) < 22 or client_order_id[6] != "-" or client_order_id[16] != "-":
+        return None
+    number = 0
+    for char in client_order_id[12:16]:
+        digit = ID_ALPHABET.find(char)
+        if digit < 0:
+            return None
+        number = number * 30 + digit
+    return number
+
+
+def trades(exchange: Path, account: str) -> list[Trade]:
+    """The trades of an account, from the exchange's file."""
+    return [
+        Trade(
+            key=(line["symbol"].lower(), int(line["trade_id"]), int(line["order_id"])),
+            session=session_of(line["client_order_id"]),
+            side=line["side"],
+            qty=Decimal(line["qty"]),
+            quote=Decimal(line["quote"]),
+            fee=Decimal(line["commission"]),
+            fee_asset=line["commission_asset"],
+        )
+        for line in _lines(exchange / "trades.jsonl")
+        if line["account"] == account
+    ]
+
+
+def exchange_account(
+    opening: Amounts, exchange: Path, account: str, listings: dict[str, tuple[str, str]]
+) -> Amounts:
+    """What the account owns, from its opening balances, its trades and its transfers."""
+    owned: defaultdict[str, Decimal] = defaultdict(Decimal, opening)
+    for trade in trades(exchange, account):
+        base, quote = listings[trade.key[0]]
+        sign = 1 if trade.side == "BUY" else -1
+        owned[base] += sign * trade.qty
+        owned[quote] -= sign * trade.quote
+        owned[trade.fee_asset] -= trade.fee
+    for line in _lines(exchange / "transfers.jsonl"):
+        if line["account"] == account:
+            owned[line["asset"]] += Decimal(line["delta"])
+    return dict(owned)
+
+
+def tie_out(gateway: Path, exchange: Amounts) -> list[TieOut]:
+    """Each asset of either side."""
+    owners: dict[str, Amounts] = {}
+    with _reading(gateway / "pos.db") as database:
+        for owner, asset, amount in database.execute("SELECT owner, asset, amount FROM _asset"):
+            owners.setdefault(asset, {})[owner] = Decimal(amount)
+    named = ("external", "unattributed")
+    return [
+        TieOut(
+            asset=asset,
+            sessions=sum((amount for owner, amount in parts.items() if owner not in named), ZERO),
+            external=parts.get("external", ZERO),
+            unattributed=parts.get("unattributed", ZERO),
+            exchange=exchange.get(asset, ZERO),
+        )
+        for asset in sorted(set(owners) | {asset for asset, amount in exchange.items() if amount})
+        for parts in [owners.get(asset, {})]
+    ]
+
+
+def fill_differences(gateway: Path, exchange: list[Trade]) -> list[str]:
+    """Trades that are not booked exactly once, under the session that their order's id names."""
+    with _reading(gateway / "journal.db") as database:
+        rows = database.execute("SELECT symbol, trade_id, venue_id, session FROM fill").fetchall()
+    booked = Counter(((symbol, trade, order), session) for symbol, trade, order, session in rows)
+    happened = Counter((trade.key, trade.session) for trade in exchange)
+    missing = [f"not booked: {_fill(*fill)}" for fill in sorted(happened - booked, key=repr)]
+    return missing + [
+        f"booked but not traded: {_fill(*fill)}" for fill in sorted(booked - happened, key=repr)
+    ]
+
+
+def fills_booked(gateway: Path) -> int:
+    """How many fills the journal holds."""
+    with _reading(gateway / "journal.db") as database:
+        (count,) = database.execute("SELECT count(*) FROM fill").fetchone()
+        return int(count)
+
+
+def listings(gateway: Path) -> dict[str, tuple[str, str]]:
+    """Base and quote asset of each symbol the gateway has used."""
+    with _reading(gateway / "journal.db") as database:
+        bodies = database.execute("SELECT body FROM record WHERE kind = 'listing'").fetchall()
+    rows = (json.loads(body) for (body,) in bodies)
+    return {row["symbol"]: (row["base"], row["quote"]) for row in rows}
+
+
+def sessions(gateway: Path) -> list[SessionBooks]:
+    """All sessions with an order, a fill or a position."""
+    found: dict[int, SessionBooks] = {}
+
+    def of(session: int) -> SessionBooks:
+        return found.setdefault(session, SessionBooks(session))
+
+    with _reading(gateway / "journal.db") as database:
+        for session, count in database.execute("SELECT session, count(*) FROM orders GROUP BY session"):
+            if session is not None:
+                of(session).orders = count
+        for session, count in database.execute("SELECT session, count(*) FROM fill GROUP BY session"):
+            if session is not None:
+                of(session).fills = count
+    with _reading(gateway / "pos.db") as database:
+        for session, symbol, qty in database.execute("SELECT session_id, symbol, qty FROM position"):
+            of(session).positions[symbol] = Decimal(qty)
+        for session, asset, amount in database.execute("SELECT session_id, asset, amount FROM _fee"):
+            of(session).fees[asset] = Decimal(amount)
+        for session, quote, amount in database.execute("SELECT session_id, quote, realised FROM _profit"):
+            realised = of(session).realised
+            realised[quote] = realised.get(quote, ZERO) + Decimal(amount)
+    return [found[session] for session in sorted(found)]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=READ_TIMEOUT_S)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(encoding="utf-8") as file:
+            yield from (json.loads(line) for line in file)
+
+
+def _fill(key: FillKey, session: int | None) -> str:
+    symbol, trade, order = key
+    return f"{symbol} trade {trade} of order {order}, session {session}"
