@@ -1,7 +1,7 @@
 """What the books of a gateway say, and what the exchange's own files say: read from two sides, then compared.
 
-The exchange's side is its opening balances and its trade and transfer files, added up here. The gateway's side
-is `pos.db` and `journal.db`, read as any user may read them. Neither side knows of the other.
+The exchange's side is its opening balances and its trade and transfer files, added up here. The
+gateway's side is `pos.db` and `journal.db`, read as any user may read them. Neither knows of the other.
 """
 
 from __future__ import annotations

@@ -122,12 +122,10 @@ def _bundled_pip_works() -> bool:
 def _pip_wheel() -> Path:
     wheel = DEV / PIP_WHEEL
     if not wheel.exists():
-        data = _fetch_pip_wheel()
-        if hashlib.sha256(data).hexdigest() != PIP_SHA256:
-            raise Stop(
-                f"{PIP_WHEEL} from the package index does not have the pinned hash; nothing was installed"
-            )
-        wheel.write_bytes(data)
+        wheel.write_bytes(_fetch_pip_wheel())
+    if hashlib.sha256(wheel.read_bytes()).hexdigest() != PIP_SHA256:
+        wheel.unlink()
+        raise Stop(f"{PIP_WHEEL} of the package index does not have the pinned hash; nothing was installed")
     return wheel
 
 
@@ -136,6 +134,13 @@ def _fetch_pip_wheel() -> bytes:
         local = Path(folder) / PIP_WHEEL
         if local.is_file():
             return local.read_bytes()
+    if importlib.util.find_spec("pip") is not None:
+        # This Python has a pip, though none to put into an environment: it knows where packages come from.
+        _, version, *_ = PIP_WHEEL.split("-")
+        download: list[str | Path] = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command = [*download, "--dest", DEV, f"pip=={version}"]
+        if call(command, clean_environment(), ROOT) == 0 and (DEV / PIP_WHEEL).exists():
+            return (DEV / PIP_WHEEL).read_bytes()
     index = configured_index()
     if index is None:
         raise Stop(VENV_HINT)
