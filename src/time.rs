@@ -24,7 +24,7 @@ impl Time {
     }
     /// From milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis * 1_000_000)
+        Self(millis.saturating_mul(1_000_000))
     }
     /// Nanoseconds since the epoch.
     pub const fn nanos(self) -> i64 {
@@ -36,7 +36,7 @@ impl Time {
     }
     /// `self - earlier`, zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
-        Span((self.0 - earlier.0).max(0))
+        Span(self.0.saturating_sub(earlier.0).max(0))
     }
 }
 
@@ -49,11 +49,11 @@ impl Span {
     }
     /// From milliseconds.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis * 1_000_000)
+        Self(millis.saturating_mul(1_000_000))
     }
     /// From seconds.
     pub const fn from_secs(secs: i64) -> Self {
-        Self(secs * 1_000_000_000)
+        Self(secs.saturating_mul(1_000_000_000))
     }
     /// Nanoseconds.
     pub const fn nanos(self) -> i64 {

@@ -82,18 +82,21 @@ impl Window {
     /// ever.
     fn has_room(&self, cost: Cost) -> bool {
         let allowed = match (self.kind, cost.purpose) {
-            (LimitKind::Weight, Purpose::Query) => self.limit * 6 / 10,
-            (LimitKind::Weight, Purpose::Order) => self.limit * 9 / 10,
+            (LimitKind::Weight, Purpose::Query) => self.limit / 10 * 6 + self.limit % 10 * 6 / 10,
+            (LimitKind::Weight, Purpose::Order) => self.limit / 10 * 9 + self.limit % 10 * 9 / 10,
             _ => self.limit,
         };
-        let (taken, more) = (self.used + self.flying, cost.of(self.kind));
-        more == 0 || taken == 0 || taken + more <= allowed
+        let (taken, more) = (self.used.saturating_add(self.flying), cost.of(self.kind));
+        more == 0 || taken == 0 || taken.saturating_add(more) <= allowed
     }
 
     fn end(&self) -> Time {
         self.start + self.span
     }
 }
+
+/// Bans last three days at most; a time beyond that is a misread one and must not silence us for good.
+const LONGEST_STOP: Span = Span::from_secs(3 * 86_400);
 
 /// The budget of one connection's owner.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +150,7 @@ impl RateBudget {
             window.roll(now);
             let part = cost.of(window.kind);
             window.flying = window.flying.saturating_sub(part);
-            window.used += part;
+            window.used = window.used.saturating_add(part);
         }
         self.learn(now, rows);
     }
@@ -171,13 +174,13 @@ impl RateBudget {
     }
 
     /// The venue said stop (429, 418): nothing at all is sent before this.
-    pub fn stop_until(&mut self, until: Time) {
-        self.stopped_until = self.stopped_until.max(until);
+    pub fn stop_until(&mut self, now: Time, until: Time) {
+        self.stopped_until = self.stopped_until.max(until.min(now + LONGEST_STOP));
     }
 
     /// The venue counts too many unfilled orders (-1015): no new order before this; the rest goes on.
-    pub fn hold_orders_until(&mut self, until: Time) {
-        self.orders_held_until = self.orders_held_until.max(until);
+    pub fn hold_orders_until(&mut self, now: Time, until: Time) {
+        self.orders_held_until = self.orders_held_until.max(until.min(now + LONGEST_STOP));
     }
 
     /// The end of the shortest window of a kind, for a venue that says "too many" but not until when.
@@ -254,11 +257,21 @@ mod tests {
     #[test]
     fn r39_after_a_stop_nothing_is_sent_and_after_a_hold_no_orders() {
         let mut budget = RateBudget::new(&[row(LimitKind::Orders, 10, 50, None)]);
-        budget.hold_orders_until(at(30));
+        budget.hold_orders_until(at(11), at(30));
         assert_eq!((budget.take(at(11), ORDER), budget.take(at(11), CANCEL)), (Err(at(30)), Ok(())));
-        budget.stop_until(at(20));
+        budget.stop_until(at(11), at(20));
         assert_eq!((budget.take(at(11), QUERY), budget.take(at(11), CANCEL)), (Err(at(20)), Err(at(20))));
         assert_eq!(budget.take(at(30), ORDER), Ok(()));
+    }
+
+    #[test]
+    fn absurd_figures_neither_panic_nor_silence_us_for_good() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, i64::MAX, u64::MAX, Some(u64::MAX))]);
+        assert!(budget.take(at(61), QUERY).is_err());
+        budget.settle(at(61), QUERY, &[row(LimitKind::Weight, i64::MAX, u64::MAX, Some(0))]);
+        assert_eq!(budget.take(at(61), QUERY), Ok(()));
+        budget.stop_until(at(61), Time::from_millis(i64::MAX));
+        assert_eq!(budget.take(at(61), QUERY), Err(at(61 + 3 * 86_400)));
     }
 
     #[test]

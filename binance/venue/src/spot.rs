@@ -118,3 +118,6 @@ impl Default for Timing {
 pub fn ports(config: &SpotConfig) -> (Feed, Entry) {
     (Feed::new(config.clone()), Entry::new(config.clone()))
 }
+
+#[cfg(test)]
+mod simulated;

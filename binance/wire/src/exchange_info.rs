@@ -253,4 +253,28 @@ mod tests {
         assert_eq!(info.unreadable.len(), 2);
         assert!(info.unreadable[0].to_string().contains("BADUSDT PRICE_FILTER"), "{}", info.unreadable[0]);
     }
+
+    /// The venue's own answer of 2021-10-12, if the recordings are at hand.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test finds the recordings by the environment")]
+    fn r43_every_symbol_of_a_recorded_answer_is_read() {
+        let Some(folder) = std::env::var_os("TRADINGSYS_RECORDINGS") else { return };
+        let file = std::path::Path::new(&folder).join("spot_exchange_info_20211012.json.gz");
+        let unpacked = std::process::Command::new("gzip").arg("-dc").arg(&file).output().unwrap();
+        let text = String::from_utf8(unpacked.stdout).unwrap();
+        let info = exchange_info(&text).unwrap();
+        assert_eq!(info.unreadable, []);
+        assert_eq!(info.instruments.len(), text.matches("\"baseAsset\":").count());
+        assert!(info.instruments.len() > 1_000, "{}", info.instruments.len());
+        for instrument in info.instruments.iter().filter(|i| i.status == InstrumentStatus::Trading) {
+            assert!(
+                instrument.tick().is_positive() && instrument.lot().is_positive(),
+                "{}",
+                instrument.symbol
+            );
+            assert!(instrument.min_notional.is_positive(), "{}", instrument.symbol);
+        }
+        let spans: Vec<i64> = info.limits.iter().map(|row| row.window.millis() / 1_000).collect();
+        assert_eq!(spans, [60, 10, 86_400]);
+    }
 }

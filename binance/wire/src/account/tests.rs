@@ -270,3 +270,26 @@ fn answers_to_queries() {
     assert!(account.can_trade);
     assert_eq!(account.updated, Time::from_millis(1_660_801_833_000));
 }
+
+#[test]
+fn damaged_frames_never_panic() {
+    let amended = format!(r#"{{"transactTime":1,"executionId":60,"amendedOrder":{PLACED}}}"#);
+    let position = r#"{"e":"outboundAccountPosition","u":1,"B":[{"a":"ETH","f":"10.0","l":"0.5"}]}"#;
+    for text in
+        [execution(&[("x", r#""TRADE""#), ("t", "77")]), PLACED.to_owned(), amended, position.to_owned()]
+    {
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+            read_all(&text[..end]);
+            for with in ["", "\"", "}", "9", "-", ".", "é", "null", "\\", "[", "1e99"] {
+                read_all(&format!("{}{with}{}", &text[..end], &text[end + 1..]));
+            }
+        }
+    }
+}
+
+fn read_all(text: &str) {
+    let _ =
+        (private_event(text), order(text), orders(text), trades(text), account(text), amended_order(text));
+    let _ = crate::reply::frame(&format!(r#"{{"id":1,"status":200,"result":{text}}}"#)).is_ok();
+    let _ = crate::exchange_info::exchange_info(text).is_ok();
+}

@@ -150,15 +150,15 @@ impl Entry {
         let end = |kind| error.retry_after.unwrap_or_else(|| self.budget.window_end(venue_now, kind));
         if error.code == TOO_MANY_ORDERS {
             let until = end(LimitKind::Orders);
-            self.budget.hold_orders_until(until);
+            self.budget.hold_orders_until(venue_now, until);
         } else if error.status == 418 {
-            self.budget.stop_until(error.retry_after.unwrap_or(venue_now + BAN));
+            self.budget.stop_until(venue_now, error.retry_after.unwrap_or(venue_now + BAN));
         } else if error.status == 429 {
             let until = end(LimitKind::Weight);
-            self.budget.stop_until(until);
+            self.budget.stop_until(venue_now, until);
         } else if error.status == 403 {
             // Orders only: a cancel that is let through is worth more than the firewall's mood.
-            self.budget.hold_orders_until(venue_now + FIREWALL);
+            self.budget.hold_orders_until(venue_now, venue_now + FIREWALL);
         }
         if is_clock(error.code) {
             self.clock.distrust();

@@ -348,7 +348,7 @@ impl Api {
         if paced {
             let ban = if error.status == 418 { venue_now + BAN } else { Time::default() };
             let window = self.budget.window_end(venue_now, LimitKind::Weight);
-            self.budget.stop_until(error.retry_after.unwrap_or(ban.max(window)));
+            self.budget.stop_until(venue_now, error.retry_after.unwrap_or(ban.max(window)));
         }
         match job {
             Job::History(history) if !paced && error.status < 500 && !is_clock(error.code) => {

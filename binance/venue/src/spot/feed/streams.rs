@@ -309,12 +309,13 @@ fn read(stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEv
         Channel::Bbo => (None, VenueEvent::Bbo(name(), book_ticker(data, now).ok()?)),
         Channel::Trade => {
             let trade = trade(data).ok()?;
-            (Some((0, trade.id + 1)), VenueEvent::Trade(name(), trade))
+            (Some((0, trade.id.saturating_add(1))), VenueEvent::Trade(name(), trade))
         }
         Channel::Kline(_) => {
             let bar = kline(data).ok()?;
             // Within a bar the count of trades grows, and the closing message comes last.
-            let mark = (bar.start.nanos(), bar.trades * 2 + u64::from(bar.closed) + 1);
+            let mark =
+                (bar.start.nanos(), bar.trades.saturating_mul(2).saturating_add(u64::from(bar.closed) + 1));
             (Some(mark), VenueEvent::Bar(name(), bar))
         }
     })
