@@ -46,4 +46,6 @@ pub use request::{
 pub use synthetic::{Synthetic, SyntheticConfig};
 
 #[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod tests;

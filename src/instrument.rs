@@ -1,6 +1,7 @@
 //! What can be traded, and on which grid.
 
 use crate::ids::{Asset, Symbol};
+use crate::market::Side;
 use crate::num::{Cash, Price, Qty};
 
 /// May orders for it be sent?
@@ -64,6 +65,13 @@ impl Instrument {
     /// The lot: one step of the quantity grid.
     pub fn lot(&self) -> Qty {
         self.qty.step
+    }
+    /// The asset an order of this side pays with; the other side's is the one it receives.
+    pub fn paid_in(&self, side: Side) -> &Asset {
+        match side {
+            Side::Buy => &self.quote,
+            Side::Sell => &self.base,
+        }
     }
     /// The price in whole ticks, if it lies on the grid.
     pub fn ticks(&self, price: Price) -> Option<i64> {

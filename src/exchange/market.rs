@@ -8,7 +8,7 @@ use crate::exchange::event::{BestChange, BookChange};
 use crate::exchange::order::{Fill, Order};
 use crate::exchange::request::{OrderRef, Reject};
 use crate::exchange::stop::{Direction, Stops};
-use crate::ids::{ClientOrderId, VenueOrderId};
+use crate::ids::{Asset, ClientOrderId, VenueOrderId};
 use crate::market::{Level, Side};
 use crate::num::{Cash, ONE, Price, Qty};
 use crate::order::request::Terms;
@@ -145,6 +145,11 @@ impl Market {
         self.listing.instrument.qty_of(lots)
     }
 
+    /// The asset an order of this side pays with.
+    pub(super) fn paid_in(&self, side: Side) -> &Asset {
+        self.listing.instrument.paid_in(side)
+    }
+
     /// Ticks of a price that passed the filters.
     pub(super) fn ticks(&self, price: Price) -> i64 {
         self.listing.instrument.ticks(price).expect("admitted prices lie on the grid")
@@ -216,8 +221,16 @@ impl Market {
 
     /// Finds an open order of the account.
     pub(super) fn find_open(&self, account: AccountId, reference: &OrderRef) -> Result<VenueOrderId, Reject> {
-        let slot = self.find(account, reference)?;
-        if slot.order.status.is_open() { Ok(slot.order.id) } else { Err(Reject::UnknownOrder) }
+        let slot = match reference {
+            OrderRef::Both(id, _) => self.find(account, &OrderRef::Id(*id)),
+            OrderRef::Id(_) | OrderRef::ClientId(_) => self.find(account, reference),
+        };
+        let order = &slot?.order;
+        match reference {
+            _ if !order.status.is_open() => Err(Reject::UnknownOrder),
+            OrderRef::Both(_, name) if *name != order.client_id => Err(Reject::IdMismatch),
+            _ => Ok(order.id),
+        }
     }
 
     /// Finds an order of the account. Of several with the same client id the open one, else the youngest.

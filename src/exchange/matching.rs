@@ -179,38 +179,31 @@ impl Transaction<'_> {
         }
         let done = self.market.is_done(slot.want, order.side);
         order.status = if done { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
-        let (account, side) = (order.account, order.side);
-        let instrument = &self.market.listing.instrument;
-        let (paid, received) = match side {
-            Side::Buy => ((&instrument.quote, quote), (&instrument.base, qty.as_cash())),
-            Side::Sell => ((&instrument.base, qty.as_cash()), (&instrument.quote, quote)),
-        };
-        self.bank.pay(account, paid.0, paid.1);
-        slot.held -= paid.1;
-        self.bank.credit(account, received.0, received.1);
-        let traded = Traded { base: &instrument.base, quote_asset: &instrument.quote, qty, quote };
-        let (fee_asset, fee) = charge_fee(self.bank, account, &traded, received, maker);
-        let symbol = instrument.symbol.clone();
-        self.release_surplus(slot);
-        let fill = Fill {
-            account,
-            symbol,
-            trade_id,
-            order_id: slot.order.id,
-            side,
-            price,
-            qty,
-            quote,
-            fee,
-            fee_asset,
-            maker,
-            time: self.now,
-        };
+        let account = order.account;
+        let fee = self.settle(slot, qty, quote, maker);
+        let fill = Fill::new(&slot.order, (trade_id, price, qty), fee, maker);
         if !account.is_internal() {
             self.market.owners.entry(account).or_default().fills.push(fill.clone());
             self.tell(&slot.order, Change::Trade(fill.clone()));
         }
         fill
+    }
+
+    /// The money of one side of a trade: it pays from what it holds, receives, and pays its fee. Gives the fee.
+    fn settle(&mut self, slot: &mut Slot, qty: Qty, quote: Cash, maker: bool) -> (Asset, Cash) {
+        let instrument = &self.market.listing.instrument;
+        let (base, quote_asset) = (instrument.base.clone(), instrument.quote.clone());
+        let account = slot.order.account;
+        let (paid, received) = match slot.order.side {
+            Side::Buy => ((&quote_asset, quote), (&base, qty.as_cash())),
+            Side::Sell => ((&base, qty.as_cash()), (&quote_asset, quote)),
+        };
+        self.bank.pay(account, paid.0, paid.1);
+        slot.held -= paid.1;
+        self.bank.credit(account, received.0, received.1);
+        self.release_surplus(slot);
+        let traded = Traded { base: &base, quote_asset: &quote_asset, qty, quote };
+        charge_fee(self.bank, account, &traded, received, maker)
     }
 
     /// Two orders of one account met: the taker's mode decides who loses what.

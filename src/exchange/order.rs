@@ -9,6 +9,7 @@
 //! ```
 
 use crate::exchange::config::AccountId;
+use crate::exchange::request::Request;
 use crate::ids::{Asset, ClientOrderId, Symbol, TradeId, VenueOrderId};
 use crate::market::{Side, Stp, words};
 use crate::num::{Cash, Price, Qty};
@@ -51,8 +52,6 @@ words! {
         InsufficientLiquidity = "INSUFFICIENT_LIQUIDITY",
         /// A triggered stop was refused, for it would have cost more than the account has.
         Rejected = "REJECTED",
-        /// The exchange ended it.
-        ExchangeCanceled = "EXCHANGE_CANCELED",
     }
 }
 
@@ -98,6 +97,37 @@ pub struct Order {
 }
 
 impl Order {
+    /// A new order as accepted: nothing has happened to it yet, and a stop does not work yet.
+    pub(super) fn new(
+        id: VenueOrderId,
+        account: AccountId,
+        request: &Request,
+        default_stp: Stp,
+        now: Time,
+    ) -> Self {
+        let by_amount = matches!(request.terms, Terms::MarketQuote { .. });
+        Self {
+            id,
+            account,
+            symbol: request.symbol.clone(),
+            client_id: request.client_id.clone(),
+            side: request.side,
+            terms: request.terms,
+            stp: request.stp.unwrap_or(default_stp),
+            qty: if by_amount { Qty::ZERO } else { request.qty },
+            filled: Qty::ZERO,
+            filled_quote: Cash::ZERO,
+            prevented: Qty::ZERO,
+            prevented_match: None,
+            status: OrderStatus::New,
+            expiry: None,
+            amends: 0,
+            created: now,
+            updated: now,
+            working_since: request.terms.stop().is_none().then_some(now),
+        }
+    }
+
     /// What can still trade.
     pub fn left(&self) -> Qty {
         self.qty - self.filled - self.prevented
@@ -131,6 +161,31 @@ pub struct Fill {
     pub maker: bool,
     /// When.
     pub time: Time,
+}
+
+impl Fill {
+    /// An order's part in a trade, given by number, price and quantity, right after it.
+    pub(super) fn new(
+        order: &Order,
+        (trade_id, price, qty): (TradeId, Price, Qty),
+        (fee_asset, fee): (Asset, Cash),
+        maker: bool,
+    ) -> Self {
+        Self {
+            account: order.account,
+            symbol: order.symbol.clone(),
+            trade_id,
+            order_id: order.id,
+            side: order.side,
+            price,
+            qty,
+            quote: price.times(qty),
+            fee,
+            fee_asset,
+            maker,
+            time: order.updated,
+        }
+    }
 }
 
 /// A match that self-trade prevention kept from happening, as one of the two orders sees it.

@@ -1,6 +1,7 @@
 //! Tests of the exchange: [`dsl`] reads scripts, the modules below hold their tables.
 
 mod synthetic;
+mod twin;
 
 use crate::exchange::{AccountId, Config, Exchange, Listing, Request};
 use crate::ids::{Asset, ClientOrderId, Symbol};

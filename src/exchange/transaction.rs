@@ -16,7 +16,7 @@ use crate::exchange::request::{
     Reject, Request,
 };
 use crate::exchange::stop::Direction;
-use crate::ids::{Asset, ClientOrderId, VenueOrderId};
+use crate::ids::{ClientOrderId, VenueOrderId};
 use crate::instrument::InstrumentStatus;
 use crate::market::{Side, Stp};
 use crate::num::{Cash, Qty};
@@ -50,15 +50,6 @@ impl Transaction<'_> {
         let event = OrderEvent { execution_id, time: self.now, change, order: order.clone() };
         self.events.push(Event::Order(Box::new(event)));
         execution_id
-    }
-
-    /// The asset an order of this side pays with.
-    pub(super) fn paid_in(&self, side: Side) -> Asset {
-        let instrument = &self.market.listing.instrument;
-        match side {
-            Side::Buy => instrument.quote.clone(),
-            Side::Sell => instrument.base.clone(),
-        }
     }
 
     pub(super) fn place(&mut self, account: AccountId, request: &Request) -> Result<Placed, Reject> {
@@ -98,10 +89,10 @@ impl Transaction<'_> {
             return Err(Reject::Filter(Filter::LotSize));
         }
         let held = self.hold_for(account, request, want, stp);
-        if !self.bank.lock(account, &self.paid_in(request.side), held) {
+        if !self.bank.lock(account, self.market.paid_in(request.side), held) {
             return Err(Reject::InsufficientBalance);
         }
-        let slot = self.accept(account, request, stp, want, held);
+        let slot = self.accept(account, request, want, held);
         if slot.order.working_since.is_some() {
             return Ok(self.execute(slot));
         }
@@ -128,29 +119,10 @@ impl Transaction<'_> {
     }
 
     /// The order exists from here on.
-    fn accept(&mut self, account: AccountId, request: &Request, stp: Stp, want: Want, held: Cash) -> Slot {
+    fn accept(&mut self, account: AccountId, request: &Request, want: Want, held: Cash) -> Slot {
         let id = next(&mut self.market.counters.order);
-        let waits = matches!(request.terms, Terms::Stop { .. });
-        let order = Order {
-            id,
-            account,
-            symbol: self.market.listing.instrument.symbol.clone(),
-            client_id: request.client_id.clone(),
-            side: request.side,
-            terms: request.terms,
-            stp,
-            qty: if matches!(want, Want::Quote(_)) { Qty::ZERO } else { request.qty },
-            filled: Qty::ZERO,
-            filled_quote: Cash::ZERO,
-            prevented: Qty::ZERO,
-            prevented_match: None,
-            status: OrderStatus::New,
-            expiry: None,
-            amends: 0,
-            created: self.now,
-            updated: self.now,
-            working_since: (!waits).then_some(self.now),
-        };
+        let default_stp = self.market.listing.default_stp;
+        let order = Order::new(id, account, request, default_stp, self.now);
         let owned = self.market.owners.entry(account).or_default();
         owned.open.insert(id);
         if !account.is_internal() {
@@ -189,7 +161,7 @@ impl Transaction<'_> {
         debug_assert!(!slot.order.status.is_open(), "only ended orders are closed");
         let (id, account) = (slot.order.id, slot.order.account);
         let held = std::mem::take(&mut slot.held);
-        self.bank.unlock(account, &self.paid_in(slot.order.side), held);
+        self.bank.unlock(account, self.market.paid_in(slot.order.side), held);
         self.market.owners.entry(account).or_default().open.remove(&id);
         if !account.is_internal() {
             self.market.orders.insert(id, slot);
@@ -316,6 +288,6 @@ impl Transaction<'_> {
         let (account, side) = (order.account, order.side);
         let surplus = slot.held - need;
         slot.held = need;
-        self.bank.unlock(account, &self.paid_in(side), surplus);
+        self.bank.unlock(account, self.market.paid_in(side), surplus);
     }
 }
