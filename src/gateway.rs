@@ -248,12 +248,13 @@ impl Gateway {
 
     /// When [`Input::Timer`] is due.
     pub fn deadline(&self) -> Option<Time> {
+        // Questions can only be asked while the exchange is there.
+        let questions = earliest(self.doubts.deadline(), self.orphans.deadline());
         [
             self.feed.deadline(),
             self.entry.deadline(),
             self.recovery.deadline(),
-            self.doubts.deadline(),
-            self.orphans.deadline(),
+            questions.filter(|_| self.recovery.connected()),
             self.door_deadline(),
             Some(self.prune_at),
         ]

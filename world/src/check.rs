@@ -1,0 +1,201 @@
+//! The invariants (reliability.md, C8), against what really happened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tradingsys::journal::{Owner, Record};
+use tradingsys::ledger::books::Books;
+use tradingsys::num::{Cash, Qty};
+
+use crate::strategy::says_over;
+use crate::truth::Trade;
+use crate::world::World;
+
+/// The session in a client id, read naively: sessions of the world have one digit.
+fn session_of(client_id: &str) -> Option<u16> {
+    client_id.get(15..16)?.parse().ok()
+}
+
+/// A decimal text in units of 10⁻¹⁰, read naively.
+fn raw(text: &str) -> i128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let negative = whole.starts_with('-');
+    let digits = format!("{}{fraction:0<10}", whole.trim_start_matches('-'));
+    let size: i128 = digits.parse().expect("the simulator writes decimals");
+    if negative { -size } else { size }
+}
+
+impl World {
+    /// After every step: what strategies were told since the last one.
+    pub(crate) fn check_step(&mut self) {
+        for k in 0..self.strategies.len() {
+            while self.checked[k] < self.strategies[k].file.len() && self.violation.is_none() {
+                self.check_line(k, self.checked[k]);
+                self.checked[k] += 1;
+            }
+        }
+        while self.booked < self.journal.len() && self.violation.is_none() {
+            self.check_record(self.booked);
+            self.booked += 1;
+        }
+    }
+
+    fn check_line(&mut self, k: usize, at: usize) {
+        let file = &self.strategies[k].file;
+        let line = &file[at];
+        let before = at.checked_sub(1).map(|i| file[i].at);
+        let dense =
+            before.is_none_or(|b| b.generation == line.at.generation && b.sequence + 1 == line.at.sequence);
+        if !dense {
+            let found = format!("session {}: {before:?} then {:?}", file.len(), line.at);
+            return self.violate("I14 events are dense and in order", found);
+        }
+        let Some(order) = &line.order else { return };
+        let id = order.order_id.as_str();
+        let real = self.truth.by_id(id);
+        let wrong = match real {
+            Some(real) if says_over(order.state) => real.is_open() || order.state.as_str() == "REJECTED",
+            None => says_over(order.state) && order.state.as_str() != "REJECTED",
+            _ => false,
+        };
+        if wrong {
+            let found = format!("{id} told as {} ({:?}), really {real:?}", order.state, order.reason);
+            self.violate("I8 nothing is told over that lives, nothing rejected that was placed", found);
+        }
+    }
+
+    fn check_record(&mut self, at: usize) {
+        let Record::Fill(fill) = &self.journal[at] else { return };
+        let key = (fill.symbol.upper(), fill.trade_id, fill.venue_id);
+        let session = fill.session.map(|s| s.0);
+        match self.truth.trades.get(&key) {
+            None => self.violate("I1 every fill booked is the exchange's", format!("{key:?}")),
+            Some(trade)
+                if session_of(&trade.client_order_id) != session || raw(&trade.qty) != fill.qty.raw() =>
+            {
+                let found = format!("{trade:?} booked for {session:?}, {}", fill.qty);
+                self.violate("I1 every fill is booked for its session", found);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Has everything come to rest?
+    pub(crate) fn at_rest(&self) -> bool {
+        self.unrest().is_empty()
+    }
+
+    /// What has not.
+    pub(crate) fn unrest(&self) -> String {
+        let mut found = Vec::new();
+        match &self.gateway {
+            None => found.push("no gateway".to_owned()),
+            Some(gateway) => {
+                found.extend(
+                    gateway.orders().open().map(|o| format!("{} {:?} {:?}", o.id, o.state, o.status())),
+                );
+            }
+        }
+        for s in &self.strategies {
+            if !s.client.as_ref().is_some_and(|c| c.is_ready()) {
+                found.push(format!("session {} not ready", s.session));
+            }
+        }
+        found.extend(self.truth.open().into_iter().map(|id| format!("{id} open at the exchange")));
+        found.join("; ")
+    }
+
+    /// At the end: the books, the exchange and the strategies agree to the last unit.
+    pub(crate) fn check_at_rest(&mut self) {
+        let mut books = Books::default();
+        let mut booked = BTreeMap::new();
+        for record in &self.journal {
+            books.fold(record);
+            if let Record::Fill(fill) = record {
+                *booked.entry((fill.symbol.upper(), fill.trade_id, fill.venue_id)).or_insert(0) += 1;
+            }
+        }
+        let real: BTreeSet<_> = self.truth.trades.keys().cloned().collect();
+        let ours: BTreeSet<_> = booked.keys().cloned().collect();
+        if let Some(lost) = real.difference(&ours).next() {
+            return self.violate("I1 every fill of the exchange is booked", format!("{lost:?} is missing"));
+        }
+        if let Some((twice, _)) = booked.iter().find(|(_, n)| **n != 1) {
+            return self.violate("I1 every fill is booked once", format!("{twice:?}"));
+        }
+        if let Some((id, n)) = self.truth.placed.iter().find(|(_, n)| **n != 1) {
+            return self.violate("I4 one order per command", format!("{id} was placed {n} times"));
+        }
+        self.check_positions(&books);
+        self.check_files();
+        self.check_fold(&books);
+    }
+
+    fn trades_of(&self, session: u16) -> Vec<&Trade> {
+        self.truth.trades.values().filter(|t| session_of(&t.client_order_id) == Some(session)).collect()
+    }
+
+    /// I2, I11: positions are the exchange's trades by session, and all rows add up to the account.
+    fn check_positions(&mut self, books: &Books) {
+        for k in 0..self.strategies.len() {
+            let session = self.strategies[k].session;
+            let signed = |t: &&Trade| if t.side == "BUY" { raw(&t.qty) } else { -raw(&t.qty) };
+            let bought: i128 = self.trades_of(session).iter().map(signed).sum();
+            let symbol = tradingsys::ids::Symbol::new("dogeusdt");
+            let net = books.position(tradingsys::ids::SessionId(session), &symbol).qty;
+            let doge = tradingsys::ids::Asset::new("DOGE");
+            let fees: Cash = books
+                .fees()
+                .filter(|(s, asset, _)| s.0 == session && **asset == doge)
+                .map(|(.., fee)| fee)
+                .sum();
+            let wanted = Qty::from_raw(bought) - fees.as_qty();
+            if net != wanted {
+                let found = format!("session {session}: {net}, by the exchange's trades {wanted}");
+                return self.violate("I2 a position is the sum of its fills", found);
+            }
+        }
+        let differences: Vec<String> = (books.assets())
+            .filter(|(owner, _, amount)| *owner == Owner::Unattributed && !amount.is_zero())
+            .map(|(_, asset, amount)| format!("{asset} {amount}"))
+            .collect();
+        if !differences.is_empty() {
+            self.violate("I11 the books add up to the account", differences.join(", "));
+        }
+    }
+
+    /// I5: each strategy has been told each of its fills and each end once.
+    fn check_files(&mut self) {
+        for k in 0..self.strategies.len() {
+            let session = self.strategies[k].session;
+            let mut told: Vec<u64> =
+                self.strategies[k].file.iter().filter_map(|l| l.fill.map(|f| f.0)).collect();
+            let mut real: Vec<u64> = self.trades_of(session).iter().map(|t| t.trade_id).collect();
+            told.sort_unstable();
+            real.sort_unstable();
+            if told != real {
+                let found = format!("session {session}: told {told:?}, really {real:?}");
+                return self.violate("I5 every fill is told once", found);
+            }
+            let mut ends: BTreeMap<&str, u32> = BTreeMap::new();
+            for order in self.strategies[k].file.iter().filter_map(|l| l.order.as_ref()) {
+                if says_over(order.state) {
+                    *ends.entry(order.order_id.as_str()).or_default() += 1;
+                }
+            }
+            let twice = ends.into_iter().find(|(_, n)| *n != 1);
+            let found = twice.map(|(id, n)| format!("session {session}: {id} ended {n} times"));
+            if let Some(found) = found {
+                return self.violate("I5 every end is told once", found);
+            }
+        }
+    }
+
+    /// I15: what the gateway holds in memory is what its journal folds to.
+    fn check_fold(&mut self, books: &Books) {
+        let rows = |b: &Books| b.assets().map(|(o, a, v)| format!("{o:?} {a} {v}")).collect::<Vec<_>>();
+        let live = self.gateway.as_ref().map(|g| rows(g.books()));
+        if live.as_ref() != Some(&rows(books)) {
+            self.violate("I15 the journal folds to the books", format!("{live:?} against {:?}", rows(books)));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What one schedule is made of: everything follows from its seed.
+
+use tradingsys::time::Span;
+
+/// Chances of faults, per occasion, in millionths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// A private event on its way to the gateway is dropped.
+    pub drop_event: u32,
+    /// A private event arrives twice.
+    pub double_event: u32,
+    /// A private event is held back until after later frames.
+    pub delay_event: u32,
+    /// A reply to the gateway is dropped.
+    pub drop_reply: u32,
+    /// A request of the gateway never reaches the exchange, though its link stays up.
+    pub drop_request: u32,
+    /// Per second: a link between gateway and exchange is cut; both sides learn of it.
+    pub cut_link: u32,
+    /// Per second: a link goes half open; nobody learns of it.
+    pub freeze_link: u32,
+    /// Per second: the gateway is killed.
+    pub kill_gateway: u32,
+    /// Per second: a strategy is killed.
+    pub kill_strategy: u32,
+    /// Per second: a strategy's connection is cut.
+    pub cut_strategy: u32,
+}
+
+/// One schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Its seed.
+    pub seed: u64,
+    /// Strategies.
+    pub strategies: u16,
+    /// Commands each strategy sends, about.
+    pub commands: u32,
+    /// How long faults strike and strategies trade.
+    pub length: Span,
+    /// Faults.
+    pub faults: Faults,
+}
+
+impl Plan {
+    /// The plan of a seed: each seed has its own subset of faults at its own rates.
+    pub fn of_seed(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x70_6c61_6e);
+        let mut rate = |most: u32| if rng.bool() { rng.u32(0..most) } else { 0 };
+        let faults = Faults {
+            drop_event: rate(100_000),
+            double_event: rate(100_000),
+            delay_event: rate(150_000),
+            drop_reply: rate(60_000),
+            drop_request: rate(30_000),
+            cut_link: rate(200_000),
+            freeze_link: rate(40_000),
+            kill_gateway: rate(200_000),
+            kill_strategy: rate(200_000),
+            cut_strategy: rate(200_000),
+        };
+        Self { seed, strategies: 3, commands: 20, length: Span::from_secs(20), faults }
+    }
+
+    /// The same schedule without faults.
+    #[must_use]
+    pub fn calm(self) -> Self {
+        Self { faults: Faults::default(), ..self }
+    }
+}

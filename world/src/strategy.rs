@@ -1,0 +1,157 @@
+//! A scripted strategy on the production client machine, with a file of its own that survives it.
+
+use fastrand::Rng;
+use tradingsys::client::event::{Event, OrderKey};
+use tradingsys::client::machine::{Client, Config, Input, Output};
+use tradingsys::client::trading::Wish;
+use tradingsys::ids::{ConnId, Symbol};
+use tradingsys::market::{OrderStatus, OrderType, Side, Tif};
+use tradingsys::num::{Price, Qty};
+use tradingsys::time::Time;
+use tradingsys::wire::event::OrderView;
+use tradingsys::wire::request::Ack;
+
+/// A line of the strategy's own file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Number of the event.
+    pub at: Ack,
+    /// The order it told of, and its state.
+    pub order: Option<OrderView>,
+    /// Quantity of the fill it told of, with its trade id.
+    pub fill: Option<(u64, Qty)>,
+    /// Short name of a notice.
+    pub notice: Option<String>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Strategy {
+    /// Its session.
+    pub session: u16,
+    /// The process, while it runs.
+    pub client: Option<Client>,
+    /// Its connection, while there is one.
+    pub conn: Option<ConnId>,
+    /// Its file.
+    pub file: Vec<Line>,
+    /// Commands sent so far.
+    pub sent: u32,
+    /// How often it was killed.
+    pub kills: u32,
+    open: Vec<OrderKey>,
+}
+
+impl Strategy {
+    /// A strategy that does not run yet.
+    pub fn new(session: u16) -> Self {
+        Self { session, client: None, conn: None, file: Vec::new(), sent: 0, kills: 0, open: Vec::new() }
+    }
+
+    /// Starts the process: all it remembers is its file.
+    pub fn start(&mut self, now: Time, seed: u64) -> Vec<Output> {
+        let config = Config {
+            session_id: self.session,
+            name: format!("s{}", self.session),
+            trading: true,
+            take_over: true,
+            cursor: self.file.last().map(|line| line.at),
+            seed,
+        };
+        let mut client = Client::new(config);
+        let mut out = Vec::new();
+        client.handle(now, Input::Start, &mut out);
+        self.client = Some(client);
+        self.open.clear();
+        out
+    }
+
+    /// Kills the process.
+    pub fn kill(&mut self) {
+        self.client = None;
+        self.conn = None;
+        self.kills += 1;
+    }
+
+    /// Gives the process an input and lets it handle what it has.
+    pub fn input(&mut self, now: Time, input: Input<'_>) -> Vec<Output> {
+        let mut out = Vec::new();
+        let Some(client) = &mut self.client else { return out };
+        client.handle(now, input, &mut out);
+        while let Some(placed) = client.next_private() {
+            if let Some(at) = placed.at {
+                self.file.push(line(at, &placed.event));
+            }
+            client.handled(&placed);
+        }
+        while client.next_market().is_some() {}
+        client.acknowledge(&mut out);
+        out
+    }
+
+    /// Does something: an order that rests or takes, or a cancel.
+    pub fn act(&mut self, now: Time, rng: &mut Rng) -> Vec<Output> {
+        let mut out = Vec::new();
+        let Some(client) = &mut self.client else { return out };
+        if !client.is_ready() {
+            return out;
+        }
+        self.open.retain(|key| client.orders().get(*key).is_some_and(|o| o.is_active()));
+        if !self.open.is_empty() && rng.u8(0..3) == 0 {
+            let key = self.open[rng.usize(0..self.open.len())];
+            if client.kill(key, &mut out).is_ok() {
+                self.sent += 1;
+            }
+            return out;
+        }
+        if let Ok(key) = client.order(now, wish(rng), &mut out) {
+            self.sent += 1;
+            self.open.push(key);
+        }
+        out
+    }
+
+    /// Cancels everything it has.
+    pub fn cancel_all(&mut self) -> Vec<Output> {
+        let mut out = Vec::new();
+        if let Some(client) = self.client.as_mut().filter(|c| c.is_ready()) {
+            let _told_by_events = client.cancel_all(None, &mut out);
+        }
+        out
+    }
+}
+
+/// The simulator's DOGE trades near 0.20 and moves little in a schedule's length.
+fn wish(rng: &mut Rng) -> Wish {
+    let side = if rng.bool() { Side::Buy } else { Side::Sell };
+    let order_type = if rng.u8(0..4) == 0 { OrderType::Market } else { OrderType::Limit };
+    let ticks = rng.i64(19_500..20_500);
+    let limit = order_type == OrderType::Limit;
+    Wish {
+        symbol: Symbol::new("dogeusdt"),
+        side,
+        order_type,
+        tif: limit.then_some(if rng.u8(0..5) == 0 { Tif::Ioc } else { Tif::Gtc }),
+        price: limit.then(|| Price::from_raw(i128::from(ticks) * 100_000)),
+        stop_price: None,
+        qty: Some(Qty::whole(rng.i64(10..2_000))),
+        quote_amount: None,
+    }
+}
+
+fn line(at: Ack, event: &Event) -> Line {
+    let (order, fill, notice) = match event {
+        Event::Order(change) => {
+            let fill = change.fill.as_ref().map(|f| (f.trade_id, f.qty));
+            (Some(change.order.clone()), fill, None)
+        }
+        Event::Notice { code, .. } => (None, None, Some(code.clone())),
+        _ => (None, None, None),
+    };
+    Line { at, order, fill, notice }
+}
+
+/// Does this state say that nothing is left at the exchange?
+pub fn says_over(state: OrderStatus) -> bool {
+    state.is_terminal()
+}

@@ -1,0 +1,112 @@
+//! What really happened: the exchange's own journals, read as text. Nothing here uses the code under test.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// A line of `trades.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Trade {
+    /// Trade number.
+    pub trade_id: u64,
+    /// Upper case.
+    pub symbol: String,
+    /// Order number.
+    pub order_id: u64,
+    /// Client id at that moment.
+    pub client_order_id: String,
+    /// Account.
+    pub account: String,
+    /// `BUY` or `SELL`.
+    pub side: String,
+    /// Decimal text.
+    pub qty: String,
+    /// Decimal text.
+    pub price: String,
+}
+
+/// A line of `orders.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Line {
+    event: String,
+    symbol: String,
+    order_id: u64,
+    client_order_id: String,
+    account: String,
+    filled: String,
+    status: String,
+}
+
+/// An order as the exchange has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The client id it was placed with.
+    pub placed_as: String,
+    /// Status word.
+    pub status: String,
+    /// Filled quantity.
+    pub filled: String,
+}
+
+impl Order {
+    /// Is it on the book?
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "NEW" | "PARTIALLY_FILLED")
+    }
+}
+
+/// The account's trades and orders.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// All trades, by (symbol, trade, order).
+    pub trades: BTreeMap<(String, u64, u64), Trade>,
+    /// All orders, by (symbol, number).
+    pub orders: BTreeMap<(String, u64), Order>,
+    /// How often an order was placed under each client id.
+    pub placed: BTreeMap<String, u32>,
+}
+
+/// The account the gateway trades on.
+pub const ACCOUNT: &str = "gateway";
+
+impl Truth {
+    /// A line of the trade journal.
+    pub fn trade(&mut self, line: &str) {
+        let trade: Trade = serde_json::from_str(line).expect("the simulator writes its trades in this form");
+        if trade.account == ACCOUNT {
+            self.trades.insert((trade.symbol.clone(), trade.trade_id, trade.order_id), trade);
+        }
+    }
+
+    /// A line of the order journal.
+    pub fn order(&mut self, line: &str) {
+        let line: Line = serde_json::from_str(line).expect("the simulator writes its orders in this form");
+        if line.account != ACCOUNT {
+            return;
+        }
+        let key = (line.symbol.clone(), line.order_id);
+        if line.event == "NEW" && !self.orders.contains_key(&key) {
+            *self.placed.entry(line.client_order_id.clone()).or_default() += 1;
+        }
+        let order = self.orders.entry(key).or_insert_with(|| Order {
+            placed_as: line.client_order_id.clone(),
+            status: String::new(),
+            filled: String::new(),
+        });
+        order.status = line.status;
+        order.filled = line.filled;
+    }
+
+    /// The order placed under a client id.
+    pub fn by_id(&self, client_id: &str) -> Option<&Order> {
+        self.orders.values().find(|o| o.placed_as == client_id)
+    }
+
+    /// Client ids of all open orders.
+    pub fn open(&self) -> Vec<&str> {
+        let mut open: Vec<&str> =
+            self.orders.values().filter(|o| o.is_open()).map(|o| o.placed_as.as_str()).collect();
+        open.sort_unstable();
+        open
+    }
+}

@@ -1,0 +1,679 @@
+//! The loop, the network and the faults.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use binance_sim::config::{AccountConfig, Config as SimConfig, Timing, USUAL_FEE};
+use binance_sim::{Conn, HttpRequest, Journal, Sim, SimInput, SimOutput};
+use binance_venue::spot::{SpotConfig, ports};
+use binance_wire::sign::SecretKey;
+use bytes::Bytes;
+use fastrand::Rng;
+use tradingsys::client::machine::{Input as ClientInput, Output as ClientOutput};
+use tradingsys::gateway::Gateway;
+use tradingsys::gateway::io::{Batch, GatewayConfig, Input, Output};
+use tradingsys::ids::{Asset, ConnId, Install, LinkId};
+use tradingsys::journal::Record;
+use tradingsys::num::Cash;
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::port::{LinkAction, LinkInput};
+
+use crate::plan::{Faults, Plan};
+use crate::strategy::Strategy;
+use crate::truth::{ACCOUNT, Truth};
+use crate::wire::{Arrival, Mail, Wire};
+
+/// When every schedule begins.
+const START: Time = Time::from_millis(1_795_000_000_000);
+/// How long the system may take to come to rest once faults have ended.
+const REST_WITHIN: Span = Span::from_secs(180);
+/// Steps after which a schedule counts as hung.
+const STEPS_MAX: u64 = 100_000;
+const TOKEN: &str = "token of the world";
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub law: &'static str,
+    /// What was found.
+    pub found: String,
+    /// When, since the start.
+    pub after: Span,
+}
+
+/// What a schedule went through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Steps of the loop.
+    pub steps: u64,
+    /// Commands sent.
+    pub commands: u32,
+    /// Orders at the exchange.
+    pub orders: usize,
+    /// Trades of the account.
+    pub trades: usize,
+    /// Private events handled.
+    pub events: usize,
+    /// Faults that struck, by name.
+    pub struck: BTreeMap<&'static str, u32>,
+}
+
+/// See the module.
+pub struct World {
+    pub(crate) plan: Plan,
+    faults: Faults,
+    rng: Rng,
+    pub(crate) now: Time,
+    steps: u64,
+    mail: Mail,
+    sim: Sim,
+    pub(crate) truth: Truth,
+    pub(crate) gateway: Option<Gateway>,
+    run: u32,
+    pub(crate) journal: Vec<Record>,
+    disk: VecDeque<Batch>,
+    disk_at: Time,
+    wires: BTreeMap<LinkId, Wire>,
+    doors: BTreeMap<ConnId, usize>,
+    conns: u64,
+    pub(crate) strategies: Vec<Strategy>,
+    /// Lines of each strategy's file that have been checked.
+    pub(crate) checked: Vec<usize>,
+    pub(crate) booked: usize,
+    report: Report,
+    pub(crate) violation: Option<Violation>,
+}
+
+fn key() -> SecretKey {
+    SecretKey::from_seed(&[7; 32])
+}
+
+fn account() -> AccountConfig {
+    AccountConfig {
+        name: ACCOUNT.to_owned(),
+        api_key: "world".to_owned(),
+        checker: key().checker(),
+        may_trade: true,
+        balances: vec![
+            (Asset::new("USDT"), Cash::whole(100_000)),
+            (Asset::new("DOGE"), Cash::whole(500_000)),
+        ],
+        maker_fee: USUAL_FEE,
+        taker_fee: USUAL_FEE,
+        pays_in_bnb: false,
+    }
+}
+
+/// Runs a schedule to its end.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run(plan: Plan) -> Result<Report, Violation> {
+    let mut world = World::new(plan);
+    world.go();
+    match world.violation.take() {
+        Some(violation) => Err(violation),
+        None => Ok(world.report),
+    }
+}
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        let sim = SimConfig {
+            seed: plan.seed,
+            accounts: vec![account()],
+            timing: Timing::default(),
+            ticks_per_second: 5,
+            ..SimConfig::default()
+        };
+        let mut world = Self {
+            plan,
+            faults: plan.faults,
+            rng: Rng::with_seed(plan.seed),
+            now: START,
+            steps: 0,
+            mail: Mail::default(),
+            sim: Sim::new(sim, START).expect("the simulator's own listings are sound"),
+            truth: Truth::default(),
+            gateway: None,
+            run: 0,
+            journal: Vec::new(),
+            disk: VecDeque::new(),
+            disk_at: START,
+            wires: BTreeMap::new(),
+            doors: BTreeMap::new(),
+            conns: 0,
+            strategies: (1..=plan.strategies).map(Strategy::new).collect(),
+            checked: vec![0; usize::from(plan.strategies)],
+            booked: 0,
+            report: Report::default(),
+            violation: None,
+        };
+        world.start_gateway();
+        for k in 0..world.strategies.len() {
+            let at = START + Span::from_millis(world.rng.i64(100..3_000));
+            world.mail.send(at, 0, Arrival::StartStrategy(k));
+            world.mail.send(at + Span::from_secs(8), 0, Arrival::Act(k));
+        }
+        world.mail.send(START + Span::from_secs(1), 0, Arrival::Second);
+        world
+    }
+
+    fn go(&mut self) {
+        // The gateway compares with the exchange first; strategies begin to trade after that.
+        let quiet = START + Span::from_secs(8) + self.plan.length;
+        while self.violation.is_none() && self.now < quiet {
+            self.step();
+        }
+        self.faults = Faults::default();
+        for wire in self.wires.values_mut() {
+            // Half-open links stay so: the gateway has to notice by itself.
+            wire.held = None;
+        }
+        let end = self.now + REST_WITHIN;
+        let mut calm_since = None;
+        while self.violation.is_none() {
+            self.step();
+            if self.at_rest() {
+                let since = *calm_since.get_or_insert(self.now);
+                // One more sweep must find nothing new.
+                if self.now.since(since) > Span::from_secs(15) {
+                    break;
+                }
+            } else {
+                calm_since = None;
+            }
+            if self.now > end {
+                self.violate(
+                    "liveness",
+                    format!("not at rest {REST_WITHIN:?} after the last fault: {}", self.unrest()),
+                );
+            }
+        }
+        if self.violation.is_none() {
+            self.check_at_rest();
+        }
+        self.report.steps = self.steps;
+        self.report.commands = self.strategies.iter().map(|s| s.sent).sum();
+        self.report.orders = self.truth.orders.len();
+        self.report.trades = self.truth.trades.len();
+        self.report.events = self.strategies.iter().map(|s| s.file.len()).sum();
+    }
+
+    pub(crate) fn violate(&mut self, law: &'static str, found: String) {
+        let after = self.now.since(START);
+        self.violation.get_or_insert(Violation { law, found, after });
+    }
+
+    fn strike(&mut self, name: &'static str) {
+        *self.report.struck.entry(name).or_default() += 1;
+    }
+
+    fn chance(&mut self, millionths: u32) -> bool {
+        millionths > 0 && self.rng.u32(0..1_000_000) < millionths
+    }
+
+    fn lag(&mut self) -> Span {
+        Span::from_nanos(self.rng.i64(50_000..8_000_000))
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return self.violate("liveness", format!("{STEPS_MAX} steps: something goes round in circles"));
+        }
+        let gateway = self.gateway.as_ref().and_then(Gateway::deadline);
+        let client = |s: &Strategy| s.client.as_ref().and_then(|c| c.deadline());
+        let clients = self.strategies.iter().filter_map(client).min();
+        let timers = earliest(self.sim.deadline(), earliest(gateway, clients));
+        let mail = self.mail.first();
+        if mail.is_some_and(|at| timers.is_none_or(|timer| at <= timer)) {
+            if let Some((at, run, arrival)) = self.mail.take() {
+                self.now = self.now.max(at);
+                self.arrive(run, arrival);
+            }
+        } else if let Some(at) = timers {
+            self.now = self.now.max(at);
+            self.timers();
+        }
+        self.check_step();
+    }
+
+    fn timers(&mut self) {
+        let now = self.now;
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        if due(self.sim.deadline()) {
+            let mut out = Vec::new();
+            self.sim.timer(now, &mut out);
+            self.perform_exchange(out);
+        }
+        if due(self.gateway.as_ref().and_then(Gateway::deadline)) {
+            self.gateway_input(Input::Timer);
+        }
+        for k in 0..self.strategies.len() {
+            if due(self.strategies[k].client.as_ref().and_then(|c| c.deadline())) {
+                self.strategy_input(k, ClientInput::Timer);
+            }
+        }
+    }
+
+    fn arrive(&mut self, run: u32, arrival: Arrival) {
+        let current = run == self.run;
+        match arrival {
+            Arrival::Dial(link, conn, request) if current => self.dial(link, conn, request),
+            Arrival::ToExchange(conn, text) => self.exchange_input(SimInput::Text(conn, text)),
+            Arrival::Pong(conn, payload) => self.exchange_input(SimInput::Pong(conn, payload)),
+            Arrival::ExchangeLost(conn) => self.exchange_input(SimInput::Closed(conn)),
+            Arrival::LinkUp(link) if current => self.link_input(link, LinkInput::Up),
+            Arrival::LinkAlive(link) if current => self.link_input(link, LinkInput::Alive),
+            Arrival::LinkLost(link, reason) if current => self.link_input(link, LinkInput::Down(reason)),
+            Arrival::ToGateway(link, frame) if current => {
+                let text = std::str::from_utf8(&frame).expect("the simulator sends text").to_owned();
+                self.link_input(link, LinkInput::Text(&text));
+            }
+            Arrival::Committed(batch) if current => self.committed(batch),
+            Arrival::Knock(k, conn) if current => self.knock(k, conn),
+            Arrival::FromStrategy(conn, text) if current => {
+                self.gateway_input(Input::ClientFrame(conn, &text))
+            }
+            Arrival::StrategyGone(conn) if current => self.gateway_input(Input::ClientClosed(conn)),
+            Arrival::ToStrategy(k, conn, frame) if self.strategies[k].conn == Some(conn) => {
+                let text = std::str::from_utf8(&frame).expect("the gateway sends text").to_owned();
+                self.strategy_input(k, ClientInput::Frame(&text));
+            }
+            Arrival::StrategyIn(k, conn) if self.strategies[k].conn == Some(conn) => {
+                let nonce = format!("{:016x}{:016x}", self.rng.u64(..), self.rng.u64(..));
+                self.strategy_input(k, ClientInput::Opened { token: Some(TOKEN), nonce: &nonce });
+            }
+            Arrival::StrategyLost(k, conn, code) if self.strategies[k].conn == Some(conn) => {
+                self.strategies[k].conn = None;
+                self.strategy_input(k, ClientInput::Lost(code, "connection lost"));
+            }
+            Arrival::Act(k) => self.act(k),
+            Arrival::StartStrategy(k) => self.start_strategy(k),
+            Arrival::StartGateway if self.gateway.is_none() => self.start_gateway(),
+            Arrival::Second => self.second(),
+            _ => {}
+        }
+    }
+
+    // === the exchange's side
+
+    fn exchange_input(&mut self, input: SimInput) {
+        let mut out = Vec::new();
+        self.sim.handle(self.now, input, &mut out);
+        self.perform_exchange(out);
+    }
+
+    fn dial(&mut self, link: LinkId, conn: Conn, request: HttpRequest) {
+        let mut out = Vec::new();
+        self.sim.handle(self.now, SimInput::Opened { conn, request }, &mut out);
+        let refused = out.iter().any(|o| matches!(o, SimOutput::Refuse(..)));
+        let at = self.now + self.lag();
+        let arrival = if refused { Arrival::LinkLost(link, "refused") } else { Arrival::LinkUp(link) };
+        if let Some(wire) = self.wires.get_mut(&link) {
+            wire.back = at;
+        }
+        self.mail.send(at, self.run, arrival);
+        self.perform_exchange(out);
+    }
+
+    fn perform_exchange(&mut self, out: Vec<SimOutput>) {
+        for output in out {
+            match output {
+                SimOutput::Append(Journal::Trades, line) => self.truth.trade(&line),
+                SimOutput::Append(Journal::Orders, line) => self.truth.order(&line),
+                SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
+                SimOutput::Ping(conn, payload) => {
+                    let alive = self.link_of(conn).filter(|link| !self.wires[link].frozen);
+                    if let Some(link) = alive {
+                        let at = self.now + self.lag();
+                        self.mail.send(at, self.run, Arrival::LinkAlive(link));
+                        self.mail.send(at, self.run, Arrival::Pong(conn, payload));
+                    }
+                }
+                SimOutput::Close(conn, ..) | SimOutput::Abort(conn) => {
+                    self.exchange_input(SimInput::Closed(conn));
+                    let frozen = self.link_of(conn).is_some_and(|link| self.wires[&link].frozen);
+                    if let (Some(link), false) = (self.link_of(conn), frozen) {
+                        let at = (self.now + self.lag()).max(self.wires[&link].back);
+                        self.mail.send(at, self.run, Arrival::LinkLost(link, "closed by the exchange"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn link_of(&self, conn: Conn) -> Option<LinkId> {
+        self.wires.iter().find(|(_, wire)| wire.conn == conn).map(|(link, _)| *link)
+    }
+
+    /// A frame of the exchange sets out; faults may take, double or hold it.
+    fn to_gateway(&mut self, conn: Conn, frame: Bytes) {
+        let Some(link) = self.link_of(conn) else { return };
+        if self.wires[&link].frozen {
+            return;
+        }
+        let text = std::str::from_utf8(&frame).unwrap_or_default();
+        let private = text.contains("\"subscriptionId\"") && text.contains("\"event\"");
+        let reply = !private && text.contains("\"status\"");
+        if private && self.chance(self.faults.drop_event) {
+            return self.strike("event dropped");
+        }
+        if reply && self.chance(self.faults.drop_reply) {
+            return self.strike("reply dropped");
+        }
+        if private && self.wires[&link].held.is_none() && self.chance(self.faults.delay_event) {
+            self.strike("event held back");
+            if let Some(wire) = self.wires.get_mut(&link) {
+                wire.held = Some(frame);
+            }
+            return;
+        }
+        self.deliver(link, frame.clone());
+        if private && self.chance(self.faults.double_event) {
+            self.strike("event doubled");
+            self.deliver(link, frame);
+        }
+        let late = self.wires.get_mut(&link).and_then(|wire| wire.held.take());
+        if let Some(late) = late {
+            self.deliver(link, late);
+        }
+    }
+
+    fn deliver(&mut self, link: LinkId, frame: Bytes) {
+        let lag = self.lag();
+        let Some(wire) = self.wires.get_mut(&link) else { return };
+        wire.back = (self.now + lag).max(wire.back);
+        self.mail.send(wire.back, self.run, Arrival::ToGateway(link, frame));
+    }
+
+    // === the gateway's side
+
+    fn start_gateway(&mut self) {
+        self.run += 1;
+        let mut venue = SpotConfig::new(
+            "ws://sim/ws-api/v3",
+            "ws://sim",
+            "world",
+            key(),
+            self.plan.seed + u64::from(self.run),
+        );
+        venue.recv_window = Span::from_secs(2);
+        let (feed, entry) = ports(&venue);
+        let config = GatewayConfig {
+            market: "spot",
+            product: "world".to_owned(),
+            install: Install::from_hash(self.plan.seed),
+            boot_id: "one boot".to_owned(),
+            token: Some(TOKEN.to_owned()),
+            seed: self.rng.u64(..),
+            recovery_lag: Span::from_secs(1),
+            sweep_every: Span::from_secs(12),
+            retention: Span::from_secs(3_600),
+            journal_rebuilt: None,
+        };
+        let mut out = Vec::new();
+        let (feed, entry) = (Box::new(feed), Box::new(entry));
+        let made =
+            Gateway::new(config, &self.journal, Vec::new(), Vec::new(), feed, entry, self.now, &mut out);
+        match made {
+            Ok(gateway) => self.gateway = Some(gateway),
+            Err(error) => self.violate("start", error.to_string()),
+        }
+        self.perform_gateway(out);
+    }
+
+    fn kill_gateway(&mut self) {
+        self.gateway = None;
+        // What the store had begun to write may have reached the disk without anyone being told.
+        let kept = self.rng.usize(0..=self.disk.len());
+        for batch in self.disk.drain(..).take(kept) {
+            self.journal.extend(batch.records);
+        }
+        for wire in std::mem::take(&mut self.wires).into_values() {
+            let at = (self.now + self.lag()).max(wire.out);
+            if !wire.frozen {
+                self.mail.send(at, self.run, Arrival::ExchangeLost(wire.conn));
+            }
+        }
+        for (conn, k) in std::mem::take(&mut self.doors) {
+            let at = self.now + self.lag();
+            self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
+        }
+        let at = self.now + Span::from_millis(self.rng.i64(50..3_000));
+        self.mail.send(at, self.run, Arrival::StartGateway);
+    }
+
+    fn link_input(&mut self, link: LinkId, input: LinkInput<'_>) {
+        if matches!(input, LinkInput::Down(_)) && self.wires.remove(&link).is_none() {
+            return;
+        }
+        self.gateway_input(Input::Link(link, input));
+    }
+
+    fn gateway_input(&mut self, input: Input<'_>) {
+        let mut out = Vec::new();
+        let Some(gateway) = &mut self.gateway else { return };
+        gateway.handle(self.now, input, &mut out);
+        self.perform_gateway(out);
+    }
+
+    fn committed(&mut self, batch: u64) {
+        let Some(done) = self.disk.pop_front() else { return };
+        debug_assert_eq!(done.id, batch, "batches commit in order");
+        self.journal.extend(done.records);
+        self.gateway_input(Input::Committed(batch));
+    }
+
+    fn perform_gateway(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Link(action) => self.link_action(action),
+                Output::Ready(conn) => self.read_gateway(conn),
+                Output::CloseClient(conn, code, _) => {
+                    self.read_gateway(conn);
+                    if let Some(k) = self.doors.remove(&conn) {
+                        let at = self.now + self.lag();
+                        self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, Some(code)));
+                        self.mail.send(at, self.run, Arrival::StrategyGone(conn));
+                    }
+                }
+                Output::Commit(batch) => {
+                    let at = (self.now + Span::from_nanos(self.rng.i64(20_000..4_000_000))).max(self.disk_at);
+                    self.disk_at = at;
+                    self.mail.send(at, self.run, Arrival::Committed(batch.id));
+                    self.disk.push_back(batch);
+                }
+                Output::KeyRefused(reason) => self.violate("key", reason),
+                Output::Project(_) | Output::Log(_) | Output::Stopped => {}
+            }
+        }
+    }
+
+    fn read_gateway(&mut self, conn: ConnId) {
+        let Some(k) = self.doors.get(&conn).copied() else { return };
+        // One way, one order: frames of one reading arrive together.
+        let at = self.now + Span::from_nanos(60_000);
+        while let Some(frame) = self.gateway.as_mut().and_then(|g| g.pull(self.now, conn)) {
+            self.mail.send(at, self.run, Arrival::ToStrategy(k, conn, frame));
+        }
+    }
+
+    fn link_action(&mut self, action: LinkAction) {
+        let lag = self.lag();
+        match action {
+            LinkAction::Open { link, url } => {
+                self.conns += 1;
+                let conn = Conn(self.conns);
+                let path = url.strip_prefix("ws://sim").unwrap_or(&url).to_owned();
+                let request = HttpRequest {
+                    method: "GET".to_owned(),
+                    path,
+                    peer: "gateway".to_owned(),
+                    ..HttpRequest::default()
+                };
+                let at = self.now + lag;
+                self.wires.insert(link, Wire { conn, out: at, back: at, frozen: false, held: None });
+                self.mail.send(at, self.run, Arrival::Dial(link, conn, request));
+            }
+            LinkAction::Send { link, text } => {
+                if self.chance(self.faults.drop_request) {
+                    return self.strike("request dropped");
+                }
+                let Some(wire) = self.wires.get_mut(&link).filter(|wire| !wire.frozen) else { return };
+                wire.out = (self.now + lag).max(wire.out);
+                let text = String::from_utf8(text.to_vec()).expect("the gateway sends text");
+                self.mail.send(wire.out, self.run, Arrival::ToExchange(wire.conn, text));
+            }
+            LinkAction::Close { link } => self.cut(link, "closed"),
+        }
+    }
+
+    fn cut(&mut self, link: LinkId, reason: &'static str) {
+        let lag = self.lag();
+        let Some(wire) = self.wires.get(&link) else { return };
+        self.mail.send((self.now + lag).max(wire.out), self.run, Arrival::ExchangeLost(wire.conn));
+        self.mail.send((self.now + lag).max(wire.back), self.run, Arrival::LinkLost(link, reason));
+    }
+
+    // === the strategies' side
+
+    fn start_strategy(&mut self, k: usize) {
+        if self.strategies[k].client.is_none() {
+            let seed = self.rng.u64(..);
+            let out = self.strategies[k].start(self.now, seed);
+            self.perform_strategy(k, out);
+        }
+    }
+
+    fn strategy_input(&mut self, k: usize, input: ClientInput<'_>) {
+        let out = self.strategies[k].input(self.now, input);
+        self.perform_strategy(k, out);
+        // A first login that fails ends the process; its supervisor starts it again.
+        if self.strategies[k].client.as_ref().is_some_and(|c| c.is_closed()) {
+            self.strategies[k].client = None;
+            self.strategies[k].conn = None;
+            let at = self.now + Span::from_millis(self.rng.i64(100..1_000));
+            self.mail.send(at, 0, Arrival::StartStrategy(k));
+        }
+    }
+
+    fn perform_strategy(&mut self, k: usize, out: Vec<ClientOutput>) {
+        for output in out {
+            let at = self.now + Span::from_nanos(60_000);
+            match output {
+                ClientOutput::Connect => {
+                    self.conns += 1;
+                    let conn = ConnId(self.conns);
+                    self.strategies[k].conn = Some(conn);
+                    if self.gateway.is_some() {
+                        self.mail.send(at, self.run, Arrival::Knock(k, conn));
+                    } else {
+                        self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
+                    }
+                }
+                ClientOutput::Send(text) => {
+                    if let Some(conn) = self.strategies[k].conn {
+                        self.mail.send(at, self.run, Arrival::FromStrategy(conn, text));
+                    }
+                }
+                ClientOutput::Disconnect(..) => self.leave(k),
+            }
+        }
+    }
+
+    fn leave(&mut self, k: usize) {
+        if let Some(conn) = self.strategies[k].conn.take() {
+            self.doors.remove(&conn);
+            let at = self.now + Span::from_nanos(60_000);
+            self.mail.send(at, self.run, Arrival::StrategyGone(conn));
+        }
+    }
+
+    fn knock(&mut self, k: usize, conn: ConnId) {
+        if self.strategies[k].conn != Some(conn) {
+            return;
+        }
+        self.doors.insert(conn, k);
+        self.gateway_input(Input::ClientOpened(conn));
+        self.mail.send(self.now + Span::from_nanos(60_000), self.run, Arrival::StrategyIn(k, conn));
+    }
+
+    fn act(&mut self, k: usize) {
+        let quiet = START + Span::from_secs(8) + self.plan.length;
+        let out = if self.now < quiet {
+            self.strategies[k].act(self.now, &mut self.rng)
+        } else {
+            self.strategies[k].cancel_all()
+        };
+        self.perform_strategy(k, out);
+        let mean = self.plan.length.nanos() / i64::from(self.plan.commands.max(1));
+        let pause = if self.now < quiet { self.rng.i64(mean / 4..mean * 7 / 4) } else { 5_000_000_000 };
+        self.mail.send(self.now + Span::from_nanos(pause), 0, Arrival::Act(k));
+    }
+
+    // === faults
+
+    fn second(&mut self) {
+        self.mail.send(self.now + Span::from_secs(1), 0, Arrival::Second);
+        let links: Vec<LinkId> = self.wires.keys().copied().collect();
+        for link in links {
+            if self.chance(self.faults.cut_link) {
+                self.strike("link cut");
+                self.cut(link, "reset");
+            }
+            if self.chance(self.faults.freeze_link) {
+                self.strike("link half open");
+                if let Some(wire) = self.wires.get_mut(&link) {
+                    wire.frozen = true;
+                }
+            }
+        }
+        if self.gateway.is_some() && self.chance(self.faults.kill_gateway) {
+            self.strike("gateway killed");
+            self.count_kill();
+            self.kill_gateway();
+        }
+        for k in 0..self.strategies.len() {
+            if self.strategies[k].client.is_some() && self.chance(self.faults.kill_strategy) {
+                self.strike("strategy killed");
+                self.leave(k);
+                self.strategies[k].kill();
+                let at = self.now + Span::from_millis(self.rng.i64(50..3_000));
+                self.mail.send(at, 0, Arrival::StartStrategy(k));
+            }
+            if self.strategies[k].conn.is_some() && self.chance(self.faults.cut_strategy) {
+                self.strike("strategy cut");
+                let conn = self.strategies[k].conn;
+                self.leave(k);
+                self.strategies[k].conn = conn;
+                if let Some(conn) = conn {
+                    self.mail.send(
+                        self.now + Span::from_nanos(60_000),
+                        self.run,
+                        Arrival::StrategyLost(k, conn, None),
+                    );
+                }
+            }
+        }
+    }
+
+    /// What the kill interrupts.
+    fn count_kill(&mut self) {
+        let waiting = |wanted: fn(&Record) -> bool| self.disk.iter().any(|b| b.records.iter().any(wanted));
+        let intended = waiting(|r| matches!(r, Record::Order(_)));
+        let filled = waiting(|r| matches!(r, Record::Fill(_)));
+        let sent = self.gateway.as_ref().is_some_and(|g| g.orders().open().any(|o| o.venue_id.is_none()));
+        for (hit, name) in [
+            (intended, "killed with an order not on disk"),
+            (filled, "killed with a fill not on disk"),
+            (sent, "killed with an order not acknowledged"),
+        ] {
+            if hit {
+                self.strike(name);
+            }
+        }
+    }
+}
