@@ -1,0 +1,154 @@
+//! Between Python's values and ours: words, numbers, times, errors.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDateTime, PyFloat, PyInt, PyString, PyTzInfo};
+use tradingsys::client::event::LocalError;
+use tradingsys::client::number::{Given, NumberError, to_f64};
+use tradingsys::ids::Symbol;
+use tradingsys::market::{OrderStatus, OrderType, Side, Tif};
+use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::time::Time;
+use tradingsys::wire::error::ErrorBody;
+
+/// A word enum that has a Python enum of the same name.
+pub(crate) trait Word: Copy + PartialEq + 'static {
+    const NAME: &'static str;
+    const ALL: &'static [Self];
+    fn word(self) -> &'static str;
+    fn cache() -> &'static PyOnceLock<Vec<Py<PyAny>>>;
+}
+
+macro_rules! word {
+    ($type:ident, $name:literal, $all:expr) => {
+        impl Word for $type {
+            const NAME: &'static str = $name;
+            const ALL: &'static [Self] = $all;
+            fn word(self) -> &'static str {
+                self.as_str()
+            }
+            fn cache() -> &'static PyOnceLock<Vec<Py<PyAny>>> {
+                static CACHE: PyOnceLock<Vec<Py<PyAny>>> = PyOnceLock::new();
+                &CACHE
+            }
+        }
+    };
+}
+word!(Side, "Side", Side::ALL);
+word!(OrderType, "OrderType", OrderType::ALL);
+word!(Tif, "Tif", Tif::ALL);
+word!(OrderStatus, "OrderState", OrderStatus::ALL);
+
+/// The Python member of a word.
+pub(crate) fn member<T: Word>(py: Python<'_>, value: T) -> PyResult<Py<PyAny>> {
+    let members = T::cache().get_or_try_init(py, || {
+        let class = py.import("pyalgo._enums")?.getattr(T::NAME)?;
+        T::ALL.iter().map(|value| Ok(class.call1((value.word(),))?.unbind())).collect::<PyResult<Vec<_>>>()
+    })?;
+    let at = T::ALL.iter().position(|other| *other == value);
+    at.and_then(|at| members.get(at)).map(|found| found.clone_ref(py)).ok_or_else(|| {
+        PyRuntimeError::new_err(format!("{} has no member {}", T::NAME, value.word()))
+    })
+}
+
+/// The word of a Python member, or of its text.
+pub(crate) fn word_of<T: Word>(value: &Bound<'_, PyAny>) -> PyResult<T> {
+    let found = value
+        .cast::<PyString>()
+        .ok()
+        .and_then(|text| text.to_str().ok())
+        .and_then(|text| T::ALL.iter().copied().find(|word| word.word().eq_ignore_ascii_case(text)));
+    found.ok_or_else(|| {
+        let words: Vec<_> = T::ALL.iter().map(|word| word.word()).collect();
+        let shown = value.repr().map(|text| text.to_string()).unwrap_or_default();
+        misuse(value.py(), &format!("{shown} is no {}; there are {}", T::NAME, words.join(", ")))
+    })
+}
+
+/// A number as a strategy may give it: `float`, `int`, `Decimal`, `str`, or what turns into a `float`.
+pub(crate) fn given(value: &Bound<'_, PyAny>) -> PyResult<Given> {
+    let py = value.py();
+    let parsed = if let Ok(float) = value.cast::<PyFloat>() {
+        Given::from_f64(float.value())
+    } else if let Ok(text) = value.cast::<PyString>() {
+        Given::from_text(text.to_str()?)
+    } else if value.is_instance_of::<PyInt>() || is_decimal(value)? {
+        Given::from_text(value.str()?.to_str()?)
+    } else {
+        match value.extract::<f64>() {
+            Ok(float) => Given::from_f64(float),
+            Err(_) => Err(NumberError::Malformed(value.repr()?.to_string())),
+        }
+    };
+    parsed.map_err(|error| invalid(py, &error))
+}
+
+fn is_decimal(value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value.is_instance(decimal_class(value.py())?)
+}
+
+fn decimal_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static DECIMAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = DECIMAL.get_or_try_init(py, || Ok::<_, PyErr>(py.import("decimal")?.getattr("Decimal")?.unbind()))?;
+    Ok(class.bind(py))
+}
+
+/// An amount as `decimal.Decimal`.
+pub(crate) fn decimal(py: Python<'_>, amount: Cash) -> PyResult<Py<PyAny>> {
+    Ok(decimal_class(py)?.call1((amount.to_string(),))?.unbind())
+}
+
+pub(crate) fn invalid(py: Python<'_>, error: &NumberError) -> PyErr {
+    raise(py, &LocalError::InvalidNumber.body(error.to_string()))
+}
+
+pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {
+    raise(py, &LocalError::Misuse.body(message))
+}
+
+/// The Python exception of an error: the class is chosen by its code.
+pub(crate) fn error(py: Python<'_>, body: &ErrorBody) -> PyResult<Py<PyAny>> {
+    static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let make = MAKE.get_or_try_init(py, || {
+        Ok::<_, PyErr>(py.import("pyalgo._errors")?.getattr("error")?.unbind())
+    })?;
+    make.call1(py, (body.code, &body.name, &body.message))
+}
+
+/// The same, to be raised.
+pub(crate) fn raise(py: Python<'_>, body: &ErrorBody) -> PyErr {
+    match error(py, body) {
+        Ok(exception) => PyErr::from_value(exception.into_bound(py)),
+        Err(error) => error,
+    }
+}
+
+/// Nanoseconds since the epoch as an aware `datetime` in UTC, cut off to microseconds.
+pub(crate) fn datetime(py: Python<'_>, time: Time) -> PyResult<Bound<'_, PyDateTime>> {
+    let micros = time.nanos().div_euclid(1_000);
+    let utc = PyTzInfo::utc(py)?;
+    // Exact: microseconds since the epoch stay below 2^53 until the year 2255, and Python rounds to the nearest one.
+    PyDateTime::from_timestamp(py, micros as f64 / 1e6, Some(&utc))
+}
+
+pub(crate) fn price(value: Price) -> f64 {
+    to_f64(value.raw())
+}
+pub(crate) fn qty(value: Qty) -> f64 {
+    to_f64(value.raw())
+}
+pub(crate) fn cash(value: Cash) -> f64 {
+    to_f64(value.raw())
+}
+
+/// A symbol in any case.
+pub(crate) fn symbol(text: &str) -> Symbol {
+    Symbol::new(text.trim())
+}
+
+/// Calls a Python function of the package's log module.
+pub(crate) fn log(py: Python<'_>, level: &str, message: &str) -> PyResult<()> {
+    py.import("pyalgo._log")?.call_method1(level, (message,))?;
+    Ok(())
+}

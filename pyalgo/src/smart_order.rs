@@ -1,0 +1,273 @@
+//! [`SmartOrder`]: one order at a time.
+
+use std::sync::Mutex;
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use tradingsys::client::event::OrderKey;
+use tradingsys::client::number::Given;
+use tradingsys::client::orders::Tracked;
+use tradingsys::client::trading::Wish;
+use tradingsys::market::{OrderType, Side, Tif};
+use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::wire::error::{ErrorBody, ErrorCode};
+use tradingsys::wire::event::OrderView;
+
+use crate::convert::{cash, given, invalid, member, price, qty, raise, word_of};
+use crate::desk::Desk;
+use crate::reactor::lock;
+use crate::records::{Order, average};
+use crate::session::Session;
+use crate::subscription::{Subscription, price_for};
+
+#[derive(Default)]
+struct Held {
+    key: Option<OrderKey>,
+    /// Why the latest `send` sent nothing.
+    refusal: Option<ErrorBody>,
+}
+
+#[pyclass(frozen, module = "pyalgo", weakref)]
+pub(crate) struct SmartOrder {
+    subscription: Py<Subscription>,
+    held: Mutex<Held>,
+}
+
+impl SmartOrder {
+    fn session(&self) -> &Session {
+        self.subscription.get().session.get()
+    }
+
+    fn key(&self) -> Option<OrderKey> {
+        lock(&self.held).key
+    }
+
+    /// Reads the order it holds; `none` before the first.
+    fn read<T>(&self, py: Python<'_>, read: impl FnOnce(&Tracked) -> T, none: T) -> PyResult<T> {
+        let desk = self.session().desk(py)?;
+        Ok(self.key().and_then(|key| desk.client.orders().get(key)).map_or(none, read))
+    }
+
+    fn order<T>(&self, py: Python<'_>, read: impl FnOnce(&OrderView) -> T, none: T) -> PyResult<T> {
+        self.read(py, |tracked| read(&tracked.order), none)
+    }
+
+    fn take(&self, key: OrderKey, desk: &mut Desk) {
+        let mut held = lock(&self.held);
+        if let Some(old) = held.key.replace(key) {
+            desk.client.orders_mut().release(old);
+        }
+        desk.client.orders_mut().hold(key);
+    }
+
+    /// A size as given, or nothing.
+    fn size(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Given>> {
+        let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
+        let py = value.py();
+        given(value)?.not_negative().map(Some).map_err(|error| invalid(py, &error))
+    }
+
+    /// The outcome of a command that may be refused without harm: whether anything was sent.
+    fn sent(&self, py: Python<'_>, done: Result<bool, ErrorBody>) -> PyResult<bool> {
+        match done {
+            Ok(sent) => Ok(sent),
+            Err(error) if error.code == ErrorCode::NonTrading.code() => Err(raise(py, &error)),
+            Err(error) => {
+                lock(&self.held).refusal = Some(error);
+                Ok(false)
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl SmartOrder {
+    #[new]
+    #[pyo3(signature = (sub, adopt = true))]
+    fn new(sub: &Bound<'_, Subscription>, adopt: bool) -> PyResult<Self> {
+        let this = Self { subscription: sub.clone().unbind(), held: Mutex::new(Held::default()) };
+        let session = this.session();
+        session.sweep_released();
+        let mut desk = session.desk(sub.py())?;
+        if adopt && let Some(key) = desk.client.orders().unheld(&sub.get().stream.symbol) {
+            this.take(key, &mut desk);
+        }
+        drop(desk);
+        Ok(this)
+    }
+
+    /// Sends an order; `False`, and nothing is sent, while the one before is active or nothing can be sent.
+    #[pyo3(signature = (price, qty, side, r#type, tif = None, stop_price = None, quote_amount = None))]
+    #[expect(clippy::too_many_arguments, reason = "the signature of the reference")]
+    fn send(
+        &self,
+        py: Python<'_>,
+        price: Option<&Bound<'_, PyAny>>,
+        qty: Option<&Bound<'_, PyAny>>,
+        side: &Bound<'_, PyAny>,
+        r#type: &Bound<'_, PyAny>,
+        tif: Option<&Bound<'_, PyAny>>,
+        stop_price: Option<&Bound<'_, PyAny>>,
+        quote_amount: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let side: Side = word_of(side)?;
+        let order_type: OrderType = word_of(r#type)?;
+        let tif: Tif = tif.map_or(Ok(Tif::Gtc), word_of)?;
+        let (price, qty) = (Self::size(price)?, Self::size(qty)?);
+        let (stop_price, quote_amount) = (Self::size(stop_price)?, Self::size(quote_amount)?);
+        let subscription = self.subscription.get();
+        let (tick, lot) = (subscription.tick(py)?, subscription.lot_size(py)?);
+        if self.is_active(py)? {
+            return Ok(false);
+        }
+        let on_grid = |number: Given| price_for(side, number, tick);
+        let wish = Wish {
+            symbol: subscription.stream.symbol.clone(),
+            side,
+            order_type,
+            tif: order_type.has_tif().then_some(tif),
+            price: price.filter(|_| order_type.has_price()).map(on_grid),
+            stop_price: stop_price.map(on_grid),
+            qty: qty.map(|number| Qty::from_raw(number.floor(lot))),
+            quote_amount: quote_amount.map(|number| Cash::from_raw(number.floor(1))),
+        };
+        let session = self.session();
+        let now = session.reactor.now();
+        let done = session.try_command(py, |desk| {
+            let Desk { client, out, .. } = desk;
+            let key = client.order(now, wish, out)?;
+            self.take(key, desk);
+            Ok(true)
+        })?;
+        if done.is_ok() {
+            lock(&self.held).refusal = None;
+        }
+        self.sent(py, done)
+    }
+
+    /// Wants the order cancelled; `False` if there is none, or its cancel is under way already.
+    fn kill(&self, py: Python<'_>) -> PyResult<bool> {
+        let Some(key) = self.key() else { return Ok(false) };
+        let done = self.session().try_command(py, |desk| {
+            let Desk { client, out, .. } = desk;
+            client.kill(key, out)
+        })?;
+        self.sent(py, done)
+    }
+
+    /// Wants the order's quantity reduced; `False` if it is not working.
+    fn amend(&self, py: Python<'_>, qty: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let Some(number) = Self::size(Some(qty))? else { return Ok(false) };
+        let lot = self.subscription.get().lot_size(py)?;
+        let Some(key) = self.key() else { return Ok(false) };
+        let done = self.session().try_command(py, |desk| {
+            let Desk { client, out, .. } = desk;
+            client.amend(key, Qty::from_raw(number.floor(lot)), out)
+        })?;
+        self.sent(py, done)
+    }
+
+    #[getter]
+    fn subscription(&self, py: Python<'_>) -> Py<Subscription> {
+        self.subscription.clone_ref(py)
+    }
+    #[getter]
+    fn is_active(&self, py: Python<'_>) -> PyResult<bool> {
+        self.read(py, Tracked::is_active, false)
+    }
+    #[getter]
+    fn price(&self, py: Python<'_>) -> PyResult<f64> {
+        self.order(py, |order| order.price.map_or(0.0, price), 0.0)
+    }
+    #[getter]
+    fn stop_price(&self, py: Python<'_>) -> PyResult<f64> {
+        self.order(py, |order| order.stop_price.map_or(0.0, price), 0.0)
+    }
+    #[getter]
+    fn quantity(&self, py: Python<'_>) -> PyResult<f64> {
+        self.order(py, |order| qty(order.qty), 0.0)
+    }
+    #[getter]
+    fn acc(&self, py: Python<'_>) -> PyResult<f64> {
+        self.order(py, |order| qty(order.filled), 0.0)
+    }
+    #[getter]
+    fn avg_price(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(price(self.order(py, average, Price::ZERO)?))
+    }
+    #[getter]
+    fn making(&self, py: Python<'_>) -> PyResult<bool> {
+        self.read(py, |tracked| tracked.last_fill.as_ref().is_some_and(|fill| fill.maker), false)
+    }
+    #[getter]
+    fn fee(&self, py: Python<'_>) -> PyResult<f64> {
+        self.read(py, |tracked| tracked.last_fill.as_ref().map_or(0.0, |fill| cash(fill.fee)), 0.0)
+    }
+    #[getter]
+    fn side(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.order(py, |order| Some(order.side), None)?.map(|side| member(py, side)).transpose()
+    }
+    #[getter]
+    fn state(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.order(py, |order| Some(order.state), None)?.map(|state| member(py, state)).transpose()
+    }
+    #[getter]
+    fn order_type(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.order(py, |order| Some(order.order_type), None)?.map(|word| member(py, word)).transpose()
+    }
+    #[getter]
+    fn tif(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.order(py, |order| order.tif, None)?.map(|tif| member(py, tif)).transpose()
+    }
+    #[getter]
+    fn order_id(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.order(py, |order| Some(order.order_id.to_string()), None)
+    }
+    #[getter]
+    fn code(&self, py: Python<'_>) -> PyResult<i64> {
+        if let Some(refusal) = &lock(&self.held).refusal {
+            return Ok(refusal.code);
+        }
+        self.order(py, |order| order.code.unwrap_or(0), 0)
+    }
+    #[getter]
+    fn reason(&self, py: Python<'_>) -> PyResult<String> {
+        if let Some(refusal) = &lock(&self.held).refusal {
+            return Ok(refusal.message.clone());
+        }
+        self.order(py, |order| order.reason.clone().unwrap_or_default(), String::new())
+    }
+    /// The order as it stands.
+    #[getter(order)]
+    fn present(&self, py: Python<'_>) -> PyResult<Option<Order>> {
+        self.read(
+            py,
+            |tracked| Some(Order::of_view(tracked.order.clone(), tracked.last_fill.clone())),
+            None,
+        )
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let symbol = &self.subscription.get().stream.symbol;
+        self.order(
+            py,
+            |order| {
+                let OrderView { order_id, side, qty, order_type, state, filled, .. } = order;
+                format!("SmartOrder({symbol}, {side} {qty} {order_type}, {state}, acc {filled}, {order_id})")
+            },
+            format!("SmartOrder({symbol}, no order yet)"),
+        )
+    }
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.subscription)
+    }
+}
+
+impl Drop for SmartOrder {
+    fn drop(&mut self) {
+        if let Some(key) = self.key() {
+            // The session outlives this call: the subscription still holds it.
+            self.session().release(key);
+        }
+    }
+}

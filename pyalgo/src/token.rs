@@ -1,0 +1,88 @@
+//! Where a gateway is, and where its token lies.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A gateway's address as the strategy gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// `ws://host:port`.
+    Tcp { host: String, port: u16 },
+    /// `unix:/path/to/socket`.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Reads an address.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{text:?} is no gateway address: {what}; give ws://localhost:8111");
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(wrong("no absolute path")) };
+        }
+        if text.starts_with("wss:") {
+            return Err(wrong("TLS is not spoken on the local link"));
+        }
+        let rest = text.strip_prefix("ws://").ok_or_else(|| wrong("it does not begin with ws://"))?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = rest.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port is no number"))?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() || host.contains(['/', '@', '?', '#']) {
+            return Err(wrong("its host cannot be read"));
+        }
+        Ok(Self::Tcp { host: host.to_owned(), port })
+    }
+
+    /// The URL of the websocket handshake.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => format!("ws://[{host}]:{port}/"),
+            Self::Tcp { host, port } => format!("ws://{host}:{port}/"),
+            Self::Unix(_) => "ws://localhost/".to_owned(),
+        }
+    }
+
+    /// Files the token may be in, the likeliest first.
+    fn token_files(&self) -> Vec<PathBuf> {
+        let Self::Tcp { port, .. } = self else { return Vec::new() };
+        let name = format!("{port}.token");
+        let folder = |variable: &str, folder: &str| {
+            std::env::var_os(variable).filter(|value| !value.is_empty()).map(|root| Path::new(&root).join(folder))
+        };
+        let folders = [folder("XDG_RUNTIME_DIR", "tradingsys"), folder("HOME", ".tradingsys")];
+        folders.into_iter().flatten().map(|folder| folder.join(&name)).collect()
+    }
+}
+
+/// The token of the gateway at an address: from the file given, else from `TRADINGSYS_TOKEN_FILE`, else from where the
+/// gateway writes it. `None` for a Unix socket without a token file: who may open it is the file system's matter.
+pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<Option<String>, String> {
+    let chosen = given.map(Path::to_path_buf);
+    let chosen = chosen.or_else(|| std::env::var_os("TRADINGSYS_TOKEN_FILE").map(PathBuf::from));
+    if let Some(file) = chosen {
+        return match read(&file) {
+            Ok(token) => Ok(Some(token)),
+            Err(error) => Err(format!("the token file {} cannot be read: {error}", file.display())),
+        };
+    }
+    let files = address.token_files();
+    let mut tried = Vec::new();
+    for file in &files {
+        match read(file) {
+            Ok(token) => return Ok(Some(token)),
+            Err(error) => tried.push(format!("{} ({error})", file.display())),
+        }
+    }
+    if matches!(address, Address::Unix(_)) {
+        return Ok(None);
+    }
+    Err(format!(
+        "the gateway's token was not found: {}; run the strategy as the gateway's user, or give token_file=",
+        tried.join(", ")
+    ))
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    fs::read_to_string(file).map(|text| text.trim().to_owned())
+}
