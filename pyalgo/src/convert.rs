@@ -47,9 +47,9 @@ pub(crate) fn member<T: Word>(py: Python<'_>, value: T) -> PyResult<Py<PyAny>> {
         T::ALL.iter().map(|value| Ok(class.call1((value.word(),))?.unbind())).collect::<PyResult<Vec<_>>>()
     })?;
     let at = T::ALL.iter().position(|other| *other == value);
-    at.and_then(|at| members.get(at)).map(|found| found.clone_ref(py)).ok_or_else(|| {
-        PyRuntimeError::new_err(format!("{} has no member {}", T::NAME, value.word()))
-    })
+    at.and_then(|at| members.get(at))
+        .map(|found| found.clone_ref(py))
+        .ok_or_else(|| PyRuntimeError::new_err(format!("{} has no member {}", T::NAME, value.word())))
 }
 
 /// The word of a Python member, or of its text.
@@ -90,7 +90,8 @@ fn is_decimal(value: &Bound<'_, PyAny>) -> PyResult<bool> {
 
 fn decimal_class(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static DECIMAL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = DECIMAL.get_or_try_init(py, || Ok::<_, PyErr>(py.import("decimal")?.getattr("Decimal")?.unbind()))?;
+    let class =
+        DECIMAL.get_or_try_init(py, || Ok::<_, PyErr>(py.import("decimal")?.getattr("Decimal")?.unbind()))?;
     Ok(class.bind(py))
 }
 
@@ -110,9 +111,8 @@ pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {
 /// The Python exception of an error: the class is chosen by its code.
 pub(crate) fn error(py: Python<'_>, body: &ErrorBody) -> PyResult<Py<PyAny>> {
     static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let make = MAKE.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("pyalgo._errors")?.getattr("error")?.unbind())
-    })?;
+    let make =
+        MAKE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("pyalgo._errors")?.getattr("error")?.unbind()))?;
     make.call1(py, (body.code, &body.name, &body.message))
 }
 

@@ -23,7 +23,12 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(config: Config, address: Address, token_file: Option<PathBuf>, token: mio::Token) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        address: Address,
+        token_file: Option<PathBuf>,
+        token: mio::Token,
+    ) -> Self {
         Self {
             client: Client::new(config),
             connection: Connection::new(address, token),
@@ -61,7 +66,9 @@ impl Desk {
                 Found::Nothing => return false,
                 Found::Text(text) => self.client.handle(now, Input::Frame(text.as_str()), &mut self.out),
                 Found::Opened => self.opened(now),
-                Found::Lost(code, reason) => self.client.handle(now, Input::Lost(code, &reason), &mut self.out),
+                Found::Lost(code, reason) => {
+                    self.client.handle(now, Input::Lost(code, &reason), &mut self.out)
+                }
             }
             if !self.out.is_empty() {
                 self.perform(now, registry);

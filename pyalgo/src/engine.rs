@@ -131,7 +131,13 @@ impl Engine {
         }
     }
 
-    fn set_timer(&self, py: Python<'_>, wait: Span, every: Option<Span>, callback: Py<PyAny>) -> PyResult<Timer> {
+    fn set_timer(
+        &self,
+        py: Python<'_>,
+        wait: Span,
+        every: Option<Span>,
+        callback: Py<PyAny>,
+    ) -> PyResult<Timer> {
         self.reactor.check_thread(py)?;
         let due = self.reactor.now() + wait;
         let mut timers = lock(&self.timers);
@@ -201,7 +207,8 @@ impl Engine {
         cursor: Option<(u64, u64)>,
     ) -> PyResult<Py<Session>> {
         self.reactor.check_thread(py)?;
-        let address = Address::parse(addr).map_err(|message| raise(py, &LocalError::Connect.body(message)))?;
+        let address =
+            Address::parse(addr).map_err(|message| raise(py, &LocalError::Connect.body(message)))?;
         let session_id = u16::try_from(session_id).map_err(|_| {
             let message = format!("session_id {session_id} is not a whole number from 0 to 65535");
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))

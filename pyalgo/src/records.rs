@@ -6,9 +6,7 @@ use tradingsys::client::event::OrderChange;
 use tradingsys::ids::{ClientOrderId, Symbol};
 use tradingsys::num::{Cash, Price};
 use tradingsys::wire::error::ErrorBody;
-use tradingsys::wire::event::{
-    BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent,
-};
+use tradingsys::wire::event::{BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent};
 use tradingsys::wire::request::Ack;
 
 use crate::convert::{cash, datetime, decimal, member, price, qty};
@@ -246,7 +244,11 @@ impl SessionState {
     /// For the log.
     pub(crate) fn words(&self) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
-        let but = if self.not_ready.is_empty() { String::new() } else { format!(" but for {}", self.not_ready.join(", ")) };
+        let but = if self.not_ready.is_empty() {
+            String::new()
+        } else {
+            format!(" but for {}", self.not_ready.join(", "))
+        };
         format!("{}{but}{reason}", self.state)
     }
 }
@@ -387,6 +389,8 @@ impl Product {
     }
     fn __repr__(&self) -> String {
         let Facts { symbol, base, quote, status, tick_size, lot, min_notional, .. } = &self.0;
-        format!("Product({symbol}, {base}/{quote}, {status}, tick {tick_size}, lot {lot}, min_notional {min_notional})")
+        format!(
+            "Product({symbol}, {base}/{quote}, {status}, tick {tick_size}, lot {lot}, min_notional {min_notional})"
+        )
     }
 }

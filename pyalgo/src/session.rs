@@ -180,8 +180,9 @@ impl Session {
             client.ask(call, out)
         })?;
         let result = self.wait_for(py, question)?;
-        serde_json::from_str(result.get())
-            .map_err(|error| raise(py, &LocalError::Protocol.body(format!("the gateway's reply cannot be read: {error}"))))
+        serde_json::from_str(result.get()).map_err(|error| {
+            raise(py, &LocalError::Protocol.body(format!("the gateway's reply cannot be read: {error}")))
+        })
     }
 
     /// Has the machine do something, and sends what it has to say. Refused if the socket is full.
@@ -260,7 +261,8 @@ impl Session {
     fn subscribe(slf: &Bound<'_, Self>, symbol: &str, stream: &str) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let Some(channel) = Channel::from_word(stream) else {
-            let message = format!("no stream {stream:?}; use depth, depth:100ms, bbo, trade or kline:<interval>");
+            let message =
+                format!("no stream {stream:?}; use depth, depth:100ms, bbo, trade or kline:<interval>");
             return Err(raise(py, &ErrorBody::new(ErrorCode::InvalidStream, message)));
         };
         let stream = Stream { symbol: symbol_of(symbol), channel };
@@ -331,7 +333,9 @@ impl Session {
     fn orders(&self, py: Python<'_>) -> PyResult<Vec<Order>> {
         let desk = self.desk(py)?;
         let open = desk.client.orders().open();
-        Ok(open.map(|(_, tracked)| Order::of_view(tracked.order.clone(), tracked.last_fill.clone())).collect())
+        Ok(open
+            .map(|(_, tracked)| Order::of_view(tracked.order.clone(), tracked.last_fill.clone()))
+            .collect())
     }
 
     /// The positions by symbol.

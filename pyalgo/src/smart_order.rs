@@ -240,11 +240,7 @@ impl SmartOrder {
     /// The order as it stands.
     #[getter(order)]
     fn present(&self, py: Python<'_>) -> PyResult<Option<Order>> {
-        self.read(
-            py,
-            |tracked| Some(Order::of_view(tracked.order.clone(), tracked.last_fill.clone())),
-            None,
-        )
+        self.read(py, |tracked| Some(Order::of_view(tracked.order.clone(), tracked.last_fill.clone())), None)
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

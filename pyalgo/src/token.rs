@@ -18,7 +18,11 @@ impl Address {
         let wrong = |what: &str| format!("{text:?} is no gateway address: {what}; give ws://localhost:8111");
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(wrong("no absolute path")) };
+            return if path.starts_with('/') {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(wrong("no absolute path"))
+            };
         }
         if text.starts_with("wss:") {
             return Err(wrong("TLS is not spoken on the local link"));
@@ -26,7 +30,8 @@ impl Address {
         let rest = text.strip_prefix("ws://").ok_or_else(|| wrong("it does not begin with ws://"))?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = rest.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port is no number"))?;
+        let port =
+            port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("its port is no number"))?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() || host.contains(['/', '@', '?', '#']) {
             return Err(wrong("its host cannot be read"));
@@ -48,7 +53,9 @@ impl Address {
         let Self::Tcp { port, .. } = self else { return Vec::new() };
         let name = format!("{port}.token");
         let folder = |variable: &str, folder: &str| {
-            std::env::var_os(variable).filter(|value| !value.is_empty()).map(|root| Path::new(&root).join(folder))
+            std::env::var_os(variable)
+                .filter(|value| !value.is_empty())
+                .map(|root| Path::new(&root).join(folder))
         };
         let folders = [folder("XDG_RUNTIME_DIR", "tradingsys"), folder("HOME", ".tradingsys")];
         folders.into_iter().flatten().map(|folder| folder.join(&name)).collect()

@@ -177,7 +177,8 @@ impl Connection {
                 Found::Nothing
             }
             Ok(true) => {
-                let mut config = WebSocketConfig::default().read_buffer_size(RECEIVE_BUFFER).write_buffer_size(0);
+                let mut config =
+                    WebSocketConfig::default().read_buffer_size(RECEIVE_BUFFER).write_buffer_size(0);
                 config.max_message_size = Some(MAX_MESSAGE);
                 self.shaken(tungstenite::client::client_with_config(self.address.url(), stream, Some(config)))
             }
@@ -206,7 +207,10 @@ impl Connection {
             }
             Err(HandshakeError::Failure(Error::Http(response))) => {
                 let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                Found::Lost(None, format!("the handshake was refused with HTTP {}: {body}", response.status()))
+                Found::Lost(
+                    None,
+                    format!("the handshake was refused with HTTP {}: {body}", response.status()),
+                )
             }
             Err(HandshakeError::Failure(error)) => {
                 Found::Lost(None, format!("what listens there speaks no websocket: {error}"))
