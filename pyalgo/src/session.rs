@@ -111,7 +111,7 @@ impl Session {
         loop {
             {
                 let mut desk = lock(&self.desk);
-                if desk.client.is_live() {
+                if desk.client.is_logged_in() {
                     return Ok(());
                 }
                 if let Some(failure) = desk.client.failure().cloned() {
