@@ -29,7 +29,8 @@ fn since_epoch(at: SystemTime) -> (i64, u32) {
     }
 }
 
-/// Year, month and day of a number of days since 1970-01-01. Years are counted from March, so that the leap day is the last one.
+/// Year, month and day of a number of days since 1970-01-01. Years are counted from March, so that the leap
+/// day is the last one.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -4,9 +4,9 @@
 //! [2026-07-30T09:12:33.104518Z gateway INFO] order_placed session=1 symbol=dogeusdt
 //! ```
 //!
-//! Times are UTC; the file `<directory>/<exe>_YYYYMMDD.log` changes at midnight UTC. Lines are written by a thread of their own behind
-//! a bounded queue: a slow disk never delays trading, it costs log lines, and how many is logged. No line leaves without having
-//! passed the [redaction](redact).
+//! Times are UTC; the file `<directory>/<exe>_YYYYMMDD.log` changes at midnight UTC. Lines are written by a
+//! thread of their own behind a bounded queue: a slow disk never delays trading, it costs log lines, and how
+//! many is logged. No line leaves without having passed the [redaction](redact).
 
 mod calendar;
 mod line;
@@ -85,10 +85,12 @@ pub struct Settings {
     pub level: Level,
 }
 
-/// Starts logging for the whole process. Everything logged is on its way to the disk once the guard is dropped.
+/// Starts logging for the whole process. Everything logged is on its way to the disk once the guard is
+/// dropped.
 ///
 /// # Errors
-/// The directory cannot be made or written to, the thread cannot be started, or logging has been started before.
+/// The directory cannot be made or written to, the thread cannot be started, or logging has been started
+/// before.
 pub fn start(settings: &Settings) -> io::Result<Guard> {
     let (sink, guard) = writer::start(settings)?;
     tracing_subscriber::registry()

@@ -57,8 +57,8 @@ impl Visit for Fields {
     }
 }
 
-/// One event stays one line and cannot repaint a terminal: control characters and those that turn the reading direction are
-/// shown by number.
+/// One event stays one line and cannot repaint a terminal: control characters and those that turn the reading
+/// direction are shown by number.
 fn escape(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

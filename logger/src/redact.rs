@@ -1,11 +1,13 @@
-//! No secret in any output: known secrets are masked wherever they appear, and so is the value of anything named like one.
+//! No secret in any output: known secrets are masked wherever they appear, and so is the value of anything
+//! named like one.
 
 use std::sync::RwLock;
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
 
-/// Names whose values are never shown. Compared without case; the name must end here (`token_file` is none of them).
+/// Names whose values are never shown. Compared without case; the name must end here (`token_file` is none of
+/// them).
 const NAMES: [&str; 12] = [
     "signature",
     "apikey",
