@@ -1,3 +1,49 @@
-//! The gateway of Binance's spot market.
+//! The gateway of Binance's spot market: the shell, with the machines of [`binance_venue::spot`] plugged in.
 
-fn main() {}
+use std::process::ExitCode;
+
+use binance_venue::spot::{SpotConfig, ports};
+use tradingsys_runtime::{Endpoint, Ports, Product, VenueSetup};
+
+/// Addresses: binance-spot-api-docs, 2026-07.
+const SPOT: Product = Product {
+    exe: "spot",
+    market: "spot",
+    environments: &["live", "testnet", "demo"],
+    endpoints: &[
+        Endpoint {
+            name: "ws_api",
+            needed: true,
+            urls: &[
+                "wss://ws-api.binance.com:443/ws-api/v3",
+                "wss://ws-api.testnet.binance.vision/ws-api/v3",
+                "wss://demo-ws-api.binance.com/ws-api/v3",
+            ],
+        },
+        Endpoint {
+            name: "streams",
+            needed: true,
+            urls: &[
+                "wss://stream.binance.com:9443",
+                "wss://stream.testnet.binance.vision",
+                "wss://demo-stream.binance.com",
+            ],
+        },
+        Endpoint { name: "rest", needed: false, urls: &[] },
+        Endpoint { name: "sbe", needed: false, urls: &[] },
+        Endpoint { name: "margin_stream", needed: false, urls: &[] },
+    ],
+};
+
+fn connect(setup: VenueSetup<'_>) -> Ports {
+    let (ws_api, streams) = (setup.endpoint("ws_api"), setup.endpoint("streams"));
+    let mut config =
+        SpotConfig::new(ws_api, streams, &setup.config.apikey, setup.key.clone().into(), setup.seed);
+    config.recv_window = setup.config.recv_window;
+    let (feed, entry) = ports(&config);
+    (Box::new(feed), Box::new(entry))
+}
+
+fn main() -> ExitCode {
+    tradingsys_runtime::main(&SPOT, connect)
+}

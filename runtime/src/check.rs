@@ -1,0 +1,264 @@
+//! `check`: is everything there that a gateway needs? A line for each thing looked at; the exit code is that
+//! of the first that fails.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::LocalSet;
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::files::FolderLock;
+use crate::links::{LinkEvent, Links};
+use crate::store::books::{self, Books};
+use crate::store::journal::{self, Journal};
+use crate::{Connect, Ports, Product, VenueSetup, key, run, store, tls};
+
+/// Longest the exchange may take to answer all there is to ask.
+const ANSWER_WITHIN: Span = Span::from_secs(20);
+
+/// A clock further off than this is a fault: the exchange refuses requests from the future of more than 1 s.
+const CLOCK_MAX: Span = Span::from_millis(500);
+
+/// The lines, and the first failure.
+#[derive(Default)]
+struct Findings {
+    failure: Option<Exit>,
+}
+
+impl Findings {
+    fn ok(&self, what: &str, words: &str) {
+        println!("ok   {what}: {words}");
+    }
+    fn fail(&mut self, what: &str, exit: Exit) {
+        println!("fail {what}: {}", exit.message);
+        let message = format!("{what}: {}", exit.message);
+        self.failure.get_or_insert(Exit { code: exit.code, message });
+    }
+}
+
+/// Looks at everything.
+pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) -> Result<(), Exit> {
+    let mut findings = Findings::default();
+    let config = run::configured(product, file)?;
+    findings.ok("configuration", &file.display().to_string());
+    database(product, &config, &mut findings);
+    match key::load(&config.pem) {
+        Err(error) => findings.fail("key", error.into()),
+        Ok(key) => {
+            findings.ok("key", &format!("{} is an Ed25519 key only you can read", config.pem.display()));
+            let ports = connect(VenueSetup { config: &config, key, seed: run::seed()? });
+            exchange(&config, ports, &mut findings)?;
+        }
+    }
+    findings.failure.map_or(Ok(()), Err)
+}
+
+/// Without changing anything, so also beside a running gateway.
+fn database(product: &'static Product, config: &Config, findings: &mut Findings) {
+    if let Err(error) = store::check_library() {
+        findings.fail("database", Exit::failure(error.to_string()));
+        return;
+    }
+    let folder = config.db.display();
+    if !config.db.join(journal::FILE).exists() {
+        findings.ok("database", &format!("none in {folder} yet; the first start makes it"));
+        return;
+    }
+    let _lock = match FolderLock::take(&config.db) {
+        Ok(lock) => lock,
+        Err(exit) => {
+            findings.fail("database", exit);
+            return;
+        }
+    };
+    let refused = |error: store::StoreError| Exit::configuration(error.to_string());
+    let opened = Journal::open(&config.db).map_err(refused).and_then(|(journal, found)| {
+        let edits = if config.db.join(books::FILE).exists() {
+            Books::open(&config.db, product.market, journal.id()).map_err(refused)?.1
+        } else {
+            books::Findings::default()
+        };
+        Ok((found.records.len(), edits))
+    });
+    match opened {
+        Err(exit) => findings.fail("database", exit),
+        Ok((records, found)) => {
+            for bad in found.bad {
+                findings.fail("database", Exit::configuration(bad.reason));
+            }
+            let edits = found.edits.len();
+            findings.ok("database", &format!("{records} records in {folder}, {edits} edits to take"));
+        }
+    }
+}
+
+fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {
+    let tls = tls::connector(config.ca_file.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
+    let (links, events) = Links::new(tls);
+    let trial = Trial { ports, links, clock: Clock::new(), seen: Seen::default() };
+    let seen = LocalSet::new().block_on(&runtime, trial.run(events));
+    seen.tell(findings);
+    Ok(())
+}
+
+/// What the exchange has shown of itself.
+#[derive(Default)]
+struct Seen {
+    instruments: Option<usize>,
+    entry_up: bool,
+    clock: Option<(i64, Span)>,
+    account: Option<Result<(bool, usize), String>>,
+    refused: Option<String>,
+    last_down: Option<String>,
+}
+
+impl Seen {
+    fn complete(&self) -> bool {
+        let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
+        self.refused.is_some() || account
+    }
+
+    fn take(&mut self, event: VenueEvent) {
+        match event {
+            VenueEvent::Instruments(list) => self.instruments = Some(list.len()),
+            VenueEvent::EntryUp => self.entry_up = true,
+            VenueEvent::Clock { offset_nanos, round_trip } => self.clock = Some((offset_nanos, round_trip)),
+            VenueEvent::KeyRefused(reason) => self.refused = Some(reason),
+            VenueEvent::EntryDown(reason) | VenueEvent::FeedDown(reason) => self.last_down = Some(reason),
+            VenueEvent::Answer { answer: Answer::Account(account), .. } => {
+                self.account = Some(Ok((account.can_trade, account.balances.len())));
+            }
+            VenueEvent::Answer { answer: Answer::Failed(reason), .. } => self.account = Some(Err(reason)),
+            _ => {}
+        }
+    }
+
+    fn tell(self, findings: &mut Findings) {
+        let reached = self.instruments.is_some() || self.entry_up || self.clock.is_some();
+        let why = || self.last_down.clone().unwrap_or_else(|| "no answer".into());
+        match self.instruments {
+            Some(count) => findings.ok("exchange", &format!("reached, {count} symbols")),
+            None if reached || self.refused.is_some() => findings.ok("exchange", "reached"),
+            None => findings.fail("exchange", Exit::unreachable(format!("{}; see \"endpoints\"", why()))),
+        }
+        match self.clock {
+            Some((offset, round_trip)) => {
+                let words = format!("{} ms off, round trip {round_trip:?}", offset / 1_000_000);
+                if offset.abs() > CLOCK_MAX.nanos() {
+                    findings.fail("clock", Exit::configuration(format!("{words}; set it by NTP")));
+                } else {
+                    findings.ok("clock", &words);
+                }
+            }
+            None => findings.fail("clock", Exit::unreachable("not compared, the exchange gave no time")),
+        }
+        match (self.refused.clone(), self.entry_up) {
+            (Some(reason), _) => findings.fail("logon", Exit::key_refused(reason)),
+            (None, true) => findings.ok("logon", "the exchange takes the key"),
+            (None, false) => findings.fail("logon", Exit::unreachable(why())),
+        }
+        match self.account {
+            Some(Ok((true, assets))) => findings.ok("permissions", &format!("may trade, {assets} assets")),
+            Some(Ok((false, _))) => findings.fail(
+                "permissions",
+                Exit::key_refused(
+                    "the account may not trade; allow spot trading for this key at the exchange",
+                ),
+            ),
+            Some(Err(reason)) => findings.fail("permissions", Exit::unreachable(reason)),
+            None if self.refused.is_some() => {}
+            None => findings.fail("permissions", Exit::unreachable("not asked, no logon")),
+        }
+    }
+}
+
+/// Both machines and their links, without a gateway.
+struct Trial {
+    ports: Ports,
+    links: Links,
+    clock: Clock,
+    seen: Seen,
+}
+
+impl Trial {
+    async fn run(
+        mut self,
+        mut events: tokio::sync::mpsc::Receiver<(tradingsys::ids::LinkId, LinkEvent)>,
+    ) -> Seen {
+        let start = self.clock.now();
+        let until = start + ANSWER_WITHIN;
+        let mut out = Outbox::default();
+        self.ports.0.start(start, &mut out);
+        self.ports.1.start(start, &mut out);
+        self.settle(&mut out);
+        while !self.seen.complete() {
+            let now = self.clock.now();
+            if now >= until {
+                break;
+            }
+            self.timers(now, &mut out);
+            self.settle(&mut out);
+            let due = earliest(self.ports.0.deadline(), self.ports.1.deadline());
+            let wait = earliest(due, Some(until)).unwrap_or(until).since(self.clock.now());
+            let wait = Duration::from_nanos(u64::try_from(wait.nanos()).unwrap_or(0));
+            if let Ok(Some((link, event))) = tokio::time::timeout(wait, events.recv()).await {
+                self.link(link, &event, &mut out);
+                self.settle(&mut out);
+            }
+        }
+        self.seen
+    }
+
+    fn timers(&mut self, now: Time, out: &mut Outbox) {
+        let (feed, entry) = &mut self.ports;
+        if feed.deadline().is_some_and(|due| due <= now) {
+            feed.timer(now, out);
+        }
+        if entry.deadline().is_some_and(|due| due <= now) {
+            entry.timer(now, out);
+        }
+    }
+
+    fn link(&mut self, link: tradingsys::ids::LinkId, event: &LinkEvent, out: &mut Outbox) {
+        let input = match event {
+            LinkEvent::Up => LinkInput::Up,
+            LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
+            LinkEvent::Alive => LinkInput::Alive,
+            LinkEvent::Down(reason) => {
+                self.links.forget(link);
+                self.seen.last_down = Some(reason.clone());
+                LinkInput::Down(reason)
+            }
+        };
+        let (now, (feed, entry)) = (self.clock.now(), &mut self.ports);
+        if feed.owns(link) {
+            feed.handle(now, link, input, out);
+        } else if entry.owns(link) {
+            entry.handle(now, link, input, out);
+        }
+    }
+
+    fn settle(&mut self, out: &mut Outbox) {
+        while !out.actions.is_empty() || !out.events.is_empty() {
+            let Outbox { actions, events } = std::mem::take(out);
+            for action in actions {
+                self.links.perform(action);
+            }
+            for event in events {
+                let up = event == VenueEvent::EntryUp;
+                self.seen.take(event);
+                if up {
+                    self.ports.1.query(self.clock.now(), 1, &Query::Account, out);
+                }
+            }
+        }
+    }
+}

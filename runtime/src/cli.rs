@@ -1,0 +1,139 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process;
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tradingsys_logger::Level;
+
+use crate::exit::Exit;
+use crate::{Connect, Product, check, key, run, verify};
+
+/// Gateway between trading strategies and an exchange account.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Debug)]
+struct RunArgs {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", value_parser = file)]
+    config: Option<PathBuf>,
+    /// How much is logged: error, warn, info, debug
+    #[arg(short, long, default_value = "info", value_parser = level)]
+    level: Level,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check key, clock, permissions, reachability and database, a line each
+    Check(FileArgs),
+    /// Check the journal's chain, and the books against the journal; the gateway must be stopped
+    Verify(FileArgs),
+    /// Make an Ed25519 key pair and print the public half to paste at the exchange
+    Keygen {
+        /// File of the private half; never overwritten
+        #[arg(short, long, default_value = "private_key.pem", value_parser = file)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+struct FileArgs {
+    /// Configuration file
+    #[arg(short, long, value_name = "FILE", value_parser = file)]
+    config: Option<PathBuf>,
+}
+
+/// `-c=x` is `-c x`: clap takes the equals sign of a short option away already; an empty name is a slip.
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("a file must be named".into()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    Level::of(text).ok_or_else(|| {
+        let names: Vec<&str> = Level::ALL.iter().map(|level| level.name()).collect();
+        format!("the levels are {}", names.join(", "))
+    })
+}
+
+fn parse(product: &Product, arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().name(product.exe).bin_name(product.exe).try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The whole program of a gateway: parses the command line, does what it says, and tells the exit code.
+pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
+    let cli = match parse(product, std::env::args_os()) {
+        Ok(cli) => cli,
+        // Help and version too: clap prints them where they belong, and knows the code (0 or 2).
+        Err(error) => error.exit(),
+    };
+    let named = |config: Option<PathBuf>| config.unwrap_or_else(|| format!("{}.json", product.exe).into());
+    let outcome = match cli.command {
+        None => run::run(product, connect, &named(cli.run.config), cli.run.level),
+        Some(Command::Check(args)) => check::check(product, connect, &named(args.config)),
+        Some(Command::Verify(args)) => verify::verify(product, connect, &named(args.config)),
+        Some(Command::Keygen { out }) => keygen(&out),
+    };
+    match outcome {
+        Ok(()) => process::ExitCode::SUCCESS,
+        Err(exit) => {
+            if !exit.message.is_empty() {
+                let message = tradingsys_logger::redact::text(&exit.message);
+                eprintln!("{}: {message}", product.exe);
+            }
+            process::ExitCode::from(exit.code as u8)
+        }
+    }
+}
+
+fn keygen(out: &std::path::Path) -> Result<(), Exit> {
+    let public = key::generate(out)?;
+    eprintln!(
+        "private key written to {} (keep it here); paste this public key at the exchange:",
+        out.display()
+    );
+    print!("{public}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPOT: Product = Product { exe: "spot", market: "spot", environments: &["live"], endpoints: &[] };
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        parse(&SPOT, line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn row_004_25_every_spelling_of_the_options_is_taken() {
+        for line in [
+            "spot -c=spot.json",
+            "spot -c spot.json",
+            "spot --config=spot.json",
+            "spot --config spot.json -l=info",
+        ] {
+            let cli = parsed(line).unwrap();
+            assert_eq!(cli.run.config, Some("spot.json".into()), "{line}");
+            assert_eq!(cli.run.level, Level::Info, "{line}");
+        }
+        assert_eq!(parsed("spot -c=x -l=debug").unwrap().run.level, Level::Debug);
+        assert!(matches!(parsed("spot check -c=x").unwrap().command, Some(Command::Check(_))));
+    }
+
+    #[test]
+    fn row_004_26_an_unknown_level_is_a_usage_error_that_lists_them() {
+        let error = parsed("spot -l=bogus").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("error, warn, info, debug"), "{error}");
+    }
+}

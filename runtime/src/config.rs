@@ -1,0 +1,197 @@
+//! The configuration file: JSON with comments. Whatever is wrong with it is said with file, line and what to
+//! do; nothing is guessed.
+
+mod jsonc;
+pub mod keys;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tradingsys::ids::Install;
+use tradingsys::time::Span;
+
+use crate::Product;
+use value::Table;
+
+/// Where strategies connect: a port on the loopback addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// `localhost`, `127.0.0.1` or `[::1]`.
+    pub host: String,
+    /// Port; 0 takes a free one.
+    pub port: u16,
+}
+
+/// A configuration that has been read and checked. Paths are absolute or relative to the working directory.
+#[derive(Clone)]
+pub struct Config {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// API key.
+    pub apikey: String,
+    /// Private key file.
+    pub pem: PathBuf,
+    /// Local address.
+    pub local: LocalAddress,
+    /// Addresses of the exchange, by name: those given, or those of the environment. Nothing else is
+    /// contacted.
+    pub endpoints: BTreeMap<String, String>,
+    /// Directory of the stores.
+    pub db: PathBuf,
+    /// Install name in client order ids.
+    pub install: Install,
+    /// Unix socket beside the TCP port.
+    pub unix_socket: Option<PathBuf>,
+    /// Token of the local door, where not at its usual place.
+    pub token_file: Option<PathBuf>,
+    /// Web origins that may connect.
+    pub allowed_origins: Vec<String>,
+    /// Directory of the log files.
+    pub log_dir: PathBuf,
+    /// How long the exchange may take to receive a request.
+    pub recv_window: Span,
+    /// How far the exchange's queries may lag behind its engine.
+    pub recovery_lag: Span,
+    /// How long acknowledged events are kept.
+    pub retention: Span,
+    /// Certificates to trust instead of the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {problem}", file = file.display())]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// What was found and what to do.
+    pub problem: String,
+}
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// [`ConfigError`] names the file, the key and what to do.
+pub fn load(path: &Path, product: &Product) -> Result<Config, ConfigError> {
+    let wrong = |problem: String| ConfigError { file: path.to_owned(), problem };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        wrong(format!("cannot be read ({error}); name the configuration with -c, e.g. -c=spot.json"))
+    })?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    parse(&text, path, folder.unwrap_or(Path::new(".")), product).map_err(wrong)
+}
+
+fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Config, String> {
+    let mut table = Table::read(&jsonc::plain(text), &keys::KEYS)?;
+    let apikey = api_key(&table.take_text("apikey"))?;
+    if table.take_flag("margin") {
+        return Err("\"margin\": true: cross margin is not there yet; set it to false to trade spot".into());
+    }
+    let beside = |path: String| folder.join(path);
+    let pem = table.take_text("pem").map(|name| beside_or_here(folder, &name)).unwrap_or_default();
+    let install = install(table.take_text("install"), &apikey, product.market)?;
+    Ok(Config {
+        file: file.to_owned(),
+        pem,
+        local: local(&table.take_text("local").unwrap_or_default())?,
+        endpoints: endpoints(table.take_text("env"), table.take_addresses("endpoints"), product)?,
+        db: table.take_text("db").map_or_else(|| PathBuf::from("."), beside),
+        install,
+        unix_socket: table.take_text("unix_socket").map(beside),
+        token_file: table.take_text("token_file").map(beside),
+        allowed_origins: table.take_texts("allowed_origins"),
+        log_dir: table.take_text("log_dir").map_or_else(|| PathBuf::from("log"), beside),
+        recv_window: Span::from_millis(table.take_whole("recv_window_ms", 5_000)),
+        recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
+        retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
+        ca_file: table.take_text("ca_file").map(beside),
+        apikey,
+    })
+}
+
+/// Beside the configuration, or, if it is not there, in the working directory.
+fn beside_or_here(folder: &Path, name: &str) -> PathBuf {
+    let beside = folder.join(name);
+    if !beside.exists() && Path::new(name).exists() { PathBuf::from(name) } else { beside }
+}
+
+fn api_key(text: &Option<String>) -> Result<String, String> {
+    let key = text.clone().unwrap_or_default();
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(
+            "\"apikey\" must be the key's text as the exchange shows it, with no blanks in it".to_owned()
+        );
+    }
+    Ok(key)
+}
+
+fn install(configured: Option<String>, apikey: &str, market: &str) -> Result<Install, String> {
+    if let Some(text) = configured {
+        return text.parse().map_err(|_| {
+            format!(
+                "\"install\": {text:?} is no install name: five characters of {}",
+                "0123456789bcdfghjkmnpqrstvwxyz"
+            )
+        });
+    }
+    let digest = Sha256::digest(format!("{apikey}:{market}"));
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    Ok(Install::from_hash(u64::from_be_bytes(first)))
+}
+
+fn local(text: &str) -> Result<LocalAddress, String> {
+    let shape = || format!("\"local\": {text:?} is no address like \"ws://localhost:8111\"");
+    let rest = text.strip_prefix("ws://").ok_or_else(shape)?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = rest.rsplit_once(':').ok_or_else(shape)?;
+    let port = port.parse().map_err(|_| shape())?;
+    if !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+        return Err(format!(
+            "\"local\": {host:?} is not a loopback address; strategies on other machines need TLS, which is not there \
+             yet: use \"ws://localhost:{port}\""
+        ));
+    }
+    Ok(LocalAddress { host: host.to_owned(), port })
+}
+
+fn endpoints(
+    env: Option<String>,
+    given: Option<BTreeMap<String, String>>,
+    product: &Product,
+) -> Result<BTreeMap<String, String>, String> {
+    let env = env.as_deref().unwrap_or(product.environments[0]);
+    let Some(column) = product.environments.iter().position(|known| *known == env) else {
+        return Err(format!("\"env\": {env:?} is none of {}", product.environments.join(", ")));
+    };
+    let Some(given) = given else {
+        let known = product.endpoints.iter();
+        return Ok(known
+            .filter_map(|endpoint| endpoint.urls.get(column).map(|url| (endpoint, *url)))
+            .map(|(endpoint, url)| (endpoint.name.to_owned(), url.to_owned()))
+            .collect());
+    };
+    let names: Vec<&str> = product.endpoints.iter().map(|endpoint| endpoint.name).collect();
+    for (name, url) in &given {
+        if !names.contains(&name.as_str()) {
+            let near = keys::nearest(name, names.iter().copied());
+            return Err(value::unknown(&format!("endpoints.{name}"), near, &names));
+        }
+        let schemes: &[&str] = if name == "rest" { &["http://", "https://"] } else { &["ws://", "wss://"] };
+        if !schemes.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
+            return Err(format!(
+                "\"endpoints.{name}\": {url:?} does not begin with {}",
+                schemes.join(" or ")
+            ));
+        }
+    }
+    match product.endpoints.iter().find(|endpoint| endpoint.needed && !given.contains_key(endpoint.name)) {
+        Some(missing) => Err(format!("\"endpoints.{}\" is missing; without it nothing works", missing.name)),
+        None => Ok(given),
+    }
+}
+
+#[cfg(test)]
+mod tests;

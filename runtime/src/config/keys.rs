@@ -1,0 +1,118 @@
+//! The table of configuration keys: what the parser accepts, what messages name and what
+//! `docs/configuration.md` documents.
+
+/// What a value must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number within these bounds.
+    Whole(u64, u64),
+    /// A list of texts.
+    Texts,
+    /// An object of texts.
+    Addresses,
+}
+
+impl Kind {
+    /// In words, for messages and the documentation.
+    pub fn words(self) -> String {
+        match self {
+            Self::Text => "a string".into(),
+            Self::Flag => "true or false".into(),
+            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Texts => "a list of strings".into(),
+            Self::Addresses => "an object of strings".into(),
+        }
+    }
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: Kind,
+    /// Must it be there?
+    pub required: bool,
+}
+
+const fn required(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, required: true }
+}
+
+const fn optional(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, required: false }
+}
+
+/// All keys, in the order of the documentation.
+pub const KEYS: [Key; 16] = [
+    required("apikey", Kind::Text),
+    required("pem", Kind::Text),
+    optional("margin", Kind::Flag),
+    required("local", Kind::Text),
+    optional("env", Kind::Text),
+    optional("endpoints", Kind::Addresses),
+    optional("db", Kind::Text),
+    optional("install", Kind::Text),
+    optional("unix_socket", Kind::Text),
+    optional("token_file", Kind::Text),
+    optional("allowed_origins", Kind::Texts),
+    optional("log_dir", Kind::Text),
+    optional("recv_window_ms", Kind::Whole(100, 60_000)),
+    optional("recovery_lag_ms", Kind::Whole(0, 60_000)),
+    optional("retention_days", Kind::Whole(0, 3650)),
+    optional("ca_file", Kind::Text),
+];
+
+/// The known name nearest to a mistyped one, if it is near enough to be meant.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let close = (name.chars().count() / 2).max(2);
+    known
+        .into_iter()
+        .map(|candidate| (distance(&name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= close)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Insertions, deletions and replacements between the two.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_key_finds_its_neighbour() {
+        let known = || KEYS.iter().map(|key| key.name);
+        for (typed, meant) in [
+            ("api_key", Some("apikey")),
+            ("apiKey", Some("apikey")),
+            ("endpoint", Some("endpoints")),
+            ("locale", Some("local")),
+            ("tokenfile", Some("token_file")),
+            ("recv_window", Some("recv_window_ms")),
+            ("leverage", None),
+        ] {
+            assert_eq!(nearest(typed, known()), meant, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use super::*;
+
+use crate::Endpoint;
+
+const SPOT: Product = Product {
+    exe: "spot",
+    market: "spot",
+    environments: &["live", "testnet"],
+    endpoints: &[
+        Endpoint { name: "ws_api", needed: true, urls: &["wss://live/api", "wss://test/api"] },
+        Endpoint { name: "streams", needed: true, urls: &["wss://live/s", "wss://test/s"] },
+        Endpoint { name: "rest", needed: false, urls: &[] },
+    ],
+};
+
+fn read(text: &str) -> Result<Config, String> {
+    parse(text, Path::new("/etc/t/spot.json"), Path::new("/etc/t"), &SPOT)
+}
+
+fn with(extra: &str) -> Result<Config, String> {
+    read(&format!(
+        "{{\"apikey\":\"k\",\"pem\":\"private_key.pem\",\"local\":\"ws://localhost:8111\",{extra}}}"
+    ))
+}
+
+#[test]
+fn row_004_27_the_four_keys_are_enough() {
+    let config = with("\"margin\": false, // comment\n").unwrap();
+    assert_eq!(config.apikey, "k");
+    assert_eq!(config.pem, Path::new("/etc/t/private_key.pem"));
+    assert_eq!(config.local, LocalAddress { host: "localhost".into(), port: 8111 });
+    assert_eq!(config.endpoints["ws_api"], "wss://live/api");
+    assert_eq!(config.db, Path::new("."));
+    assert_eq!(config.recv_window, Span::from_millis(5_000));
+}
+
+#[test]
+fn row_004_24_paths_are_relative_to_the_file() {
+    let config = with(r#""db":"books","log_dir":"/var/log/x","unix_socket":"s","token_file":"t""#).unwrap();
+    assert_eq!(config.db, Path::new("/etc/t/books"));
+    assert_eq!(config.log_dir, Path::new("/var/log/x"));
+    assert_eq!(config.unix_socket.as_deref(), Some(Path::new("/etc/t/s")));
+    assert_eq!(config.token_file.as_deref(), Some(Path::new("/etc/t/t")));
+}
+
+#[test]
+fn the_install_name_is_of_key_and_market_unless_configured() {
+    let usdt = Product { market: "usdt", ..SPOT };
+    let text = r#"{"apikey":"k","pem":"p","local":"ws://localhost:1"}"#;
+    let of = |product| parse(text, Path::new("f"), Path::new("."), product).unwrap().install;
+    assert_eq!(of(&SPOT), of(&SPOT));
+    assert_ne!(of(&SPOT), of(&usdt));
+    assert_eq!(with(r#""install":"7cz1k""#).unwrap().install.as_str(), "7cz1k");
+}
+
+#[test]
+fn with_endpoints_given_no_other_address_is_known() {
+    let given = r#""env":"testnet","endpoints":{"ws_api":"ws://127.0.0.1:1","streams":"ws://127.0.0.1:2"}"#;
+    let config = with(given).unwrap();
+    assert!(config.endpoints.values().all(|url| url.starts_with("ws://127.0.0.1:")));
+    assert_eq!(with(r#""env":"testnet""#).unwrap().endpoints["streams"], "wss://test/s");
+    assert!(!with(r#""env":"testnet""#).unwrap().endpoints.contains_key("rest"));
+}
+
+#[test]
+fn every_wrong_file_is_refused_with_words_that_help() {
+    for (text, words) in [
+        ("", "not readable: EOF"),
+        ("[]", "expected an object, {\"apikey\": …} at line 1"),
+        ("{\n\"apikey\" \"k\"}", "expected `:` at line 2 column 10"),
+        (r#"{"apikey":"k"}"#, "\"pem\" is missing; it must be a string"),
+        (r#"{"pem":"p"}"#, "\"apikey\" is missing"),
+        (r#"{"apikey":"k","pem":"p"}"#, "\"local\" is missing"),
+        (r#"{"api_key":"k"}"#, "unknown key \"api_key\"; did you mean \"apikey\"?"),
+        (r#"{"zzzzzz":1}"#, "unknown key \"zzzzzz\"; known are apikey, pem, margin"),
+        (r#"{"apikey":5}"#, "\"apikey\" must be a string, found 5"),
+        (r#"{"apikey":"k","apikey":"k"}"#, "\"apikey\" is there twice"),
+    ] {
+        let error = read(text).err().unwrap_or_else(|| panic!("{text} was taken"));
+        assert!(error.contains(words), "{text}: {error}");
+    }
+    for (extra, words) in [
+        (r#""margin":true"#, "cross margin is not there yet"),
+        (r#""margin":"no""#, "\"margin\" must be true or false, found a string"),
+        (r#""env":"prod""#, "\"prod\" is none of live, testnet"),
+        (r#""recv_window_ms":90000"#, "must be a whole number from 100 to 60000, found 90000"),
+        (r#""recv_window_ms":1.5"#, "found 1.5"),
+        (r#""allowed_origins":"x""#, "must be a list of strings, found a string"),
+        (r#""endpoints":{"ws_api":1}"#, "must be an object of strings, found 1 at \"ws_api\""),
+        (r#""endpoints":{"wsapi":"ws://x"}"#, "unknown key \"endpoints.wsapi\"; did you mean \"ws_api\"?"),
+        (r#""endpoints":{"streams":"http://x"}"#, "does not begin with ws:// or wss://"),
+        (r#""endpoints":{"ws_api":"ws://x"}"#, "\"endpoints.streams\" is missing"),
+        (r#""install":"aeiou""#, "is no install name"),
+    ] {
+        let error = with(extra).err().unwrap_or_else(|| panic!("{extra} was taken"));
+        assert!(error.contains(words), "{extra}: {error}");
+    }
+}
+
+#[test]
+fn row_004_31_only_loopback_is_served() {
+    for (address, words) in [
+        ("ws://0.0.0.0:8111", "not a loopback address"),
+        ("ws://192.168.1.5:8111", "not a loopback address"),
+        ("localhost:8111", "no address like"),
+        ("ws://localhost", "no address like"),
+        ("ws://localhost:port", "no address like"),
+        ("ws://localhost:99999", "no address like"),
+    ] {
+        let error = local(address).unwrap_err();
+        assert!(error.contains(words), "{address}: {error}");
+    }
+    for good in ["ws://localhost:0", "ws://127.0.0.1:8111/", "ws://[::1]:8111"] {
+        local(good).unwrap();
+    }
+}
+
+#[test]
+fn the_documentation_lists_exactly_the_keys_of_the_code() {
+    let page = include_str!("../../../docs/configuration.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let documented: Vec<&str> = rows.iter().map(|cells| cells[1].trim_matches('`')).collect();
+    let known: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(documented, known, "docs/configuration.md and the table of keys differ");
+    for (cells, key) in rows.iter().zip(keys::KEYS) {
+        assert_eq!(cells[2], key.kind.words(), "kind of {}", key.name);
+        assert_eq!(cells[3] == "required", key.required, "default of {}", key.name);
+    }
+}
+
+#[test]
+fn row_004_22_the_sample_parses_once_a_key_is_filled_in() {
+    let sample = include_str!("../../../spot.json");
+    let config = read(sample).unwrap();
+    assert_eq!(config.local.port, 8111);
+}

@@ -1,0 +1,357 @@
+//! The loop: one input, all its outputs, the next input.
+//!
+//! Order of precedence: what the journal reports, the exchange, the clients, the clock, the rest. Nothing
+//! here waits except for the next input: what cannot be handed on at once stays in a bounded place, and while
+//! the journal takes nothing, nothing is taken in.
+
+mod rows;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tradingsys::gateway::Gateway;
+use tradingsys::gateway::io::{Batch, Input, Log, LogLevel, Output};
+use tradingsys::ids::{ConnId, LinkId};
+use tradingsys::journal::Record;
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::port::LinkInput;
+
+use crate::clock::Clock;
+use crate::exit::{Exit, ExitCode};
+use crate::links::{LinkEvent, Links};
+use crate::server::{Client, ClientEvent};
+use crate::store::books::Applied;
+use crate::store::projector::Projector;
+use crate::store::writer::{Report, Writer};
+use rows::Rows;
+
+/// Least time between two timers while a deadline stays overdue.
+const TIMER_PAUSE: Span = Span::from_millis(1);
+
+/// Longest an orderly end may take.
+const END_WITHIN: Span = Span::from_secs(10);
+
+/// Longest clients may take to read their last frames.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Where inputs come from.
+pub struct Sources {
+    /// The journal's thread.
+    pub reports: mpsc::Receiver<Report>,
+    /// All links.
+    pub links: mpsc::Receiver<(LinkId, LinkEvent)>,
+    /// All clients.
+    pub clients: mpsc::Receiver<ClientEvent>,
+    /// The thread of `pos.db`.
+    pub projected: mpsc::Receiver<()>,
+    /// Signals, as the exit code they ask for.
+    pub signals: mpsc::Receiver<ExitCode>,
+}
+
+/// What is driven, and what it drives.
+pub struct Drive {
+    /// The gateway. Clients' tasks pull from it between two inputs.
+    pub gateway: Rc<RefCell<Gateway>>,
+    /// The time line.
+    pub clock: Clock,
+    /// The exchange.
+    pub links: Links,
+    /// The journal.
+    pub writer: Writer,
+    /// `pos.db`.
+    pub projector: Projector,
+    /// Where the journal stands.
+    pub applied: Applied,
+}
+
+/// One input, owned.
+enum Event {
+    Report(Option<Report>),
+    Link(LinkId, LinkEvent),
+    Client(ClientEvent),
+    Projected,
+    Signal(ExitCode),
+    Timer,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    Running,
+    /// `Stop` was given; the code to end with, and when patience ends.
+    Ending(ExitCode, Time),
+    Ended(ExitCode),
+}
+
+struct Loop {
+    drive: Drive,
+    clients: BTreeMap<ConnId, Rc<Client>>,
+    /// Batches the journal's queue did not take.
+    waiting: VecDeque<Batch>,
+    /// Batches on their way: number, last record, generation.
+    under_way: VecDeque<(u64, u64, u64)>,
+    handed_over: (u64, u64),
+    rows: Rows,
+    course: Course,
+    words: String,
+    out: Vec<Output>,
+}
+
+impl Drive {
+    /// Performs `first`, then drives until the end. The exit says why it came.
+    pub async fn run(self, mut sources: Sources, first: Vec<Output>) -> Exit {
+        let mut driven = Loop {
+            handed_over: (self.applied.seq, self.applied.generation),
+            drive: self,
+            clients: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            under_way: VecDeque::new(),
+            rows: Rows::default(),
+            course: Course::Running,
+            words: String::new(),
+            out: first,
+        };
+        driven.perform();
+        let sleep = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(sleep);
+        let mut armed = None;
+        loop {
+            let now = driven.drive.clock.now();
+            let mut due = driven.deadline();
+            if due.is_some_and(|due| due <= now) {
+                driven.take(Event::Timer);
+                // A deadline that stays in the past must not keep the sockets from being served.
+                due = driven.deadline().map(|due| due.max(now + TIMER_PAUSE));
+            }
+            if let Course::Ended(code) = driven.course {
+                driven.farewell(&mut sources).await;
+                return Exit { code, message: std::mem::take(&mut driven.words) };
+            }
+            if due != armed {
+                let at = due.map_or(now + Span::from_secs(3600), |due| due);
+                sleep.as_mut().reset(driven.drive.clock.instant(at).into());
+                armed = due;
+            }
+            let open = driven.waiting.is_empty();
+            let event = tokio::select! {
+                biased;
+                report = sources.reports.recv() => Event::Report(report),
+                Some((link, event)) = sources.links.recv(), if open => Event::Link(link, event),
+                Some(event) = sources.clients.recv(), if open => Event::Client(event),
+                Some(()) = sources.projected.recv() => Event::Projected,
+                Some(code) = sources.signals.recv() => Event::Signal(code),
+                () = &mut sleep => {
+                    armed = None;
+                    continue;
+                }
+            };
+            driven.take(event);
+        }
+    }
+}
+
+impl Loop {
+    fn deadline(&self) -> Option<Time> {
+        let patience = match self.course {
+            Course::Ending(_, until) => Some(until),
+            _ => None,
+        };
+        earliest(earliest(self.drive.gateway.borrow().deadline(), self.rows.deadline()), patience)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Report(report) => self.reported(report),
+            Event::Link(link, event) => self.link(link, &event),
+            Event::Client(event) => self.client(event),
+            Event::Projected => self.rows.done(),
+            Event::Signal(code) => self.signal(code),
+            Event::Timer => self.timer(),
+        }
+        self.hand_over();
+        let now = self.drive.clock.now();
+        self.rows.offer(now, &self.drive.projector, &self.drive.applied);
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        let now = self.drive.clock.now();
+        self.drive.gateway.borrow_mut().handle(now, input, &mut self.out);
+        self.perform();
+    }
+
+    fn timer(&mut self) {
+        let now = self.drive.clock.now();
+        if let Course::Ending(code, until) = self.course
+            && until <= now
+        {
+            tracing::error!(target: "runtime", "end_was_not_orderly");
+            self.course = Course::Ended(code);
+            return;
+        }
+        if self.drive.gateway.borrow().deadline().is_some_and(|due| due <= now) {
+            self.input(Input::Timer);
+        }
+    }
+
+    fn reported(&mut self, report: Option<Report>) {
+        match report {
+            Some(Report::Committed(last)) => {
+                while let Some((id, seq, generation)) = self.under_way.front().copied()
+                    && id <= last
+                {
+                    self.under_way.pop_front();
+                    self.drive.applied.seq = seq;
+                    self.drive.applied.generation = generation;
+                    self.input(Input::Committed(id));
+                }
+            }
+            Some(Report::Failed(reason)) => {
+                tracing::error!(target: "store", reason, "journal_cannot_write");
+                self.input(Input::StoreFailed(reason));
+            }
+            Some(Report::Recovered) => {
+                tracing::info!(target: "store", "journal_writes_again");
+                self.input(Input::StoreRecovered);
+            }
+            None => self.end_now(ExitCode::Failure, "the journal's thread ended"),
+        }
+    }
+
+    fn link(&mut self, link: LinkId, event: &LinkEvent) {
+        let input = match event {
+            LinkEvent::Up => LinkInput::Up,
+            LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
+            LinkEvent::Alive => LinkInput::Alive,
+            LinkEvent::Down(reason) => {
+                self.drive.links.forget(link);
+                LinkInput::Down(reason)
+            }
+        };
+        self.input(Input::Link(link, input));
+    }
+
+    fn client(&mut self, event: ClientEvent) {
+        match event {
+            ClientEvent::Opened(conn, client) => {
+                self.clients.insert(conn, client);
+                self.input(Input::ClientOpened(conn));
+            }
+            ClientEvent::Frame(conn, text) => self.input(Input::ClientFrame(conn, text.as_str())),
+            ClientEvent::Closed(conn) => {
+                self.clients.remove(&conn);
+                self.input(Input::ClientClosed(conn));
+            }
+        }
+    }
+
+    fn signal(&mut self, code: ExitCode) {
+        match self.course {
+            Course::Running => {
+                tracing::info!(target: "runtime", code = code as i32, "stopping");
+                self.stop(code, String::new());
+            }
+            // Asked twice: at once, without order.
+            Course::Ending(..) => self.end_now(code, ""),
+            Course::Ended(_) => {}
+        }
+    }
+
+    fn stop(&mut self, code: ExitCode, words: String) {
+        self.words = words;
+        self.course = Course::Ending(code, self.drive.clock.now() + END_WITHIN);
+        self.input(Input::Stop);
+    }
+
+    fn end_now(&mut self, code: ExitCode, words: &str) {
+        self.words = words.to_owned();
+        self.course = Course::Ended(code);
+    }
+
+    fn perform(&mut self) {
+        let mut refused = None;
+        for output in std::mem::take(&mut self.out) {
+            match output {
+                Output::Link(action) => self.drive.links.perform(action),
+                Output::Ready(conn) => {
+                    if let Some(client) = self.clients.get(&conn) {
+                        client.wake();
+                    }
+                }
+                Output::CloseClient(conn, code, reason) => {
+                    if let Some(client) = self.clients.get(&conn) {
+                        client.close(code, &reason);
+                    }
+                }
+                Output::Commit(batch) => self.commit(batch),
+                Output::Project(rows) => self.rows.add(rows, self.drive.clock.now()),
+                Output::Log(log) => write(&log),
+                Output::KeyRefused(reason) => refused = Some(reason),
+                Output::Stopped => {
+                    if let Course::Ending(code, _) = self.course {
+                        self.course = Course::Ended(code);
+                    }
+                }
+            }
+        }
+        if let Some(reason) = refused
+            && self.course == Course::Running
+        {
+            self.stop(ExitCode::KeyRefused, format!("the exchange refused the key: {reason}"));
+        }
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        let (mut seq, mut generation) = self.handed_over;
+        seq += batch.records.len() as u64;
+        for record in &batch.records {
+            if let Record::Generation { generation: next, .. } = record {
+                generation = *next;
+            }
+        }
+        self.handed_over = (seq, generation);
+        self.under_way.push_back((batch.id, seq, generation));
+        self.waiting.push_back(batch);
+        self.hand_over();
+    }
+
+    /// To the journal's thread, as many as it takes.
+    fn hand_over(&mut self) {
+        while let Some(batch) = self.waiting.pop_front() {
+            if let Err(batch) = self.drive.writer.append(batch) {
+                self.waiting.push_front(batch);
+                return;
+            }
+        }
+    }
+
+    /// Clients read their last frames, and `pos.db` gets its last rows.
+    async fn farewell(&mut self, sources: &mut Sources) {
+        let parting = async {
+            while !self.clients.is_empty()
+                && let Some(event) = sources.clients.recv().await
+            {
+                if let ClientEvent::Closed(conn) = event {
+                    self.clients.remove(&conn);
+                }
+            }
+            while self.rows.under_way() && sources.projected.recv().await.is_some() {
+                self.rows.done();
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, parting).await;
+        self.rows.flush(&self.drive.projector, &self.drive.applied);
+    }
+}
+
+fn write(log: &Log) {
+    let (event, fields) = (log.event, log.fields.as_str());
+    match log.level {
+        LogLevel::Debug => tracing::debug!(target: "gateway", fields, "{event}"),
+        LogLevel::Info => tracing::info!(target: "gateway", fields, "{event}"),
+        LogLevel::Warn => tracing::warn!(target: "gateway", fields, "{event}"),
+        LogLevel::Error => tracing::error!(target: "gateway", fields, "{event}"),
+    }
+}

@@ -1,0 +1,220 @@
+//! Files with a meaning of their own: private ones, the lock of a store's folder, the token of the local
+//! door.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::exit::Exit;
+
+/// Makes a new file that only its owner can read.
+pub(crate) fn create_private(file: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    private(&mut options).open(file)
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// The permission bits, if others than the owner may read or write the file.
+#[cfg(unix)]
+pub(crate) fn mode_open_to_others(file: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
+    Ok((mode & 0o077 != 0).then_some(mode))
+}
+
+/// The permission bits, if others than the owner may read or write the file.
+#[cfg(not(unix))]
+pub(crate) fn mode_open_to_others(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// Takes others' rights to a file or folder away.
+#[cfg(unix)]
+fn restrict(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Takes others' rights to a file away.
+pub(crate) fn restrict_file(path: &Path) -> io::Result<()> {
+    restrict(path, 0o600)
+}
+
+/// The right to a store's folder: one gateway at a time. Freed when dropped, and by the system when the
+/// process dies.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the lock, making the folder if it is missing.
+    ///
+    /// # Errors
+    /// Another gateway holds it (named by its process id), or the folder cannot be written.
+    pub fn take(folder: &Path) -> Result<Self, Exit> {
+        let path = folder.join("gateway.lock");
+        let failed = |error: io::Error| {
+            Exit::configuration(format!("cannot use folder {}: {error}", folder.display()))
+        };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = private(&mut options).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(folder, &mut file)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()))
+            .map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn held(folder: &Path, file: &mut File) -> Exit {
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    let holder = match pid.trim() {
+        "" => "another gateway".to_owned(),
+        pid => format!("another gateway (pid {pid})"),
+    };
+    Exit::configuration(format!(
+        "{} is in use by {holder}; stop it, or give this one its own folder with \"db\" in its configuration",
+        folder.display()
+    ))
+}
+
+/// Where the token of the door at that port is written.
+///
+/// # Errors
+/// There is neither a run-time folder nor a home to put it in.
+pub fn token_path(configured: Option<&Path>, port: u16) -> Result<PathBuf, Exit> {
+    if let Some(path) = configured {
+        return Ok(path.to_owned());
+    }
+    let name = format!("{port}.token");
+    let folder = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
+    if let Some(run) = folder("XDG_RUNTIME_DIR") {
+        return Ok(Path::new(&run).join("tradingsys").join(name));
+    }
+    if let Some(home) = folder("HOME") {
+        return Ok(Path::new(&home).join(".tradingsys").join(name));
+    }
+    Err(Exit::configuration(
+        "neither XDG_RUNTIME_DIR nor HOME is set; say with \"token_file\" where to put the token",
+    ))
+}
+
+/// A fresh token: 64 hex characters.
+///
+/// # Errors
+/// The system gives no randomness.
+pub fn new_token() -> Result<String, Exit> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| Exit::failure(format!("no randomness: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes the token to its file, whole or not at all, readable by its owner only. Its folder is made (mode
+/// 0700) if missing.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_token(path: &Path, token: &str) -> Result<(), Exit> {
+    let failed = |error: io::Error| {
+        Exit::configuration(format!(
+            "cannot write the token to {}: {error}; say with \"token_file\" where to put it",
+            path.display()
+        ))
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        std::fs::create_dir_all(folder).and_then(|()| restrict(folder, 0o700)).map_err(failed)?;
+    }
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let _ = std::fs::remove_file(&new);
+    create_private(&new)
+        .and_then(|mut file| file.write_all(token.as_bytes()))
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(failed)
+}
+
+/// A folder of a test, removed with it.
+#[cfg(test)]
+pub(crate) mod scratch {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    pub(crate) struct Scratch(pub(crate) PathBuf);
+
+    impl Scratch {
+        pub(crate) fn new(name: &str) -> Self {
+            let unique = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join("tradingsys-runtime").join(unique);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+        pub(crate) fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scratch::Scratch;
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_gateway_at_a_time() {
+        let dir = Scratch::new("lock");
+        let folder = dir.path("books");
+        let first = FolderLock::take(&folder).unwrap();
+        let second = FolderLock::take(&folder).unwrap_err();
+        let pid = format!("(pid {})", std::process::id());
+        assert!(second.message.contains(&pid) && second.message.contains("\"db\""), "{second}");
+        drop(first);
+        FolderLock::take(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_token_is_new_and_private() {
+        let dir = Scratch::new("token");
+        let path = dir.path("run/8111.token");
+        for _ in 0..2 {
+            let token = new_token().unwrap();
+            assert_eq!(token.len(), 64);
+            write_token(&path, &token).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), token);
+        }
+        assert_ne!(new_token().unwrap(), new_token().unwrap());
+        assert_eq!(mode_open_to_others(&path).unwrap(), None);
+        assert_eq!(mode_open_to_others(path.parent().unwrap()).unwrap(), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Websockets to the exchange. Each link is a task: it dials, tells `Up`, carries frames both ways, answers
+//! pings, and ends with exactly one `Down`.
+//!
+//! ```text
+//! Open ─▶ dialling ──▶ Up ──▶ frames … ──▶ Down(reason)
+//!             └────────────────────────────▲   on failure, on Close, when a queue is over its bound
+//! ```
+
+mod dial;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tradingsys::ids::LinkId;
+use tradingsys::venue::port::LinkAction;
+
+/// Frames that may wait for the loop, over all links.
+const EVENTS: usize = 512;
+
+/// Frames that may wait for one link's socket. The venue's own budget stays far below.
+const OUTGOING: usize = 256;
+
+/// Longest a frame may take to leave. Beyond it the link counts as dead.
+const SEND_WITHIN: Duration = Duration::from_secs(5);
+
+/// Longest a closing handshake may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Longest to dial, with name, TLS and upgrade.
+const DIAL_WITHIN: Duration = Duration::from_secs(10);
+
+/// What happened on a link.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// It is open.
+    Up,
+    /// It is not; why. The last of the link.
+    Down(String),
+    /// A text frame.
+    Text(Utf8Bytes),
+    /// A ping, pong or binary frame.
+    Alive,
+}
+
+/// All links that are open or being opened.
+pub struct Links {
+    open: BTreeMap<LinkId, mpsc::Sender<Bytes>>,
+    events: mpsc::Sender<(LinkId, LinkEvent)>,
+    tls: TlsConnector,
+}
+
+impl Links {
+    /// None yet. Events of all links arrive at the receiver.
+    pub fn new(tls: TlsConnector) -> (Self, mpsc::Receiver<(LinkId, LinkEvent)>) {
+        let (events, receiver) = mpsc::channel(EVENTS);
+        (Self { open: BTreeMap::new(), events, tls }, receiver)
+    }
+
+    /// Does what a venue's machine wants done. Must be called within a `LocalSet`.
+    pub fn perform(&mut self, action: LinkAction) {
+        match action {
+            LinkAction::Open { link, url } => {
+                let (sender, outgoing) = mpsc::channel(OUTGOING);
+                self.open.insert(link, sender);
+                let task = LinkTask { link, events: self.events.clone(), outgoing };
+                tokio::task::spawn_local(task.run(url, self.tls.clone()));
+            }
+            LinkAction::Send { link, text } => {
+                let Some(sender) = self.open.get(&link) else { return };
+                // A socket that takes nothing any more is dead; its machine hears so by `Down`.
+                if sender.try_send(text).is_err() {
+                    self.open.remove(&link);
+                }
+            }
+            LinkAction::Close { link } => {
+                self.open.remove(&link);
+            }
+        }
+    }
+
+    /// The link has told its `Down`.
+    pub fn forget(&mut self, link: LinkId) {
+        self.open.remove(&link);
+    }
+}
+
+struct LinkTask {
+    link: LinkId,
+    events: mpsc::Sender<(LinkId, LinkEvent)>,
+    outgoing: mpsc::Receiver<Bytes>,
+}
+
+impl LinkTask {
+    async fn run(mut self, url: String, tls: TlsConnector) {
+        let reason = match self.dial(&url, &tls).await {
+            Ok(dial::Socket::Plain(socket)) => self.carry(*socket).await,
+            Ok(dial::Socket::Tls(socket)) => self.carry(*socket).await,
+            Err(reason) => reason,
+        };
+        self.tell(LinkEvent::Down(reason)).await;
+    }
+
+    async fn dial(&mut self, url: &str, tls: &TlsConnector) -> Result<dial::Socket, String> {
+        let dialling = tokio::time::timeout(DIAL_WITHIN, dial::dial(url, tls));
+        tokio::pin!(dialling);
+        loop {
+            tokio::select! {
+                outcome = &mut dialling => {
+                    return outcome.unwrap_or_else(|_| Err(format!("no connection within {} s", DIAL_WITHIN.as_secs())));
+                }
+                frame = self.outgoing.recv() => match frame {
+                    // Nothing can be sent yet, and the machines know; a frame now has nowhere to go.
+                    Some(_) => {}
+                    None => return Err("given up while dialling".into()),
+                }
+            }
+        }
+    }
+
+    /// Carries frames until the end, and says why it came.
+    async fn carry<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut socket: WebSocketStream<S>) -> String {
+        self.tell(LinkEvent::Up).await;
+        loop {
+            tokio::select! {
+                biased;
+                frame = self.outgoing.recv() => {
+                    let Some(text) = frame else {
+                        let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(None)).await;
+                        return "closed by this side".into();
+                    };
+                    // The frame was made by our own writer: it is valid text, which is not checked once more.
+                    let frame = Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true));
+                    match tokio::time::timeout(SEND_WITHIN, socket.send(frame)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return words(&error),
+                        Err(_) => return format!("nothing could be sent for {} s", SEND_WITHIN.as_secs()),
+                    }
+                }
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.tell(LinkEvent::Text(text)).await,
+                    Some(Ok(Message::Close(frame))) => {
+                        let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(None)).await;
+                        return closed(frame.as_ref());
+                    }
+                    Some(Ok(_)) => self.tell(LinkEvent::Alive).await,
+                    Some(Err(error)) => return words(&error),
+                    None => return "the connection ended".into(),
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, event: LinkEvent) {
+        // Fails only when the loop has ended, and this task with it.
+        let _ = self.events.send((self.link, event)).await;
+    }
+}
+
+fn closed(frame: Option<&CloseFrame>) -> String {
+    match frame {
+        Some(frame) if frame.reason.is_empty() => {
+            format!("closed by the other side (code {})", u16::from(frame.code))
+        }
+        Some(frame) => {
+            format!("closed by the other side (code {}: {})", u16::from(frame.code), shortened(&frame.reason))
+        }
+        None => "closed by the other side".into(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+/// A transport error in words a human can act on.
+pub(crate) fn words(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Io(error) => error.to_string().to_lowercase(),
+        tungstenite::Error::Http(response) => {
+            let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            format!("answered with HTTP {} {}", response.status(), shortened(body.trim()))
+                .trim_end()
+                .to_owned()
+        }
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+            "the connection ended".into()
+        }
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
+            "the connection broke".into()
+        }
+        other => shortened(&other.to_string().to_lowercase()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,281 @@
+//! From the command line to the loop: everything a gateway is made of, in the order in which a failure is
+//! cheapest.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tradingsys::gateway::Gateway;
+use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, Output};
+use tradingsys::journal::Record;
+use tradingsys::time::Span;
+use tradingsys_logger::{Level, Settings, redact};
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::drive::{Drive, Sources};
+use crate::exit::{Exit, ExitCode};
+use crate::files::{self, FolderLock};
+use crate::links::Links;
+use crate::server::{Door, Listeners, Server, bind};
+use crate::store::books::{Applied, Books, Findings};
+use crate::store::journal::Journal;
+use crate::store::projector::{Opening, Projector};
+use crate::store::writer::Writer;
+use crate::store::{self, StoreError};
+use crate::{Connect, Product, VenueSetup, key, tls};
+
+/// How long a locked `pos.db` is waited for before the gateway starts without it.
+const POS_DB_WITHIN: Duration = Duration::from_secs(2);
+
+/// Pause before it is tried again.
+const POS_DB_RETRY: Duration = Duration::from_millis(100);
+
+/// Own trades are swept every so many query lags: a minute at the usual 5 s.
+const SWEEP_LAGS: i64 = 12;
+
+/// Reads the configuration and makes its secrets unspeakable.
+pub(crate) fn configured(product: &Product, file: &Path) -> Result<Config, Exit> {
+    let config = config::load(file, product).map_err(|error| Exit::configuration(error.to_string()))?;
+    redact::add_secret(&config.apikey);
+    Ok(config)
+}
+
+/// Runs a gateway until it is told to stop. There is no success: even an orderly end is told as the signal's
+/// code.
+pub(crate) fn run(
+    product: &'static Product,
+    connect: Connect,
+    file: &Path,
+    level: Level,
+) -> Result<(), Exit> {
+    let config = configured(product, file)?;
+    let settings = Settings { exe: product.exe.to_owned(), directory: Some(config.log_dir.clone()), level };
+    let _log = tradingsys_logger::start(&settings).map_err(|error| {
+        Exit::configuration(format!("cannot log to {}: {error}; see \"log_dir\"", config.log_dir.display()))
+    })?;
+    log_panics();
+    tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
+    let outcome = gateway(product, connect, &config);
+    if let Err(exit) = &outcome {
+        let reason = exit.message.as_str();
+        match exit.code {
+            ExitCode::Interrupted | ExitCode::Terminated => tracing::info!(target: "runtime", "stopped"),
+            code => tracing::error!(target: "runtime", code = code as i32, reason, "stopped"),
+        }
+    }
+    outcome
+}
+
+/// A panic is a defect; its place must be in the log of the night it happened.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(target: "runtime", reason = %panic, "panic");
+        default(panic);
+    }));
+}
+
+fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Result<(), Exit> {
+    store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
+    let key = key::load(&config.pem)?;
+    let tls = tls::connector(config.ca_file.as_deref())?;
+    let _lock = FolderLock::take(&config.db)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async {
+        let listeners = bind(&config.local, config.unix_socket.as_deref())?;
+        let stores = open_stores(product, config)?;
+        let token = files::new_token()?;
+        redact::add_secret(&token);
+        let token_path = files::token_path(config.token_file.as_deref(), listeners.port)?;
+        files::write_token(&token_path, &token)?;
+        let seed = seed()?;
+        let (feed, entry) = connect(VenueSetup { config, key, seed });
+        let clock = Clock::new();
+        let made = gateway_config(product, config, token, seed, stores.journal_rebuilt.clone());
+        let mut first = Vec::new();
+        let gateway = Gateway::new(
+            made,
+            &stores.records,
+            stores.edits,
+            stores.bad,
+            feed,
+            entry,
+            clock.now(),
+            &mut first,
+        )
+        .map_err(|error| Exit::configuration(error.to_string()))?;
+        drop(stores.records);
+        let parts = Parts { gateway, clock, tls, listeners, first };
+        let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
+        let _ = std::fs::remove_file(&token_path);
+        exit
+    })
+}
+
+/// What the loop is made from besides the stores.
+struct Parts {
+    gateway: Gateway,
+    clock: Clock,
+    tls: tokio_rustls::TlsConnector,
+    listeners: Listeners,
+    first: Vec<Output>,
+}
+
+async fn drive(
+    parts: Parts,
+    config: &Config,
+    journal: Journal,
+    books: Opening,
+    applied: Applied,
+) -> Result<(), Exit> {
+    let no_thread = |error: std::io::Error| Exit::failure(format!("no thread: {error}"));
+    let (links, link_events) = Links::new(parts.tls);
+    let (writer, reports) = Writer::start(journal).map_err(no_thread)?;
+    let (projector, projected) = Projector::start(&config.db, books).map_err(no_thread)?;
+    let gateway = Rc::new(RefCell::new(parts.gateway));
+    let door = Door { port: parts.listeners.port, allowed_origins: config.allowed_origins.clone() };
+    let (server, clients) = Server::new(Rc::clone(&gateway), parts.clock, door);
+    let signals = signals()?;
+    let url = parts.listeners.url();
+    parts.listeners.serve(&server);
+    tracing::info!(target: "runtime", url = url.as_str(), "listening");
+    println!("{{\"listening\":{url:?}}}");
+    let drive = Drive { gateway, clock: parts.clock, links, writer, projector, applied };
+    let sources = Sources { reports, links: link_events, clients, projected, signals };
+    Err(drive.run(sources, parts.first).await)
+}
+
+/// What the stores hold at the start.
+struct Stores {
+    journal: Journal,
+    records: Vec<Record>,
+    books: Opening,
+    edits: Vec<Edit>,
+    bad: Vec<BadEdit>,
+    applied: Applied,
+    journal_rebuilt: Option<String>,
+}
+
+fn open_stores(product: &'static Product, config: &Config) -> Result<Stores, Exit> {
+    let refused = |error: StoreError| Exit::configuration(error.to_string());
+    let (journal, found) = Journal::open(&config.db).map_err(refused)?;
+    if let Some(backup) = &found.migrated {
+        tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
+    }
+    let (books, findings) = open_books(product, config, journal.id()).map_err(refused)?;
+    for (event, fields) in &findings.notes {
+        tracing::warn!(target: "store", fields = fields.as_str(), "{event}");
+    }
+    let generation = found.records.iter().rev().find_map(|record| match record {
+        Record::Generation { generation, .. } => Some(*generation),
+        _ => None,
+    });
+    let applied = Applied {
+        journal: journal.id().to_owned(),
+        seq: journal.last_seq(),
+        generation: generation.unwrap_or(0),
+    };
+    let records = found.records.len();
+    tracing::info!(target: "store", records, edits = findings.edits.len(), "stores_open");
+    Ok(Stores {
+        journal_rebuilt: rebuilt(found.new, &findings, &applied),
+        journal,
+        records: found.records,
+        books,
+        edits: findings.edits,
+        bad: findings.bad,
+        applied,
+    })
+}
+
+/// Why events must be numbered anew, if the journal is not the one that `pos.db` has seen last.
+fn rebuilt(new: bool, findings: &Findings, applied: &Applied) -> Option<String> {
+    if new && findings.other_journal {
+        return Some("journal.db is new, pos.db knew another one".into());
+    }
+    let seen = findings.applied.as_ref()?;
+    (seen.seq > applied.seq)
+        .then(|| format!("journal.db ends at record {}, pos.db has seen record {}", applied.seq, seen.seq))
+}
+
+/// A user's editor may hold the file for a moment, or for hours: then the gateway starts without it.
+fn open_books(
+    product: &'static Product,
+    config: &Config,
+    journal: &str,
+) -> Result<(Opening, Findings), StoreError> {
+    let patience = Instant::now() + POS_DB_WITHIN;
+    loop {
+        match Books::open(&config.db, product.market, journal) {
+            Ok((books, findings)) => return Ok((Opening::Open(Box::new(books)), findings)),
+            Err(error) if error.is_busy() && Instant::now() < patience => std::thread::sleep(POS_DB_RETRY),
+            Err(error) if error.is_busy() => {
+                let advice = "close the editor that holds it; edits are taken at the next start";
+                tracing::warn!(target: "store", advice, "pos_db_locked");
+                let opening = Opening::Locked { market: product.market, journal: journal.to_owned() };
+                return Ok((opening, Findings::default()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+pub(crate) fn gateway_config(
+    product: &Product,
+    config: &Config,
+    token: String,
+    seed: u64,
+    journal_rebuilt: Option<String>,
+) -> GatewayConfig {
+    GatewayConfig {
+        market: product.market,
+        product: format!("tradingsys {}", env!("CARGO_PKG_VERSION")),
+        install: config.install,
+        boot_id: boot_id(seed),
+        token: Some(token),
+        seed,
+        recovery_lag: config.recovery_lag,
+        sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
+        retention: config.retention,
+        journal_rebuilt,
+    }
+}
+
+/// The system's name for the time since it was switched on. Where there is none, every start counts as one
+/// after a power loss, which costs a snapshot where a resume would have done.
+fn boot_id(seed: u64) -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| format!("start-{seed:016x}"), |id| id.trim().to_owned())
+}
+
+pub(crate) fn seed() -> Result<u64, Exit> {
+    getrandom::u64().map_err(|error| Exit::failure(format!("no randomness: {error}")))
+}
+
+/// SIGINT and SIGTERM as the exit codes they ask for.
+fn signals() -> Result<mpsc::Receiver<ExitCode>, Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = mpsc::channel(4);
+    for (kind, code) in
+        [(SignalKind::interrupt(), ExitCode::Interrupted), (SignalKind::terminate(), ExitCode::Terminated)]
+    {
+        let mut stream = signal(kind).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
+        let sender = sender.clone();
+        tokio::task::spawn_local(async move {
+            while stream.recv().await.is_some() {
+                if sender.send(code).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receiver)
+}

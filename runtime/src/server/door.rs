@@ -1,0 +1,124 @@
+//! The handshake: only this machine's own programs come in. A web page in a browser on this machine shows an
+//! `Origin`, and one that had its name pointed at us shows a foreign `Host`; both are refused before a single
+//! frame.
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
+
+use crate::links;
+
+/// Largest frame and message from a client.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Port that `Host` must name.
+    pub port: u16,
+    /// Web origins that may connect.
+    pub allowed_origins: Vec<String>,
+}
+
+impl Door {
+    /// Performs the handshake; the error says why it was refused.
+    pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        host_matters: bool,
+    ) -> Result<WebSocketStream<S>, String> {
+        // Every frame is written at once: what the socket does not take stays in the gateway.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(8 * 1024)
+            .write_buffer_size(0)
+            .max_message_size(Some(FRAME_BYTES))
+            .max_frame_size(Some(FRAME_BYTES));
+        #[allow(clippy::result_large_err, reason = "the type is the library's")]
+        let check = |request: &Request, response: Response| match self.admit(request.headers(), host_matters)
+        {
+            Ok(()) => Ok(response),
+            Err(reason) => {
+                let mut refusal = ErrorResponse::new(Some(format!("{reason}\n")));
+                *refusal.status_mut() = StatusCode::FORBIDDEN;
+                Err(refusal)
+            }
+        };
+        accept_hdr_async_with_config(stream, check, Some(config)).await.map_err(|error| links::words(&error))
+    }
+
+    fn admit(&self, headers: &HeaderMap, host_matters: bool) -> Result<(), String> {
+        if host_matters {
+            let mut hosts = headers.get_all(header::HOST).iter();
+            let host = hosts.next().and_then(|value| value.to_str().ok());
+            let own = host.is_some_and(|host| self.is_own(host));
+            if !own || hosts.next().is_some() {
+                return Err(format!("host {:?} is not localhost:{}", host.unwrap_or(""), self.port));
+            }
+        }
+        for origin in headers.get_all(header::ORIGIN) {
+            let origin = origin.to_str().unwrap_or("");
+            if !self.allowed_origins.iter().any(|allowed| allowed == origin) {
+                return Err(format!("origin {origin:?} is not in \"allowed_origins\""));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_own(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
+            _ => (host.as_str(), Some(80)),
+        };
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]") && port == Some(self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admitted(headers: &[(&str, &str)]) -> bool {
+        let door = Door { port: 8111, allowed_origins: vec!["https://desk.example".into()] };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let name = header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            map.append(name, value.parse().unwrap());
+        }
+        door.admit(&map, true).is_ok()
+    }
+
+    #[test]
+    fn only_this_machine_by_its_own_name_comes_in() {
+        for host in ["localhost:8111", "127.0.0.1:8111", "[::1]:8111", "LOCALHOST:8111"] {
+            assert!(admitted(&[("host", host)]), "{host}");
+        }
+        for host in [
+            "",
+            "localhost",
+            "localhost:80",
+            "localhost:8112",
+            "evil.example:8111",
+            "127.0.0.1.evil.example:8111",
+            "[::1]",
+            "localhost:8111:8111",
+        ] {
+            assert!(!admitted(&[("host", host)]), "{host}");
+        }
+        assert!(!admitted(&[]));
+        assert!(!admitted(&[("host", "localhost:8111"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn a_web_page_comes_in_only_if_its_origin_is_listed() {
+        let host = ("host", "localhost:8111");
+        assert!(admitted(&[host, ("origin", "https://desk.example")]));
+        for origin in ["https://evil.example", "null", "", "http://desk.example", "https://desk.example.evil"]
+        {
+            assert!(!admitted(&[host, ("origin", origin)]), "{origin}");
+        }
+        assert!(!admitted(&[host, ("origin", "https://desk.example"), ("origin", "null")]));
+    }
+}

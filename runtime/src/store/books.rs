@@ -1,0 +1,326 @@
+//! `pos.db`: the user's window on positions, and the place to edit them.
+//!
+//! Beside each row of `position` the gateway keeps, in `_shadow`, what it wrote there. A row is only written
+//! by compare-and-swap against that: one the user has changed is left as it is until the next start, where
+//! the difference becomes an [`Edit`]. All tables with an underscore are the gateway's; a checksum over them
+//! tells when somebody else wrote there.
+
+mod edits;
+mod file;
+mod mirror;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use tradingsys::gateway::io::{BadEdit, Edit, PositionRow, Projection};
+use tradingsys::ids::{SessionId, Symbol};
+use tradingsys::time::Time;
+
+use super::{StoreError, is_busy, is_corrupt};
+use mirror::Mirror;
+
+/// Name of the file within a gateway's folder.
+pub const FILE: &str = "pos.db";
+
+/// A row of `position` of our market; its side is always `BOTH` on spot.
+pub type Key = (SessionId, Symbol);
+
+/// What the gateway wrote into a row last, and what is expected to stand there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Texts of `_shadow`, if it has the row.
+    pub(super) shadow: Option<Texts>,
+    /// Texts expected in `position`: the shadow's, or what an accepted edit put there. `None`: no row.
+    pub(super) expected: Option<Texts>,
+    /// Revision of the shadow.
+    pub(super) revision: u64,
+}
+
+/// Quantity and average price as they stand in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Texts {
+    pub(super) qty: String,
+    pub(super) avg_price: String,
+}
+
+/// Where the journal stands that the rows come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Journal's id.
+    pub journal: String,
+    /// Its last record when the rows were true.
+    pub seq: u64,
+    /// Generation of event numbers.
+    pub generation: u64,
+}
+
+/// What the opening of `pos.db` found.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// Differences to what was shown, to be booked.
+    pub edits: Vec<Edit>,
+    /// Rows that cannot be understood.
+    pub bad: Vec<BadEdit>,
+    /// What the file says of its journal; `None` for a new file.
+    pub applied: Option<Applied>,
+    /// The file was another journal's, and was put aside.
+    pub other_journal: bool,
+    /// Lines for the log: event and fields.
+    pub notes: Vec<(&'static str, String)>,
+}
+
+/// The open file.
+#[derive(Debug)]
+pub struct Books {
+    connection: Connection,
+    path: PathBuf,
+    market: &'static str,
+    mirror: Mirror,
+    applied: Applied,
+    /// Rows the user has changed: not touched until the next start.
+    edited: BTreeSet<Key>,
+    /// The gateway's tables were written by somebody else: the whole file is left as it is.
+    frozen: bool,
+}
+
+/// Why the tables are not what the gateway left.
+enum Unreadable {
+    Touched,
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unreadable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// What a projection came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Projected {
+    /// Rows found changed by the user just now.
+    pub edit_pending: Vec<Key>,
+    /// The file was missing or damaged and has been made anew from what was shown; the damaged one's new
+    /// name.
+    pub rebuilt: Option<String>,
+}
+
+impl Books {
+    /// Opens the folder's `pos.db` for that journal, making it anew if it is missing, damaged or another
+    /// journal's.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be used and not be replaced either; `SQLITE_BUSY` if somebody has it
+    /// locked.
+    pub fn open(folder: &Path, market: &'static str, journal: &str) -> Result<(Self, Findings), StoreError> {
+        let path = folder.join(FILE);
+        let mut findings = Findings::default();
+        let connection = file::open(&path, market, journal, &mut findings)?;
+        let mut books = Self {
+            connection,
+            path,
+            market,
+            mirror: Mirror::default(),
+            applied: Applied { journal: journal.to_owned(), ..Applied::default() },
+            edited: BTreeSet::new(),
+            frozen: false,
+        };
+        books.read(&mut findings)?;
+        if !findings.edits.is_empty() {
+            let backup = file::back_up(&books.connection, &books.path)?;
+            findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
+        }
+        Ok((books, findings))
+    }
+
+    fn read(&mut self, findings: &mut Findings) -> Result<(), StoreError> {
+        let outcome = self.read_tables(findings);
+        let reason = match outcome {
+            Ok(()) => return Ok(()),
+            Err(Unreadable::Touched) => "the checksum over them does not match".to_owned(),
+            Err(Unreadable::Sqlite(error)) if is_busy(&error) || is_corrupt(&error) => {
+                return Err(StoreError::sqlite(&self.path)(error));
+            }
+            Err(Unreadable::Sqlite(error)) => error.to_string(),
+        };
+        self.frozen = true;
+        findings.bad.push(BadEdit {
+            symbol: None,
+            reason: format!(
+                "the tables of {} were changed in a way that is no edit of positions ({reason}); move the file away and \
+                 it is rebuilt from the journal",
+                self.path.display()
+            ),
+        });
+        Ok(())
+    }
+
+    fn read_tables(&mut self, findings: &mut Findings) -> Result<(), Unreadable> {
+        let (mirror, applied, sum) = mirror::load(&self.connection, self.market)?;
+        if applied.seq > 0 {
+            findings.applied = Some(applied.clone());
+        }
+        if mirror.sum(&applied, self.market) != sum {
+            return Err(Unreadable::Touched);
+        }
+        let rows = edits::read_rows(&self.connection)?;
+        self.applied = Applied { journal: self.applied.journal.clone(), ..applied };
+        self.mirror = mirror;
+        for found in edits::compare(&mut self.mirror, rows, self.market) {
+            match found {
+                edits::Difference::Edit(edit) => findings.edits.push(edit),
+                edits::Difference::Bad(key, bad) => {
+                    self.edited.extend(key);
+                    findings.bad.push(bad);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The file could be read only after the gateway had started: what the user changed waits for the next
+    /// start.
+    pub fn postpone(&mut self, findings: &Findings) -> Vec<Key> {
+        let keys: Vec<Key> = findings.edits.iter().map(|edit| (edit.session, edit.symbol.clone())).collect();
+        self.edited.extend(keys.iter().cloned());
+        keys
+    }
+
+    /// Quantities the gateway has written, by row.
+    pub fn shown_quantities(&self) -> BTreeMap<Key, String> {
+        let written = |(key, shown): (&Key, &Shown)| Some((key.clone(), shown.shadow.as_ref()?.qty.clone()));
+        self.mirror.iter_shown().filter_map(written).collect()
+    }
+
+    /// Shows these rows. On `SQLITE_BUSY` nothing has been written: offer the same rows again later.
+    ///
+    /// # Errors
+    /// What SQLite said.
+    pub fn project(&mut self, rows: &Projection, applied: &Applied) -> rusqlite::Result<Projected> {
+        if self.frozen {
+            return Ok(Projected::default());
+        }
+        if !self.path.exists() {
+            self.rebuild()?;
+            return self.write(rows, applied, Some("it was gone".into()));
+        }
+        match self.write(rows, applied, None) {
+            Err(error) if is_corrupt(&error) => {
+                let aside = super::put_aside(&self.path, "corrupt")
+                    .map_or_else(|error| error.to_string(), |path| path.display().to_string());
+                self.rebuild()?;
+                self.write(rows, applied, Some(aside))
+            }
+            other => other,
+        }
+    }
+
+    /// A new file with all that has been shown so far.
+    fn rebuild(&mut self) -> rusqlite::Result<()> {
+        self.connection = file::create(&self.path, self.market)?;
+        self.edited.clear();
+        self.mirror.forget_expected();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.mirror.write_all(&transaction, self.market)?;
+        mirror::write_meta(&transaction, &self.mirror, &self.applied, self.market)?;
+        transaction.commit()
+    }
+
+    fn write(
+        &mut self,
+        rows: &Projection,
+        applied: &Applied,
+        rebuilt: Option<String>,
+    ) -> rusqlite::Result<Projected> {
+        // Changed only once the transaction has committed.
+        let mut mirror = self.mirror.clone();
+        let mut edit_pending = Vec::new();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for row in &rows.positions {
+            let key = (row.session, row.symbol.clone());
+            mirror.set_profit(&transaction, row, self.market)?;
+            if self.edited.contains(&key) {
+                continue;
+            }
+            if !swap(&transaction, &mut mirror, &key, row, applied.seq, self.market)? {
+                edit_pending.push(key);
+            }
+        }
+        for row in &rows.assets {
+            mirror.set_asset(&transaction, row, self.market)?;
+        }
+        for row in &rows.fees {
+            mirror.set_fee(&transaction, row, self.market)?;
+        }
+        mirror::write_meta(&transaction, &mirror, applied, self.market)?;
+        transaction.commit()?;
+        self.mirror = mirror;
+        self.applied = applied.clone();
+        self.edited.extend(edit_pending.iter().cloned());
+        Ok(Projected { edit_pending, rebuilt })
+    }
+}
+
+/// Writes a row if what stands there is what is expected. `false`: somebody changed it.
+fn swap(
+    transaction: &Transaction<'_>,
+    mirror: &mut Mirror,
+    key: &Key,
+    row: &PositionRow,
+    applied_seq: u64,
+    market: &str,
+) -> rusqlite::Result<bool> {
+    let new = Texts { qty: row.qty.to_string(), avg_price: row.avg_price.to_string() };
+    let shown = mirror.shown(key);
+    let expected = shown.as_ref().and_then(|shown| shown.expected.clone());
+    let unchanged = shown
+        .as_ref()
+        .is_some_and(|shown| shown.expected.as_ref() == Some(&new) && shown.shadow.as_ref() == Some(&new));
+    let session = i64::from(key.0.0);
+    let time = updated_at(row.time);
+    let written = match &expected {
+        Some(_) if unchanged => return Ok(true),
+        Some(old) => transaction
+            .prepare_cached(
+                "UPDATE position SET symbol = ?3, qty = ?4, avg_price = ?5, updated_at = ?6 \
+                 WHERE session_id = ?1 AND market = ?2 AND symbol = ?3 AND side = 'BOTH' AND qty = ?7 AND avg_price = ?8",
+            )?
+            .execute(params![
+                session,
+                market,
+                key.1.as_str(),
+                new.qty,
+                new.avg_price,
+                time,
+                old.qty,
+                old.avg_price
+            ])?,
+        None => transaction
+            .prepare_cached(
+                "INSERT INTO position(session_id, market, symbol, side, qty, avg_price, updated_at) \
+                 VALUES(?1, ?2, ?3, 'BOTH', ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![session, market, key.1.as_str(), new.qty, new.avg_price, time])?,
+    };
+    if written == 0 {
+        return Ok(false);
+    }
+    // Rises over the life of the journal, also over a lost pos.db: the revision names what the user saw, for
+    // ever.
+    let revision = shown.map_or(0, |shown| shown.revision + 1).max(applied_seq);
+    mirror.set_shown(transaction, key, new, revision, market)?;
+    Ok(true)
+}
+
+fn updated_at(time: Time) -> String {
+    let nanos = u64::try_from(time.nanos()).unwrap_or(0);
+    tradingsys_logger::timestamp(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(nanos))
+}
+
+/// A value of `_meta`.
+fn meta(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM _meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}

@@ -1,0 +1,141 @@
+//! What a user changed in `position` while no gateway looked: each difference to the shadow, understood or
+//! named.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+use tradingsys::gateway::io::{BadEdit, Edit};
+use tradingsys::ids::{SessionId, Symbol};
+use tradingsys::num::{Price, Qty};
+
+use super::mirror::Mirror;
+use super::{Key, Shown, Texts};
+use crate::store::typed;
+
+/// A row as it stands in the file.
+#[derive(Debug)]
+pub(super) struct RawRow {
+    session: i64,
+    market: String,
+    symbol: String,
+    side: String,
+    texts: Texts,
+}
+
+/// One difference.
+#[derive(Debug)]
+pub(super) enum Difference {
+    Edit(Edit),
+    /// The row's key, if it has one.
+    Bad(Option<Key>, BadEdit),
+}
+
+/// All rows of `position`. A missing table reads as an error.
+pub(super) fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<RawRow>> {
+    let mut select =
+        connection.prepare("SELECT session_id, market, symbol, side, qty, avg_price FROM position")?;
+    let rows = select.query_map([], |row| {
+        Ok(RawRow {
+            session: row.get(0)?,
+            market: row.get(1)?,
+            symbol: row.get(2)?,
+            side: row.get(3)?,
+            texts: Texts { qty: row.get(4)?, avg_price: row.get(5)? },
+        })
+    })?;
+    rows.collect()
+}
+
+/// Compares the rows with the shadow, and notes in the mirror what is expected to stand in each row from now
+/// on.
+pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut present: BTreeMap<Key, Texts> = BTreeMap::new();
+    for row in rows {
+        match key_of(&row, market) {
+            Ok(key) => {
+                present.insert(key, row.texts);
+            }
+            Err(reason) => {
+                let symbol = Symbol::new(&row.symbol);
+                let reason = format!("position row ({}, {:?}): {reason}", row.session, row.symbol);
+                differences.push(Difference::Bad(None, BadEdit { symbol: Some(symbol), reason }));
+            }
+        }
+    }
+    let shown = mirror.all_shown();
+    let mut keys: Vec<Key> = shown.keys().chain(present.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let found = present.remove(&key);
+        let row = shown.entry(key.clone()).or_insert(Shown { shadow: None, expected: None, revision: 0 });
+        match difference(&key, row, found.as_ref()) {
+            Ok(edit) => {
+                row.expected = found;
+                differences.extend(edit.map(Difference::Edit));
+            }
+            Err(reason) => {
+                let reason = format!("position row ({}, {:?}): {reason}", key.0, key.1.as_str());
+                let bad = BadEdit { symbol: Some(key.1.clone()), reason };
+                differences.push(Difference::Bad(Some(key), bad));
+            }
+        }
+    }
+    differences
+}
+
+fn key_of(row: &RawRow, market: &str) -> Result<Key, String> {
+    let session = u16::try_from(row.session)
+        .map_err(|_| format!("session_id {} is not between 0 and 65535", row.session))?;
+    if row.market != market {
+        return Err(format!("market {:?} is not this gateway's {market:?}", row.market));
+    }
+    if row.side != "BOTH" {
+        return Err(format!("side {:?} must be 'BOTH'", row.side));
+    }
+    if row.symbol.is_empty() || !row.symbol.bytes().all(|b| b.is_ascii_graphic()) && row.symbol.is_ascii() {
+        return Err("symbol is empty or has blanks in it".into());
+    }
+    Ok((SessionId(session), Symbol::new(&row.symbol)))
+}
+
+fn difference(key: &Key, shown: &Shown, found: Option<&Texts>) -> Result<Option<Edit>, String> {
+    if shown.shadow.as_ref() == found {
+        return Ok(None);
+    }
+    let found_qty = found.map_or(Ok(Qty::ZERO), |texts| {
+        typed::number::<Qty>(&texts.qty).map_err(|error| format!("qty {error}"))
+    })?;
+    let found_avg = found
+        .map(|texts| typed::number::<Price>(&texts.avg_price).map_err(|error| format!("avg_price {error}")))
+        .transpose()?;
+    if found_avg.is_some_and(Price::is_negative) {
+        return Err("avg_price is negative".into());
+    }
+    let unreadable = |error| format!("what was shown cannot be read: {error}");
+    let shown_qty =
+        shown.shadow.as_ref().map_or(Ok(Qty::ZERO), |texts| typed::number(&texts.qty)).map_err(unreadable)?;
+    let shown_avg = shown
+        .shadow
+        .as_ref()
+        .map(|texts| typed::number::<Price>(&texts.avg_price))
+        .transpose()
+        .map_err(unreadable)?;
+    // A price nobody gave is no price.
+    let found_avg =
+        if shown.shadow.is_none() { found_avg.filter(|price| !price.is_zero()) } else { found_avg };
+    let same_price = found.is_none() || found_avg.unwrap_or_default() == shown_avg.unwrap_or_default();
+    if found_qty == shown_qty && same_price {
+        return Ok(None);
+    }
+    Ok(Some(Edit {
+        session: key.0,
+        symbol: key.1.clone(),
+        revision: shown.revision,
+        shown: shown_qty,
+        found: found_qty,
+        shown_avg,
+        found_avg,
+    }))
+}

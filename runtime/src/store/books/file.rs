@@ -1,0 +1,183 @@
+//! The file itself: made, opened, put aside when damaged or another journal's, backed up before edits are
+//! taken.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{Findings, meta};
+use crate::files;
+use crate::store::{StoreError, file_stamp, is_corrupt, put_aside};
+
+const APPLICATION_ID: i64 = 0x7473_706f;
+const SCHEMA: i64 = 1;
+
+/// Backups kept; the oldest beyond it are removed.
+const BACKUPS_MAX: usize = 20;
+
+fn create_sql(market: &str) -> String {
+    format!(
+        "
+CREATE TABLE position(
+  session_id INTEGER NOT NULL, market TEXT NOT NULL DEFAULT '{market}', symbol TEXT NOT NULL COLLATE NOCASE,
+  side TEXT NOT NULL DEFAULT 'BOTH', qty TEXT NOT NULL, avg_price TEXT NOT NULL DEFAULT '0',
+  updated_at TEXT NOT NULL DEFAULT '', PRIMARY KEY(session_id, market, symbol, side)) STRICT;
+CREATE TABLE _shadow(
+  session_id INTEGER NOT NULL, market TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL,
+  avg_price TEXT NOT NULL, rev INTEGER NOT NULL, PRIMARY KEY(session_id, market, symbol, side)) STRICT, WITHOUT ROWID;
+CREATE TABLE _asset(
+  owner TEXT NOT NULL, market TEXT NOT NULL, asset TEXT NOT NULL, amount TEXT NOT NULL,
+  PRIMARY KEY(owner, market, asset)) STRICT, WITHOUT ROWID;
+CREATE TABLE _profit(
+  session_id INTEGER NOT NULL, market TEXT NOT NULL, symbol TEXT NOT NULL, realised TEXT NOT NULL, quote TEXT NOT NULL,
+  PRIMARY KEY(session_id, market, symbol)) STRICT, WITHOUT ROWID;
+CREATE TABLE _fee(
+  session_id INTEGER NOT NULL, market TEXT NOT NULL, asset TEXT NOT NULL, amount TEXT NOT NULL,
+  PRIMARY KEY(session_id, market, asset)) STRICT, WITHOUT ROWID;
+CREATE TABLE _meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO _meta VALUES('schema', '{SCHEMA}'), ('market', '{market}');
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA};
+"
+    )
+}
+
+/// The folder's file, ready to be read.
+pub(super) fn open(
+    path: &Path,
+    market: &'static str,
+    journal: &str,
+    findings: &mut Findings,
+) -> Result<Connection, StoreError> {
+    let wrong = StoreError::sqlite(path);
+    if path.exists() {
+        match inspect(path, journal) {
+            Ok(Inspection::Ours(connection)) => return Ok(connection),
+            Ok(Inspection::Empty) => {}
+            Ok(Inspection::Foreign) => {
+                return Err(StoreError::Foreign { file: path.to_owned(), what: "position file" });
+            }
+            Ok(Inspection::Newer(found)) => {
+                return Err(StoreError::Newer { file: path.to_owned(), found, known: SCHEMA });
+            }
+            Ok(Inspection::OtherJournal(rows)) => {
+                let aside = put_aside(path, "other")?;
+                findings.other_journal = true;
+                findings.notes.push(("pos_db_of_another_journal", format!("kept_as={:?}", aside)));
+                findings.notes.extend(rows.into_iter().map(|row| ("pos_db_row_not_taken", row)));
+            }
+            Err(error) if is_corrupt(&error) => {
+                let aside = put_aside(path, "corrupt")?;
+                findings
+                    .notes
+                    .push(("pos_db_corrupt", format!("reason={:?} kept_as={aside:?}", error.to_string())));
+            }
+            Err(error) => return Err(wrong(error)),
+        }
+    }
+    create(path, market).map_err(wrong)
+}
+
+enum Inspection {
+    Ours(Connection),
+    Empty,
+    Foreign,
+    Newer(i64),
+    /// Its rows in words.
+    OtherJournal(Vec<String>),
+}
+
+fn inspect(path: &Path, journal: &str) -> rusqlite::Result<Inspection> {
+    let connection = connect(path)?;
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let application = number("SELECT application_id FROM pragma_application_id")?;
+    let schema = number("SELECT user_version FROM pragma_user_version")?;
+    if number("SELECT count(*) FROM sqlite_schema")? == 0 {
+        return Ok(Inspection::Empty);
+    }
+    if application != APPLICATION_ID {
+        return Ok(Inspection::Foreign);
+    }
+    if schema > SCHEMA {
+        return Ok(Inspection::Newer(schema));
+    }
+    let sound: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+            Some(sound),
+        ));
+    }
+    match meta(&connection, "journal")? {
+        Some(id) if id != journal => Ok(Inspection::OtherJournal(rows_in_words(&connection)?)),
+        _ => Ok(Inspection::Ours(connection)),
+    }
+}
+
+fn rows_in_words(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare("SELECT session_id, symbol, qty, avg_price FROM position")?;
+    let rows = select.query_map([], |row| {
+        let (session, symbol, qty, avg): (i64, String, String, String) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(format!("session={session} symbol={symbol:?} qty={qty:?} avg_price={avg:?}"))
+    })?;
+    rows.collect()
+}
+
+/// An empty file with all tables, readable by its owner only.
+pub(super) fn create(path: &Path, market: &str) -> rusqlite::Result<Connection> {
+    if !path.exists() {
+        let failed = |error: std::io::Error| {
+            rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                Some(error.to_string()),
+            )
+        };
+        files::create_private(path).map_err(failed)?;
+    }
+    let connection = connect(path)?;
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", create_sql(market)))?;
+    Ok(connection)
+}
+
+/// Rollback mode and full sync: one file to copy, and any old tool may write beside us.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    // Waiting is the projector's affair.
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// A copy beside the file, made before edits are taken from it.
+pub(super) fn back_up(connection: &Connection, path: &Path) -> Result<PathBuf, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".bak-{}", file_stamp()));
+    let target = PathBuf::from(name);
+    let _ = std::fs::remove_file(&target);
+    connection.execute("VACUUM INTO ?1", [target.to_string_lossy()]).map_err(StoreError::sqlite(&target))?;
+    files::restrict_file(&target).map_err(StoreError::file(&target))?;
+    drop_old_backups(path);
+    Ok(target)
+}
+
+fn drop_old_backups(path: &Path) {
+    let Some((folder, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    let prefix = format!("{name}.bak-");
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut backups: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&prefix))
+        })
+        .collect();
+    backups.sort();
+    let surplus = backups.len().saturating_sub(BACKUPS_MAX);
+    for old in &backups[..surplus] {
+        let _ = std::fs::remove_file(old);
+    }
+}

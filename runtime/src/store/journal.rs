@@ -1,0 +1,231 @@
+//! `journal.db`: rows that are only ever appended, chained by checksums. One connection, one thread.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tradingsys::gateway::io::Batch;
+use tradingsys::journal::Record;
+
+use super::{StoreError, chain, is_corrupt, migrate};
+use crate::files;
+
+/// An open journal, ready to append.
+#[derive(Debug)]
+pub struct Journal {
+    connection: Connection,
+    path: PathBuf,
+    id: String,
+    last: Position,
+    full_sync: bool,
+}
+
+/// The end of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Position {
+    seq: u64,
+    sum: String,
+}
+
+/// What was found at the opening.
+#[derive(Debug)]
+pub struct Found {
+    /// All records, oldest first.
+    pub records: Vec<Record>,
+    /// The journal was made just now.
+    pub new: bool,
+    /// An older schema was migrated; the backup made before.
+    pub migrated: Option<PathBuf>,
+}
+
+/// Name of the file within a gateway's folder.
+pub const FILE: &str = "journal.db";
+
+impl Journal {
+    /// Opens the folder's journal, making it if missing, and reads and checks all of it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: foreign, newer, damaged or unreadable.
+    pub fn open(folder: &Path) -> Result<(Self, Found), StoreError> {
+        let path = folder.join(FILE);
+        let (connection, new, migrated) = connect(&path)?;
+        let id = read_id(&connection).map_err(|error| broken(&path, error))?;
+        let (records, last) = load(&connection, &path, &id)?;
+        Ok((Self { connection, path, id, last, full_sync: true }, Found { records, new, migrated }))
+    }
+
+    /// The journal's own random name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Number of the last record; 0 if there is none.
+    pub fn last_seq(&self) -> u64 {
+        self.last.seq
+    }
+
+    /// Appends the batches in one transaction. With `sync` it is on the disk afterwards.
+    ///
+    /// # Errors
+    /// What SQLite said; nothing has been appended then, or all of it: [`Journal::reopen`] tells.
+    pub fn append(&mut self, batches: &[Batch], sync: bool) -> rusqlite::Result<()> {
+        // A commit in WAL mode reaches the disk only if asked to; the setting cannot change within a
+        // transaction.
+        if sync != self.full_sync {
+            self.connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
+            self.full_sync = sync;
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut at = self.last.clone();
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO record VALUES(?1, ?2, ?3, ?4)")?;
+            for record in batches.iter().flat_map(|batch| &batch.records) {
+                let body = serde_json::to_string(record)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+                at.seq += 1;
+                at.sum = chain::next(&at.sum, at.seq, &body);
+                insert.execute((at.seq as i64, kind_of(&body), &body, &at.sum))?;
+            }
+        }
+        transaction.commit()?;
+        self.last = at;
+        Ok(())
+    }
+
+    /// Connects anew after an error, and says whether the transaction that failed is in the file after all
+    /// (then it is on the disk too). A connection that met an error is not trusted again.
+    ///
+    /// # Errors
+    /// The file still cannot be used; nothing is changed then.
+    pub fn reopen(&mut self) -> Result<bool, StoreError> {
+        let wrong = StoreError::sqlite(&self.path);
+        let (connection, _, _) = connect(&self.path)?;
+        let last = connection
+            .query_row("SELECT seq, sum FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
+                Ok(Position { seq: row.get::<_, i64>(0)? as u64, sum: row.get(1)? })
+            })
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => {
+                    Ok(Position { seq: 0, sum: chain::genesis(&self.id) })
+                }
+                other => Err(wrong(other)),
+            })?;
+        let more = last != self.last;
+        if more {
+            // A write of its own, synced, takes the rows before it along.
+            connection
+                .execute(
+                    "INSERT INTO meta VALUES('synced', ?1) ON CONFLICT DO UPDATE SET value = ?1",
+                    [last.seq.to_string()],
+                )
+                .map_err(&wrong)?;
+        }
+        drop(wrong);
+        (self.connection, self.last, self.full_sync) = (connection, last, true);
+        Ok(more)
+    }
+}
+
+/// The word of the record's kind. Serde writes the tag of an enum first.
+fn kind_of(body: &str) -> &str {
+    body.strip_prefix("{\"kind\":\"").and_then(|rest| rest.split('"').next()).unwrap_or("")
+}
+
+fn broken(path: &Path, error: rusqlite::Error) -> StoreError {
+    if is_corrupt(&error) {
+        StoreError::Damaged { file: path.to_owned(), record: 0, reason: error.to_string() }
+    } else {
+        StoreError::sqlite(path)(error)
+    }
+}
+
+fn connect(path: &Path) -> Result<(Connection, bool, Option<PathBuf>), StoreError> {
+    let wrong = |error| broken(path, error);
+    // Made by hand, so that it, and the files SQLite makes beside it, are private from the first moment.
+    let absent = !path.exists();
+    if absent {
+        files::create_private(path).map_err(StoreError::file(path))?;
+    }
+    let mut connection = Connection::open(path).map_err(wrong)?;
+    connection.busy_timeout(std::time::Duration::from_millis(100)).map_err(wrong)?;
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, schema) =
+        (pragma("application_id").map_err(wrong)?, pragma("user_version").map_err(wrong)?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(wrong)?;
+    // An empty file is what a crash between making it and the first transaction leaves.
+    let new = application == 0 && schema == 0 && tables == 0;
+    if !new && application != migrate::APPLICATION_ID {
+        return Err(StoreError::Foreign { file: path.to_owned(), what: "journal" });
+    }
+    if schema > migrate::SCHEMA {
+        return Err(StoreError::Newer { file: path.to_owned(), found: schema, known: migrate::SCHEMA });
+    }
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;
+    // The other connection moves the log into the file; a commit never waits for that.
+    connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(wrong)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(wrong)?;
+    let migrated =
+        if !new && schema < migrate::SCHEMA { Some(back_up(&connection, path, schema)?) } else { None };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
+    if new {
+        let id =
+            files::new_token().map_err(|exit| StoreError::file(path)(std::io::Error::other(exit.message)))?;
+        migrate::create(&transaction, &id[..32]).map_err(wrong)?;
+    } else if migrated.is_some() {
+        migrate::step_up(&transaction, schema).map_err(wrong)?;
+    }
+    migrate::create_views(&transaction).map_err(wrong)?;
+    transaction.commit().map_err(wrong)?;
+    Ok((connection, new, migrated))
+}
+
+/// A copy of an older journal beside it, before it is migrated.
+fn back_up(connection: &Connection, path: &Path, schema: i64) -> Result<PathBuf, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".bak-schema{schema}-{}", super::file_stamp()));
+    let target = PathBuf::from(name);
+    connection.execute("VACUUM INTO ?1", [target.to_string_lossy()]).map_err(StoreError::sqlite(&target))?;
+    files::restrict_file(&target).map_err(StoreError::file(&target))?;
+    Ok(target)
+}
+
+fn read_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
+}
+
+fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, Position), StoreError> {
+    let mut at = Position { seq: 0, sum: chain::genesis(id) };
+    let mut records = Vec::new();
+    let damaged = |record, reason: String| StoreError::Damaged { file: path.to_owned(), record, reason };
+    let mut select = connection
+        .prepare("SELECT seq, kind, body, sum FROM record ORDER BY seq")
+        .map_err(|error| broken(path, error))?;
+    let mut rows = select.query([]).map_err(|error| broken(path, error))?;
+    loop {
+        let expected = at.seq + 1;
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) => return Err(damaged(expected, error.to_string())),
+        };
+        let read = || -> rusqlite::Result<(i64, String, String, String)> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (seq, kind, body, sum) = read().map_err(|error| damaged(expected, error.to_string()))?;
+        if seq != expected as i64 {
+            return Err(damaged(expected, format!("it is missing, number {seq} follows")));
+        }
+        at = Position { seq: expected, sum: chain::next(&at.sum, expected, &body) };
+        if at.sum != sum {
+            return Err(damaged(expected, "its checksum does not match its text".into()));
+        }
+        if kind_of(&body) != kind {
+            return Err(damaged(expected, "its kind does not match its text".into()));
+        }
+        records.push(serde_json::from_str(&body).map_err(|error| damaged(expected, error.to_string()))?);
+    }
+    Ok((records, at))
+}
+
+#[cfg(test)]
+mod tests;

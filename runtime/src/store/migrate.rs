@@ -1,0 +1,106 @@
+//! The journal's schema and the way from each older one. A schema that was ever merged keeps its step and its
+//! test.
+
+use rusqlite::Connection;
+
+/// The schema this version writes.
+pub(super) const SCHEMA: i64 = 1;
+
+/// `tsys`: SQLite's mark of whose file it is.
+pub(super) const APPLICATION_ID: i64 = 0x7473_7973;
+
+/// Schema 1: the rows, what the journal is, and views for readers.
+const CREATE_1: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE record(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, sum TEXT NOT NULL) STRICT;
+CREATE INDEX record_fill ON record(seq) WHERE kind = 'fill';
+CREATE INDEX record_order ON record(seq) WHERE kind = 'order';
+CREATE INDEX record_cash ON record(seq) WHERE kind = 'cash';
+CREATE INDEX record_adjust ON record(seq) WHERE kind = 'adjust';
+";
+
+/// What readers see. Made anew at every start, so that a view can be improved without a new schema.
+const VIEWS: [(&str, &str, &[&str]); 6] = [
+    (
+        "fill",
+        "fill",
+        &[
+            "session",
+            "symbol",
+            "trade_id",
+            "venue_id",
+            "order",
+            "side",
+            "price",
+            "qty",
+            "quote",
+            "fee",
+            "fee_asset",
+            "maker",
+            "time",
+        ],
+    ),
+    (
+        "orders",
+        "order",
+        &[
+            "id",
+            "session",
+            "symbol",
+            "side",
+            "order_type",
+            "tif",
+            "price",
+            "stop",
+            "qty",
+            "quote_amount",
+            "time",
+        ],
+    ),
+    (
+        "order_state",
+        "order_state",
+        &["id", "state", "venue_id", "known_as", "qty", "filled", "reason", "time"],
+    ),
+    ("cash", "cash", &["owner", "asset", "delta", "reason", "time"]),
+    (
+        "adjustment",
+        "adjust",
+        &["session", "symbol", "revision", "shown", "qty", "delta", "avg_price", "time"],
+    ),
+    ("event", "event", &["session", "generation", "sequence", "frame"]),
+];
+
+/// An empty journal of the newest schema, named by that id.
+pub(super) fn create(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(CREATE_1)?;
+    connection.execute("INSERT INTO meta VALUES('id', ?1)", [id])?;
+    create_views(connection)?;
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", SCHEMA)
+}
+
+/// Brings the views up to date, if they are not.
+pub(super) fn create_views(connection: &Connection) -> rusqlite::Result<()> {
+    for (name, kind, members) in VIEWS {
+        let columns: Vec<String> =
+            members.iter().map(|member| format!("body ->> '$.\"{member}\"' AS \"{member}\"")).collect();
+        let wanted = format!(
+            "CREATE VIEW \"{name}\" AS SELECT seq, {} FROM record WHERE kind = '{kind}'",
+            columns.join(", ")
+        );
+        let mut query =
+            connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?1")?;
+        let present: Option<String> = query.query_map([name], |row| row.get(0))?.next().transpose()?;
+        if present.as_deref() != Some(wanted.as_str()) {
+            connection.execute_batch(&format!("DROP VIEW IF EXISTS \"{name}\"; {wanted};"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the steps from an older schema, within the caller's transaction. There is none before schema 1.
+pub(super) fn step_up(connection: &Connection, from: i64) -> rusqlite::Result<()> {
+    debug_assert!(from < SCHEMA);
+    connection.pragma_update(None, "user_version", SCHEMA)
+}

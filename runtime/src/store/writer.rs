@@ -1,0 +1,142 @@
+//! The thread that appends to the journal: all batches that wait go into one transaction, and each is
+//! reported once that has committed. It never gives a batch up: while the disk refuses, it keeps what it has
+//! and tries again.
+//!
+//! ```text
+//! Writing ──error──▶ Failing (reported once) ──the file takes the same batches──▶ Writing (reported once)
+//! ```
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tradingsys::gateway::io::Batch;
+
+use super::journal::Journal;
+
+/// Batches that may wait for the disk. Beyond it the caller must stop taking input.
+pub const QUEUE_BATCHES: usize = 4096;
+
+/// Batches in one transaction at most.
+const GROUP_BATCHES: usize = 512;
+
+/// Reports that may wait for the loop; the loop takes them before anything else.
+const REPORTS: usize = 1024;
+
+/// Pause before the disk is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What the thread tells the loop.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Report {
+    /// All batches up to this number are committed.
+    Committed(u64),
+    /// The disk refuses; why.
+    Failed(String),
+    /// It takes again what it refused.
+    Recovered,
+}
+
+/// The near end of the thread.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Option<SyncSender<Batch>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(journal: Journal) -> io::Result<(Self, mpsc::Receiver<Report>)> {
+        let (queue, batches) = sync_channel(QUEUE_BATCHES);
+        let (reports, receiver) = mpsc::channel(REPORTS);
+        let thread = std::thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || Appender { journal, reports, failing: false }.run(&batches))?;
+        Ok((Self { queue: Some(queue), thread: Some(thread) }, receiver))
+    }
+
+    /// Hands a batch over.
+    ///
+    /// # Errors
+    /// The batch itself, if too many wait: offer it again after the next report.
+    pub fn append(&self, batch: Batch) -> Result<(), Batch> {
+        match self.queue.as_ref().map(|queue| queue.try_send(batch)) {
+            Some(Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch))) => Err(batch),
+            Some(Ok(())) | None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// What was handed over and can be written is written. What cannot is given up: it has not been reported
+    /// as committed.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Appender {
+    journal: Journal,
+    reports: mpsc::Sender<Report>,
+    failing: bool,
+}
+
+impl Appender {
+    fn run(mut self, batches: &Receiver<Batch>) {
+        let mut group = Vec::with_capacity(GROUP_BATCHES);
+        while let Ok(first) = batches.recv() {
+            group.push(first);
+            while group.len() < GROUP_BATCHES
+                && let Ok(next) = batches.try_recv()
+            {
+                group.push(next);
+            }
+            if !self.write(&group) {
+                return;
+            }
+            group.clear();
+        }
+    }
+
+    /// Writes until it is written. `false`: it cannot be, and nobody waits for it any more.
+    fn write(&mut self, group: &[Batch]) -> bool {
+        let Some(last) = group.last() else { return true };
+        let sync = group.iter().any(|batch| batch.sync);
+        while let Err(reason) = self.attempt(group, sync) {
+            if !self.failing {
+                self.failing = true;
+                self.report(Report::Failed(reason));
+            }
+            if self.reports.is_closed() {
+                return false;
+            }
+            std::thread::sleep(RETRY);
+        }
+        if std::mem::take(&mut self.failing) {
+            self.report(Report::Recovered);
+        }
+        self.report(Report::Committed(last.id));
+        true
+    }
+
+    fn attempt(&mut self, group: &[Batch], sync: bool) -> Result<(), String> {
+        if self.failing && self.journal.reopen().map_err(|error| error.to_string())? {
+            // The error hid a commit that took place.
+            return Ok(());
+        }
+        self.journal.append(group, sync).map_err(|error| error.to_string())
+    }
+
+    fn report(&self, report: Report) {
+        // Fails only when the loop has ended, which `write` looks at.
+        let _ = self.reports.blocking_send(report);
+    }
+}

@@ -1,0 +1,106 @@
+//! `verify`: the journal's chain, and the books as the journal's fold against what `pos.db` was given. No
+//! network; the gateway must be stopped.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ed25519_dalek::SigningKey;
+use tradingsys::gateway::Gateway;
+use tradingsys::gateway::io::{Output, Projection};
+
+use crate::clock::Clock;
+use crate::exit::Exit;
+use crate::files::FolderLock;
+use crate::store::books::{self, Books};
+use crate::store::journal::{self, Journal};
+use crate::{Connect, Product, VenueSetup, run};
+
+/// Checks both stores and prints a line for each.
+pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -> Result<(), Exit> {
+    let config = run::configured(product, file)?;
+    if !config.db.join(journal::FILE).exists() {
+        return Err(Exit::configuration(format!(
+            "no {} in {}; nothing to verify",
+            journal::FILE,
+            config.db.display()
+        )));
+    }
+    let _lock = FolderLock::take(&config.db)?;
+    let refused = |error: crate::store::StoreError| Exit::configuration(error.to_string());
+    let (journal, found) = Journal::open(&config.db).map_err(refused)?;
+    println!("ok   journal: {} records, every checksum holds", found.records.len());
+    // The machines are never given a link, so a key made up here signs nothing.
+    let setup = VenueSetup { config: &config, key: SigningKey::from_bytes(&[1; 32]), seed: 0 };
+    let (feed, entry) = connect(setup);
+    let made = run::gateway_config(product, &config, String::new(), 0, None);
+    let mut out = Vec::new();
+    let now = Clock::new().now();
+    let mut gateway = Gateway::new(made, &found.records, Vec::new(), Vec::new(), feed, entry, now, &mut out)
+        .map_err(|error| Exit::configuration(error.to_string()))?;
+    let folded = projected(&mut gateway, now, out);
+    if !config.db.join(books::FILE).exists() {
+        println!("ok   books: no {}; the next start makes it", books::FILE);
+        return Ok(());
+    }
+    let (shown, findings) = Books::open(&config.db, product.market, journal.id()).map_err(refused)?;
+    for edit in &findings.edits {
+        println!(
+            "ok   edit: session {} {}: {} was shown, {} found; taken at the next start",
+            edit.session, edit.symbol, edit.shown, edit.found
+        );
+    }
+    let mut wrong: Vec<String> = findings.bad.into_iter().map(|bad| bad.reason).collect();
+    let behind = findings.applied.is_some_and(|applied| applied.seq < journal.last_seq());
+    if !behind {
+        wrong.extend(differences(&folded, &shown));
+    }
+    if wrong.is_empty() {
+        let state =
+            if behind { "older than the journal; the next start brings it up to date" } else { "as folded" };
+        println!("ok   books: {} positions, {state}", folded.positions.len());
+        return Ok(());
+    }
+    for reason in &wrong {
+        println!("fail books: {reason}");
+    }
+    Err(Exit::configuration(format!("{} differences between journal.db and pos.db", wrong.len())))
+}
+
+/// What the gateway shows once its first batch counts as committed. Nothing is written.
+fn projected(gateway: &mut Gateway, now: tradingsys::time::Time, mut out: Vec<Output>) -> Projection {
+    let mut rows = Projection::default();
+    while !out.is_empty() {
+        for output in std::mem::take(&mut out) {
+            match output {
+                Output::Project(more) => rows = more,
+                Output::Commit(batch) => {
+                    let committed = tradingsys::gateway::io::Input::Committed(batch.id);
+                    gateway.handle(now, committed, &mut out);
+                }
+                _ => {}
+            }
+        }
+    }
+    rows
+}
+
+fn differences(folded: &Projection, shown: &Books) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut left: BTreeMap<_, _> = shown.shown_quantities();
+    for row in &folded.positions {
+        let key = (row.session, row.symbol.clone());
+        let here = left.remove(&key).unwrap_or_else(|| "0".into());
+        if here != row.qty.to_string() {
+            wrong.push(format!(
+                "session {} {}: the journal makes {}, pos.db was given {here}",
+                row.session, row.symbol, row.qty
+            ));
+        }
+    }
+    for ((session, symbol), qty) in left {
+        if qty != "0" {
+            wrong.push(format!("session {session} {symbol}: not in the journal, pos.db was given {qty}"));
+        }
+    }
+    wrong
+}
