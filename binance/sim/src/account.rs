@@ -1,8 +1,11 @@
 //! Queries about the account.
 
+use binance_wire::errors::ErrorReply;
 use binance_wire::render::{Object, array};
 use tradingsys::exchange::Rate;
+use tradingsys::ids::Asset;
 
+use crate::info::filters;
 use crate::methods::{Answer, Call};
 use crate::sim::Sim;
 use crate::trading::query_refusal;
@@ -56,6 +59,74 @@ impl Sim {
             .raw("permissions", "[\"SPOT\"]")
             .int("uid", 100_000_000 + u64::from(call.account.0))
             .end())
+    }
+
+    /// `account.commission`.
+    pub(crate) fn commission(&mut self, call: &Call<'_>) -> Answer {
+        let symbol = self.symbol(call.params, "symbol")?;
+        let (settings, _) = self.exchange.settings(call.account).map_err(query_refusal)?;
+        Ok(Object::new()
+            .text("symbol", &symbol.upper())
+            .raw("standardCommission", &rates(settings.maker_fee.raw(), settings.taker_fee.raw()))
+            .raw("specialCommission", &rates(0, 0))
+            .raw("taxCommission", &rates(0, 0))
+            .raw("discount", &discount(settings.pay_in_fee_asset))
+            .end())
+    }
+
+    /// `account.rateLimits.orders`.
+    pub(crate) fn order_limits(&mut self, call: &Call<'_>) -> Answer {
+        Ok(array(self.rates.order_rows(call.now, call.account)))
+    }
+
+    /// `myFilters`.
+    pub(crate) fn my_filters(&mut self, call: &Call<'_>) -> Answer {
+        let symbol = self.symbol(call.params, "symbol")?;
+        let listing = self.exchange.listing(&symbol).ok_or_else(ErrorReply::symbol)?;
+        Ok(Object::new()
+            .raw("exchangeFilters", "[]")
+            .raw("symbolFilters", &array(filters(listing)))
+            .raw("assetFilters", "[]")
+            .end())
+    }
+
+    /// `GET /sapi/v1/capital/config/getall`: the assets, and what the account has of them. Money moves by the control
+    /// interface only, so there are no networks.
+    pub(crate) fn coins(&mut self, call: &Call<'_>) -> Answer {
+        let mut assets: Vec<Asset> = Vec::new();
+        for listing in self.exchange.listings() {
+            for asset in [&listing.instrument.base, &listing.instrument.quote] {
+                if !assets.contains(asset) {
+                    assets.push(asset.clone());
+                }
+            }
+        }
+        let mut rows = Vec::new();
+        for asset in &assets {
+            let balance = self.exchange.balance(call.account, asset).map_err(query_refusal)?;
+            let row = Object::new()
+                .text("coin", asset.as_str())
+                .text("name", asset.as_str())
+                .flag("trading", true)
+                .flag("isLegalMoney", false)
+                .flag("depositAllEnable", false)
+                .flag("withdrawAllEnable", false)
+                .fixed("free", balance.free.raw())
+                .fixed("locked", balance.locked.raw())
+                .text("freeze", "0")
+                .text("withdrawing", "0")
+                .text("ipoing", "0")
+                .text("ipoable", "0")
+                .text("storage", "0")
+                .raw("networkList", "[]");
+            rows.push(row.end());
+        }
+        Ok(array(rows))
+    }
+
+    /// Lists of margin pairs: there are none.
+    pub(crate) fn no_pairs(&mut self, _: &Call<'_>) -> Answer {
+        Ok("[]".into())
     }
 
     /// Commission rates of an order, as `order.test` shows them.

@@ -142,29 +142,30 @@ impl RateLimits {
         self.addresses.get(peer)?.banned_until.filter(|until| now < *until)
     }
 
-    /// Counts a new order of an account.
+    /// May the account place another order?
     ///
     /// # Errors
-    /// 429 with -1015 when one of the windows is full; nothing is counted then.
-    pub(crate) fn count_order(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
-        let limits = self.limits;
-        let orders = self.orders.entry(account).or_default();
-        let (short, day) = (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY));
-        let full = if short >= limits.orders_per_10s {
-            Some((limits.orders_per_10s, "10 SECOND", TEN_SECONDS))
-        } else if day >= limits.orders_per_day {
-            Some((limits.orders_per_day, "1 DAY", DAY))
+    /// 429 with -1015 when one of the windows is full.
+    pub(crate) fn order_room(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
+        let (short, day) = self.order_counts(now, account);
+        let full = if short >= self.limits.orders_per_10s {
+            Some((self.limits.orders_per_10s, "10 SECOND", TEN_SECONDS))
+        } else if day >= self.limits.orders_per_day {
+            Some((self.limits.orders_per_day, "1 DAY", DAY))
         } else {
             None
         };
-        if let Some((limit, window, length)) = full {
-            let message = format!("Too many new orders; current limit is {limit} orders per {window}.");
-            let error = ErrorReply::new(429, code::TOO_MANY_ORDERS, message);
-            return Err(retry(error, now, end_of(now, length)));
-        }
+        let Some((limit, window, length)) = full else { return Ok(()) };
+        let message = format!("Too many new orders; current limit is {limit} orders per {window}.");
+        let error = ErrorReply::new(429, code::TOO_MANY_ORDERS, message);
+        Err(retry(error, now, end_of(now, length)))
+    }
+
+    /// Counts a new order of an account.
+    pub(crate) fn count_order(&mut self, now: Time, account: AccountId) {
+        let orders = self.orders.entry(account).or_default();
         *orders.ten_seconds.at(now, TEN_SECONDS) += 1;
         *orders.day.at(now, DAY) += 1;
-        Ok(())
     }
 
     /// The first fill of an order takes it out of every window; one that rested counts for more.
@@ -296,17 +297,18 @@ mod tests {
     fn unfilled_orders_fill_the_window_and_fills_empty_it() {
         let mut rates = limits(|l| l.orders_per_10s = 2);
         let start = Time::from_millis(1_700_000_003_000);
-        rates.count_order(start, AccountId(0)).unwrap();
-        rates.count_order(start, AccountId(0)).unwrap();
-        let refusal = rates.count_order(start, AccountId(0)).unwrap_err();
+        let first = AccountId(0);
+        rates.count_order(start, first);
+        rates.count_order(start, first);
+        let refusal = rates.order_room(start, first).unwrap_err();
         assert_eq!((refusal.status, refusal.code), (429, -1015));
         assert_eq!(refusal.message, "Too many new orders; current limit is 2 orders per 10 SECOND.");
-        assert!(rates.count_order(start, AccountId(1)).is_ok(), "another account has its own");
-        rates.order_filled(start, AccountId(0), false);
-        rates.count_order(start, AccountId(0)).unwrap();
-        rates.order_filled(start, AccountId(0), true);
-        assert_eq!(rates.order_counts(start, AccountId(0)), (0, 0), "never below zero");
-        rates.count_order(start, AccountId(0)).unwrap();
+        assert!(rates.order_room(start, AccountId(1)).is_ok(), "another account has its own");
+        rates.order_filled(start, first, false);
+        assert!(rates.order_room(start, first).is_ok());
+        rates.order_filled(start, first, true);
+        assert_eq!(rates.order_counts(start, first), (0, 0), "never below zero");
+        rates.count_order(start, first);
         let next = Time::from_millis(1_700_000_010_000);
         assert_eq!(rates.order_counts(next, AccountId(0)), (0, 1));
     }

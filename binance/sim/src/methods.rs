@@ -107,7 +107,39 @@ pub(crate) const ORDER: &[&str] = &[
     "computeCommissionRates",
 ];
 
-use Security::{Open, Signed, Trade};
+/// Parameters of a cancel-and-replace.
+const CANCEL_REPLACE: &[&str] = &[
+    "symbol",
+    "side",
+    "type",
+    "timeInForce",
+    "price",
+    "quantity",
+    "quoteOrderQty",
+    "newClientOrderId",
+    "newOrderRespType",
+    "stopPrice",
+    "trailingDelta",
+    "icebergQty",
+    "strategyId",
+    "strategyType",
+    "selfTradePreventionMode",
+    "pegPriceType",
+    "pegOffsetValue",
+    "pegOffsetType",
+    "cancelReplaceMode",
+    "cancelOrderId",
+    "cancelOrigClientOrderId",
+    "cancelNewClientOrderId",
+    "cancelRestrictions",
+    "orderRateLimitExceededMode",
+];
+/// Parameters of bars.
+const KLINES: &[&str] = &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"];
+/// Every parameter is let through.
+const ANY: &[&str] = &["*"];
+
+use Security::{Key, Open, Signed, Trade};
 use Weight::{By, IfRefused, Of};
 
 /// All of them.
@@ -130,14 +162,7 @@ pub(crate) const METHODS: &[Method] = &[
         &["symbol", "limit", "symbolStatus"],
         Sim::depth,
     ),
-    method(
-        "klines",
-        ("GET", "/api/v3/klines"),
-        Open,
-        Of(2),
-        &["symbol", "interval", "startTime", "endTime", "timeZone", "limit"],
-        Sim::klines,
-    ),
+    method("klines", ("GET", "/api/v3/klines"), Open, Of(2), KLINES, Sim::klines),
     method("session.logon", NONE, Open, Of(2), &[], Sim::logon),
     method("session.status", NONE, Open, Of(2), &[], Sim::session_status),
     method("session.logout", NONE, Open, Of(2), &[], Sim::logout),
@@ -203,6 +228,132 @@ pub(crate) const METHODS: &[Method] = &[
         &["omitZeroBalances"],
         Sim::account_status,
     ),
+    method(
+        "order.cancelReplace",
+        ("POST", "/api/v3/order/cancelReplace"),
+        Trade,
+        IfRefused(1),
+        CANCEL_REPLACE,
+        Sim::cancel_replace,
+    ),
+    method(
+        "order.amend.keepPriority",
+        ("PUT", "/api/v3/order/amend/keepPriority"),
+        Trade,
+        Of(4),
+        &["symbol", "orderId", "origClientOrderId", "newClientOrderId", "newQty"],
+        Sim::amend,
+    ),
+    method(
+        "account.commission",
+        ("GET", "/api/v3/account/commission"),
+        Signed,
+        Of(20),
+        &["symbol"],
+        Sim::commission,
+    ),
+    method(
+        "account.rateLimits.orders",
+        ("GET", "/api/v3/rateLimit/order"),
+        Signed,
+        Of(40),
+        &[],
+        Sim::order_limits,
+    ),
+    method("myFilters", ("GET", "/api/v3/myFilters"), Signed, Of(40), &["symbol"], Sim::my_filters),
+    method("uiKlines", ("GET", "/api/v3/uiKlines"), Open, Of(2), KLINES, Sim::klines),
+    method(
+        "trades.recent",
+        ("GET", "/api/v3/trades"),
+        Open,
+        Of(25),
+        &["symbol", "limit"],
+        Sim::recent_trades,
+    ),
+    method(
+        "trades.historical",
+        ("GET", "/api/v3/historicalTrades"),
+        Open,
+        Of(25),
+        &["symbol", "limit", "fromId"],
+        Sim::historical_trades,
+    ),
+    method(
+        "trades.aggregate",
+        ("GET", "/api/v3/aggTrades"),
+        Open,
+        Of(4),
+        &["symbol", "fromId", "startTime", "endTime", "limit"],
+        Sim::aggregate_trades,
+    ),
+    method("avgPrice", ("GET", "/api/v3/avgPrice"), Open, Of(2), &["symbol"], Sim::average_price),
+    method(
+        "ticker.24hr",
+        ("GET", "/api/v3/ticker/24hr"),
+        Open,
+        By(day_ticker_weight),
+        &["symbol", "symbols", "type", "symbolStatus"],
+        Sim::day_ticker,
+    ),
+    method(
+        "ticker.price",
+        ("GET", "/api/v3/ticker/price"),
+        Open,
+        By(ticker_weight),
+        &["symbol", "symbols", "symbolStatus"],
+        Sim::price_ticker,
+    ),
+    method(
+        "ticker.book",
+        ("GET", "/api/v3/ticker/bookTicker"),
+        Open,
+        By(ticker_weight),
+        &["symbol", "symbols", "symbolStatus"],
+        Sim::book_ticker,
+    ),
+    method(
+        "executionRules",
+        ("GET", "/api/v3/executionRules"),
+        Open,
+        By(rules_weight),
+        &["symbol", "symbols", "symbolStatus"],
+        Sim::execution_rules,
+    ),
+    method(
+        "referencePrice",
+        ("GET", "/api/v3/referencePrice"),
+        Open,
+        Of(2),
+        &["symbol"],
+        Sim::reference_price,
+    ),
+    // Order lists and smart order routing are refused, whatever their parameters.
+    method("orderList.place", ("POST", "/api/v3/order/oco"), Trade, IfRefused(1), ANY, Sim::no_lists),
+    method("orderList.place.oco", ("POST", "/api/v3/orderList/oco"), Trade, IfRefused(1), ANY, Sim::no_lists),
+    method("orderList.place.oto", ("POST", "/api/v3/orderList/oto"), Trade, IfRefused(1), ANY, Sim::no_lists),
+    method(
+        "orderList.place.otoco",
+        ("POST", "/api/v3/orderList/otoco"),
+        Trade,
+        IfRefused(1),
+        ANY,
+        Sim::no_lists,
+    ),
+    method("orderList.place.opo", ("POST", "/api/v3/orderList/opo"), Trade, IfRefused(1), ANY, Sim::no_lists),
+    method(
+        "orderList.place.opoco",
+        ("POST", "/api/v3/orderList/opoco"),
+        Trade,
+        IfRefused(1),
+        ANY,
+        Sim::no_lists,
+    ),
+    method("sor.order.place", ("POST", "/api/v3/sor/order"), Trade, IfRefused(1), ANY, Sim::no_routing),
+    method("sor.order.test", ("POST", "/api/v3/sor/order/test"), Trade, Of(1), ANY, Sim::no_routing),
+    // What clients ask when they load markets with a key. These have weight pools of their own.
+    method("", ("GET", "/sapi/v1/capital/config/getall"), Signed, Of(0), &[], Sim::coins),
+    method("", ("GET", "/sapi/v1/margin/allPairs"), Key, Of(0), &["symbol"], Sim::no_pairs),
+    method("", ("GET", "/sapi/v1/margin/isolated/allPairs"), Key, Of(0), &["symbol"], Sim::no_pairs),
 ];
 
 /// Finds a request by its websocket name, with or without the version before it.
@@ -228,6 +379,30 @@ fn depth_weight(params: &Params) -> u32 {
         Ok(Some(limit)) if limit > 100 => 25,
         _ => 5,
     }
+}
+
+/// How many symbols are named; `None` if all are meant.
+fn named(params: &Params) -> Option<usize> {
+    if params.has("symbol") {
+        return Some(1);
+    }
+    params.words("symbols").ok().flatten().map(|list| list.len())
+}
+
+fn day_ticker_weight(params: &Params) -> u32 {
+    match named(params) {
+        Some(0..=20) => 2,
+        Some(21..=100) => 40,
+        _ => 80,
+    }
+}
+
+fn ticker_weight(params: &Params) -> u32 {
+    if named(params) == Some(1) { 2 } else { 4 }
+}
+
+fn rules_weight(params: &Params) -> u32 {
+    named(params).map_or(40, |count| u32::try_from(count * 2).unwrap_or(40).min(40))
 }
 
 fn test_weight(params: &Params) -> u32 {

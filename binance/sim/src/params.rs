@@ -95,7 +95,7 @@ impl Params {
     /// # Errors
     /// -1101 if it takes none at all, else -1104.
     pub(crate) fn only(&self, names: &[&str]) -> Result<(), ErrorReply> {
-        let known = |name: &str| names.contains(&name) || COMMON.contains(&name);
+        let known = |name: &str| names.contains(&name) || COMMON.contains(&name) || names == ["*"];
         let read = self.list.iter().filter(|(name, _)| known(name)).count();
         let sent = self.list.len();
         if read == sent {

@@ -73,8 +73,9 @@ impl Sim {
         let mut ticket = self.ticket(call.params)?;
         self.name(&mut ticket.request);
         self.exchange.check(call.account, &ticket.request).map_err(refusal)?;
-        self.rates.count_order(call.now, call.account)?;
+        self.rates.order_room(call.now, call.account)?;
         let placed = self.exchange.place(call.now, call.account, &ticket.request).map_err(refusal)?;
+        self.rates.count_order(call.now, call.account);
         self.keep_label(&placed.order.symbol, placed.order.id, ticket.label);
         Ok(order_json::placed(&placed, ticket.label, ticket.detail, call.unit))
     }
@@ -86,6 +87,16 @@ impl Sim {
         self.name(&mut ticket.request);
         self.exchange.check(call.account, &ticket.request).map_err(refusal)?;
         if wants_rates { Ok(self.order_rates(call)) } else { Ok("{}".into()) }
+    }
+
+    /// Order lists, which no symbol allows.
+    pub(crate) fn no_lists(&mut self, _: &Call<'_>) -> Answer {
+        Err(ErrorReply::order("OCO orders are not supported for this symbol"))
+    }
+
+    /// Smart order routing, which no symbol has.
+    pub(crate) fn no_routing(&mut self, _: &Call<'_>) -> Answer {
+        Err(ErrorReply::bad(code::UNSUPPORTED_OPERATION, "This operation is not supported."))
     }
 
     /// Gives an order a name if its client gave none.
@@ -110,14 +121,10 @@ impl Sim {
         let symbol = self.symbol(call.params, "symbol")?;
         let order = order_ref(call.params, "orderId", "origClientOrderId")?;
         let restriction = restriction(call.params)?;
-        let cancel_id = match call.params.client_id("newClientOrderId")? {
-            Some(id) => ClientOrderId::foreign(id),
-            None => ClientOrderId::foreign(&self.random_id()),
-        };
+        let cancel_id = self.given_or_random(call.params.client_id("newClientOrderId")?);
         let cancel = Cancel { symbol, order, cancel_id, restriction };
         let canceled = self.exchange.cancel(call.now, call.account, &cancel).map_err(cancel_refusal)?;
-        let label = self.label_of(&canceled.order.symbol, canceled.order.id);
-        Ok(order_json::canceled(&canceled, label, call.unit))
+        Ok(self.canceled_json(&canceled, call))
     }
 
     /// `openOrders.cancelAll`.
@@ -134,8 +141,7 @@ impl Sim {
             let cancel =
                 Cancel { symbol: symbol.clone(), order: OrderRef::Id(id), cancel_id, restriction: None };
             let canceled = self.exchange.cancel(call.now, call.account, &cancel).map_err(cancel_refusal)?;
-            let label = self.label_of(&symbol, id);
-            rows.push(order_json::canceled(&canceled, label, call.unit));
+            rows.push(self.canceled_json(&canceled, call));
         }
         Ok(array(rows))
     }
