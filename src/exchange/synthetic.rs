@@ -119,6 +119,22 @@ impl Synthetic {
         self.schedule(now);
     }
 
+    /// Takes the ladder down and sets it up around another price, to which it keeps coming back from now on.
+    pub fn move_to(&mut self, now: Time, anchor: Price, exchange: &mut Exchange) {
+        for side in [Side::Buy, Side::Sell] {
+            while let Some((ticks, id)) = self.best(side) {
+                self.withdraw(now, exchange, side, ticks, id);
+            }
+        }
+        let Some(instrument) = exchange.listing(&self.config.symbol).map(|l| l.instrument.clone()) else {
+            return;
+        };
+        self.config.anchor = anchor;
+        self.anchor = (anchor.raw() * i128::from(FINE) / instrument.tick().raw()) as i64;
+        self.fair = self.anchor.max((self.spread + 2) * FINE);
+        self.refill(now, exchange, &instrument);
+    }
+
     /// When it wants to be called next by [`Synthetic::timer`].
     pub fn deadline(&self) -> Option<Time> {
         self.next

@@ -28,10 +28,10 @@ impl<T> Agenda<T> {
         self.tasks.first_key_value().map(|((at, _), _)| *at)
     }
     /// Takes the first if it is due.
-    pub(crate) fn due(&mut self, now: Time) -> Option<(Time, T)> {
+    pub(crate) fn due(&mut self, now: Time) -> Option<T> {
         if self.first()? > now {
             return None;
         }
-        self.tasks.pop_first().map(|((at, _), task)| (at, task))
+        self.tasks.pop_first().map(|(_, task)| task)
     }
 }

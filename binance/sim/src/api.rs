@@ -5,13 +5,17 @@ use binance_wire::render::{Object, TimeUnit};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use tradingsys::exchange::AccountId;
-use tradingsys::time::Time;
+use tradingsys::time::{Span, Time};
 
+use crate::auth::Security;
+use crate::chaos::{Arrival, Plan};
 use crate::config::ReplyOrder;
+use crate::connection::KeyIndex;
+use crate::faults::{Side, Stage, Subject};
 use crate::io::{Conn, SimOutput};
 use crate::methods::{Answer, Call, Method, by_name};
 use crate::params::Params;
-use crate::sim::Sim;
+use crate::sim::{Sim, Task};
 
 #[derive(serde::Deserialize)]
 struct Frame<'a> {
@@ -25,32 +29,108 @@ struct Frame<'a> {
 /// Requests that were removed: HTTP 410.
 const REMOVED: [&str; 3] = ["userDataStream.start", "userDataStream.ping", "userDataStream.stop"];
 
-/// How a request ended, and which rows of rate limits its reply carries.
-struct Ended {
-    answer: Answer,
-    account: Option<AccountId>,
-    return_limits: bool,
+/// A frame that was understood.
+struct Asked {
+    method: &'static Method,
+    params: Params,
+}
+
+/// Who let a request in, and how it was answered.
+pub(crate) struct Served {
+    pub(crate) answer: Answer,
+    pub(crate) account: Option<AccountId>,
+}
+
+impl From<ErrorReply> for Served {
+    fn from(error: ErrorReply) -> Self {
+        Self { answer: Err(error), account: None }
+    }
 }
 
 impl Sim {
-    /// A frame of an API connection.
+    /// A frame of an API connection: faults may lose it or hold it back.
+    pub(crate) fn api_arrival(&mut self, now: Time, conn: Conn, text: String, out: &mut Vec<SimOutput>) {
+        if !self.faults.is_empty() {
+            let name = serde_json::from_str::<Frame<'_>>(&text).ok().and_then(|frame| frame.method);
+            let account = self.account_of_session(conn);
+            let arrival = self.arrival(now, subject(name.as_deref().unwrap_or_default(), &account));
+            match arrival {
+                Arrival::Now => {}
+                Arrival::Never => return self.flush(None, out),
+                Arrival::Late(after) => {
+                    self.later(after, Task::Arrive(conn, text));
+                    return self.flush(None, out);
+                }
+            }
+        }
+        self.api_frame(now, conn, &text, out);
+    }
+
+    /// The name of the account logged on to a connection; empty if nobody is.
+    fn account_of_session(&self, conn: Conn) -> String {
+        let session = self.connections.get(&conn).and_then(|connection| connection.session());
+        let key = session.and_then(|session| session.logon).map(|logon| logon.key);
+        key.map_or(String::new(), |key| self.account_name(self.keys.at(key).account).to_owned())
+    }
+
+    /// A frame that has arrived.
     pub(crate) fn api_frame(&mut self, now: Time, conn: Conn, text: &str, out: &mut Vec<SimOutput>) {
+        if !self.connections.get(&conn).is_some_and(|connection| connection.is_live()) {
+            return;
+        }
         let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else {
             let error = ErrorReply::bad(code::INVALID_JSON, "Invalid JSON Request");
-            let reply = self.api_reply(
-                now,
-                conn,
-                "null",
-                Ended { answer: Err(error), account: None, return_limits: true },
-            );
-            return out.push(SimOutput::Send(conn, reply));
+            let reply = self.api_reply(now, conn, "null", &error.into(), true, false);
+            return self.send(conn, reply, out);
         };
         let id = frame.id.map_or("null", RawValue::get);
-        let ended = self.api_request(now, conn, &frame);
-        let reply = self.api_reply(now, conn, id, ended);
+        match self.understood(&frame) {
+            Err(error) => {
+                let limits = self.returns_limits(conn, None);
+                let reply = self.api_reply(now, conn, id, &error.into(), limits, false);
+                self.send(conn, reply, out);
+            }
+            Ok(asked) => self.api_asked(now, conn, id, &asked, out),
+        }
+    }
+
+    fn understood(&self, frame: &Frame<'_>) -> Result<Asked, ErrorReply> {
+        let invalid = || ErrorReply::bad(code::INVALID_JSON, "Invalid JSON Request");
+        let name = frame.method.as_deref().ok_or_else(invalid)?;
+        let params = frame.params.map(Params::from_json).transpose()?.unwrap_or_default();
+        if REMOVED.contains(&name) {
+            return Err(ErrorReply::new(410, code::SHUTTING_DOWN, "This service is no longer available."));
+        }
+        let unknown = || ErrorReply::bad(code::UNSUPPORTED_OPERATION, "This operation is not supported.");
+        Ok(Asked { method: by_name(name).ok_or_else(unknown)?, params })
+    }
+
+    fn api_asked(&mut self, now: Time, conn: Conn, id: &str, asked: &Asked, out: &mut Vec<SimOutput>) {
+        let account = self.account_of_session(conn);
+        let peer = self.connections[&conn].peer.clone();
+        let plan = self.plan(now, subject(asked.method.name, &account), &peer);
+        if let Some((fault, Stage::Before)) = plan.cut {
+            self.flush(None, out);
+            return self.cut(conn, fault, out);
+        }
+        let served = self.api_serve(now, conn, asked, &plan);
+        if let Some((fault, Stage::After)) = plan.cut {
+            self.cut(conn, fault, out);
+        }
+        let limits = self.returns_limits(conn, asked.params.flag("returnRateLimits").ok().flatten());
+        let orders = asked.method.security == Security::Trade;
+        let reply = self.api_reply(now, conn, id, &served, limits, orders);
+        let live = self.connections.get(&conn).is_some_and(|connection| connection.is_live());
         let first = self.reply_comes_first();
-        self.flush_around(Some((SimOutput::Send(conn, reply), first)), out);
-        self.banned_close(now, conn, out);
+        match plan.delay {
+            _ if plan.lost || !live => self.flush(None, out),
+            Some(after) => {
+                self.later(after, Task::Send(conn, reply));
+                self.flush(None, out);
+            }
+            None => self.flush(Some((SimOutput::Send(conn, reply), first)), out),
+        }
+        self.close_banned(now, &peer, out);
     }
 
     /// Does the reply come before the private events of the same request?
@@ -62,95 +142,72 @@ impl Sim {
         }
     }
 
-    fn api_request(&mut self, now: Time, conn: Conn, frame: &Frame<'_>) -> Ended {
-        let refused = |answer| Ended { answer: Err(answer), account: None, return_limits: true };
-        let name = match &frame.method {
-            Some(name) => name.as_str(),
-            None => return refused(ErrorReply::bad(code::INVALID_JSON, "Invalid JSON Request")),
-        };
-        let params = match frame.params.map(Params::from_json).transpose() {
-            Ok(params) => params.unwrap_or_default(),
-            Err(error) => return refused(error),
-        };
-        let return_limits = params.flag("returnRateLimits").ok().flatten();
-        let return_limits = return_limits.unwrap_or_else(|| {
-            self.connections.get(&conn).and_then(|c| c.session()).is_none_or(|session| session.return_limits)
-        });
-        let Some(method) = by_name(name) else {
-            let error = if REMOVED.contains(&name) {
-                ErrorReply::new(410, code::SHUTTING_DOWN, "This service is no longer available.")
-            } else {
-                ErrorReply::bad(code::UNSUPPORTED_OPERATION, "This operation is not supported.")
-            };
-            return Ended { answer: Err(error), account: None, return_limits };
-        };
-        let (answer, account) = self.api_run(now, conn, method, &params);
-        let account = account.filter(|_| method.security == crate::auth::Security::Trade);
-        Ended { answer, account, return_limits }
+    fn returns_limits(&self, conn: Conn, asked: Option<bool>) -> bool {
+        asked.unwrap_or_else(|| {
+            let session = self.connections.get(&conn).and_then(|connection| connection.session());
+            session.is_none_or(|session| session.return_limits)
+        })
     }
 
-    fn api_run(
-        &mut self,
-        now: Time,
-        conn: Conn,
-        method: &Method,
-        params: &Params,
-    ) -> (Answer, Option<AccountId>) {
+    fn api_serve(&mut self, now: Time, conn: Conn, asked: &Asked, plan: &Plan) -> Served {
+        let Asked { method, params } = asked;
         let connection = &self.connections[&conn];
         let (peer, unit) = (connection.peer.clone(), connection.unit);
         let logon = connection.session().and_then(|session| session.logon).map(|logon| logon.key);
         let (weight, free) = method.weight.charge(params);
         if let Err(error) = self.rates.charge(now, &peer, weight) {
-            return (Err(error), None);
+            return error.into();
+        }
+        if let Some(error) = &plan.unserved {
+            return error.clone().into();
         }
         let key = match self.keys.of_socket(now, method.security, logon, params) {
             Ok(key) => key,
-            Err(error) => return (Err(error), None),
+            Err(error) => return error.into(),
         };
-        let answer = self.serve(now, method, params, Some(conn), key, unit);
+        let answer = self.serve(now, method, params, Asker { conn: Some(conn), key, unit, lag: plan.lag });
         if free && answer.is_ok() {
             self.rates.refund(now, &peer, weight);
         }
-        (answer, key.map(|key| self.keys.at(key).account))
+        let answer = plan.replaced.clone().map_or(answer, Err);
+        Served { answer, account: key.map(|key| self.keys.at(key).account) }
     }
 
     /// Serves a request that was let in.
-    pub(crate) fn serve(
-        &mut self,
-        now: Time,
-        method: &Method,
-        params: &Params,
-        conn: Option<Conn>,
-        key: Option<usize>,
-        unit: TimeUnit,
-    ) -> Answer {
+    pub(crate) fn serve(&mut self, now: Time, method: &Method, params: &Params, asker: Asker) -> Answer {
         params.only(method.params)?;
+        let Asker { conn, key, unit, lag } = asker;
         let account = key.map_or(AccountId::HOUSE, |key| self.keys.at(key).account);
-        let answer = (method.run)(self, &Call { now, params, conn, key, account, unit });
+        let answer = (method.run)(self, &Call { now, params, conn, key, account, unit, lag });
         self.absorb(now);
         answer
     }
 
-    fn api_reply(&mut self, now: Time, conn: Conn, id: &str, ended: Ended) -> Bytes {
+    fn api_reply(
+        &mut self,
+        now: Time,
+        conn: Conn,
+        id: &str,
+        served: &Served,
+        limits: bool,
+        orders: bool,
+    ) -> Bytes {
         let object = Object::new().raw("id", id);
-        let object = match &ended.answer {
+        let object = match &served.answer {
             Ok(result) => object.int("status", 200).raw("result", result),
             Err(error) => object.int("status", error.status).raw("error", &error.body()),
         };
-        if !ended.return_limits {
+        if !limits {
             return Bytes::from(object.end());
         }
         let peer = self.connections.get(&conn).map_or(String::new(), |connection| connection.peer.clone());
-        let rows = self.rates.rows(now, &peer, ended.account);
+        let rows = self.rates.rows(now, &peer, served.account.filter(|_| orders));
         Bytes::from(object.raw("rateLimits", &rows).end())
     }
 
     /// Connections of a banned address are closed.
-    fn banned_close(&mut self, now: Time, conn: Conn, out: &mut Vec<SimOutput>) {
-        let Some(peer) = self.connections.get(&conn).map(|connection| connection.peer.clone()) else {
-            return;
-        };
-        if self.rates.banned(now, &peer).is_none() {
+    pub(crate) fn close_banned(&mut self, now: Time, peer: &str, out: &mut Vec<SimOutput>) {
+        if self.rates.banned(now, peer).is_none() {
             return;
         }
         let all: Vec<Conn> =
@@ -159,4 +216,22 @@ impl Sim {
             self.close(conn, 1008, "banned", out);
         }
     }
+}
+
+/// Who asks, and how the answer is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    /// The websocket; `None` over REST.
+    pub(crate) conn: Option<Conn>,
+    /// The key that let the request in.
+    pub(crate) key: Option<KeyIndex>,
+    /// In which unit times are wanted.
+    pub(crate) unit: TimeUnit,
+    /// From how long ago the answer comes.
+    pub(crate) lag: Span,
+}
+
+fn subject<'a>(method: &'a str, account: &'a str) -> Subject<'a> {
+    let method = method.strip_prefix("v3/").unwrap_or(method);
+    Subject { method: Some(method), account: Some(account), side: Some(Side::Api), event: None }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) frozen: bool,
     /// It is being closed: nothing more is sent.
     pub(crate) closing: bool,
+    /// Private events are held back until then, in order.
+    pub(crate) held_until: Option<Time>,
     /// The running second, and frames received in it.
     pub(crate) frames: (i64, u32),
 }
@@ -92,6 +94,21 @@ pub(crate) struct Streams {
 }
 
 impl Connection {
+    /// A connection just opened.
+    pub(crate) fn new(kind: Kind, unit: TimeUnit, peer: String, since: Time) -> Self {
+        Self {
+            kind,
+            unit,
+            peer,
+            since,
+            ping: None,
+            frozen: false,
+            closing: false,
+            held_until: None,
+            frames: (0, 0),
+        }
+    }
+
     /// Counts a frame of a client; its number within the running second.
     pub(crate) fn count_frame(&mut self, now: Time) -> u32 {
         let second = now.millis().div_euclid(1_000);
@@ -151,9 +168,5 @@ impl Listeners {
     /// Does anybody?
     pub(crate) fn any(&self, name: StreamName) -> bool {
         self.by_name.contains_key(&name)
-    }
-    /// All streams somebody listens to.
-    pub(crate) fn names(&self) -> impl Iterator<Item = StreamName> + '_ {
-        self.by_name.keys().copied()
     }
 }

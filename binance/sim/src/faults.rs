@@ -74,6 +74,32 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Its name in rules and in the journal.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::RequestDrop => "request.drop",
+            Self::RequestDelay => "request.delay",
+            Self::ReplyDrop => "reply.drop",
+            Self::ReplyDelay => "reply.delay",
+            Self::ReplyError => "reply.error",
+            Self::EventDrop => "event.drop",
+            Self::EventDuplicate => "event.duplicate",
+            Self::EventReorder => "event.reorder",
+            Self::EventDelay => "event.delay",
+            Self::ConnectionClose => "connection.close",
+            Self::ConnectionAbort => "connection.abort",
+            Self::ConnectionHalfOpen => "connection.half_open",
+            Self::ConnectionRefuse => "connection.refuse",
+            Self::QueryLag => "query.lag",
+            Self::ClockSkew => "clock.skew",
+            Self::Shutdown => "shutdown",
+            Self::Rate429 => "rate.429",
+            Self::Rate418 => "rate.418",
+            Self::KeyRevoke => "key.revoke",
+            Self::KeyRestore => "key.restore",
+        }
+    }
+
     /// Done at once when the rule arrives; nothing is waited for.
     pub(crate) const fn is_immediate(self) -> bool {
         matches!(self, Self::ClockSkew | Self::Shutdown | Self::KeyRevoke | Self::KeyRestore)
@@ -178,7 +204,11 @@ impl Rule {
     pub(crate) fn problem(&self) -> Option<&'static str> {
         let needs_ms = matches!(
             self.fault,
-            Fault::RequestDelay | Fault::ReplyDelay | Fault::EventDelay | Fault::EventReorder | Fault::QueryLag
+            Fault::RequestDelay
+                | Fault::ReplyDelay
+                | Fault::EventDelay
+                | Fault::EventReorder
+                | Fault::QueryLag
                 | Fault::ClockSkew
         );
         if needs_ms && self.ms.is_none() {
@@ -269,7 +299,12 @@ impl Faults {
     }
 
     /// The first rule of one of these faults that strikes; every rule that matches counts the match.
-    pub(crate) fn strike(&mut self, now: Time, faults: &[Fault], subject: Subject<'_>) -> Option<(u64, Rule)> {
+    pub(crate) fn strike(
+        &mut self,
+        now: Time,
+        faults: &[Fault],
+        subject: Subject<'_>,
+    ) -> Option<(u64, Rule)> {
         let mut found = None;
         for active in &mut self.active {
             if !faults.contains(&active.rule.fault) || !active.matches(now, subject) {
@@ -295,7 +330,7 @@ impl Faults {
         let row = |active: &Active| {
             Object::new()
                 .int("id", active.number)
-                .text("fault", &format!("{:?}", active.rule.fault))
+                .text("fault", active.rule.fault.name())
                 .int("matched", active.matched)
                 .int("struck", active.struck)
                 .end()
@@ -352,7 +387,9 @@ mod tests {
             );
             let at = |ms| Time::from_millis(ms);
             let event = Subject { event: Some(("executionReport", "TRADE")), ..Subject::default() };
-            (0..2_000).map(|ms| faults.strike(at(ms), &[Fault::EventDrop], event).is_some()).collect::<Vec<_>>()
+            (0..2_000)
+                .map(|ms| faults.strike(at(ms), &[Fault::EventDrop], event).is_some())
+                .collect::<Vec<_>>()
         };
         assert_eq!(run(5), run(5));
         assert_ne!(run(5), run(6));

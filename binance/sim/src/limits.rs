@@ -67,11 +67,6 @@ impl RateLimits {
         Self { limits, ban: timing.ban, addresses: BTreeMap::new(), orders: BTreeMap::new() }
     }
 
-    /// The limits in force.
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     fn address(&mut self, peer: &str) -> &mut Address {
         self.addresses.entry(peer.to_owned()).or_default()
     }
@@ -101,17 +96,13 @@ impl RateLimits {
             address.banned_until = Some(until);
             return Err(banned(now, until));
         }
-        let length = if over_weight { MINUTE } else { FIVE_MINUTES };
-        let message = if over_weight {
-            format!(
-                "Too much request weight used; current limit is {} request weight per 1 MINUTE. Please use WebSocket \
-                 Streams for live updates to avoid polling the API.",
-                limits.weight_per_minute
-            )
-        } else {
-            format!("Too many requests; current limit is {} requests per 5 MINUTE.", limits.requests_per_5m)
-        };
-        Err(retry(ErrorReply::new(429, code::TOO_MANY_REQUESTS, message), now, end_of(now, length)))
+        if over_weight {
+            return Err(refused_for_weight(now, limits.weight_per_minute));
+        }
+        let message =
+            format!("Too many requests; current limit is {} requests per 5 MINUTE.", limits.requests_per_5m);
+        let error = ErrorReply::new(429, code::TOO_MANY_REQUESTS, message);
+        Err(retry(error, now, end_of(now, FIVE_MINUTES)))
     }
 
     /// Gives back the weight of an order request that succeeded (free since 2026-04-02).
@@ -238,6 +229,15 @@ fn end_of(now: Time, length: Span) -> Time {
 fn retry(error: ErrorReply, now: Time, until: Time) -> ErrorReply {
     let data = Object::new().int("serverTime", now.millis()).int("retryAfter", until.millis());
     error.with_data(data.end())
+}
+
+/// The refusal of a request over the weight limit.
+pub(crate) fn refused_for_weight(now: Time, limit: u32) -> ErrorReply {
+    let message = format!(
+        "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket \
+         Streams for live updates to avoid polling the API."
+    );
+    retry(ErrorReply::new(429, code::TOO_MANY_REQUESTS, message), now, end_of(now, MINUTE))
 }
 
 /// The refusal of a banned address.

@@ -29,10 +29,6 @@ pub(crate) struct Spec {
     pub(crate) max_market_qty: &'static str,
     /// Least price × quantity.
     pub(crate) min_notional: &'static str,
-    /// Ticks between two levels of the shown book.
-    pub(crate) level_ticks: i64,
-    /// Usual quantity of a level, in lots.
-    pub(crate) level_lots: i64,
     /// Lots traded per second, about.
     pub(crate) lots_per_second: i64,
 }
@@ -49,8 +45,6 @@ const SPECS: [Spec; 5] = [
         max_qty: "9000",
         max_market_qty: "120",
         min_notional: "5",
-        level_ticks: 40,
-        level_lots: 40_000,
         lots_per_second: 30_000,
     },
     Spec {
@@ -64,8 +58,6 @@ const SPECS: [Spec; 5] = [
         max_qty: "9000",
         max_market_qty: "2400",
         min_notional: "5",
-        level_ticks: 3,
-        level_lots: 80_000,
         lots_per_second: 50_000,
     },
     Spec {
@@ -79,8 +71,6 @@ const SPECS: [Spec; 5] = [
         max_qty: "900000",
         max_market_qty: "1800",
         min_notional: "5",
-        level_ticks: 2,
-        level_lots: 20_000,
         lots_per_second: 4_000,
     },
     Spec {
@@ -94,8 +84,6 @@ const SPECS: [Spec; 5] = [
         max_qty: "90000",
         max_market_qty: "13000",
         min_notional: "5",
-        level_ticks: 1,
-        level_lots: 120_000,
         lots_per_second: 60_000,
     },
     Spec {
@@ -109,8 +97,6 @@ const SPECS: [Spec; 5] = [
         max_qty: "9000000",
         max_market_qty: "4000000",
         min_notional: "1",
-        level_ticks: 1,
-        level_lots: 60_000,
         lots_per_second: 30_000,
     },
 ];
@@ -126,11 +112,6 @@ impl Spec {
     /// All symbols.
     pub(crate) fn all() -> &'static [Self] {
         &SPECS
-    }
-
-    /// One by its name in any case.
-    pub(crate) fn find(symbol: &str) -> Option<&'static Self> {
-        SPECS.iter().find(|spec| spec.symbol.eq_ignore_ascii_case(symbol))
     }
 
     /// About where it trades, in ticks.

@@ -4,7 +4,7 @@
 use binance_wire::errors::ErrorReply;
 use binance_wire::render::TimeUnit;
 use tradingsys::exchange::AccountId;
-use tradingsys::time::Time;
+use tradingsys::time::{Span, Time};
 
 use crate::auth::Security;
 use crate::connection::KeyIndex;
@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub(crate) account: AccountId,
     /// In which unit times are wanted.
     pub(crate) unit: TimeUnit,
+    /// How old the state is that a query is answered from.
+    pub(crate) lag: Span,
 }
 
 /// JSON of a result, or a refusal.

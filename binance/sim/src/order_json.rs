@@ -240,6 +240,18 @@ pub(crate) fn trade(fill: &Fill, unit: TimeUnit) -> String {
         .end()
 }
 
+/// The execution type of a change.
+pub(crate) const fn execution_type(change: &Change) -> &'static str {
+    match change {
+        Change::New => "NEW",
+        Change::Trade(_) => "TRADE",
+        Change::Canceled { .. } => "CANCELED",
+        Change::Replaced { .. } => "REPLACED",
+        Change::Expired => "EXPIRED",
+        Change::Prevented(_) => "TRADE_PREVENTION",
+    }
+}
+
 /// `executionReport`, without its envelope.
 pub(crate) fn execution_report(event: &OrderEvent, label: Label, now: Time, unit: TimeUnit) -> String {
     let order = &event.order;
@@ -247,13 +259,9 @@ pub(crate) fn execution_report(event: &OrderEvent, label: Label, now: Time, unit
         Change::Trade(fill) => Some(fill),
         _ => None,
     };
-    let (kind, previous) = match &event.change {
-        Change::New => ("NEW", ""),
-        Change::Trade(_) => ("TRADE", ""),
-        Change::Canceled { previous_id } => ("CANCELED", previous_id.as_str()),
-        Change::Replaced { previous_id } => ("REPLACED", previous_id.as_str()),
-        Change::Expired => ("EXPIRED", ""),
-        Change::Prevented(_) => ("TRADE_PREVENTION", ""),
+    let previous = match &event.change {
+        Change::Canceled { previous_id } | Change::Replaced { previous_id } => previous_id.as_str(),
+        _ => "",
     };
     let working = order.status.is_open() && order.working_since.is_some();
     let head = Object::new()
@@ -270,7 +278,7 @@ pub(crate) fn execution_report(event: &OrderEvent, label: Label, now: Time, unit
         .fixed("F", 0)
         .int("g", -1)
         .text("C", previous)
-        .text("x", kind)
+        .text("x", execution_type(&event.change))
         .text("X", order.status.as_str())
         .text("r", "NONE")
         .int("i", order.id)

@@ -5,7 +5,7 @@ use tradingsys::exchange::{AccountId, BalanceChange, Change, Fill, OrderEvent, T
 use tradingsys::time::Time;
 
 use crate::io::Journal;
-use crate::order_json::{account_position, execution_report};
+use crate::order_json::{account_position, execution_report, execution_type};
 use crate::sim::Sim;
 
 impl Sim {
@@ -27,7 +27,8 @@ impl Sim {
         let line = self.order_line(event);
         self.staged.lines.push((Journal::Orders, line));
         let label = self.labels.get(&(order.symbol.clone(), order.id)).copied().unwrap_or_default();
-        self.tell(order.account, |_, unit| execution_report(event, label, now, unit));
+        let name = ("executionReport", execution_type(&event.change));
+        self.tell(order.account, name, |_, unit| execution_report(event, label, now, unit));
     }
 
     /// A line of `trades.jsonl`: exact decimals as strings, the time in milliseconds.
@@ -52,16 +53,12 @@ impl Sim {
     /// A line of `orders.jsonl`.
     fn order_line(&self, event: &OrderEvent) -> String {
         let order = &event.order;
-        let (kind, previous) = match &event.change {
-            Change::New => ("NEW", None),
-            Change::Trade(_) => ("TRADE", None),
-            Change::Canceled { previous_id } => ("CANCELED", Some(previous_id)),
-            Change::Replaced { previous_id } => ("REPLACED", Some(previous_id)),
-            Change::Expired => ("EXPIRED", None),
-            Change::Prevented(_) => ("TRADE_PREVENTION", None),
+        let previous = match &event.change {
+            Change::Canceled { previous_id } | Change::Replaced { previous_id } => Some(previous_id),
+            _ => None,
         };
         let line = Object::new()
-            .text("event", kind)
+            .text("event", execution_type(&event.change))
             .int("execution_id", event.execution_id)
             .text("symbol", &order.symbol.upper())
             .int("order_id", order.id)
@@ -85,7 +82,8 @@ impl Sim {
 
     /// Balances changed.
     pub(crate) fn tell_balances(&mut self, now: Time, change: &BalanceChange) {
-        self.tell(change.account, |_, unit| account_position(&change.balances, change.time, now, unit));
+        let name = ("outboundAccountPosition", "");
+        self.tell(change.account, name, |_, unit| account_position(&change.balances, change.time, now, unit));
     }
 
     /// Money came in or went out.
@@ -97,7 +95,7 @@ impl Sim {
             .int("time", transfer.time.millis())
             .end();
         self.staged.lines.push((Journal::Transfers, line));
-        self.tell(transfer.account, |_, unit| {
+        self.tell(transfer.account, ("balanceUpdate", ""), |_, unit| {
             Object::new()
                 .text("e", "balanceUpdate")
                 .int("E", unit.of(now))

@@ -12,8 +12,11 @@ use crate::bars::Candle;
 use crate::connection::{Kind as Serves, Streams};
 use crate::io::{Conn, SimOutput};
 use crate::market_data::{AggTrade, Diff, cut};
-use crate::sim::{MOST_STREAMS, Sim};
+use crate::sim::Sim;
 use crate::streams::{Control, Kind, MarketIndex, StreamName, answer, name_list, read_control};
+
+/// Streams a connection may have.
+const MOST_STREAMS: usize = 1_024;
 
 impl Sim {
     fn streams_mut(&mut self, conn: Conn) -> Option<&mut Streams> {

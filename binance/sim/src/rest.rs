@@ -2,80 +2,126 @@
 
 use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::TimeUnit;
-use tradingsys::exchange::AccountId;
 use tradingsys::time::Time;
 
+use crate::api::{Asker, Served};
+use crate::chaos::{Arrival, Plan};
+use crate::faults::{Fault, Stage, Subject};
 use crate::io::{HttpReply, HttpRequest, Request, SimOutput};
-use crate::methods::{Answer, Method, by_path, path_known};
+use crate::methods::{Method, by_path, path_known};
 use crate::params::Params;
-use crate::sim::Sim;
+use crate::sim::{Sim, Task};
 
 /// Paths that were removed: 410.
 const REMOVED: [&str; 3] =
     ["/api/v3/userDataStream", "/sapi/v1/userDataStream", "/sapi/v1/userDataStream/isolated"];
 
 impl Sim {
-    /// An HTTP request.
-    pub(crate) fn http(&mut self, now: Time, request: Request, http: &HttpRequest, out: &mut Vec<SimOutput>) {
-        let path = http.path.trim_end_matches('/');
+    /// An HTTP request: faults may lose it or hold it back.
+    pub(crate) fn http(&mut self, now: Time, request: Request, http: HttpRequest, out: &mut Vec<SimOutput>) {
+        if http.path.starts_with("/control/") {
+            return self.control(now, request, &http, out);
+        }
+        let name = by_path(&http.method, path(&http)).map_or("", |method| method.name);
+        let account = self.account_of_header(&http);
+        match self.arrival(now, subject(name, &account)) {
+            Arrival::Now => self.serve_http(now, request, &http, out),
+            // The client waits until it gives up.
+            Arrival::Never => self.flush(None, out),
+            Arrival::Late(after) => {
+                self.later(after, Task::ArriveHttp(request, Box::new(http)));
+                self.flush(None, out);
+            }
+        }
+    }
+
+    fn account_of_header(&self, http: &HttpRequest) -> String {
+        let key = http.header("x-mbx-apikey").and_then(|key| self.keys.find(key).ok());
+        key.map_or(String::new(), |key| self.account_name(self.keys.at(key).account).to_owned())
+    }
+
+    /// A request that has arrived.
+    pub(crate) fn serve_http(
+        &mut self,
+        now: Time,
+        request: Request,
+        http: &HttpRequest,
+        out: &mut Vec<SimOutput>,
+    ) {
+        let path = path(http);
         if REMOVED.contains(&path) {
             let error = ErrorReply::new(410, code::SHUTTING_DOWN, "This service is no longer available.");
-            return self.reply(request, 410, error.body(), out);
+            return reply(request, 410, error.body(), out);
         }
         let Some(method) = by_path(&http.method, path) else {
             let status = if path_known(path) { 405 } else { 404 };
-            return self.reply(request, status, String::new(), out);
+            return reply(request, status, String::new(), out);
         };
-        let (answer, account) = self.rest_run(now, method, http);
-        let reply = self.rest_reply(now, http, method, answer, account);
-        // Over another connection than the events', so the order between them is the network's.
-        self.flush_around(Some((SimOutput::Reply(request, reply), true)), out);
+        let account = self.account_of_header(http);
+        let plan = self.plan(now, subject(method.name, &account), &http.peer);
+        if let Some((fault, Stage::Before)) = plan.cut {
+            self.flush(None, out);
+            return cut(request, fault, out);
+        }
+        let served = self.rest_serve(now, method, http, &plan);
+        let answer = self.rest_reply(now, http, method, served);
+        if let Some((fault, Stage::After)) = plan.cut {
+            self.flush(None, out);
+            return cut(request, fault, out);
+        }
+        match plan.delay {
+            _ if plan.lost => self.flush(None, out),
+            Some(after) => {
+                self.later(after, Task::Reply(request, answer));
+                self.flush(None, out);
+            }
+            // Over another connection than the events', so the order between them is the network's.
+            None => self.flush(Some((SimOutput::Reply(request, answer), true)), out),
+        }
+        self.close_banned(now, &http.peer, out);
     }
 
-    fn rest_run(&mut self, now: Time, method: &Method, http: &HttpRequest) -> (Answer, Option<AccountId>) {
+    fn rest_serve(&mut self, now: Time, method: &Method, http: &HttpRequest, plan: &Plan) -> Served {
         let params = match Params::from_rest(&http.query, &http.body) {
             Ok(params) => params,
-            Err(error) => return (Err(error), None),
+            Err(error) => return error.into(),
         };
         let unit = match http.header("x-mbx-time-unit").map(TimeUnit::from_word) {
             None => TimeUnit::Millis,
             Some(Some(unit)) => unit,
             Some(None) => {
                 let words = "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.";
-                return (Err(ErrorReply::bad(code::INVALID_TIME_UNIT, words)), None);
+                return ErrorReply::bad(code::INVALID_TIME_UNIT, words).into();
             }
         };
         let (weight, free) = method.weight.charge(&params);
         if let Err(error) = self.rates.charge(now, &http.peer, weight) {
-            return (Err(error), None);
+            return error.into();
+        }
+        if let Some(error) = &plan.unserved {
+            return error.clone().into();
         }
         let key = match self.keys.of_rest(now, method.security, http, &params) {
             Ok(key) => key,
-            Err(error) => return (Err(error), None),
+            Err(error) => return error.into(),
         };
-        let answer = self.serve(now, method, &params, None, key, unit);
+        let answer = self.serve(now, method, &params, Asker { conn: None, key, unit, lag: plan.lag });
         if free && answer.is_ok() {
             self.rates.refund(now, &http.peer, weight);
         }
-        (answer, key.map(|key| self.keys.at(key).account))
+        let answer = plan.replaced.clone().map_or(answer, Err);
+        Served { answer, account: key.map(|key| self.keys.at(key).account) }
     }
 
-    fn rest_reply(
-        &mut self,
-        now: Time,
-        http: &HttpRequest,
-        method: &Method,
-        answer: Answer,
-        account: Option<AccountId>,
-    ) -> HttpReply {
+    fn rest_reply(&mut self, now: Time, http: &HttpRequest, method: &Method, served: Served) -> HttpReply {
         let used = self.rates.weight_used(now, &http.peer).to_string();
         let mut headers = vec![("x-mbx-used-weight", used.clone()), ("x-mbx-used-weight-1m", used)];
-        if let (Ok(_), Some(account), "POST") = (&answer, account, method.verb) {
+        if let (Ok(_), Some(account), "POST") = (&served.answer, served.account, method.verb) {
             let (short, day) = self.rates.order_counts(now, account);
             headers.push(("x-mbx-order-count-10s", short.to_string()));
             headers.push(("x-mbx-order-count-1d", day.to_string()));
         }
-        match answer {
+        match served.answer {
             Ok(body) => HttpReply { status: 200, headers, body },
             Err(mut error) => {
                 if matches!(error.status, 418 | 429) {
@@ -86,6 +132,26 @@ impl Sim {
             }
         }
     }
+}
+
+fn path(http: &HttpRequest) -> &str {
+    http.path.trim_end_matches('/')
+}
+
+fn subject<'a>(method: &'a str, account: &'a str) -> Subject<'a> {
+    Subject { method: Some(method), account: Some(account), side: None, event: None }
+}
+
+/// Cuts the connection of a request; a half-open one never answers.
+fn cut(request: Request, fault: Fault, out: &mut Vec<SimOutput>) {
+    if fault != Fault::ConnectionHalfOpen {
+        out.push(SimOutput::Drop(request));
+    }
+}
+
+/// Answers without headers.
+pub(crate) fn reply(request: Request, status: u16, body: String, out: &mut Vec<SimOutput>) {
+    out.push(SimOutput::Reply(request, HttpReply { status, headers: Vec::new(), body }));
 }
 
 /// Seconds until the time the refusal names, at least one.

@@ -1,7 +1,7 @@
 //! Logon, logout and private subscriptions of API connections.
 
 use binance_wire::errors::{ErrorReply, code};
-use binance_wire::render::{Object, array};
+use binance_wire::render::{Object, TimeUnit, array};
 use binance_wire::sign::SignatureChecker;
 use bytes::Bytes;
 use tradingsys::exchange::AccountId;
@@ -12,7 +12,7 @@ use crate::connection::{Logon, Session, Subscription};
 use crate::io::Conn;
 use crate::methods::{Answer, Call};
 use crate::order_json::envelope;
-use crate::sim::Sim;
+use crate::sim::{PrivateFrame, Sim};
 
 /// Private subscriptions a connection may have at a time.
 const MOST_ACTIVE: usize = 1_000;
@@ -141,30 +141,34 @@ impl Sim {
     }
 
     fn end_subscriptions(&mut self, call: &Call<'_>, numbers: &[u32]) {
-        let event = Object::new().text("e", "eventStreamTerminated").int("E", call.unit.of(call.now)).end();
+        let event = terminated(call.now, call.unit);
         for number in numbers {
-            if let Ok(session) = self.session(call.conn) {
-                session.subscriptions.remove(number);
-            }
-            if let Some(conn) = call.conn {
-                self.staged.private.push((conn, Bytes::from(envelope(*number, &event))));
+            let ended = self.session(call.conn).ok().and_then(|session| session.subscriptions.remove(number));
+            if let (Some(conn), Some(ended)) = (call.conn, ended) {
+                self.staged.private.push(PrivateFrame {
+                    conn,
+                    text: Bytes::from(envelope(*number, &event)),
+                    event: TERMINATED,
+                    account: ended.account,
+                });
             }
         }
     }
 
-    /// Sends an account's event to each subscription of it. The text is made once per time unit.
+    /// Sends an account's event to each subscription of it.
     pub(crate) fn tell(
         &mut self,
         account: AccountId,
-        event: impl Fn(&Self, binance_wire::render::TimeUnit) -> String,
+        event: (&'static str, &'static str),
+        write: impl Fn(&Self, TimeUnit) -> String,
     ) {
         let mut frames = Vec::new();
         for (conn, connection) in &self.connections {
             let Some(session) = connection.session().filter(|_| connection.is_live()) else { continue };
             for (number, subscription) in &session.subscriptions {
                 if subscription.account == account {
-                    let text = event(self, connection.unit);
-                    frames.push((*conn, Bytes::from(envelope(*number, &text))));
+                    let text = Bytes::from(envelope(*number, &write(self, connection.unit)));
+                    frames.push(PrivateFrame { conn: *conn, text, event, account });
                 }
             }
         }
@@ -184,19 +188,28 @@ impl Sim {
         for (conn, connection) in &mut self.connections {
             let (unit, live) = (connection.unit, connection.is_live());
             let Some(session) = connection.session_mut().filter(|_| live) else { continue };
+            let conn = *conn;
             if session.logon.is_some_and(|logon| logon.key == key) {
                 session.logon = None;
-                frames.push((*conn, Bytes::from(frame.clone())));
+                let text = Bytes::from(frame.clone());
+                frames.push(PrivateFrame { conn, text, event: ("error", ""), account });
             }
             let ended: Vec<u32> =
                 session.subscriptions.iter().filter(|(_, s)| s.account == account).map(|(n, _)| *n).collect();
             for number in ended {
                 session.subscriptions.remove(&number);
-                let event = Object::new().text("e", "eventStreamTerminated").int("E", unit.of(now)).end();
-                frames.push((*conn, Bytes::from(envelope(number, &event))));
+                let text = Bytes::from(envelope(number, &terminated(now, unit)));
+                frames.push(PrivateFrame { conn, text, event: TERMINATED, account });
             }
         }
         self.staged.private.append(&mut frames);
         true
     }
+}
+
+/// The name of the event that ends a subscription.
+const TERMINATED: (&str, &str) = ("eventStreamTerminated", "");
+
+fn terminated(now: Time, unit: TimeUnit) -> String {
+    Object::new().text("e", TERMINATED.0).int("E", unit.of(now)).end()
 }

@@ -1,40 +1,43 @@
 //! [`Sim`]: the machine. It takes what happens outside, one thing at a time, and says what is to be done.
+//!
+//! Two clocks: the caller's, by which it is called and plans, and the venue's, which every frame shows and the matching
+//! core lives by. They differ by the skew a fault has set, usually by nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tradingsys::exchange::{
     AccountId, AccountSettings, Config as ExchangeConfig, Event, Exchange, ListingError, OrderEvent, Rate,
+    Synthetic, SyntheticConfig,
 };
 use tradingsys::ids::{Asset, Symbol, VenueOrderId};
-use tradingsys::time::{Span, Time, earliest};
+use tradingsys::time::{Span, Time};
 
 use crate::agenda::Agenda;
 use crate::auth::Keys;
 use crate::bars::Bars;
 use crate::config::Config;
-use crate::connection::{Connection, Kind, Listeners, Session, Streams};
+use crate::connection::{Connection, Listeners};
+use crate::faults::Faults;
+use crate::history::{History, mix};
 use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
 use crate::limits::RateLimits;
 use crate::listings::Spec;
 use crate::market_data::MarketData;
 use crate::order_json::Label;
-use crate::streams::{MarketIndex, StreamName, names_of_path};
-use crate::synthetic::Synthetic;
+use crate::streams::MarketIndex;
 
 /// Between two looks at what the timed streams have to say.
 pub(crate) const BEAT: Span = Span::from_millis(100);
 /// Events of orders kept for queries that lag.
 const RECENT: usize = 20_000;
-/// Streams a connection may have.
-pub(crate) const MOST_STREAMS: usize = 1_024;
 
 /// Something to do later.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Send a ping.
     Ping(Conn),
-    /// The ping sent at that time must have been answered.
+    /// The ping sent at that venue time must have been answered.
     PongDue(Conn, Time),
     /// The connection is too old.
     LifeOver(Conn),
@@ -42,22 +45,50 @@ pub(crate) enum Task {
     Beat,
     /// A change of a synthetic market.
     Step(MarketIndex),
+    /// A frame that was held back arrives.
+    Arrive(Conn, String),
+    /// A request over HTTP that was held back arrives.
+    ArriveHttp(Request, Box<HttpRequest>),
+    /// A frame that was held back is sent.
+    Send(Conn, Bytes),
+    /// A reply over HTTP that was held back is sent.
+    Reply(Request, HttpReply),
+    /// The notice of a shutdown, given at that venue time, is over.
+    Down(Time),
 }
 
 /// One market.
 #[derive(Debug)]
 pub(crate) struct Market {
-    pub(crate) spec: &'static Spec,
     pub(crate) data: MarketData,
     pub(crate) house: Synthetic,
+}
+
+/// A private event on its way to one subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct PrivateFrame {
+    pub(crate) conn: Conn,
+    pub(crate) text: Bytes,
+    /// Its event's name and execution type, by which faults find it.
+    pub(crate) event: (&'static str, &'static str),
+    pub(crate) account: AccountId,
 }
 
 /// What is to be sent once a request is done: journals go first, then the reply and the private events, then the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) lines: Vec<(Journal, String)>,
-    pub(crate) private: Vec<(Conn, Bytes)>,
+    pub(crate) private: Vec<PrivateFrame>,
     pub(crate) public: Vec<(Conn, Bytes)>,
+}
+
+/// The clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// When the machine was called last.
+    now: Time,
+    /// How far the venue's clock is ahead.
+    skew: Span,
 }
 
 /// A Binance-compatible exchange, spot, as a pure machine.
@@ -75,7 +106,9 @@ pub struct Sim {
     pub(crate) labels: BTreeMap<(Symbol, VenueOrderId), Label>,
     pub(crate) recent: VecDeque<OrderEvent>,
     pub(crate) staged: Staged,
-    pub(crate) agenda: Agenda<Task>,
+    pub(crate) faults: Faults,
+    agenda: Agenda<Task>,
+    clock: Clock,
     events: Vec<Event>,
 }
 
@@ -109,7 +142,9 @@ impl Sim {
             labels: BTreeMap::new(),
             recent: VecDeque::new(),
             staged: Staged::default(),
+            faults: Faults::new(mix(config.seed)),
             agenda: Agenda::default(),
+            clock: Clock { now, skew: Span::ZERO },
             events: Vec::new(),
             config,
         };
@@ -121,75 +156,103 @@ impl Sim {
         }
         sim.absorb(now);
         sim.staged = Staged::default();
-        sim.agenda.enter(next_beat(now), Task::Beat);
+        sim.plan_beat();
         Ok(sim)
     }
 
     fn open_market(&mut self, now: Time, place: MarketIndex, spec: &'static Spec) {
         let symbol = Symbol::new(spec.symbol);
-        let house = Synthetic::new(self.config.seed, spec, now);
-        let price = spec.price(house.ticks());
-        let bars = Bars::new(now, price, Some(house.past().clone()));
-        self.places.insert(symbol.clone(), place);
-        self.markets.push(Market { spec, data: MarketData::new(symbol, bars), house });
-        let market = self.markets.last_mut().expect("one was just pushed");
-        market.house.open(now, &mut self.exchange);
-        if let Some(step) = self.step_length() {
-            self.agenda.enter(now + step, Task::Step(place));
-        }
-    }
-
-    /// Time between two changes of a synthetic market; `None` if it stands still.
-    fn step_length(&self) -> Option<Span> {
-        let rate = i64::from(self.config.ticks_per_second);
-        (rate > 0).then(|| Span::from_nanos(1_000_000_000 / rate))
+        let past = History::new(self.config.seed, spec.clone());
+        let price = spec.price(past.ticks(now));
+        let usual = SyntheticConfig::around(symbol.clone(), price);
+        let shape = SyntheticConfig { steps_per_second: self.config.ticks_per_second, ..usual };
+        let mut house = Synthetic::new(shape, mix(self.config.seed ^ u64::from(place)));
+        house.start(now, &mut self.exchange);
+        let data = MarketData::new(symbol.clone(), Bars::new(now, price, Some(past)));
+        self.places.insert(symbol, place);
+        self.markets.push(Market { data, house });
+        self.plan_step(now, place);
     }
 
     /// Takes one thing that happened. Outputs are to be done in order.
     pub fn handle(&mut self, now: Time, input: SimInput, out: &mut Vec<SimOutput>) {
-        self.run_due(now, out);
+        self.timer(now, out);
+        let now = self.venue_time();
         match input {
             SimInput::Opened { conn, request } => self.opened(now, conn, &request, out),
-            SimInput::Text(conn, text) => self.text(now, conn, &text, out),
+            SimInput::Text(conn, text) => self.text(now, conn, text, out),
             SimInput::Ping(conn) => {
                 self.count_frame(now, conn, out);
             }
             SimInput::Pong(conn, payload) => self.pong(now, conn, &payload, out),
             SimInput::Closed(conn) => self.forget(conn),
-            SimInput::Http(request, http) => self.http(now, request, &http, out),
+            SimInput::Http(request, http) => self.http(now, request, http, out),
         }
     }
 
     /// When [`Sim::timer`] wants to be called.
     pub fn deadline(&self) -> Option<Time> {
-        earliest(self.agenda.first(), None)
+        self.agenda.first()
     }
 
     /// The deadline has passed.
     pub fn timer(&mut self, now: Time, out: &mut Vec<SimOutput>) {
-        self.run_due(now, out);
+        self.clock.now = self.clock.now.max(now);
+        while let Some(task) = self.agenda.due(self.clock.now) {
+            self.run(task, out);
+            self.flush(None, out);
+        }
     }
 
-    fn run_due(&mut self, now: Time, out: &mut Vec<SimOutput>) {
-        while let Some((due, task)) = self.agenda.due(now) {
-            match task {
-                Task::Ping(conn) => self.ping(due, now, conn, out),
-                Task::PongDue(conn, sent) => self.pong_due(conn, sent, out),
-                Task::LifeOver(conn) => self.close(conn, 1001, "connection is 24 hours old", out),
-                Task::Beat => {
-                    self.beat(now);
-                    self.agenda.enter(next_beat(now), Task::Beat);
-                }
-                Task::Step(place) => {
-                    self.markets[usize::from(place)].house.step(now, &mut self.exchange);
-                    self.absorb(now);
-                    if let Some(step) = self.step_length() {
-                        // After a pause of the process the market goes on from here; it does not catch up.
-                        self.agenda.enter((due + step).max(now), Task::Step(place));
-                    }
-                }
+    fn run(&mut self, task: Task, out: &mut Vec<SimOutput>) {
+        let now = self.venue_time();
+        match task {
+            Task::Ping(conn) => self.ping(now, conn, out),
+            Task::PongDue(conn, sent) => self.pong_due(conn, sent, out),
+            Task::LifeOver(conn) => self.close(conn, 1001, "connection is 24 hours old", out),
+            Task::Beat => {
+                self.beat(now);
+                self.plan_beat();
             }
-            self.flush(out);
+            Task::Step(place) => {
+                self.markets[usize::from(place)].house.timer(now, &mut self.exchange);
+                self.absorb(now);
+                self.plan_step(now, place);
+            }
+            Task::Arrive(conn, text) => self.api_frame(now, conn, &text, out),
+            Task::ArriveHttp(request, http) => self.serve_http(now, request, &http, out),
+            Task::Send(conn, text) => self.send(conn, text, out),
+            Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
+            Task::Down(announced) => self.down(announced, out),
+        }
+    }
+
+    /// The time the venue shows.
+    pub(crate) fn venue_time(&self) -> Time {
+        self.clock.now + self.clock.skew
+    }
+
+    /// The venue's clock jumps; by how much in all it is ahead afterwards.
+    pub(crate) fn set_skew(&mut self, skew: Span) {
+        self.clock.skew = skew;
+    }
+
+    /// Plans a task.
+    pub(crate) fn later(&mut self, after: Span, task: Task) {
+        self.agenda.enter(self.clock.now + after, task);
+    }
+
+    fn plan_beat(&mut self) {
+        let now = self.clock.now.nanos();
+        let next = (now.div_euclid(BEAT.nanos()) + 1) * BEAT.nanos();
+        self.later(Span::from_nanos(next - now), Task::Beat);
+    }
+
+    fn plan_step(&mut self, now: Time, place: MarketIndex) {
+        if self.config.ticks_per_second > 0
+            && let Some(next) = self.markets[usize::from(place)].house.deadline()
+        {
+            self.later(next.since(now), Task::Step(place));
         }
     }
 
@@ -239,13 +302,8 @@ impl Sim {
         usize::from(*self.places.get(symbol).expect("the core tells of listed symbols only"))
     }
 
-    /// Puts out what is staged: journals, private frames, public frames.
-    pub(crate) fn flush(&mut self, out: &mut Vec<SimOutput>) {
-        self.flush_around(None, out);
-    }
-
-    /// The same with a reply, which comes before or after the private frames.
-    pub(crate) fn flush_around(&mut self, reply: Option<(SimOutput, bool)>, out: &mut Vec<SimOutput>) {
+    /// Puts out what is staged: journals, private frames, public frames; a reply before or after the private frames.
+    pub(crate) fn flush(&mut self, reply: Option<(SimOutput, bool)>, out: &mut Vec<SimOutput>) {
         let staged = std::mem::take(&mut self.staged);
         out.extend(staged.lines.into_iter().map(|(journal, line)| SimOutput::Append(journal, line)));
         let (before, after) = match reply {
@@ -254,144 +312,19 @@ impl Sim {
             None => (None, None),
         };
         out.extend(before);
-        out.extend(staged.private.into_iter().map(|(conn, text)| SimOutput::Send(conn, text)));
+        for frame in staged.private {
+            self.send_private(frame, out);
+        }
         out.extend(after);
-        out.extend(staged.public.into_iter().map(|(conn, text)| SimOutput::Send(conn, text)));
-    }
-
-    fn opened(&mut self, now: Time, conn: Conn, request: &HttpRequest, out: &mut Vec<SimOutput>) {
-        let path = request.path.trim_end_matches('/');
-        let api = path == "/ws-api/v3";
-        if !api && !path.starts_with("/ws") && !path.starts_with("/stream") {
-            out.push(SimOutput::Refuse(conn, 404));
-            return;
-        }
-        if !self.rates.connect(now, &request.peer) {
-            out.push(SimOutput::Refuse(conn, 429));
-            return;
-        }
-        let unit = match unit_of_query(&request.query) {
-            Ok(unit) => unit,
-            Err(status) => return out.push(SimOutput::Refuse(conn, status)),
-        };
-        let kind = if api {
-            let quiet = request.query.split('&').any(|pair| pair == "returnRateLimits=false");
-            Kind::Api(Session { return_limits: !quiet, ..Session::default() })
-        } else {
-            Kind::Streams(Streams::default())
-        };
-        let peer = request.peer.clone();
-        let connection = Connection {
-            kind,
-            unit,
-            peer,
-            since: now,
-            ping: None,
-            frozen: false,
-            closing: false,
-            frames: (0, 0),
-        };
-        self.connections.insert(conn, connection);
-        if !api {
-            let (combined, names) = names_of_path(path, &request.query);
-            self.set_combined(conn, combined);
-            self.subscribe(conn, &names);
-        }
-        let timing = self.config.timing;
-        self.agenda.enter(now + timing.ping, Task::Ping(conn));
-        self.agenda.enter(now + timing.life, Task::LifeOver(conn));
-    }
-
-    fn text(&mut self, now: Time, conn: Conn, text: &str, out: &mut Vec<SimOutput>) {
-        if !self.count_frame(now, conn, out) {
-            return;
-        }
-        match self.connections.get(&conn).map(|connection| &connection.kind) {
-            Some(Kind::Api(_)) => self.api_frame(now, conn, text, out),
-            Some(Kind::Streams(_)) => self.stream_frame(conn, text, out),
-            None => {}
+        for (conn, text) in staged.public {
+            self.send(conn, text, out);
         }
     }
 
-    /// Counts a frame; false if the connection hears nothing (any more).
-    fn count_frame(&mut self, now: Time, conn: Conn, out: &mut Vec<SimOutput>) -> bool {
-        let most = self.config.limits.stream_frames_per_second;
-        let Some(connection) = self.connections.get_mut(&conn) else { return false };
-        if !connection.is_live() {
-            return false;
-        }
-        if connection.count_frame(now) > most && matches!(connection.kind, Kind::Streams(_)) {
-            self.close(conn, 1008, "Too many requests", out);
-            return false;
-        }
-        true
-    }
-
-    fn ping(&mut self, due: Time, now: Time, conn: Conn, out: &mut Vec<SimOutput>) {
-        let timing = self.config.timing;
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if !connection.closing {
-            let payload = Bytes::from(now.millis().to_string());
-            if connection.ping.is_none() {
-                connection.ping = Some((payload.clone(), now));
-                self.agenda.enter(now + timing.pong, Task::PongDue(conn, now));
-            }
-            if !self.connections[&conn].frozen {
-                out.push(SimOutput::Ping(conn, payload));
-            }
-        }
-        self.agenda.enter((due + timing.ping).max(now), Task::Ping(conn));
-    }
-
-    fn pong(&mut self, now: Time, conn: Conn, payload: &Bytes, out: &mut Vec<SimOutput>) {
-        if !self.count_frame(now, conn, out) {
-            return;
-        }
-        if let Some(connection) = self.connections.get_mut(&conn) {
-            // A pong nobody asked for is allowed, and counts for nothing: its payload must be a ping's of ours. Pings
-            // later than the first open one count as well.
-            let sent = std::str::from_utf8(payload).ok().and_then(|text| text.parse::<i64>().ok());
-            let open = connection.ping.as_ref().map(|(_, sent)| sent.millis());
-            if let (Some(sent), Some(open)) = (sent, open)
-                && sent >= open
-            {
-                connection.ping = None;
-            }
-        }
-    }
-
-    fn pong_due(&mut self, conn: Conn, sent: Time, out: &mut Vec<SimOutput>) {
-        let open = self.connections.get(&conn).and_then(|c| c.ping.as_ref()).map(|(_, sent)| *sent);
-        if open == Some(sent) {
-            self.close(conn, 1008, "Pong timeout", out);
-        }
-    }
-
-    /// Closes a connection; nothing more is sent on it.
-    pub(crate) fn close(&mut self, conn: Conn, code: u16, why: &'static str, out: &mut Vec<SimOutput>) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if !std::mem::replace(&mut connection.closing, true) {
-            let end =
-                if connection.frozen { SimOutput::Abort(conn) } else { SimOutput::Close(conn, code, why) };
-            out.push(end);
-        }
-    }
-
-    fn forget(&mut self, conn: Conn) {
-        if let Some(Connection { kind: Kind::Streams(streams), .. }) = self.connections.remove(&conn) {
-            for name in streams.names.into_values().flatten() {
-                self.unlisten(name, conn);
-            }
-        }
-    }
-
-    /// No longer sends a stream to a connection; a diff nobody listens to is not gathered.
-    pub(crate) fn unlisten(&mut self, name: StreamName, conn: Conn) {
-        self.listeners.remove(name, conn);
-        if let StreamName::Of(place, crate::streams::Kind::DepthDiff { fast }) = name
-            && !self.listeners.any(name)
-        {
-            self.markets[usize::from(place)].data.diffs[usize::from(fast)] = None;
+    /// Sends a frame unless the connection is silent.
+    pub(crate) fn send(&self, conn: Conn, text: Bytes, out: &mut Vec<SimOutput>) {
+        if self.connections.get(&conn).is_some_and(Connection::is_live) {
+            out.push(SimOutput::Send(conn, text));
         }
     }
 
@@ -399,29 +332,14 @@ impl Sim {
     pub(crate) fn random_id(&mut self) -> String {
         (0..22).map(|_| self.random.alphanumeric()).collect()
     }
-
-    pub(crate) fn reply(&self, request: Request, status: u16, body: String, out: &mut Vec<SimOutput>) {
-        out.push(SimOutput::Reply(request, HttpReply { status, headers: Vec::new(), body }));
-    }
 }
 
-fn settings(account: &crate::config::AccountConfig) -> AccountSettings {
+/// Settings of an account in the matching core.
+pub(crate) fn settings(account: &crate::config::AccountConfig) -> AccountSettings {
     AccountSettings {
         maker_fee: account.maker_fee,
         taker_fee: account.taker_fee,
         pay_in_fee_asset: account.pays_in_bnb,
         can_trade: true,
     }
-}
-
-/// `timeUnit` of a query.
-fn unit_of_query(query: &str) -> Result<binance_wire::render::TimeUnit, u16> {
-    match query.split('&').find_map(|pair| pair.strip_prefix("timeUnit=")) {
-        None => Ok(binance_wire::render::TimeUnit::Millis),
-        Some(word) => binance_wire::render::TimeUnit::from_word(word).ok_or(400),
-    }
-}
-
-fn next_beat(now: Time) -> Time {
-    Time::from_nanos((now.nanos().div_euclid(BEAT.nanos()) + 1) * BEAT.nanos())
 }

@@ -150,8 +150,12 @@ impl Sim {
     pub(crate) fn order_status(&mut self, call: &Call<'_>) -> Answer {
         let symbol = self.symbol(call.params, "symbol")?;
         let wanted = order_ref(call.params, "orderId", "origClientOrderId")?;
-        let order = self.exchange.order(call.account, &symbol, &wanted).map_err(query_refusal)?;
-        Ok(order_json::queried(order, self.label_of(&symbol, order.id), call.unit))
+        let order = match self.cutoff(call) {
+            None => self.exchange.order(call.account, &symbol, &wanted).cloned(),
+            Some(then) => self.find_then(call.account, &symbol, &wanted, then),
+        };
+        let order = order.map_err(query_refusal)?;
+        Ok(order_json::queried(&order, self.label_of(&symbol, order.id), call.unit))
     }
 
     /// `openOrders.status`.
@@ -160,9 +164,15 @@ impl Sim {
             true => Some(self.symbol(call.params, "symbol")?),
             false => None,
         };
-        let open = self.exchange.open_orders(call.account, symbol.as_ref()).map_err(query_refusal)?;
+        let open = match self.cutoff(call) {
+            None => {
+                let open = self.exchange.open_orders(call.account, symbol.as_ref()).map_err(query_refusal)?;
+                open.into_iter().cloned().collect()
+            }
+            Some(then) => self.open_then(call.account, symbol.as_ref(), then),
+        };
         Ok(array(
-            open.into_iter()
+            open.iter()
                 .map(|order| order_json::queried(order, self.label_of(&order.symbol, order.id), call.unit)),
         ))
     }
@@ -183,7 +193,10 @@ impl Sim {
     pub(crate) fn my_trades(&mut self, call: &Call<'_>) -> Answer {
         let symbol = self.symbol(call.params, "symbol")?;
         let order = call.params.integer("orderId")?.map(i64::unsigned_abs);
-        let page = page(call.params, "fromId", 500)?;
+        let mut page = page(call.params, "fromId", 500)?;
+        if let Some(then) = self.cutoff(call) {
+            page.end = Some(page.end.map_or(then, |end| end.min(then)));
+        }
         let fills = self.exchange.fills(call.account, &symbol, order, &page).map_err(query_refusal)?;
         Ok(array(fills.into_iter().map(|fill| order_json::trade(fill, call.unit))))
     }

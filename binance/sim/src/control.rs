@@ -1,0 +1,286 @@
+//! The control interface, `/control/…` over HTTP: faults, the whole state, and what an operator or another client of the
+//! account would do. No venue has it; it is for tests and demonstrations.
+
+use binance_wire::render::{Object, array};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tradingsys::exchange::{AccountId, Cancel, OrderRef, Page, Request as Order};
+use tradingsys::ids::{Asset, ClientOrderId, Symbol};
+use tradingsys::instrument::InstrumentStatus;
+use tradingsys::market::{OrderType, Side, Stp, Tif};
+use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::order::request::Terms;
+use tradingsys::time::{Span, Time};
+
+use crate::faults::{Fault, Rule};
+use crate::io::{HttpRequest, Request, SimOutput};
+use crate::order_json;
+use crate::params::Params;
+use crate::rest::reply;
+use crate::sim::Sim;
+
+/// JSON of a result, or what is wrong in words.
+type Outcome = Result<String, String>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    account: String,
+    asset: String,
+    amount: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trade {
+    /// Without it: the house takes from the book.
+    account: Option<String>,
+    symbol: String,
+    side: Side,
+    qty: Qty,
+    /// Without it: a market order.
+    price: Option<Price>,
+    client_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelOrder {
+    account: String,
+    symbol: String,
+    order_id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetPrice {
+    symbol: String,
+    price: Price,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetStatus {
+    symbol: String,
+    status: String,
+}
+
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
+    serde_json::from_str(body).map_err(|error| format!("the body is not as it should be: {error}"))
+}
+
+impl Sim {
+    /// A request of the control interface. Faults do not touch it.
+    pub(crate) fn control(
+        &mut self,
+        now: Time,
+        request: Request,
+        http: &HttpRequest,
+        out: &mut Vec<SimOutput>,
+    ) {
+        let path = http.path.trim_end_matches('/');
+        let outcome = match (http.method.as_str(), path) {
+            ("POST", "/control/faults") => self.add_faults(now, &http.body, out),
+            ("GET", "/control/faults") => Ok(array(self.faults.list())),
+            ("DELETE", "/control/faults") => self.remove_faults(http),
+            ("GET", "/control/state") => self.state(now, http),
+            ("POST", "/control/transfer") => self.transfer(now, &http.body),
+            ("POST", "/control/trade") => self.trade(now, &http.body),
+            ("POST", "/control/cancel") => self.cancel_order(now, &http.body),
+            ("POST", "/control/price") => self.set_price(now, &http.body),
+            ("POST", "/control/status") => self.set_status(&http.body),
+            _ => Err(format!("there is no {} {path}", http.method)),
+        };
+        self.absorb(now);
+        self.flush(None, out);
+        match outcome {
+            Ok(body) => reply(request, 200, body, out),
+            Err(problem) => reply(request, 400, Object::new().text("error", &problem).end(), out),
+        }
+    }
+
+    fn account_named(&self, name: &str) -> Result<AccountId, String> {
+        let place = self.config.accounts.iter().position(|account| account.name == name);
+        let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
+        Ok(AccountId(u32::try_from(place).unwrap_or(u32::MAX)))
+    }
+
+    fn symbol_named(&self, name: &str) -> Result<Symbol, String> {
+        let symbol = Symbol::new(name);
+        if self.places.contains_key(&symbol) {
+            Ok(symbol)
+        } else {
+            Err(format!("there is no symbol {name:?}"))
+        }
+    }
+
+    fn add_faults(&mut self, now: Time, body: &str, out: &mut Vec<SimOutput>) -> Outcome {
+        let rules: Vec<Rule> = read(body)?;
+        for (at, rule) in rules.iter().enumerate() {
+            if let Some(problem) = rule.problem() {
+                return Err(format!("rule {at}: {problem}"));
+            }
+        }
+        let mut numbers = Vec::new();
+        for rule in rules {
+            numbers.push(self.add_fault(now, rule, out)?.to_string());
+        }
+        Ok(Object::new().raw("ids", &array(numbers)).end())
+    }
+
+    fn add_fault(&mut self, now: Time, rule: Rule, out: &mut Vec<SimOutput>) -> Result<u64, String> {
+        let cut =
+            matches!(rule.fault, Fault::ConnectionClose | Fault::ConnectionAbort | Fault::ConnectionHalfOpen);
+        if cut && rule.method.is_none() {
+            self.record_fault(now, 0, rule.fault, "all");
+            self.flush(None, out);
+            self.cut_all(rule.fault, rule.side, out);
+            return Ok(0);
+        }
+        if !rule.fault.is_immediate() {
+            return Ok(self.faults.add(now, rule));
+        }
+        self.record_fault(now, 0, rule.fault, rule.apikey.as_deref().unwrap_or_default());
+        let key = rule.apikey.as_deref().unwrap_or_default();
+        match rule.fault {
+            Fault::ClockSkew => self.set_skew(rule.span()),
+            Fault::Shutdown => {
+                let notice = rule.ms.map_or(self.config.timing.shutdown_notice, Span::from_millis);
+                self.announce_shutdown(now, notice, out);
+            }
+            Fault::KeyRevoke if !self.revoke(now, key) => return Err(format!("there is no key {key:?}")),
+            Fault::KeyRestore if !self.keys.revoke(key, false) => {
+                return Err(format!("there is no key {key:?}"));
+            }
+            _ => {}
+        }
+        Ok(0)
+    }
+
+    fn remove_faults(&mut self, http: &HttpRequest) -> Outcome {
+        let params = Params::from_rest(&http.query, "").map_err(|error| error.message)?;
+        let number = params.integer("id").map_err(|error| error.message)?;
+        self.faults.remove(number.map(i64::unsigned_abs));
+        Ok("{}".into())
+    }
+
+    /// Balances and open orders of all accounts; all orders with `?orders=all`.
+    fn state(&mut self, now: Time, http: &HttpRequest) -> Outcome {
+        let all = http.query.split('&').any(|pair| pair == "orders=all");
+        let mut accounts = Vec::new();
+        for (id, account) in (0..).map(AccountId).zip(&self.config.accounts) {
+            let balances = self.exchange.balances(id).map_err(|error| error.to_string())?;
+            let balances = balances.iter().map(|balance| {
+                Object::new()
+                    .text("asset", balance.asset.as_str())
+                    .text("free", &balance.free.to_string())
+                    .text("locked", &balance.locked.to_string())
+                    .end()
+            });
+            accounts.push(
+                Object::new()
+                    .text("name", &account.name)
+                    .raw("balances", &array(balances))
+                    .raw("orders", &self.orders_of(id, all)?)
+                    .end(),
+            );
+        }
+        let body = Object::new()
+            .int("time", now.millis())
+            .int("connections", self.connections.len())
+            .raw("accounts", &array(accounts))
+            .raw("faults", &array(self.faults.list()));
+        Ok(body.end())
+    }
+
+    fn orders_of(&self, account: AccountId, all: bool) -> Outcome {
+        let words = |error: tradingsys::exchange::Reject| error.to_string();
+        let mut orders = Vec::new();
+        if all {
+            let page = Page { limit: usize::MAX, ..Page::default() };
+            for symbol in self.places.keys() {
+                orders.extend(self.exchange.all_orders(account, symbol, &page).map_err(words)?);
+            }
+        } else {
+            orders = self.exchange.open_orders(account, None).map_err(words)?;
+        }
+        Ok(array(orders.into_iter().map(|order| {
+            let label = self.label_of(&order.symbol, order.id);
+            order_json::queried(order, label, binance_wire::render::TimeUnit::Millis)
+        })))
+    }
+
+    fn transfer(&mut self, now: Time, body: &str) -> Outcome {
+        let transfer: Transfer = read(body)?;
+        let account = self.account_named(&transfer.account)?;
+        let amount: Cash = transfer.amount.parse().map_err(|error| format!("amount: {error}"))?;
+        let asset = Asset::new(&transfer.asset);
+        let moved = if amount.is_negative() {
+            self.exchange.withdraw(now, account, &asset, -amount)
+        } else {
+            self.exchange.deposit(now, account, &asset, amount)
+        };
+        moved.map(|()| "{}".to_owned()).map_err(|error| error.to_string())
+    }
+
+    /// An order by hand: of an account, as its owner would enter it elsewhere, or of the house.
+    fn trade(&mut self, now: Time, body: &str) -> Outcome {
+        let trade: Trade = read(body)?;
+        let account = match &trade.account {
+            Some(name) => self.account_named(name)?,
+            None => AccountId::HOUSE,
+        };
+        let terms = match trade.price {
+            Some(price) => Terms::Limit { price, tif: Tif::Gtc },
+            None => Terms::Market,
+        };
+        let client_id = match &trade.client_id {
+            Some(id) => ClientOrderId::foreign(id),
+            None => ClientOrderId::foreign(&format!("web_{}", self.random_id())),
+        };
+        let symbol = self.symbol_named(&trade.symbol)?;
+        let stp = (account == AccountId::HOUSE).then_some(Stp::None);
+        let request = Order { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp };
+        let placed = self.exchange.place(now, account, &request).map_err(|error| error.to_string())?;
+        debug_assert!(matches!(placed.order.terms.order_type(), OrderType::Limit | OrderType::Market));
+        let detail = order_json::Detail::Full;
+        let unit = binance_wire::render::TimeUnit::Millis;
+        Ok(order_json::placed(&placed, order_json::Label::default(), detail, unit))
+    }
+
+    fn cancel_order(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: CancelOrder = read(body)?;
+        let account = self.account_named(&wanted.account)?;
+        let cancel_id = ClientOrderId::foreign(&format!("web_{}", self.random_id()));
+        let symbol = self.symbol_named(&wanted.symbol)?;
+        let cancel = Cancel { symbol, order: OrderRef::Id(wanted.order_id), cancel_id, restriction: None };
+        let canceled = self.exchange.cancel(now, account, &cancel).map_err(|error| error.to_string())?;
+        let label = self.label_of(&canceled.order.symbol, canceled.order.id);
+        Ok(order_json::canceled(&canceled, label, binance_wire::render::TimeUnit::Millis))
+    }
+
+    /// Moves a synthetic market to another price.
+    fn set_price(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: SetPrice = read(body)?;
+        let symbol = self.symbol_named(&wanted.symbol)?;
+        if !wanted.price.is_positive() {
+            return Err("the price must be above zero".into());
+        }
+        let place = self.place(&symbol);
+        self.markets[place].house.move_to(now, wanted.price, &mut self.exchange);
+        Ok("{}".into())
+    }
+
+    fn set_status(&mut self, body: &str) -> Outcome {
+        let wanted: SetStatus = read(body)?;
+        let symbol = self.symbol_named(&wanted.symbol)?;
+        let status = match wanted.status.as_str() {
+            "TRADING" => InstrumentStatus::Trading,
+            "CANCEL_ONLY" => InstrumentStatus::CancelOnly,
+            "HALT" => InstrumentStatus::Halted,
+            other => return Err(format!("there is no status {other:?}: TRADING, CANCEL_ONLY or HALT")),
+        };
+        self.exchange.set_status(&symbol, status).map_err(|error| error.to_string())?;
+        Ok("{}".into())
+    }
+}
