@@ -16,6 +16,8 @@
 
 pub mod backoff;
 pub mod event;
+#[cfg(test)]
+mod golden;
 pub mod inbox;
 mod incoming;
 mod link;

@@ -9,6 +9,7 @@ use super::event::{Event, OrderChange, OrderKey, Placed};
 use super::link::read;
 use super::machine::{Aim, Asked, Client, Output, Phase, Queued, Reply};
 use super::orders::Kill;
+use crate::ids::ClientOrderId;
 use crate::market::{OrderStatus, Stream};
 use crate::time::Time;
 use crate::wire::error::ErrorBody;
@@ -165,7 +166,10 @@ impl Client {
             Asked::Orders => self.orders_restored(now, reply, out),
             Asked::Positions => self.positions_restored(now, reply, out),
             Asked::Command(command) => match reply {
-                Ok(_) => self.command_accepted(&command.aim),
+                Ok(result) => {
+                    self.check_name(&command.aim, &result)?;
+                    self.command_accepted(&command.aim);
+                }
                 Err(error) => self.command_refused(&command.aim, error),
             },
             Asked::Question { streams } => {
@@ -177,6 +181,23 @@ impl Client {
             Asked::Resubscribe(streams) => self.resubscribed(streams, reply, out)?,
         }
         Ok(())
+    }
+
+    /// Both sides name an order alike; if not, its events would be taken for another's.
+    fn check_name(&self, aim: &Aim, result: &RawValue) -> Result<(), String> {
+        #[derive(Deserialize)]
+        struct Named {
+            order_id: ClientOrderId,
+        }
+        let Aim::Order(key) = aim else { return Ok(()) };
+        let named: Named =
+            serde_json::from_str(result.get()).map_err(|error| format!("reply to order: {error}"))?;
+        match self.orders.get(*key).map(|tracked| &tracked.order.order_id) {
+            Some(ours) if *ours != named.order_id => {
+                Err(format!("the gateway calls order {ours} {}", named.order_id))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Streams are open, and the reply has their facts.

@@ -307,7 +307,7 @@ impl Client {
         if self.phase != Phase::Live || self.handled == self.acked {
             return;
         }
-        if let Some(at) = self.handled {
+        if let Some(at) = self.handled.filter(|at| at.sequence > 0) {
             out.push(Output::Send(request::encode(&Request { id: None, call: Call::Ack(at) })));
             self.acked = Some(at);
         }

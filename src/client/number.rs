@@ -31,10 +31,11 @@ pub enum NumberError {
     Negative(String),
 }
 
-/// A number as given, in units of 10⁻²⁰, with the slack of its notation.
+/// A number as given: the units of 10⁻²⁰ next to it on both sides, and the slack of its notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Given {
-    units: i128,
+    below: i128,
+    above: i128,
     slack: i128,
 }
 
@@ -49,7 +50,7 @@ impl Given {
         }
         // Rust prints the shortest decimal that reads back as the same number, without an exponent.
         let exact = Self::from_text(&value.to_string())?;
-        Ok(Self { slack: exact.units.abs() >> 50, ..exact })
+        Ok(Self { slack: exact.below.abs() >> 50, ..exact })
     }
 
     /// From a decimal text, an exponent allowed (`0.00010`, `1E-4`).
@@ -74,8 +75,9 @@ impl Given {
         }
         // Position of the decimal point counted from the first digit.
         let point = i64::try_from(whole.len()).map_err(|_| malformed())? + i64::from(exponent);
-        let units = scale(&digits, point).ok_or_else(|| NumberError::OutOfRange(text.to_owned()))?;
-        Ok(Self { units: if lower.starts_with('-') { -units } else { units }, slack: 0 })
+        let (near, far) = scale(&digits, point).ok_or_else(|| NumberError::OutOfRange(text.to_owned()))?;
+        let (below, above) = if lower.starts_with('-') { (-far, -near) } else { (near, far) };
+        Ok(Self { below, above, slack: 0 })
     }
 
     /// The same, if it is not below zero.
@@ -83,25 +85,25 @@ impl Given {
     /// # Errors
     /// [`NumberError::Negative`].
     pub fn not_negative(self) -> Result<Self, NumberError> {
-        if self.units < 0 { Err(NumberError::Negative(self.to_f64().to_string())) } else { Ok(self) }
+        if self.below < 0 { Err(NumberError::Negative(self.to_f64().to_string())) } else { Ok(self) }
     }
 
     /// Raw units of the largest grid point not above it. A zero step is the finest grid there is.
     pub fn floor(self, step: i128) -> i128 {
         let step = step.max(1) * FINE;
-        (self.units + self.slack.min(step / 4)).div_euclid(step) * (step / FINE)
+        (self.below + self.slack.min(step / 4)).div_euclid(step) * (step / FINE)
     }
 
     /// Raw units of the smallest grid point not below it.
     pub fn ceil(self, step: i128) -> i128 {
         let step = step.max(1) * FINE;
-        -((self.slack.min(step / 4) - self.units).div_euclid(step)) * (step / FINE)
+        -((self.slack.min(step / 4) - self.above).div_euclid(step)) * (step / FINE)
     }
 
     /// Raw units of the nearest grid point; the upper of two equally near.
     pub fn nearest(self, step: i128) -> i128 {
         let step = step.max(1) * FINE;
-        (self.units + step / 2).div_euclid(step) * (step / FINE)
+        (self.below + step / 2).div_euclid(step) * (step / FINE)
     }
 
     /// Raw units of the `count`-th grid point above it, below it for a negative count.
@@ -112,14 +114,14 @@ impl Given {
     }
 
     fn to_f64(self) -> f64 {
-        to_f64(self.units / FINE)
+        to_f64(self.below / FINE)
     }
 }
 
-/// Digits with the decimal point after the first `point` of them, in units of 10⁻²⁰; what is finer is rounded away from
-/// zero, so that it stays visible to a rounding that must not lose it.
-fn scale(digits: &[u8], point: i64) -> Option<i128> {
-    let Some(first) = digits.iter().position(|d| *d != b'0') else { return Some(0) };
+/// Digits with the decimal point after the first `point` of them, in units of 10⁻²⁰: the one next to the number towards
+/// zero, and the one away from it; the same if nothing is finer.
+fn scale(digits: &[u8], point: i64) -> Option<(i128, i128)> {
+    let Some(first) = digits.iter().position(|d| *d != b'0') else { return Some((0, 0)) };
     let digits = &digits[first..];
     let point = point - i64::try_from(first).ok()?;
     if point > 16 {
@@ -139,7 +141,7 @@ fn scale(digits: &[u8], point: i64) -> Option<i128> {
     if missing > 0 {
         units *= 10_i128.pow(u32::try_from(missing).ok()?);
     }
-    (units <= MAX_RAW * FINE).then_some(units + i128::from(finer))
+    (units <= MAX_RAW * FINE).then_some((units, units + i128::from(finer)))
 }
 
 /// The `f64` nearest to a number of raw units: the one its shortest text reads as.
@@ -183,6 +185,8 @@ mod tests {
             ("0", "0.01", "0", "0", "0"),
             ("0.79999999999999999", "0.01", "0.79", "0.8", "0.8"),
             ("0.3000000000000000000000001", "0.1", "0.3", "0.4", "0.3"),
+            ("0.2999999999999999999999999", "0.1", "0.2", "0.3", "0.3"),
+            ("-0.2999999999999999999999999", "0.1", "-0.3", "-0.2", "-0.3"),
             ("-0.15", "0.1", "-0.2", "-0.1", "-0.1"),
             ("999999999999999.99", "0.01", "999999999999999.99", "999999999999999.99", "999999999999999.99"),
         ] {
