@@ -169,7 +169,10 @@ pub(crate) mod scratch {
     impl Scratch {
         pub(crate) fn new(name: &str) -> Self {
             let unique = format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join("tradingsys-runtime").join(unique);
+            // In memory where there is such a place: these tests sync thousands of times.
+            let memory = PathBuf::from("/dev/shm");
+            let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+            let path = base.join("tradingsys-runtime").join(unique);
             std::fs::create_dir_all(&path).unwrap();
             Self(path)
         }

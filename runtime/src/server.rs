@@ -214,6 +214,3 @@ async fn too_late(client: &Client) {
     client.closing.notified().await;
     tokio::time::sleep(CLOSE_WITHIN).await;
 }
-
-#[cfg(test)]
-mod tests;

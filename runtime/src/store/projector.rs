@@ -202,3 +202,121 @@ fn log_late(books: &mut Books, findings: &Findings) {
         tracing::error!(target: "books", reason = bad.reason.as_str(), "edit_not_understood");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tradingsys::gateway::io::{Batch, PositionRow};
+    use tradingsys::ids::{Asset, SessionId, Symbol};
+    use tradingsys::journal::Record;
+    use tradingsys::num::Cash;
+    use tradingsys::time::Time;
+
+    use super::*;
+    use crate::files::scratch::Scratch;
+    use crate::store::books;
+
+    fn job(qty: &str) -> Job {
+        let row = PositionRow {
+            session: SessionId(1),
+            symbol: Symbol::new("dogeusdt"),
+            qty: qty.parse().unwrap(),
+            avg_price: "1".parse().unwrap(),
+            realised: Cash::ZERO,
+            quote: Asset::new("USDT"),
+            time: Time::default(),
+        };
+        let applied = Applied { journal: "j".into(), seq: 1, generation: 1 };
+        Job { rows: Projection { positions: vec![row], ..Projection::default() }, applied }
+    }
+
+    fn qty(dir: &Scratch) -> String {
+        Connection::open(dir.path(books::FILE))
+            .unwrap()
+            .query_row("SELECT qty FROM position", [], |row| row.get(0))
+            .unwrap()
+    }
+
+    fn start(dir: &Scratch) -> (Projector, mpsc::Receiver<()>) {
+        let (books, _) = Books::open(&dir.0, "spot", "j").unwrap();
+        Projector::start(&dir.0, Opening::Open(Box::new(books))).unwrap()
+    }
+
+    #[test]
+    fn rows_are_shown_one_job_at_a_time() {
+        let dir = Scratch::new("projector");
+        let (projector, mut done) = start(&dir);
+        for n in 1..=3 {
+            projector.project(job(&n.to_string())).unwrap();
+            done.blocking_recv().unwrap();
+            assert_eq!(qty(&dir), n.to_string());
+        }
+    }
+
+    #[test]
+    fn r57_a_locked_file_is_written_once_it_is_free() {
+        let dir = Scratch::new("projector-locked");
+        let (projector, mut done) = start(&dir);
+        let editor = Connection::open(dir.path(books::FILE)).unwrap();
+        editor.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        projector.project(job("5")).unwrap();
+        assert!(done.try_recv().is_err(), "nobody can write it now");
+        editor.execute_batch("COMMIT").unwrap();
+        done.blocking_recv().unwrap();
+        assert_eq!(qty(&dir), "5");
+    }
+
+    #[test]
+    fn r57_a_file_locked_at_the_start_is_opened_later_and_its_edits_wait() {
+        let dir = Scratch::new("projector-late");
+        let (projector, mut done) = start(&dir);
+        projector.project(job("5")).unwrap();
+        done.blocking_recv().unwrap();
+        drop(projector);
+        let editor = Connection::open(dir.path(books::FILE)).unwrap();
+        editor.execute_batch("BEGIN EXCLUSIVE; UPDATE position SET qty = '9'").unwrap();
+        let opening = Opening::Locked { market: "spot", journal: "j".into() };
+        let (projector, mut done) = Projector::start(&dir.0, opening).unwrap();
+        projector.project(job("6")).unwrap();
+        editor.execute_batch("COMMIT").unwrap();
+        done.blocking_recv().unwrap();
+        drop(projector);
+        assert_eq!(qty(&dir), "9", "the user's, until the next start");
+        let (_, findings) = Books::open(&dir.0, "spot", "j").unwrap();
+        assert_eq!(findings.edits[0].shown, "5".parse().unwrap());
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_an_editor() {
+        let dir = Scratch::new("projector-end");
+        let (projector, _done) = start(&dir);
+        let editor = Connection::open(dir.path(books::FILE)).unwrap();
+        editor.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        projector.project(job("5")).unwrap();
+        let start = Instant::now();
+        drop(projector);
+        assert!(start.elapsed() < RETRY * (LAST_TRIES + 4));
+    }
+
+    #[test]
+    fn a_long_log_is_moved_into_the_journals_file() {
+        let dir = Scratch::new("projector-wal");
+        let (mut journal, _) = journal::Journal::open(&dir.0).unwrap();
+        let reason = "x".repeat(4096);
+        let records: Vec<Record> =
+            (1..=1500).map(|generation| Record::Generation { generation, reason: reason.clone() }).collect();
+        journal.append(&[Batch { id: 1, records, sync: false }], false).unwrap();
+        let size = || std::fs::metadata(dir.path(journal::FILE)).unwrap().len();
+        let before = size();
+        let (_projector, _done) = start(&dir);
+        let until = Instant::now() + HOUSEKEEPING * 20;
+        while size() < before + LOG_BYTES {
+            assert!(Instant::now() < until, "still {} bytes", size());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // The writer is not in its way, and begins the log anew.
+        let batch = Batch { id: 2, records: vec![Record::End { time: Time::default() }], sync: true };
+        journal.append(&[batch], true).unwrap();
+    }
+}

@@ -140,3 +140,117 @@ impl Appender {
         let _ = self.reports.blocking_send(report);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+    use tradingsys::journal::Record;
+    use tradingsys::time::Time;
+
+    use super::*;
+    use crate::files::scratch::Scratch;
+    use crate::store::journal::FILE;
+
+    fn batch(id: u64) -> Batch {
+        Batch { id, records: vec![Record::End { time: Time::from_millis(id as i64) }], sync: id % 7 == 0 }
+    }
+
+    fn ids(dir: &Scratch) -> Vec<i64> {
+        let (_, found) = Journal::open(&dir.0).unwrap();
+        let id = |record: &Record| match record {
+            Record::End { time } => time.millis(),
+            _ => panic!("{record:?}"),
+        };
+        found.records.iter().map(id).collect()
+    }
+
+    fn start(dir: &Scratch) -> (Writer, mpsc::Receiver<Report>) {
+        Writer::start(Journal::open(&dir.0).unwrap().0).unwrap()
+    }
+
+    /// All reports until that batch is committed.
+    fn until(reports: &mut mpsc::Receiver<Report>, last: u64) -> Vec<Report> {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&Report::Committed(last)) {
+            seen.push(reports.blocking_recv().expect("the thread lives"));
+        }
+        seen
+    }
+
+    #[test]
+    fn every_batch_is_written_once_and_reported_in_order() {
+        let dir = Scratch::new("writer");
+        let (writer, mut reports) = start(&dir);
+        for id in 1..=2000 {
+            writer.append(batch(id)).unwrap();
+        }
+        let seen = until(&mut reports, 2000);
+        let numbers: Vec<u64> = seen
+            .iter()
+            .map(|report| match report {
+                Report::Committed(id) => *id,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(numbers.is_sorted());
+        drop(writer);
+        assert_eq!(ids(&dir), (1..=2000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_was_handed_over_is_written_before_the_end() {
+        let dir = Scratch::new("writer-end");
+        let (writer, reports) = start(&dir);
+        for id in 1..=50 {
+            writer.append(batch(id)).unwrap();
+        }
+        drop(writer);
+        drop(reports);
+        assert_eq!(ids(&dir), (1..=50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn r58_a_journal_that_refuses_keeps_every_batch_until_it_takes_them() {
+        let dir = Scratch::new("writer-refused");
+        let (writer, mut reports) = start(&dir);
+        writer.append(batch(1)).unwrap();
+        until(&mut reports, 1);
+        let other = Connection::open(dir.path(FILE)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer.append(batch(2)).unwrap();
+        let failed = reports.blocking_recv().unwrap();
+        assert!(matches!(&failed, Report::Failed(reason) if reason.contains("locked")), "{failed:?}");
+        writer.append(batch(3)).unwrap();
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(until(&mut reports, 3), [Report::Recovered, Report::Committed(2), Report::Committed(3)]);
+        drop(writer);
+        assert_eq!(ids(&dir), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_queue_at_its_bound_gives_the_batch_back() {
+        let dir = Scratch::new("writer-bound");
+        let (writer, mut reports) = start(&dir);
+        let other = Connection::open(dir.path(FILE)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = (1..).find_map(|id| writer.append(batch(id)).err()).unwrap();
+        assert!(refused.id as usize > QUEUE_BATCHES);
+        other.execute_batch("COMMIT").unwrap();
+        until(&mut reports, refused.id - 1);
+        writer.append(refused).unwrap();
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_journal_that_refuses() {
+        let dir = Scratch::new("writer-stuck");
+        let (writer, mut reports) = start(&dir);
+        let other = Connection::open(dir.path(FILE)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer.append(batch(1)).unwrap();
+        assert!(matches!(reports.blocking_recv().unwrap(), Report::Failed(_)));
+        drop(reports);
+        drop(writer);
+        other.execute_batch("COMMIT").unwrap();
+        assert!(ids(&dir).is_empty(), "not reported as committed, so it may be missing");
+    }
+}
