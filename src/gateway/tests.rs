@@ -609,3 +609,54 @@ fn r58_a_store_that_cannot_write_stops_orders_not_cancels() {
     bench.input(Input::StoreRecovered);
     bench.order(4);
 }
+
+#[test]
+fn r17_a_lost_event_is_found_by_the_sweep() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    // Filled, but nobody says so. The regular sweep reads the trades of symbols with open orders.
+    bench.wait(Span::from_secs(61));
+    for _ in 0..3 {
+        bench.answer(|q| match q {
+            Query::OpenOrders => Answer::Orders(vec![report(&id, VenueStatus::New, 0, None)]),
+            Query::Account => Answer::Failed("busy".to_owned()),
+            q => Bench::exchange(&[], &[fill(1, 4)], q),
+        });
+    }
+    assert_eq!(bench.net(), Qty::whole(4));
+    assert_eq!(bench.events().last().unwrap(), "PARTIALLY_FILLED 4");
+}
+
+#[test]
+fn r52_trades_shown_late_behind_the_cursor_are_read_again() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.wait(Span::from_secs(61));
+    bench.answer(|q| match q {
+        Query::OpenOrders => Answer::Orders(vec![report(&id, VenueStatus::New, 0, None)]),
+        q => Bench::exchange(&[], &[fill(5, 1), fill(9, 1)], q),
+    });
+    let from = bench.gateway.books().reread_from(&Symbol::new("dogeusdt"), Span::from_secs(60));
+    assert_eq!(from, Some(5), "the last minute of own trades is read again, not only what is new");
+}
+
+#[test]
+fn r21_an_order_cancelled_by_hand_keeps_its_owner() {
+    let mut bench = Bench::ready();
+    let id = bench.gateway.order_id(900_000, SessionId(1), 1);
+    // Cancelled on the exchange's page: the order now bears a name we never gave.
+    let mut canceled =
+        report(&ClientOrderId::foreign("web_4711"), VenueStatus::Canceled, 4, Some(fill(1, 4)));
+    canceled.previous_id = Some(id.clone());
+    bench.says(vec![event(canceled)]);
+    assert_eq!(bench.net(), Qty::whole(4));
+}
+
+#[test]
+fn i7_two_starts_within_a_minute_have_two_epochs() {
+    let bench = Bench::ready();
+    let after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(1));
+    assert!(after.gateway.epoch > bench.gateway.epoch, "or ids would be used twice");
+}
