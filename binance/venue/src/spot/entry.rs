@@ -176,6 +176,13 @@ impl Entry {
         Ok(link)
     }
 
+    /// The link for a cancel or an amend: the one its order is on its way on, lest it overtakes it while connections
+    /// change.
+    fn follow(&self, id: &ClientOrderId, link: LinkId) -> LinkId {
+        let placing = |flight: &&Flight| matches!(&flight.ask, Ask::Place(order) if order == id);
+        self.flights.values().find(placing).map_or(link, |flight| flight.link)
+    }
+
     /// Asks as many waiting questions as budget and flight allow.
     fn flush(&mut self, now: Time, out: &mut Outbox) {
         self.questions_at = None;
@@ -250,6 +257,7 @@ impl OrderEntry for Entry {
 
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
         let link = self.admit(now, frames::CANCEL_COST)?;
+        let link = self.follow(&cancel.id, link);
         let write = |entry: &Self, id| frames::cancel(id, cancel, entry.stamp(now));
         self.send(now, link, Ask::Cancel(cancel.id.clone()), Some(frames::CANCEL_COST), write, out);
         Ok(())
@@ -257,6 +265,7 @@ impl OrderEntry for Entry {
 
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
         let link = self.admit(now, frames::AMEND_COST)?;
+        let link = self.follow(&amend.id, link);
         let write = |entry: &Self, id| frames::amend(id, amend, entry.stamp(now));
         self.send(now, link, Ask::Amend(amend.id.clone()), Some(frames::AMEND_COST), write, out);
         Ok(())
@@ -305,7 +314,7 @@ impl OrderEntry for Entry {
         {
             self.ask_time(now, link, out);
         }
-        if self.questions_at.is_some_and(|at| at <= now) {
+        if self.questions_at.is_none_or(|at| at <= now) {
             self.flush(now, out);
         }
     }

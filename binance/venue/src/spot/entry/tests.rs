@@ -402,6 +402,11 @@ fn r33_a_connection_is_replaced_before_it_ends() {
     assert_eq!(on, next);
     bench.pass(Span::from_secs(3));
     assert_eq!(bench.closed(), [], "its request is still open");
+    bench.cancel("o1").unwrap();
+    let (on, cancel) = bench.request("order.cancel");
+    assert_eq!(on, old, "a cancel does not overtake its order");
+    bench.fail(old, &cancel, 400, -2011, "Unknown order sent.");
+    bench.news();
     bench.event(old, json!({"e": "outboundAccountPosition", "E": 1, "u": 1, "B": []}));
     assert_eq!(bench.news(), [VenueEvent::Balances(vec![])]);
     bench.ok(old, &request, result("o1", "NEW"));
@@ -560,6 +565,18 @@ fn questions_wait_for_their_share_of_the_weight() {
     bench.place("o1").unwrap();
     bench.pass(Span::from_secs(60));
     assert!(bench.requests().iter().any(|(_, r)| r["method"] == "account.status"));
+}
+
+#[test]
+fn questions_go_on_after_others_were_never_answered() {
+    let mut bench = Bench::up_with(|config| config.limits[0].limit = 100_000);
+    for request in 0..20 {
+        bench.ask(request, &Query::Account);
+    }
+    assert_eq!(bench.requests().len(), 16);
+    bench.pass(Span::from_secs(12));
+    assert_eq!(bench.news().len(), 16);
+    assert_eq!(bench.requests().iter().filter(|(_, r)| r["method"] == "account.status").count(), 4);
 }
 
 #[test]

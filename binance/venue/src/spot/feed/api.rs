@@ -33,6 +33,8 @@ const PATIENCE: Span = Span::from_secs(30);
 /// Wait before a refused question is asked again.
 const AGAIN: Span = Span::from_secs(5);
 const BAN: Span = Span::from_secs(120);
+/// Wait before an old connection in use is looked at again.
+const LINGER: Span = Span::from_secs(1);
 
 #[derive(Debug)]
 enum Job {
@@ -199,16 +201,17 @@ impl Api {
     fn check_link(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
         let Some(link) = &mut self.link else { return };
         let (id, open, over) = (link.id, link.open, link.until <= now);
-        match link.watch.check(now) {
-            Silence::Ask if open => self.send(now, Job::Time, out),
-            Silence::Dead => {
-                out.actions.push(LinkAction::Close { link: id });
-                self.lost(now, dialer);
-                return;
-            }
-            _ => {}
+        let silence = link.watch.check(now);
+        let busy = over && open && !self.flights.is_empty();
+        if busy {
+            link.until = now + LINGER;
         }
-        if over && (!open || self.flights.is_empty()) {
+        if silence == Silence::Dead {
+            out.actions.push(LinkAction::Close { link: id });
+            self.lost(now, dialer);
+        } else if silence == Silence::Ask && open {
+            self.send(now, Job::Time, out);
+        } else if over && !busy {
             out.actions.push(LinkAction::Close { link: id });
             self.lost(now, dialer);
             if open {

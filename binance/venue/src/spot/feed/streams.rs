@@ -282,9 +282,9 @@ impl Streams {
             self.drop_link(now, id, why, dialer, out);
             return;
         }
-        if over && active {
+        if over {
             link.until = now + self.timing.life;
-            if self.coming.is_none() && self.dial_at.is_none() {
+            if active && self.coming.is_none() && self.dial_at.is_none() {
                 self.dial_at = Some(dialer.soon(now));
             }
         }

@@ -322,6 +322,19 @@ fn r30_subscribed_but_silent_is_replaced() {
 }
 
 #[test]
+fn r30_a_stream_wanted_late_has_its_time_too() {
+    let mut bench = Bench::up();
+    bench.pass(Span::from_secs(600));
+    bench.subscribe("btcusdt", "bbo");
+    bench.pass(Span::from_millis(500));
+    bench.confirm(STREAMS);
+    bench.text(STREAMS, &ticker(1));
+    bench.events();
+    bench.pass(Span::from_secs(50));
+    assert_eq!(bench.events(), []);
+}
+
+#[test]
 fn r36_a_dead_connection_is_found() {
     let mut bench = Bench::up();
     bench.sent(STREAMS);

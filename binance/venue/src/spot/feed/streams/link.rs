@@ -87,10 +87,13 @@ impl Link {
         self.next_control = now;
     }
 
-    /// What is wanted has changed.
+    /// What is wanted has changed: a complete connection is so no more.
     pub(super) fn changed(&mut self) {
         self.changed = true;
         self.refused.clear();
+        if self.phase == Phase::Complete {
+            self.phase = Phase::Subscribing;
+        }
     }
 
     /// Sends the next control request, if one is needed and allowed by now.
@@ -107,11 +110,10 @@ impl Link {
         if self.changed && now >= self.next_control {
             self.ask_next(now, id, wanted, out);
         }
-        if !self.changed && self.asked.values().all(|asked| asked.names.is_empty()) {
-            if self.phase == Phase::Subscribing {
-                self.complete_at = now;
-            }
+        let settled = !self.changed && self.asked.values().all(|asked| asked.names.is_empty());
+        if settled && self.phase == Phase::Subscribing {
             self.phase = Phase::Complete;
+            self.complete_at = now;
         }
     }
 
@@ -183,7 +185,8 @@ impl Link {
 
     /// When this connection counts as bringing nothing.
     pub(super) fn stale_at(&self, timing: &Timing) -> Option<Time> {
-        (self.phase == Phase::Complete).then(|| self.data_at.unwrap_or(self.complete_at) + timing.stale)
+        let since = self.data_at.map_or(self.complete_at, |at| at.max(self.complete_at));
+        (self.phase == Phase::Complete).then_some(since + timing.stale)
     }
 
     /// When this connection, not yet in use, may replace the one in use.
