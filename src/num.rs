@@ -37,6 +37,9 @@ pub fn parse_raw(text: &str) -> Result<i128, ParseNumberError> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
+    if let Some(raw) = parse_short(digits) {
+        return Ok(if negative { -raw } else { raw });
+    }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let dangling = digits.ends_with('.') || (whole.is_empty() && fraction.is_empty());
     if dangling || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
@@ -59,6 +62,37 @@ pub fn parse_raw(text: &str) -> Result<i128, ParseNumberError> {
         return Err(ParseNumberError::OutOfRange);
     }
     Ok(if negative { -raw } else { raw })
+}
+
+/// The numbers of market data, all in one 64-bit pass: at most 18 digits, ten of them decimals. `None` says nothing.
+fn parse_short(digits: &str) -> Option<i128> {
+    const SCALES: [i128; 11] = {
+        let mut scales = [ONE; 11];
+        let mut places = 1;
+        while places < 11 {
+            scales[places] = scales[places - 1] / 10;
+            places += 1;
+        }
+        scales
+    };
+    if digits.len() > 19 {
+        return None;
+    }
+    let (mut value, mut count, mut point) = (0_u64, 0, None);
+    for byte in digits.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                value = value * 10 + u64::from(byte - b'0');
+                count += 1;
+            }
+            b'.' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    let places = point.map_or(0, |point| count - point);
+    let whole = (1..=18).contains(&count) && (point.is_none() || places > 0);
+    let raw = i128::from(value) * SCALES.get(places).filter(|_| whole)?;
+    (raw <= MAX_RAW).then_some(raw)
 }
 
 /// Writes raw units as the shortest plain decimal (`-0.5`, `10`, `0.00000001`).
@@ -261,6 +295,24 @@ mod tests {
         }
         assert_eq!(price("61737.63").fixed(8), "61737.63000000");
         assert_eq!(qty("-0.123456789").fixed(8), "-0.12345678");
+    }
+
+    /// The short way is only a faster one: both agree on whatever either accepts.
+    #[test]
+    fn the_short_way_reads_what_the_long_way_reads() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..100_000 {
+            let text: String =
+                (0..random.usize(0..22)).map(|_| char::from(b"00123456789."[random.usize(0..12)])).collect();
+            let long = format!(
+                "{text}{}",
+                if text.contains('.') { "0".repeat(20) } else { format!(".{}", "0".repeat(20)) }
+            );
+            if let Some(raw) = parse_short(&text) {
+                assert_eq!(parse_raw(&long), Ok(raw), "{text}");
+            }
+        }
+        assert_eq!(parse_short("61737.35190000"), Some(617_373_519_000_000));
     }
 
     #[test]

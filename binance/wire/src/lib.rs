@@ -11,5 +11,6 @@ pub mod exchange_info;
 pub mod render;
 pub mod reply;
 pub mod request;
+mod scan;
 pub mod sign;
 pub mod stream;

@@ -3,16 +3,15 @@
 //! This is the hot way in: names and data are cut from the frame without a parse, prices go from text to exact numbers
 //! without a copy.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tradingsys::market::{Bar, Channel, Depth, Interval, Level, PublicTrade, Stream};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::Time;
 
 use crate::reply::{Malformed, read};
+use crate::scan;
 
 /// The venue's name of a stream.
 pub fn stream_name(stream: &Stream) -> String {
@@ -99,29 +98,6 @@ fn cut(text: &str) -> Option<(&str, &str)> {
     (!name.contains('\\') && name != "!serverShutdown").then_some((name, data))
 }
 
-/// Twenty levels are what the streams send; the room is made once.
-struct Levels(Vec<Level>);
-
-impl<'de> Deserialize<'de> for Levels {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Levels;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array of [price, quantity]")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Levels, A::Error> {
-                let mut levels = Vec::with_capacity(20);
-                while let Some((price, qty)) = seq.next_element::<(Price, Qty)>()? {
-                    levels.push(Level { price, qty });
-                }
-                Ok(Levels(levels))
-            }
-        }
-        deserializer.deserialize_seq(All)
-    }
-}
-
 /// Reads a partial depth. The venue sends no time with it: `received` is written in.
 ///
 /// # Errors
@@ -131,11 +107,21 @@ pub fn depth(data: &str, received: Time) -> Result<Depth, Malformed> {
     #[serde(rename_all = "camelCase")]
     struct Raw {
         last_update_id: u64,
-        bids: Levels,
-        asks: Levels,
+        bids: Vec<(Price, Qty)>,
+        asks: Vec<(Price, Qty)>,
+    }
+    if let Some((update_id, bids, asks)) = scan::depth(data) {
+        return Ok(Depth { update_id, time: received, bids, asks });
     }
     let raw: Raw = read("a partial depth", data)?;
-    Ok(Depth { update_id: raw.last_update_id, time: received, bids: raw.bids.0, asks: raw.asks.0 })
+    let levels =
+        |pairs: Vec<(Price, Qty)>| pairs.into_iter().map(|(price, qty)| Level { price, qty }).collect();
+    Ok(Depth {
+        update_id: raw.last_update_id,
+        time: received,
+        bids: levels(raw.bids),
+        asks: levels(raw.asks),
+    })
 }
 
 /// Reads a book ticker. The venue sends no time with it: `received` is written in. An empty side has no level.
@@ -153,16 +139,15 @@ pub fn book_ticker(data: &str, received: Time) -> Result<Depth, Malformed> {
         #[serde(rename = "A")]
         ask_qty: Qty,
     }
-    let raw: Raw = read("a book ticker", data)?;
-    let side = |price: Price, qty: Qty| {
-        if qty.is_zero() { Vec::new() } else { vec![Level { price, qty }] }
+    let (update_id, bid, ask) = match scan::book_ticker(data) {
+        Some(best) => best,
+        None => {
+            let raw: Raw = read("a book ticker", data)?;
+            (raw.u, Level { price: raw.b, qty: raw.bid_qty }, Level { price: raw.a, qty: raw.ask_qty })
+        }
     };
-    Ok(Depth {
-        update_id: raw.u,
-        time: received,
-        bids: side(raw.b, raw.bid_qty),
-        asks: side(raw.a, raw.ask_qty),
-    })
+    let side = |level: Level| if level.qty.is_zero() { Vec::new() } else { vec![level] };
+    Ok(Depth { update_id, time: received, bids: side(bid), asks: side(ask) })
 }
 
 /// Reads a public trade.

@@ -85,6 +85,25 @@ fn depths_and_tickers() {
 }
 
 #[test]
+fn the_usual_spelling_and_any_other_read_alike() {
+    let now = Time::from_millis(9);
+    let usual = r#"{"lastUpdateId":160,"bids":[["0.0024","10"],["0.0023","4.5"]],"asks":[["0.0026","100"]]}"#;
+    let other = r#"{ "x":1, "asks": [["0.0026", "100"]], "lastUpdateId":160, "bids":[["0.0024","10"],["0.0023","4.5"]]}"#;
+    assert!(scan::depth(usual).is_some() && scan::depth(other).is_none());
+    assert_eq!(depth(usual, now).unwrap(), depth(other, now).unwrap());
+    let empty = r#"{"lastUpdateId":1,"bids":[],"asks":[]}"#;
+    assert_eq!(scan::depth(empty), Some((1, vec![], vec![])));
+    let usual = r#"{"u":4,"s":"B","b":"25.3","B":"31.2","a":"25.4","A":"40.6"}"#;
+    let other = r#"{"u":4,"s":"\u0042","b":"25.3","B":"31.2","a":"25.4","A":"40.6","new":[]}"#;
+    assert!(scan::book_ticker(usual).is_some() && scan::book_ticker(other).is_none());
+    assert_eq!(book_ticker(usual, now).unwrap(), book_ticker(other, now).unwrap());
+    for odd in ["", "{", r#"{"lastUpdateId":160"#, &usual[1..], r#"{"lastUpdateId":1,"bids":[],"asks":[]} "#]
+    {
+        assert!(scan::depth(odd).is_none() && scan::book_ticker(odd).is_none(), "{odd}");
+    }
+}
+
+#[test]
 fn trades() {
     let text = r#"{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782135,"m":true,"M":true}"#;
     let expected = PublicTrade {
