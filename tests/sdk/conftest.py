@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyalgo import DepthSubscription, Engine, Session
 from support.scripted import Script, ScriptedGateway, scripted
+
+from pyalgo import DepthSubscription, Engine, Session
 
 
 @dataclass

@@ -6,10 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from pyalgo import InvalidNumber, Misuse, NonTrading, OrderState, OrderType, Side, SmartOrder, Tif
+from sdk.conftest import Start
 from support.scripted import Frame, Link
 
-from sdk.conftest import Start
+from pyalgo import InvalidNumber, Misuse, NonTrading, OrderState, OrderType, Side, SmartOrder, Tif
 
 
 def test_row_004_44_one_order_at_a_time(start: Start) -> None:
@@ -66,7 +66,7 @@ def test_row_004_46_price_and_quantity_go_onto_the_grid(start: Start) -> None:
     rows: list[tuple[Any, Any, Side, str, str]] = [
         (0.123456, 10.9, Side.SELL, "0.12346", "10"),
         (0.123456, 10.9, Side.BUY, "0.12345", "10"),
-        (Decimal("0.12345"), Decimal("10"), Side.BUY, "0.12345", "10"),
+        (Decimal("0.12345"), Decimal(10), Side.BUY, "0.12345", "10"),
         ("0.12345", "10", Side.SELL, "0.12345", "10"),
         (1, 3, Side.SELL, "1", "3"),
         (0.1 + 0.2, 0.1 + 0.2 + 0.7, Side.SELL, "0.3", "1"),
@@ -164,7 +164,13 @@ def test_row_004_47_kill_is_sent_once_and_not_before_the_acceptance(start: Start
 def test_row_004_48_everything_can_be_read_before_any_order(start: Start) -> None:
     play = start(lambda link: (link.accept(), link.serve()))
     order = SmartOrder(play.depth())
-    assert (order.is_active, order.price, order.quantity, order.acc, order.making) == (False, 0.0, 0.0, 0.0, False)
+    assert (order.is_active, order.price, order.quantity, order.acc, order.making) == (
+        False,
+        0.0,
+        0.0,
+        0.0,
+        False,
+    )
     assert (order.side, order.state, order.order_type, order.tif, order.order_id) == (None,) * 5
     assert (order.code, order.reason, order.avg_price, order.stop_price, order.fee) == (0, "", 0.0, 0.0, 0.0)
     assert order.order is None
@@ -284,7 +290,12 @@ def test_a_new_smart_order_adopts_what_is_open(start: Start) -> None:
     fresh = SmartOrder(sub, adopt=False)
     assert fresh.state is None
     first, second = SmartOrder(sub), SmartOrder(sub)
-    assert (first.state, first.price, first.acc, first.is_active) == (OrderState.PARTIALLY_FILLED, 0.25, 2.0, True)
+    assert (first.state, first.price, first.acc, first.is_active) == (
+        OrderState.PARTIALLY_FILLED,
+        0.25,
+        2.0,
+        True,
+    )
     assert second.state is None, "what one holds another cannot"
     assert [order.order_id for order in play.session.orders] == [first.order_id]
     assert first.send(0.3, 1, Side.SELL, OrderType.LIMIT) is False

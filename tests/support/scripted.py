@@ -1,8 +1,8 @@
 """A gateway that does what a test says, written from docs/protocol.md with nothing of the project's code.
 
-It shows how the SDK behaves when a gateway is slow, gone, wrong or malicious, which a real one is not on command. The
-test gives a script, a function that gets each connection as a `Link`; whatever the script does not look at is answered
-in the ordinary way.
+It shows how the SDK behaves when a gateway is slow, gone, wrong or malicious, which a real one is not on
+command. The test gives a script, a function that gets each connection as a `Link`; whatever the script does
+not look at is answered in the ordinary way.
 """
 
 from __future__ import annotations
@@ -221,7 +221,9 @@ class ScriptedGateway:
         self.faults: list[BaseException] = []
         self.token_file = folder / "token"
         self.token_file.write_text(f"{TOKEN}\n")
-        self.server = serve(self._handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1)
+        self.server = serve(
+            self._handle, "127.0.0.1", 0, compression=None, ping_interval=None, close_timeout=1
+        )
         self.port = self.server.socket.getsockname()[1]
         self.address = f"ws://localhost:{self.port}"
         self._thread = threading.Thread(target=self.server.serve_forever)

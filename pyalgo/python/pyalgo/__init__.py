@@ -8,8 +8,8 @@
     sub.on_data = print
     eng.run()
 
-Times are nanoseconds since the Unix epoch, UTC. Prices and quantities come as `float` and may be given as `float`,
-`int`, `str` or `Decimal`; they travel and are kept as exact decimals.
+Times are nanoseconds since the Unix epoch, UTC. Prices and quantities come as `float` and may be given as
+`float`, `int`, `str` or `Decimal`; they travel and are kept as exact decimals.
 """
 
 from ._core import (

@@ -33,8 +33,8 @@ class Tif(StrEnum):
 class OrderState(StrEnum):
     """Where an order stands. PENDING, UNKNOWN, NEW and PARTIALLY_FILLED are active; the others are final.
 
-    PENDING: sent, nothing heard. UNKNOWN: it may or may not be at the exchange, and is being found out. A time-out
-    is never REJECTED.
+    PENDING: sent, nothing heard. UNKNOWN: it may or may not be at the exchange, and is being found out. A
+    time-out is never REJECTED.
     """
 
     PENDING = "PENDING"
