@@ -111,12 +111,14 @@ impl Session {
         Ok(called)
     }
 
-    /// Gives the strategy market data for a while; returns how many items.
+    /// Gives the strategy market data for a while, or until a private event waits; returns how many items.
     pub(crate) fn dispatch_market(&self, py: Python<'_>) -> PyResult<usize> {
         let until: Time = self.reactor.now() + MARKET_SLICE;
         let mut count = 0;
         loop {
-            let next = self.desk(py)?.client.next_market();
+            let mut desk = self.desk(py)?;
+            let next = if desk.client.has_private() { None } else { desk.client.next_market() };
+            drop(desk);
             let Some((slot, market)) = next else { return Ok(count) };
             self.show(py, slot, market)?;
             count += 1;

@@ -245,7 +245,7 @@ impl Engine {
         if self.reactor.running.swap(true, Ordering::Relaxed) {
             return Err(misuse(py, "this engine is running already"));
         }
-        self.reactor.claim();
+        let owner = self.reactor.claim();
         let signals = Signals::install(py, &self.reactor);
         let done = signals.and_then(|signals| {
             let done = self.run_until_stopped(py);
@@ -260,6 +260,7 @@ impl Engine {
             }
         });
         self.reactor.stop.store(false, Ordering::Relaxed);
+        self.reactor.give_back(owner);
         self.reactor.running.store(false, Ordering::Relaxed);
         done
     }

@@ -80,9 +80,14 @@ impl Reactor {
         Token(self.last_token.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// From here on the calling thread may use engine and sessions, and no other.
-    pub(crate) fn claim(&self) {
-        self.owner.store(this_thread(), Ordering::Relaxed);
+    /// From here on the calling thread may use engine and sessions, and no other; says who could before.
+    pub(crate) fn claim(&self) -> u64 {
+        self.owner.swap(this_thread(), Ordering::Relaxed)
+    }
+
+    /// Gives engine and sessions back to that thread.
+    pub(crate) fn give_back(&self, owner: u64) {
+        self.owner.store(owner, Ordering::Relaxed);
     }
 
     /// Refuses every thread but the owner.

@@ -236,6 +236,10 @@ impl Client {
     pub fn wants_frames(&self) -> bool {
         self.inbox.private_len() < MAX_PRIVATE
     }
+    /// Does a private event wait to be handled? It comes before all market data.
+    pub fn has_private(&self) -> bool {
+        self.inbox.private_len() > 0
+    }
     /// Does something wait to be handled?
     pub fn has_work(&self) -> bool {
         !self.inbox.is_empty()

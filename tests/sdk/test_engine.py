@@ -1,0 +1,356 @@
+"""The engine's loop: waiting, stopping, timers, signals, exceptions, threads."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sdk.conftest import Start
+from support.scripted import Link, scripted
+
+import pyalgo
+from pyalgo import Engine, OrderType, Side, SmartOrder, WrongThread
+
+
+def turns_in(interval: float, seconds: float) -> int:
+    """Turns of an idle engine in so many seconds."""
+    eng = Engine(interval)
+    eng.after(seconds, eng.stop)
+    eng.run()
+    return eng.turns
+
+
+def test_row_004_38_the_interval_is_the_longest_sleep() -> None:
+    slow, fast = turns_in(0.01, 0.3), turns_in(0, 0.3)
+    assert 10 <= slow <= 60
+    assert fast > 10 * slow
+    assert Engine().interval == 0.001
+    for bad in (-1, -0.0001, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="interval"):
+            Engine(bad)
+
+
+def test_it_wakes_at_once_on_data(start: Start) -> None:
+    """With an interval of a minute, data still arrives without delay."""
+    sent: list[float] = []
+    seen: list[float] = []
+    more = threading.Semaphore(0)
+
+    def script(link: Link) -> None:
+        link.accept()
+        link.ordinary(link.next("subscribe"))
+        for number in range(1, 21):
+            assert more.acquire(timeout=20)
+            sent.append(time.perf_counter())
+            link.depth(number, "0.19999", "0.20001")
+        link.serve()
+
+    play = start(script, interval=60)
+    sub = play.depth()
+
+    def on_data(_: Any) -> None:
+        seen.append(time.perf_counter())
+        if len(seen) == 20:
+            play.eng.stop()
+        more.release()
+
+    sub.on_data = on_data
+    more.release()
+    play.eng.run()
+    delays = sorted(b - a for a, b in zip(sent, seen, strict=True))
+    assert delays[10] < 0.02, delays
+
+
+def test_row_004_39_a_turn_without_data_does_not_wait(start: Start) -> None:
+    play = start(lambda link: (link.accept(), link.serve()), interval=1)
+    best = 1.0
+    for _ in range(50):
+        begin = time.perf_counter()
+        assert play.eng.process() == 0
+        best = min(best, time.perf_counter() - begin)
+    assert best < 0.001
+
+
+@pytest.mark.parametrize("name", ["run", "start"])
+def test_stop_ends_run_from_any_thread(name: str) -> None:
+    eng = Engine(60)
+    threading.Timer(0.1, eng.stop).start()
+    begin = time.perf_counter()
+    getattr(eng, name)()
+    assert time.perf_counter() - begin < 5
+
+
+def test_stop_before_run_and_run_again() -> None:
+    eng = Engine()
+    eng.stop()
+    eng.run()
+    eng.after(0.01, eng.stop)
+    eng.run()
+
+
+def test_timers_follow_the_engines_clock() -> None:
+    eng = Engine()
+    log: list[tuple[str, int]] = []
+    eng.after(0.05, lambda: log.append(("after", eng.now())))
+    beat = eng.every(0.02, lambda: log.append(("every", eng.now())))
+    never = eng.after(0.01, lambda: log.append(("never", 0)))
+    never.cancel()
+    never.cancel()
+    eng.after(0.11, beat.cancel)
+    eng.after(0.2, eng.stop)
+    begin = eng.now()
+    eng.run()
+    beats = [when for what, when in log if what == "every"]
+    after = [when for what, when in log if what == "after"]
+    assert len(after) == 1
+    assert after[0] - begin >= 50_000_000
+    assert 2 <= len(beats) <= 5
+    assert all(later - sooner > 5_000_000 for sooner, later in itertools.pairwise(beats))
+    assert not any(what == "never" for what, _ in log)
+    assert abs(eng.now() - time.time_ns()) < 1_000_000_000
+    for bad in (-1, float("nan")):
+        with pytest.raises(ValueError, match="seconds"):
+            eng.every(bad, eng.stop)
+
+
+def test_missed_beats_are_not_made_up_for() -> None:
+    eng = Engine()
+    beats: list[int] = []
+
+    def slow() -> None:
+        beats.append(eng.now())
+        if len(beats) == 1:
+            time.sleep(0.1)
+
+    eng.every(0.01, slow)
+    eng.after(0.15, eng.stop)
+    eng.run()
+    assert len(beats) <= 8
+
+
+def test_an_exception_of_a_callback_comes_out_with_its_traceback(start: Start) -> None:
+    def script(link: Link) -> None:
+        link.accept()
+        link.ordinary(link.next("subscribe"))
+        link.depth(1, "0.19999", "0.20001")
+        link.serve()
+
+    play = start(script)
+
+    def faulty_callback(_: Any) -> None:
+        raise KeyError("mine")
+
+    play.depth().on_data = faulty_callback
+    with pytest.raises(KeyError, match="mine") as caught:
+        play.eng.run()
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "faulty_callback"
+
+
+def test_what_raised_is_not_acknowledged(start: Start) -> None:
+    def script(link: Link) -> None:
+        link.accept()
+        call = link.next("order")
+        link.ordinary(call)
+        link.order(1, call, "NEW")
+        link.order(2, call, "CANCELED")
+        link.serve()
+
+    play = start(script)
+    sub = play.depth()
+
+    def on_order(order: Any) -> None:
+        if order.state == "CANCELED":
+            raise RuntimeError("no")
+
+    sub.on_order = on_order
+    SmartOrder(sub).send(0.2, 10, Side.BUY, OrderType.LIMIT)
+    with pytest.raises(RuntimeError, match="no"):
+        play.eng.run()
+    assert play.session.cursor == (1, 1)
+    play.session.close()
+    play.gateway.stop()
+    assert play.gateway.links[0].acks == [{"gen": 1, "seq": 1}]
+
+
+def test_other_threads_are_refused(start: Start) -> None:
+    play = start(lambda link: (link.accept(), link.serve()))
+    sub = play.depth()
+    order = SmartOrder(sub)
+    uses = [
+        lambda: sub.net,
+        lambda: sub.tick_size,
+        lambda: order.is_active,
+        lambda: order.send(0.2, 10, Side.BUY, OrderType.LIMIT),
+        lambda: play.session.orders,
+        lambda: play.session.balances(),
+        lambda: play.session.subscribe("dogeusdt", "bbo"),
+        lambda: play.session.close(),
+        lambda: play.eng.every(1, print),
+        lambda: play.eng.process(),
+        lambda: play.eng.make_session(addr=play.gateway.address, session_id=2),
+    ]
+    caught: list[BaseException] = []
+
+    def foreign() -> None:
+        for use in uses:
+            try:
+                use()
+            except WrongThread as error:
+                caught.append(error)
+
+    thread = threading.Thread(target=foreign)
+    thread.start()
+    thread.join()
+    assert len(caught) == len(uses)
+    assert all(isinstance(error, RuntimeError) for error in caught)
+    assert sub.net == 0.0
+
+
+def test_an_engine_may_run_in_another_thread(start: Start) -> None:
+    play = start(lambda link: (link.accept(), link.serve()))
+    sub = play.depth()
+    seen: list[float] = []
+    running = threading.Event()
+    play.eng.after(0, lambda: (seen.append(sub.net), running.set()))
+    thread = threading.Thread(target=play.eng.run)
+    thread.start()
+    assert running.wait(20)
+    with pytest.raises(WrongThread):
+        _ = sub.net
+    play.eng.stop()
+    thread.join(20)
+    assert seen == [0.0]
+    assert sub.net == 0.0, "it is ours again"
+
+
+def test_run_within_run_is_refused() -> None:
+    eng = Engine()
+    caught: list[Exception] = []
+
+    def again() -> None:
+        for call in (eng.run, eng.process):
+            try:
+                call()
+            except pyalgo.Misuse as error:
+                caught.append(error)
+        eng.stop()
+
+    eng.after(0, again)
+    eng.run()
+    assert len(caught) == 2
+
+
+def test_a_request_in_a_callback_waits_for_its_own_reply_only(start: Start) -> None:
+    """What arrives meanwhile is handled afterwards, in order, never within the callback."""
+
+    def script(link: Link) -> None:
+        link.accept()
+        link.ordinary(link.next("subscribe"))
+        link.depth(1, "0.19999", "0.20001")
+        call = link.next("order")
+        link.ordinary(call)
+        history = link.next("history")
+        link.order(1, call, "NEW")
+        link.depth(2, "0.2", "0.20001")
+        link.order(2, call, "CANCELED")
+        link.result(history, [])
+        link.serve()
+
+    play = start(script)
+    sub = play.depth()
+    order = SmartOrder(sub)
+    log: list[str] = []
+
+    def on_data(depth: Any) -> None:
+        log.append(f"depth {depth.update_id} begins")
+        if depth.update_id == 1:
+            order.send(0.2, 10, Side.BUY, OrderType.LIMIT)
+            assert play.session.history("dogeusdt", "1m", 10) == []
+        log.append(f"depth {depth.update_id} ends")
+
+    sub.on_data = on_data
+    sub.on_order = lambda told: log.append(told.state)
+    play.run_until(lambda: len(log) == 6)
+    assert log == ["depth 1 begins", "depth 1 ends", "NEW", "CANCELED", "depth 2 begins", "depth 2 ends"]
+
+
+SCRIPT = """
+import sys, time
+from pyalgo import *
+address, token, what = sys.argv[1:]
+eng = Engine(0.001)
+session = eng.make_session(addr=address, session_id=1, name="test", trading=True, token_file=token)
+sub = session.subscribe("dogeusdt", "depth")
+def on_data(depth):
+    print("data", flush=True)
+    if what == "in a callback":
+        time.sleep(0.5)
+        print("callback done", flush=True)
+    if what == "stuck":
+        while True:
+            time.sleep(0.01)
+sub.on_data = on_data
+eng.start() if what == "start" else eng.run()
+print("returned", session.state, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("what", ["idle", "start", "in a callback", "stuck"])
+def test_row_004_41_signals_end_it_in_order(tmp_path: Path, number: signal.Signals, what: str) -> None:
+    left = threading.Event()
+
+    def script(link: Link) -> None:
+        link.accept()
+        link.ordinary(link.next("subscribe"))
+        link.depth(1, "0.19999", "0.20001")
+        try:
+            link.serve()
+        finally:
+            left.set()
+
+    with scripted(tmp_path, script) as gateway:
+        command = [sys.executable, "-c", SCRIPT, gateway.address, str(gateway.token_file), what]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as strategy:
+            assert strategy.stdout is not None
+            assert strategy.stdout.readline() == "data\n"
+            strategy.send_signal(number)
+            if what == "stuck":
+                # The first one asks; a callback that never returns needs a second one.
+                with pytest.raises(subprocess.TimeoutExpired):
+                    strategy.wait(0.5)
+                strategy.send_signal(number)
+            rest, _ = strategy.communicate(timeout=20)
+            assert strategy.returncode == 0
+        assert rest == ("callback done\n" if what == "in a callback" else "") + "returned down\n"
+        assert left.wait(20)
+    code = gateway.links[0].socket.close_code
+    assert code == 1000, "it left without a word"
+
+
+def test_a_handler_of_the_strategys_own_is_left_alone() -> None:
+    eng = Engine()
+    calls: list[int] = []
+
+    def mine(number: int, _: Any) -> None:
+        calls.append(number)
+        eng.stop()
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        eng.after(0.01, lambda: signal.raise_signal(signal.SIGTERM))
+        eng.run()
+        assert calls == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is mine
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
