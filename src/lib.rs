@@ -1,7 +1,7 @@
 //! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from
 //! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
-//! A module imports only from the layers to its left: `num, ids, time → instrument, market → journal → book, order,
+//! A module imports only from the layers to its left: `num, ids, time → market → instrument → journal → book, order,
 //! ledger → wire → session, venue → exchange, client → gateway`.
 
 pub mod client;

@@ -230,7 +230,8 @@ impl Engine {
         };
         let session = match self.connect(py, make()) {
             Err(error) if is_duplicate(py, &error) && collect(py)? > 0 => {
-                // The owner may have been a forgotten object of this very process, as in a notebook cell that is run again.
+                // The owner may have been a forgotten object of this very process, as in a notebook cell that is run
+                // again.
                 self.connect(py, make())
             }
             done => done,

@@ -50,7 +50,8 @@ pub(crate) struct Session {
     address: String,
     desk: Mutex<Desk>,
     pub(crate) hooks: Mutex<Hooks>,
-    /// Orders whose holders are gone: noted here, because a holder may go at any moment of the garbage collector's choice.
+    /// Orders whose holders are gone: noted here, because a holder may go at any moment of the garbage collector's
+    /// choice.
     released: Mutex<Vec<OrderKey>>,
 }
 

@@ -16,7 +16,8 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes over the signals nobody else has taken. Outside the main thread Python allows no handlers: nothing is done.
+    /// Takes over the signals nobody else has taken. Outside the main thread Python allows no handlers: nothing is
+    /// done.
     pub(crate) fn install(py: Python<'_>, reactor: &Arc<Reactor>) -> PyResult<Self> {
         let threading = py.import("threading")?;
         let here = threading.call_method0("current_thread")?;

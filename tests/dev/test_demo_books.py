@@ -13,32 +13,29 @@ from demolib import books
 
 OURS = "o7cz1k-169230001-00017"
 ASSETS = {("1", "DOGE"): "9.99", ("1", "USDT"): "-2", ("external", "USDT"): "100", ("external", "BTC"): "1"}
-OPENING = {"USDT": Decimal(100), "BTC": Decimal(1)}
+ACCOUNT = {"USDT": Decimal(98), "BTC": Decimal(1), "DOGE": Decimal("9.99")}
 
 
-def trade(**changes: object) -> dict[str, Any]:
-    line = {
-        "trade_id": 5, "symbol": "DOGEUSDT", "order_id": 12, "client_order_id": OURS, "account": "demo",
+def trade(account: str) -> dict[str, Any]:
+    """A line of the exchange's trade file."""
+    return {
+        "trade_id": 5, "symbol": "DOGEUSDT", "order_id": 12, "client_order_id": OURS, "account": account,
         "side": "BUY", "price": "0.2", "qty": "10", "quote": "2", "commission": "0.01",
         "commission_asset": "DOGE", "time": 1732196586000, "maker": True,
     }  # fmt: skip
-    return line | changes
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Books that agree with the exchange: one fill of 10 DOGE for session 1."""
     (tmp_path / "trades.jsonl").write_text(
-        json.dumps(trade()) + "\n" + json.dumps(trade(account="other")) + "\n", encoding="utf-8"
+        json.dumps(trade("demo")) + "\n" + json.dumps(trade("other")) + "\n", encoding="utf-8"
     )
     with sqlite3.connect(tmp_path / "journal.db") as journal:
-        journal.execute("CREATE TABLE fill(symbol, trade_id, venue_id, session)")
-        journal.execute("INSERT INTO fill VALUES('dogeusdt', 5, 12, 1)")
+        journal.execute("CREATE TABLE fill(symbol, trade_id, venue_id, session, side, qty, fee, fee_asset)")
+        journal.execute("INSERT INTO fill VALUES('dogeusdt', 5, 12, 1, 'BUY', '10', '0.01', 'DOGE')")
         journal.execute("CREATE TABLE orders(session)")
         journal.execute("INSERT INTO orders VALUES(1), (1), (NULL)")
-        journal.execute("CREATE TABLE record(kind, body)")
-        listing = {"kind": "listing", "symbol": "dogeusdt", "base": "DOGE", "quote": "USDT"}
-        journal.execute("INSERT INTO record VALUES('listing', ?)", [json.dumps(listing)])
     journal.close()
     with sqlite3.connect(tmp_path / "pos.db") as positions:
         positions.execute("CREATE TABLE position(session_id, symbol, qty)")
@@ -56,8 +53,7 @@ def place(tmp_path: Path) -> Path:
 
 def compare(place: Path) -> tuple[list[str], list[str]]:
     """Assets that do not tie out, and fills that differ."""
-    account = books.exchange_account(OPENING, place, "demo", books.listings(place))
-    lines = books.tie_out(place, account)
+    lines = books.tie_out(place, ACCOUNT)
     assert {"BTC", "DOGE", "USDT"} <= {line.asset for line in lines}
     broken = [line.asset for line in lines if not line.holds]
     return broken, books.fill_differences(place, books.trades(place, "demo"))
@@ -82,6 +78,24 @@ def test_agreeing_books_hold(place: Path) -> None:
             realised={"USDT": Decimal("-0.5")},
         )
     ]
+    so_far = books.SessionBooks(1, 2, 1, {"dogeusdt": Decimal("9.99")}, {"DOGE": Decimal("0.01")})
+    assert books.sessions_so_far(place) == [so_far]
+
+
+def test_the_account_is_what_the_exchange_shows(tmp_path: Path) -> None:
+    balances = [{"asset": "USDT", "free": "90", "locked": "8"}]
+    accounts = [
+        {"name": "other", "balances": [], "orders": [{}]},
+        {"name": "demo", "balances": balances, "orders": []},
+    ]
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "state").write_text(json.dumps({"accounts": accounts}), encoding="utf-8")
+    assert books.exchange_account(tmp_path.as_uri(), "demo") == ({"USDT": Decimal(98)}, 0)
+
+
+def test_files_that_are_not_there_yet_are_told_from_empty_ones(tmp_path: Path) -> None:
+    with pytest.raises(books.Unreadable):
+        books.sessions_so_far(tmp_path)
 
 
 def test_an_ignored_fee_shows(place: Path) -> None:

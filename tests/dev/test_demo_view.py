@@ -25,8 +25,8 @@ class Terminal(io.StringIO):
 def test_without_a_terminal_there_are_plain_lines() -> None:
     out = io.StringIO()
     view = View(out, NAMES)
-    view.progress(BOOKS)
-    view.progress(BOOKS)
+    view.progress(lambda: BOOKS)
+    view.progress(lambda: BOOKS)
     assert out.getvalue().count("maker 12 orders 3 fills; taker 1 orders 0 fills") == 1
     assert "\x1b" not in out.getvalue()
 
@@ -34,7 +34,7 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
 def test_on_a_terminal_the_table_is_drawn_over() -> None:
     out = Terminal()
     view = View(out, NAMES)
-    view.progress(BOOKS)
+    view.progress(lambda: BOOKS)
     drawn = out.getvalue().count("\n")
     view.event("gateway killed")
     assert f"\x1b[{drawn}F\x1b[J" in out.getvalue()

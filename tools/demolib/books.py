@@ -1,7 +1,7 @@
 """What the books of a gateway say, and what the exchange's own files say: read from two sides, then compared.
 
-The exchange's side is its opening balances and its trade and transfer files, added up here. The
-gateway's side is `pos.db` and `journal.db`, read as any user may read them. Neither knows of the other.
+The exchange's side is the account it shows and its trade file. The gateway's side is `pos.db` and
+`journal.db`, as any user may read them. Neither knows of the other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections import Counter, defaultdict
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,6 +20,11 @@ ZERO = Decimal(0)
 # Digits and consonants: what client order ids are written with (src/ids.rs).
 ID_ALPHABET = "0123456789bcdfghjkmnpqrstvwxyz"
 READ_TIMEOUT_S = 5
+
+
+class Unreadable(Exception):
+    """The gateway's files are not there yet, or busy."""
+
 
 Amounts = dict[str, Decimal]
 FillKey = tuple[str, int, int]
@@ -30,11 +36,6 @@ class Trade:
 
     key: FillKey
     session: int | None
-    side: str
-    qty: Decimal
-    quote: Decimal
-    fee: Decimal
-    fee_asset: str
 
 
 @dataclass
@@ -85,32 +86,19 @@ def trades(exchange: Path, account: str) -> list[Trade]:
         Trade(
             key=(line["symbol"].lower(), int(line["trade_id"]), int(line["order_id"])),
             session=session_of(line["client_order_id"]),
-            side=line["side"],
-            qty=Decimal(line["qty"]),
-            quote=Decimal(line["quote"]),
-            fee=Decimal(line["commission"]),
-            fee_asset=line["commission_asset"],
         )
         for line in _lines(exchange / "trades.jsonl")
         if line["account"] == account
     ]
 
 
-def exchange_account(
-    opening: Amounts, exchange: Path, account: str, listings: dict[str, tuple[str, str]]
-) -> Amounts:
-    """What the account owns, from its opening balances, its trades and its transfers."""
-    owned: defaultdict[str, Decimal] = defaultdict(Decimal, opening)
-    for trade in trades(exchange, account):
-        base, quote = listings[trade.key[0]]
-        sign = 1 if trade.side == "BUY" else -1
-        owned[base] += sign * trade.qty
-        owned[quote] -= sign * trade.quote
-        owned[trade.fee_asset] -= trade.fee
-    for line in _lines(exchange / "transfers.jsonl"):
-        if line["account"] == account:
-            owned[line["asset"]] += Decimal(line["delta"])
-    return dict(owned)
+def exchange_account(rest: str, account: str) -> tuple[Amounts, int]:
+    """What the exchange says the account owns, free or locked, and how many of its orders are open."""
+    with urllib.request.urlopen(f"{rest}/control/state", timeout=READ_TIMEOUT_S) as reply:
+        accounts = json.load(reply)["accounts"]
+    ours = next(entry for entry in accounts if entry["name"] == account)
+    owned = {line["asset"]: Decimal(line["free"]) + Decimal(line["locked"]) for line in ours["balances"]}
+    return owned, len(ours["orders"])
 
 
 def tie_out(gateway: Path, exchange: Amounts) -> list[TieOut]:
@@ -152,16 +140,28 @@ def fills_booked(gateway: Path) -> int:
         return int(count)
 
 
-def listings(gateway: Path) -> dict[str, tuple[str, str]]:
-    """Base and quote asset of each symbol the gateway has used."""
+def sessions_so_far(gateway: Path) -> list[SessionBooks]:
+    """All sessions as the journal has them, which can be read at any time without anybody waiting."""
+    found: dict[int, SessionBooks] = {}
     with _reading(gateway / "journal.db") as database:
-        bodies = database.execute("SELECT body FROM record WHERE kind = 'listing'").fetchall()
-    rows = (json.loads(body) for (body,) in bodies)
-    return {row["symbol"]: (row["base"], row["quote"]) for row in rows}
+        for session, count in database.execute("SELECT session, count(*) FROM orders GROUP BY session"):
+            if session is not None:
+                found[session] = SessionBooks(session, orders=count)
+        fills = database.execute("SELECT session, symbol, side, qty, fee, fee_asset FROM fill").fetchall()
+    for session, symbol, side, qty, fee, fee_asset in fills:
+        if session in found:
+            books = found[session]
+            books.fills += 1
+            signed = Decimal(qty) if side == "BUY" else -Decimal(qty)
+            paid = Decimal(fee) if symbol.startswith((fee_asset or "?").lower()) else ZERO
+            books.positions[symbol] = books.positions.get(symbol, ZERO) + signed - paid
+            if fee_asset:
+                books.fees[fee_asset] = books.fees.get(fee_asset, ZERO) + Decimal(fee)
+    return [found[session] for session in sorted(found)]
 
 
 def sessions(gateway: Path) -> list[SessionBooks]:
-    """All sessions with an order, a fill or a position."""
+    """All sessions as the gateway shows them."""
     found: dict[int, SessionBooks] = {}
 
     def of(session: int) -> SessionBooks:
@@ -187,11 +187,15 @@ def sessions(gateway: Path) -> list[SessionBooks]:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=READ_TIMEOUT_S)
+    database = None
     try:
+        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=READ_TIMEOUT_S)
         yield database
+    except sqlite3.OperationalError as error:
+        raise Unreadable(f"{path.name}: {error}") from error
     finally:
-        database.close()
+        if database is not None:
+            database.close()
 
 
 def _lines(path: Path) -> Iterator[dict[str, str]]:

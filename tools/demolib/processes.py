@@ -59,6 +59,7 @@ class Process:
         if self.running is not None:
             self.running.kill()
             self.running.wait()
+            self.running = None
 
     def stop(self, timeout_s: float) -> int:
         """Asks it to end and waits; returns its exit code (negative: the signal it died of)."""
@@ -67,13 +68,15 @@ class Process:
         if self.running.poll() is None:
             self.running.send_signal(signal.SIGTERM)
         try:
-            return self.running.wait(timeout_s)
+            code = self.running.wait(timeout_s)
+            self.running = None
+            return code
         except subprocess.TimeoutExpired:
             self.kill()
             raise ProcessError(f"{self.name} did not end within {timeout_s:.0f} s of SIGTERM") from None
 
-    def died(self) -> bool:
-        """Did it end without being asked?"""
+    def ended(self) -> bool:
+        """Did it end by itself?"""
         return self.running is not None and self.running.poll() is not None
 
     def last_words(self) -> str:

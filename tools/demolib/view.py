@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TextIO
 
@@ -12,6 +12,7 @@ from demolib.books import Amounts, SessionBooks, TieOut
 HEAD = ("session", "strategy", "orders", "fills", "position", "fees", "realised")
 # Without a terminal the table is printed now and then instead of being redrawn.
 PLAIN_EVERY_S = 5.0
+LIVE_EVERY_S = 0.5
 UP_AND_CLEAR = "\x1b[{lines}F\x1b[J"
 
 
@@ -31,12 +32,13 @@ class View:
         self._erase()
         self._write(f"{time.monotonic() - self.start:5.1f} s  {text}\n")
 
-    def progress(self, sessions: Sequence[SessionBooks]) -> None:
-        """How the books stand."""
+    def progress(self, read: Callable[[], Sequence[SessionBooks]]) -> None:
+        """How the books stand; they are read only when it is time to show them."""
         now = time.monotonic()
-        if not self.live and now - self.printed < PLAIN_EVERY_S:
+        if now - self.printed < (LIVE_EVERY_S if self.live else PLAIN_EVERY_S):
             return
         self.printed = now
+        sessions = read()
         if self.live:
             self._erase()
             lines = ["", *table(self.rows(sessions))]

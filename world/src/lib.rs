@@ -1,8 +1,10 @@
-//! The whole system in one thread under virtual time: the production gateway and venue machines, the production simulator,
-//! strategies on the production client machine, over real frames; a network that delays, drops, cuts and freezes; a store that
-//! loses what was not committed; processes killed at any moment. Everything follows from a seed.
+//! The whole system in one thread under virtual time: the production gateway and venue machines, the production
+//! simulator, strategies on the production client machine, over real frames; a network that delays, drops, cuts and
+//! freezes; a store that loses what was not committed; processes killed at any moment. Everything follows from a
+//! seed.
 //!
-//! The oracle is the exchange's own trade and order journal, read as text ([`truth`]), and each strategy's own file of events.
+//! The oracle is the exchange's own trade and order journal, read as text ([`truth`]), and each strategy's own file
+//! of events.
 
 mod check;
 pub mod plan;

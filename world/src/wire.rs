@@ -50,7 +50,8 @@ pub(crate) enum Arrival {
     Second,
 }
 
-/// All that is on its way, in order of time; ties in order of sending. Arrivals of a killed gateway die with its number.
+/// All that is on its way, in order of time; ties in order of sending. Arrivals of a killed gateway die with its
+/// number.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
     next: u64,

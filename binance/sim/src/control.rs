@@ -1,5 +1,5 @@
-//! The control interface, `/control/…` over HTTP: faults, the whole state, and what an operator or another client of the
-//! account would do. No venue has it; it is for tests and demonstrations.
+//! The control interface, `/control/…` over HTTP: faults, the whole state, and what an operator or another client of
+//! the account would do. No venue has it; it is for tests and demonstrations.
 
 use binance_wire::render::{Object, array};
 use serde::Deserialize;

@@ -423,8 +423,8 @@ impl Account {
     }
 }
 
-/// What the user did counts once, whatever fills, showings and crashes come in between. The oracle is one sum: every fill, and at
-/// every edit the number typed less the number that stood there.
+/// What the user did counts once, whatever fills, showings and crashes come in between. The oracle is one sum: every
+/// fill, and at every edit the number typed less the number that stood there.
 fn edits_count_once(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let dir = Scratch::new("books-interleaved");
