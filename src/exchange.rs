@@ -30,15 +30,19 @@ mod market;
 mod matching;
 mod order;
 mod query;
+mod replay;
 mod request;
 mod stop;
 mod synthetic;
 mod transaction;
 
-pub use config::{AccountId, AccountSettings, Config, Limits, Listing, ListingError, PercentPrice, Rate};
+pub use config::{
+    AccountId, AccountSettings, BookSource, Config, Limits, Listing, ListingError, PercentPrice, Rate,
+};
 pub use engine::Exchange;
 pub use event::{Balance, BalanceChange, BestChange, BookChange, Change, Event, OrderEvent, Transfer};
 pub use order::{Expiry, Fill, Order, OrderStatus, PreventedMatch, Prevention};
+pub use replay::ReplayError;
 pub use request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, OrderRef,
     Page, Placed, Reject, Request,

@@ -84,6 +84,16 @@ impl Default for Limits {
     }
 }
 
+/// Where a symbol's public book and trades come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BookSource {
+    /// From the orders placed here, which match each other.
+    #[default]
+    Matching,
+    /// From a recording, given by the `replay_…` calls.
+    Replayed,
+}
+
 /// One symbol as the exchange offers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -95,12 +105,21 @@ pub struct Listing {
     pub default_stp: Stp,
     /// Self-trade prevention modes an order may name.
     pub allowed_stp: Vec<Stp>,
+    /// Where its public book and trades come from.
+    pub source: BookSource,
 }
 
 impl Listing {
-    /// The instrument with usual limits, and every self-trade prevention mode allowed, `NONE` the default.
+    /// The instrument with usual limits, and every self-trade prevention mode allowed, `NONE` the default,
+    /// with a matching book.
     pub fn new(instrument: Instrument) -> Self {
-        Self { instrument, limits: Limits::default(), default_stp: Stp::None, allowed_stp: Stp::ALL.to_vec() }
+        Self {
+            instrument,
+            limits: Limits::default(),
+            default_stp: Stp::None,
+            allowed_stp: Stp::ALL.to_vec(),
+            source: BookSource::Matching,
+        }
     }
 }
 
@@ -138,7 +157,8 @@ pub enum ListingError {
 pub struct AccountId(pub u32);
 
 impl AccountId {
-    /// The exchange's own market maker: unlimited balances, no fees, no filters, no private events, no history.
+    /// The exchange's own market maker: unlimited balances, no fees, no private events, no
+    /// history, and of the filters only those of the grids.
     /// It is the other side of synthetic and replayed markets.
     pub const HOUSE: Self = Self(u32::MAX - 1);
     /// Where fees are collected.

@@ -25,7 +25,7 @@ use crate::time::Time;
 pub struct Exchange {
     pub(super) markets: BTreeMap<Symbol, Market>,
     pub(super) bank: Bank,
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     now: Time,
 }
 
@@ -202,12 +202,16 @@ impl Exchange {
         act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Reject>,
     ) -> Result<T, Reject> {
         self.account(account)?;
-        let now = self.advance(now);
-        let market = self.markets.get_mut(symbol).ok_or(Reject::UnknownSymbol)?;
-        let mut transaction = Transaction { market, bank: &mut self.bank, events: &mut self.events, now };
+        let mut transaction = self.begin(now, symbol).ok_or(Reject::UnknownSymbol)?;
         let result = act(&mut transaction);
         transaction.finish();
         result
+    }
+
+    pub(super) fn begin(&mut self, now: Time, symbol: &Symbol) -> Option<Transaction<'_>> {
+        let now = self.advance(now);
+        let market = self.markets.get_mut(symbol)?;
+        Some(Transaction { market, bank: &mut self.bank, events: &mut self.events, now })
     }
 
     fn advance(&mut self, now: Time) -> Time {

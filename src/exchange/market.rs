@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::exchange::book::{Book, Place};
-use crate::exchange::config::{AccountId, Listing, ListingError};
+use crate::exchange::config::{AccountId, BookSource, Listing, ListingError};
 use crate::exchange::event::{BestChange, BookChange};
 use crate::exchange::order::{Fill, Order};
+use crate::exchange::replay::Shown;
 use crate::exchange::request::{OrderRef, Reject};
 use crate::exchange::stop::{Direction, Stops};
 use crate::ids::{Asset, ClientOrderId, VenueOrderId};
@@ -24,6 +25,15 @@ const MAX_LOTS: i64 = 10_i64.pow(13);
 pub(super) enum Want {
     Lots(i64),
     Quote(Cash),
+}
+
+/// Something a taker can have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    pub(super) ticks: i64,
+    pub(super) lots: i64,
+    /// Whose; `None` if it is of a recorded book.
+    pub(super) account: Option<AccountId>,
 }
 
 /// An order at work, with what the engine needs besides what it shows.
@@ -55,11 +65,11 @@ impl Slot {
 /// An account's part of a symbol.
 #[derive(Debug, Default)]
 pub(super) struct Owned {
-    /// All its orders, rising.
+    /// All its orders, rising; none of an internal account, whose orders are forgotten when they end.
     pub(super) ids: Vec<VenueOrderId>,
     /// The open ones.
     pub(super) open: BTreeSet<VenueOrderId>,
-    /// All, by the client id they have now.
+    /// The same and the open ones, by the client id they have now.
     pub(super) names: BTreeSet<(ClientOrderId, VenueOrderId)>,
     /// Its fills, by trade id.
     pub(super) fills: Vec<Fill>,
@@ -70,7 +80,10 @@ pub(super) struct Market {
     pub(super) listing: Listing,
     /// One tick × one lot, raw.
     unit: i128,
+    /// The orders of this exchange. They are the public book, unless there is a recorded one.
     pub(super) book: Book,
+    /// The recorded book of a replayed symbol.
+    pub(super) shown: Option<Shown>,
     pub(super) stops: Stops,
     /// Open orders of everybody, and all orders of client accounts.
     pub(super) orders: BTreeMap<VenueOrderId, Slot>,
@@ -79,7 +92,8 @@ pub(super) struct Market {
     pub(super) last: Option<i64>,
     pub(super) counters: Counters,
     changed: BTreeSet<(Side, i64)>,
-    best: [Option<Level>; 2],
+    /// The best levels as last published.
+    pub(super) best: [Option<Level>; 2],
 }
 
 /// The numbers given last.
@@ -120,6 +134,7 @@ impl Market {
             return Err(ListingError::Unbounded(symbol()));
         }
         Ok(Self {
+            shown: (listing.source == BookSource::Replayed).then(Shown::default),
             listing,
             unit,
             book: Book::default(),
@@ -179,13 +194,25 @@ impl Market {
         }
     }
 
-    /// Is nothing more wanted of the other side? An amount is used up when it does not buy a lot at the next price.
-    pub(super) fn is_done(&self, want: Want, side: Side) -> bool {
+    /// Is nothing more wanted? An amount is used up when it does not buy a lot at the next price offered; if nothing
+    /// more is offered, it is not used up.
+    pub(super) fn is_done(&self, want: Want, next: Option<i64>) -> bool {
         match want {
             Want::Lots(left) => left == 0,
-            Want::Quote(_) => {
-                let next = self.book.first(side.opposite());
-                next.is_some_and(|(ticks, _)| self.wanted(want, ticks) == 0)
+            Want::Quote(_) => next.is_some_and(|ticks| self.wanted(want, ticks) == 0),
+        }
+    }
+
+    /// What a taker finds on a side, best first: the book's orders, or the levels of the recorded book.
+    pub(super) fn offers(&self, side: Side) -> Box<dyn Iterator<Item = Offer> + '_> {
+        match &self.shown {
+            None => Box::new(self.book.orders(side).map(|(ticks, resting)| Offer {
+                ticks,
+                lots: resting.lots,
+                account: Some(resting.account),
+            })),
+            Some(shown) => {
+                Box::new(shown.offers(side).map(|(ticks, lots)| Offer { ticks, lots, account: None }))
             }
         }
     }
@@ -264,11 +291,9 @@ impl Market {
     /// Gives an order a new client id.
     pub(super) fn rename(&mut self, order: &mut Order, name: &ClientOrderId) -> ClientOrderId {
         let previous = std::mem::replace(&mut order.client_id, name.clone());
-        if !order.account.is_internal() {
-            let names = &mut self.owners.entry(order.account).or_default().names;
-            names.remove(&(previous.clone(), order.id));
-            names.insert((name.clone(), order.id));
-        }
+        let names = &mut self.owners.entry(order.account).or_default().names;
+        names.remove(&(previous.clone(), order.id));
+        names.insert((name.clone(), order.id));
         previous
     }
 
@@ -278,16 +303,19 @@ impl Market {
         ids.filter_map(|id| self.orders.get(id)).map(|slot| &slot.order)
     }
 
-    /// The best level of a side as published.
-    pub(super) fn best_level(&self, side: Side) -> Option<Level> {
-        let (ticks, lots) = self.book.levels(side).next()?;
-        Some(Level { price: self.price(ticks), qty: self.qty(lots) })
+    /// The levels of a side as published, best first.
+    pub(super) fn levels(&self, side: Side) -> Box<dyn Iterator<Item = Level> + '_> {
+        let level = |(ticks, lots)| Level { price: self.price(ticks), qty: self.qty(lots) };
+        match &self.shown {
+            None => Box::new(self.book.levels(side).map(level)),
+            Some(shown) => Box::new(shown.levels(side).map(level)),
+        }
     }
 
     /// The book's changes since the last call.
     pub(super) fn take_changes(&mut self, now: Time) -> (Option<BookChange>, Option<BestChange>) {
         let changed = std::mem::take(&mut self.changed);
-        if changed.is_empty() {
+        if changed.is_empty() || self.shown.is_some() {
             return (None, None);
         }
         let level =
@@ -297,19 +325,25 @@ impl Market {
         let symbol = self.listing.instrument.symbol.clone();
         let first_update_id = self.counters.update + 1;
         self.counters.update += changed.len() as u64;
-        let update_id = self.counters.update;
         let book = BookChange {
-            symbol: symbol.clone(),
+            symbol,
             time: now,
             first_update_id,
-            last_update_id: update_id,
+            last_update_id: self.counters.update,
             bids,
             asks,
         };
-        let best = [self.best_level(Side::Buy), self.best_level(Side::Sell)];
-        let moved = best != self.best;
-        self.best = best;
+        (Some(book), self.take_best(now))
+    }
+
+    /// The best levels, if they are others than at the last call.
+    pub(super) fn take_best(&mut self, now: Time) -> Option<BestChange> {
+        let best = [Side::Buy, Side::Sell].map(|side| self.levels(side).next());
+        if std::mem::replace(&mut self.best, best) == best {
+            return None;
+        }
         let [bid, ask] = best;
-        (Some(book), moved.then_some(BestChange { symbol, time: now, update_id, bid, ask }))
+        let symbol = self.listing.instrument.symbol.clone();
+        Some(BestChange { symbol, time: now, update_id: self.counters.update, bid, ask })
     }
 }

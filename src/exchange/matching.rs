@@ -5,7 +5,7 @@ use crate::exchange::book::{Resting, crosses};
 use crate::exchange::config::AccountId;
 use crate::exchange::event::{Change, Event};
 use crate::exchange::fees::{Traded, plain_fee};
-use crate::exchange::market::{Market, Slot, Want, next};
+use crate::exchange::market::{Market, Offer, Slot, Want, next};
 use crate::exchange::order::{Expiry, Fill, OrderStatus, PreventedMatch, Prevention};
 use crate::exchange::request::Placed;
 use crate::exchange::transaction::Transaction;
@@ -33,10 +33,12 @@ impl Plan {
 
 /// One match about to be made.
 #[derive(Clone, Copy, Debug)]
-struct Match {
-    trade_id: TradeId,
-    ticks: i64,
-    lots: i64,
+pub(super) struct Match {
+    pub(super) trade_id: TradeId,
+    pub(super) ticks: i64,
+    pub(super) lots: i64,
+    /// Price at which the taker would go on.
+    pub(super) next: Option<i64>,
 }
 
 impl Transaction<'_> {
@@ -51,7 +53,7 @@ impl Transaction<'_> {
     ) -> Plan {
         let market = &self.market;
         let mut plan = Plan::default();
-        for (ticks, resting) in market.book.orders(side.opposite()) {
+        for Offer { ticks, lots, account: owner } in market.offers(side.opposite()) {
             if limit.is_some_and(|limit| !crosses(side, limit, ticks)) {
                 break;
             }
@@ -59,8 +61,8 @@ impl Transaction<'_> {
             if wanted == 0 {
                 break;
             }
-            let lots = wanted.min(resting.lots);
-            let own = resting.account == account;
+            let lots = wanted.min(lots);
+            let own = owner == Some(account);
             match stp {
                 Stp::ExpireMaker if own => continue,
                 Stp::ExpireTaker | Stp::ExpireBoth if own => break,
@@ -84,7 +86,11 @@ impl Transaction<'_> {
             let plan = self.plan(slot.order.account, slot.order.side, slot.order.stp, limit, slot.want);
             plan.lots < slot.lots()
         };
-        if !killed {
+        if killed {
+            // Nothing is taken.
+        } else if self.market.shown.is_some() {
+            self.take_shown(&mut slot, limit, &mut placed);
+        } else {
             self.take(&mut slot, limit, &mut placed);
         }
         if slot.order.status.is_open() {
@@ -127,20 +133,21 @@ impl Transaction<'_> {
                 break;
             }
             if resting.account == taker.order.account && taker.order.stp != Stp::None {
-                placed.prevented.extend(self.prevent(taker, resting, ticks, lots));
+                placed.prevented.push(self.prevent(taker, resting, ticks, lots));
             } else {
-                placed.fills.extend(self.trade(taker, resting, ticks, lots));
+                placed.fills.push(self.trade(taker, resting, ticks, lots));
             }
         }
     }
 
     /// One trade between the taker and a resting order. Gives the taker's fill.
-    fn trade(&mut self, taker: &mut Slot, resting: Resting, ticks: i64, lots: i64) -> Option<Fill> {
-        let mut maker = self.market.orders.remove(&resting.id)?;
+    fn trade(&mut self, taker: &mut Slot, resting: Resting, ticks: i64, lots: i64) -> Fill {
+        let mut maker = self.resting(resting.id);
         self.market.book.reduce(self.market.place_of(&maker), lots);
         self.market.touch(maker.order.side, ticks);
         let trade_id = next(&mut self.market.counters.trade);
-        let one = Match { trade_id, ticks, lots };
+        let next = self.market.book.first(maker.order.side).map(|(ticks, _)| ticks);
+        let one = Match { trade_id, ticks, lots, next };
         let fill = self.fill(taker, one, false);
         self.fill(&mut maker, one, true);
         let buyer_is_maker = maker.order.side == Side::Buy;
@@ -152,11 +159,16 @@ impl Transaction<'_> {
         self.events.push(Event::Trade { symbol: instrument.symbol.clone(), trade });
         self.market.last = Some(ticks);
         self.market.stops.on_trade(ticks);
-        Some(fill)
+        fill
+    }
+
+    /// Takes an order of the book in hand, to be put back or closed.
+    pub(super) fn resting(&mut self, id: VenueOrderId) -> Slot {
+        self.market.orders.remove(&id).expect("every order on the book is known")
     }
 
     /// A resting order after a match: back among the open ones, or closed.
-    fn put_back(&mut self, slot: Slot) {
+    pub(super) fn put_back(&mut self, slot: Slot) {
         if slot.order.status.is_open() {
             self.market.orders.insert(slot.order.id, slot);
         } else {
@@ -165,8 +177,8 @@ impl Transaction<'_> {
     }
 
     /// One side of a trade: quantities, money, fee, event.
-    fn fill(&mut self, slot: &mut Slot, one: Match, maker: bool) -> Fill {
-        let Match { trade_id, ticks, lots } = one;
+    pub(super) fn fill(&mut self, slot: &mut Slot, one: Match, maker: bool) -> Fill {
+        let Match { trade_id, ticks, lots, next } = one;
         let (price, qty) = (self.market.price(ticks), self.market.qty(lots));
         let quote = self.market.notional(ticks, lots);
         slot.want = self.market.wanted_after(slot.want, ticks, lots);
@@ -177,7 +189,7 @@ impl Transaction<'_> {
         if matches!(slot.want, Want::Quote(_)) {
             order.qty = order.filled + order.prevented;
         }
-        let done = self.market.is_done(slot.want, order.side);
+        let done = self.market.is_done(slot.want, next);
         order.status = if done { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
         let account = order.account;
         let fee = self.settle(slot, qty, quote, maker);
@@ -207,14 +219,8 @@ impl Transaction<'_> {
     }
 
     /// Two orders of one account met: the taker's mode decides who loses what.
-    fn prevent(
-        &mut self,
-        taker: &mut Slot,
-        resting: Resting,
-        ticks: i64,
-        overlap: i64,
-    ) -> Option<PreventedMatch> {
-        let mut maker = self.market.orders.remove(&resting.id)?;
+    fn prevent(&mut self, taker: &mut Slot, resting: Resting, ticks: i64, overlap: i64) -> PreventedMatch {
+        let mut maker = self.resting(resting.id);
         let all = self.market.wanted(taker.want, ticks);
         let (maker_loses, taker_loses) = match taker.order.stp {
             Stp::None => (0, 0),
@@ -244,16 +250,17 @@ impl Transaction<'_> {
         self.put_back(maker);
         if taker_loses > 0 {
             let left = self.market.wanted_after(taker.want, ticks, taker_loses);
-            let ends = taker.order.stp != Stp::Decrement || self.market.is_done(left, taker.order.side);
+            let next = self.market.book.first(taker.order.side.opposite()).map(|(ticks, _)| ticks);
+            let ends = taker.order.stp != Stp::Decrement || self.market.is_done(left, next);
             self.lose(taker, to_taker, (ticks, taker_loses), ends);
         }
-        Some(PreventedMatch {
+        PreventedMatch {
             id,
             maker_order: resting.id,
             price: self.market.price(ticks),
             maker_prevented: maker_lost,
             taker_prevented: taker_lost,
-        })
+        }
     }
 
     /// One side of a prevented match.

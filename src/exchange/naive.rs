@@ -4,7 +4,6 @@
 use crate::exchange::OrderStatus::{Expired, ExpiredInMatch, Filled, New, PartiallyFilled};
 use crate::exchange::*;
 use crate::ids::Asset;
-use crate::instrument::InstrumentStatus;
 use crate::market::{OrderType, PublicTrade, Side, Stp, Tif};
 use crate::num::{Cash, ONE, Price, Qty};
 use crate::order::request::Terms;
@@ -90,7 +89,7 @@ impl Naive {
         let amount = if let Terms::MarketQuote { amount } = r.terms { Some(amount) } else { None };
         let post_only = matches!(r.terms, Terms::PostOnly { .. });
         refuse(&[
-            (i.status != InstrumentStatus::Trading, Reject::MarketClosed),
+            (i.status != crate::instrument::InstrumentStatus::Trading, Reject::MarketClosed),
             (self.open(id, s).iter().any(|o| o.client_id == r.client_id), Reject::Duplicate),
             (self.syms[s].last.is_some_and(|last| triggers(&order, last)), Reject::WouldTrigger),
             (post_only && best.is_some_and(|best| crosses(&order, best)), Reject::WouldMatch),
@@ -98,7 +97,8 @@ impl Naive {
         ])?;
         let mut live = Live { order, amount, hold: None };
         let by_book = amount.is_some() || (r.side == Side::Buy && r.terms == Terms::Market);
-        live.hold = by_book.then(|| self.rehearse(s, &live).0);
+        let cost = amount.filter(|_| r.side == Side::Buy);
+        live.hold = by_book.then(|| cost.unwrap_or_else(|| self.rehearse(s, &live).0));
         refuse(&[(
             must_hold(&live) > self.free_and_locked(id, i.paid_in(r.side)).0,
             Reject::InsufficientBalance,
@@ -234,7 +234,7 @@ impl Naive {
     }
 
     fn find(&self, s: usize, id: AccountId, which: &OrderRef) -> Result<Order, Reject> {
-        let halted = self.syms[s].listing.instrument.status == InstrumentStatus::Halted;
+        let halted = self.syms[s].listing.instrument.status == crate::instrument::InstrumentStatus::Halted;
         refuse(&[(!self.accounts[&id].can_trade, Reject::AccountBlocked), (halted, Reject::MarketClosed)])?;
         let order = self.open(id, s).into_iter().find(|o| match which {
             OrderRef::Id(id) | OrderRef::Both(id, _) => o.id == *id,

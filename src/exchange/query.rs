@@ -6,7 +6,7 @@ use crate::exchange::market::{Market, Owned};
 use crate::exchange::order::{Fill, Order};
 use crate::exchange::request::{OrderRef, Page, Reject};
 use crate::ids::{Symbol, VenueOrderId};
-use crate::market::{Depth, Level, Side};
+use crate::market::{Depth, Side};
 use crate::num::Price;
 use crate::time::Time;
 
@@ -80,10 +80,7 @@ impl Exchange {
     /// The public book, at most `levels` a side.
     pub fn depth(&self, symbol: &Symbol, levels: usize) -> Option<Depth> {
         let market = self.markets.get(symbol)?;
-        let side = |side| {
-            let level = |(ticks, lots)| Level { price: market.price(ticks), qty: market.qty(lots) };
-            market.book.levels(side).take(levels).map(level).collect()
-        };
+        let side = |side| market.levels(side).take(levels).collect();
         let update_id = market.counters.update;
         Some(Depth { update_id, time: self.now(), bids: side(Side::Buy), asks: side(Side::Sell) })
     }

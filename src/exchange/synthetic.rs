@@ -75,7 +75,7 @@ impl SyntheticConfig {
 pub struct Synthetic {
     config: SyntheticConfig,
     random: fastrand::Rng,
-    name: ClientOrderId,
+    orders: u64,
     /// Thousandths of a tick.
     anchor: i64,
     fair: i64,
@@ -93,7 +93,7 @@ impl Synthetic {
         Self {
             config,
             random: fastrand::Rng::with_seed(seed),
-            name: ClientOrderId::foreign("house"),
+            orders: 0,
             anchor: 0,
             fair: 0,
             spread: 2,
@@ -295,7 +295,7 @@ impl Synthetic {
         let cancel = Cancel {
             symbol: self.config.symbol.clone(),
             order: OrderRef::Id(id),
-            cancel_id: self.name.clone(),
+            cancel_id: self.name(),
             restriction: None,
         };
         // An unknown order was filled: just as gone.
@@ -333,7 +333,7 @@ impl Synthetic {
     ) -> Option<(VenueOrderId, bool)> {
         let request = Request {
             symbol: self.config.symbol.clone(),
-            client_id: self.name.clone(),
+            client_id: self.name(),
             side,
             terms: Terms::Limit { price: instrument.price_of(ticks), tif },
             qty: instrument.qty_of(lots),
@@ -341,6 +341,11 @@ impl Synthetic {
         };
         let placed = exchange.place(at, AccountId::HOUSE, &request).ok()?;
         Some((placed.order.id, placed.order.status.is_open()))
+    }
+
+    fn name(&mut self) -> ClientOrderId {
+        self.orders += 1;
+        ClientOrderId::foreign(&format!("house-{}", self.orders))
     }
 
     /// Lots worth about so much at this price: a fifth to twice of it, and more than the least the symbol takes.

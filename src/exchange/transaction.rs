@@ -72,7 +72,7 @@ impl Transaction<'_> {
             }
         }
         let limit = request.terms.price().map(|price| self.market.ticks(price));
-        let best = self.market.book.first(request.side.opposite()).map(|(ticks, _)| ticks);
+        let best = self.market.offers(request.side.opposite()).next().map(|offer| offer.ticks);
         if let (Terms::PostOnly { .. }, Some(limit), Some(best)) = (request.terms, limit, best)
             && crosses(request.side, limit, best)
         {
@@ -104,13 +104,14 @@ impl Transaction<'_> {
         Ok(Placed { order, fills: Vec::new(), prevented: Vec::new() })
     }
 
-    /// What a new order must hold: by its limit, or by its stop price, or by what the book would give it now.
+    /// What a new order must hold: by its limit or stop price, its amount, or by what the book would give it now.
     fn hold_for(&self, account: AccountId, request: &Request, want: Want, stp: Stp) -> Cash {
         let market = &self.market;
         let limit = request.terms.price().or(request.terms.stop()).map(|price| market.ticks(price));
         match (limit, want) {
             (Some(limit), Want::Lots(lots)) => market.hold(request.side, limit, lots),
             (None, Want::Lots(lots)) if request.side == Side::Sell => market.hold(Side::Sell, 0, lots),
+            (None, Want::Quote(amount)) if request.side == Side::Buy => amount,
             _ => {
                 let plan = self.plan(account, request.side, stp, None, want);
                 plan.paid(market, request.side)
@@ -125,9 +126,9 @@ impl Transaction<'_> {
         let order = Order::new(id, account, request, default_stp, self.now);
         let owned = self.market.owners.entry(account).or_default();
         owned.open.insert(id);
+        owned.names.insert((request.client_id.clone(), id));
         if !account.is_internal() {
             owned.ids.push(id);
-            owned.names.insert((request.client_id.clone(), id));
         }
         self.tell(&order, Change::New);
         let arrival = next(&mut self.market.counters.arrival);
@@ -162,8 +163,11 @@ impl Transaction<'_> {
         let (id, account) = (slot.order.id, slot.order.account);
         let held = std::mem::take(&mut slot.held);
         self.bank.unlock(account, self.market.paid_in(slot.order.side), held);
-        self.market.owners.entry(account).or_default().open.remove(&id);
-        if !account.is_internal() {
+        let owned = self.market.owners.entry(account).or_default();
+        owned.open.remove(&id);
+        if account.is_internal() {
+            owned.names.remove(&(slot.order.client_id, id));
+        } else {
             self.market.orders.insert(id, slot);
         }
     }
