@@ -309,7 +309,8 @@ def test_row_004_56_prices_and_quantities_on_the_grid(start: Start) -> None:
 PRODUCT_OF_CENTS: Frame = {
     "symbol": "dogeusdt", "base": "DOGE", "quote": "USDT", "status": "TRADING", "tick_size": "0.01",
     "lot": "0.1", "min_price": "0.01", "max_price": "0", "min_qty": "0.1", "max_qty": "0",
-    "min_notional": "1", "max_notional": "0", "order_types": ["LIMIT"], "tifs": ["GTC"], "amend_allowed": False,
+    "min_notional": "1", "max_notional": "0", "order_types": ["LIMIT"], "tifs": ["GTC"],
+    "amend_allowed": False,
 }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def test_no_module_of_the_core_names_a_venue(root: Path) -> None:
         "pub fn f() -> crate::order::State { todo() }\n",
         "use super::ledger::Ledger;\n",
         "use crate::{\n    ids::{Asset, Symbol},\n    venue::port::Venue,\n};\n",
-        "use crate :: market;\nuse crate::instrument;\n",
+        "use crate :: gateway;\nuse crate::instrument;\n",
     ],
 )
 def test_an_import_to_the_right_or_beside_is_found(plant: Plant, text: str) -> None:
