@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use binance_sim::config::{AccountConfig, Config, USUAL_FEE, usual_balances};
-use binance_sim::{Conn, HttpRequest, Sim, SimInput, SimOutput};
+use binance_sim::{Conn, HttpRequest, Request, Sim, SimInput, SimOutput};
 use binance_wire::sign::SecretKey;
 use bytes::Bytes;
 use tradingsys::ids::{ClientOrderId, LinkId, Symbol};
@@ -44,6 +44,7 @@ struct World {
     conns: BTreeMap<LinkId, Conn>,
     steps: BTreeMap<(Time, u64), Step>,
     count: u64,
+    dials: usize,
     events: Vec<(Time, VenueEvent)>,
     /// What becomes of a text frame on its way to us.
     sabotage: Sabotage,
@@ -78,8 +79,19 @@ impl World {
         let sim = Sim::new(venue, now + skew).unwrap();
         let (conns, steps) = (BTreeMap::new(), BTreeMap::new());
         let sabotage: Sabotage = Box::new(|_| ());
-        let mut world =
-            Self { now, skew, sim, feed, entry, conns, steps, count: 0, events: Vec::new(), sabotage };
+        let mut world = Self {
+            now,
+            skew,
+            sim,
+            feed,
+            entry,
+            conns,
+            steps,
+            count: 0,
+            dials: 0,
+            events: Vec::new(),
+            sabotage,
+        };
         let mut out = Outbox::default();
         world.feed.start(now, &mut out);
         world.entry.start(now, &mut out);
@@ -106,6 +118,7 @@ impl World {
         for action in out.actions {
             match action {
                 LinkAction::Open { link, url } => {
+                    self.dials += 1;
                     let conn = Conn(u64::from(link.0));
                     let path = url.strip_prefix("ws://sim").unwrap().to_owned();
                     let request =
@@ -142,7 +155,12 @@ impl World {
                     self.later(LATENCY, Step::Alive(link(conn)));
                     self.later(LATENCY * 2, Step::ToVenue(SimInput::Pong(conn, payload)));
                 }
-                SimOutput::Close(conn, ..) | SimOutput::Abort(conn) | SimOutput::Refuse(conn, _) => {
+                SimOutput::Refuse(conn, _) => {
+                    let link = link(conn);
+                    self.steps.retain(|_, step| !matches!(step, Step::Up(up) if *up == link));
+                    self.later(LATENCY, Step::Down(link));
+                }
+                SimOutput::Close(conn, ..) | SimOutput::Abort(conn) => {
                     self.later(LATENCY, Step::Down(link(conn)));
                     self.later(LATENCY * 2, Step::ToVenue(SimInput::Closed(conn)));
                 }
@@ -290,6 +308,26 @@ impl World {
         let mut out = Outbox::default();
         self.feed.subscribe(self.now, &stream(symbol, word), &mut out);
         self.perform(out);
+    }
+
+    /// Puts a rule of the simulator's fault vocabulary in force.
+    fn fault(&mut self, rule: &str) {
+        self.control("/control/faults", &format!("[{rule}]"));
+    }
+
+    fn control(&mut self, path: &str, body: &str) {
+        self.count += 1;
+        let number = Request(self.count);
+        let (method, path, body) = ("POST".to_owned(), path.to_owned(), body.to_owned());
+        let http = HttpRequest { method, path, body, ..HttpRequest::default() };
+        let mut outputs = Vec::new();
+        self.sim.handle(self.now + self.skew, SimInput::Http(number, http), &mut outputs);
+        for output in &outputs {
+            if let SimOutput::Reply(_, reply) = output {
+                assert_eq!(reply.status, 200, "{}", reply.body);
+            }
+        }
+        self.perform_venue(outputs);
     }
 
     /// The venue cuts a connection.
@@ -440,19 +478,6 @@ fn refusals_carry_the_venues_words() {
 }
 
 #[test]
-fn r02_a_lost_reply_is_unknown_and_the_order_is_found_by_query() {
-    let mut world = World::up();
-    world.sabotage = Box::new(|texts| texts.retain(|text| !text.windows(6).any(|w| w == b"\"o1\",\"")));
-    let wish = resting("o1");
-    let asked = world.now;
-    assert!(matches!(world.placed(&wish), PlaceOutcome::Unknown(_)));
-    assert!(world.now.since(asked) >= Span::from_secs(10));
-    world.sabotage = Box::new(|_| ());
-    let query = Query::Order { symbol: wish.symbol.clone(), client_id: wish.id.clone() };
-    assert!(matches!(world.ask(&query), Answer::Order(report) if report.status == VenueStatus::New));
-}
-
-#[test]
 fn r33_connections_end_all_the_time_and_nobody_notices() {
     let mut venue = venue();
     venue.timing.life = Span::from_secs(60);
@@ -502,7 +527,7 @@ fn all_channels_and_the_past() {
         })
     };
     let (slow, fast) = (depth(Channel::Depth), depth(Channel::DepthFast));
-    assert!(slow.len() >= 55 && fast.len() >= 10 * 55, "{} {}", slow.len(), fast.len());
+    assert!(slow.len() >= 55 && fast.len() >= 300, "{} {}", slow.len(), fast.len());
     for view in slow.iter().chain(&fast) {
         assert!(view.bids[0].price < view.asks[0].price && view.bids.len() <= 20);
         assert!(view.bids.windows(2).all(|pair| pair[0].price > pair[1].price));
@@ -583,91 +608,4 @@ fn r13_a_flood_makes_the_venue_refuse_nothing() {
     assert!(!world.has(refused));
 }
 
-/// Drops, repeats, cuts short and scratches frames, each about once in sixty.
-fn damage(seed: u64) -> Sabotage {
-    let mut random = fastrand::Rng::with_seed(seed);
-    Box::new(move |texts| {
-        let Some(text) = texts.pop() else { return };
-        match random.u32(0..240) {
-            0..4 => {}
-            4..8 => texts.extend([text.clone(), text]),
-            8..12 => texts.push(text.slice(..random.usize(0..text.len()))),
-            12..16 => {
-                let mut bytes = text.to_vec();
-                for _ in 0..random.usize(1..4) {
-                    let at = random.usize(0..bytes.len());
-                    bytes[at] = random.choice(b"0129-\"{}[],:.enx\\ \xff".iter().copied()).unwrap_or(b'0');
-                }
-                texts.push(Bytes::from(bytes));
-            }
-            _ => texts.push(text),
-        }
-    })
-}
-
-/// Replay one seed with `TRADINGSYS_SEED=<seed> cargo test -p binance-venue damaged`.
-#[test]
-#[expect(clippy::disallowed_methods, reason = "a seed is replayed by the environment")]
-fn damaged_frames_and_cut_connections_leave_every_order_with_one_answer() {
-    let one = std::env::var("TRADINGSYS_SEED").ok().map(|seed| seed.parse().unwrap());
-    let seeds: Vec<u64> = one.map_or_else(|| (0..10).collect(), |seed| vec![seed]);
-    for seed in seeds {
-        println!("seed {seed}; replay: TRADINGSYS_SEED={seed} cargo test -p binance-venue damaged");
-        damaged_run(seed);
-    }
-}
-
-fn damaged_run(seed: u64) {
-    let mut random = fastrand::Rng::with_seed(!seed);
-    let mut world = World::new(venue(), &ours(), Span::ZERO);
-    world.run(Span::from_secs(1));
-    for word in ["depth:100ms", "bbo", "trade", "kline:1s"] {
-        world.subscribe("dogeusdt", word);
-    }
-    world.sabotage = damage(seed);
-    let (mut sent, mut asked) = (Vec::new(), Vec::new());
-    for at in 0..400_u64 {
-        let wish = match random.u32(0..3) {
-            0 => resting(&format!("o{at}")),
-            1 => order(&format!("o{at}"), Side::Buy, 10, Terms::Market),
-            _ => order(&format!("o{at}"), Side::Sell, 10, Terms::Market),
-        };
-        if world.place(&wish).is_ok() {
-            sent.push((wish.id, world.events.len()));
-        }
-        if at % 7 == 0 {
-            let mut out = Outbox::default();
-            world.entry.query(world.now, at, &Query::OpenOrders, &mut out);
-            world.perform(out);
-            asked.push(at);
-        }
-        if random.u32(0..60) == 0
-            && let Some(link) = random.choice(world.conns.keys().copied().collect::<Vec<_>>())
-        {
-            world.cut(link);
-        }
-        world.run(Span::from_millis(random.i64(1..400)));
-    }
-    world.sabotage = Box::new(|_| ());
-    world.run(Span::from_secs(90));
-    assert!(sent.len() > 100, "seed {seed}: {}", sent.len());
-    for (order, from) in sent {
-        let after = world.events.iter().skip(from).map(|(_, event)| event);
-        let places = after.enumerate().filter_map(|(place, event)| match event {
-            VenueEvent::Placed { id, .. } if *id == order => Some(Some(place)),
-            VenueEvent::EntryDown(_) => Some(None),
-            _ => None,
-        });
-        let places: Vec<_> = places.collect();
-        assert!(places[0].is_some(), "seed {seed}: {order} has no answer before EntryDown");
-        assert_eq!(places.iter().flatten().count(), 1, "seed {seed}: {order}");
-    }
-    let downs = world.pick(|event| matches!(event, VenueEvent::EntryDown(_)).then_some(())).len();
-    let answers = world.pick(|event| matches!(event, VenueEvent::Answer { .. }).then_some(())).len();
-    assert!(answers <= asked.len() && answers + 16 * downs >= asked.len(), "seed {seed}: {answers}");
-    world.accepted(&resting("last"));
-    let now = world.now;
-    world.run(Span::from_secs(5));
-    let lively = world.events.iter().any(|(at, event)| *at > now && matches!(event, VenueEvent::Bbo(..)));
-    assert!(lively, "seed {seed}: market data is back");
-}
+mod faults;

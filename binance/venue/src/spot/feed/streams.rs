@@ -122,14 +122,14 @@ impl Streams {
         match input {
             LinkInput::Up => {
                 link.opened(now);
-                self.pump(now, id, dialer, out);
+                self.pump(now, id, out);
             }
             LinkInput::Down(why) => self.lost(now, id, why, dialer, out),
             LinkInput::Text(text) => match stream_frame(text) {
                 Ok(StreamFrame::Data { name, data }) => self.data(now, id, (name, data), dialer, out),
                 Ok(StreamFrame::Answer { id: request, result }) => {
                     link.answered(now, request, result.is_ok());
-                    self.pump(now, id, dialer, out);
+                    self.pump(now, id, out);
                 }
                 Ok(StreamFrame::Shutdown) => self.shutdown(now, id, dialer, out),
                 // Not counted as data: a host that sends only such frames is found stale.
@@ -140,16 +140,12 @@ impl Streams {
     }
 
     /// Sends what is still to be subscribed, and sees whether all is.
-    fn pump(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+    fn pump(&mut self, now: Time, id: LinkId, out: &mut Outbox) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.pump(now, id, &self.wanted, out);
-        if link.phase != Phase::Complete || self.active != Some(id) || self.up {
-            return;
-        }
-        self.up = true;
-        out.events.push(VenueEvent::FeedUp);
-        if self.wanted.is_empty() {
-            dialer.proven();
+        if link.phase == Phase::Complete && self.active == Some(id) && !self.up {
+            self.up = true;
+            out.events.push(VenueEvent::FeedUp);
         }
     }
 
@@ -212,8 +208,9 @@ impl Streams {
     }
 
     fn lost(&mut self, now: Time, id: LinkId, why: &str, dialer: &mut Dialer, out: &mut Outbox) {
-        if self.links.remove(&id).is_none() {
-            return;
+        let Some(link) = self.links.remove(&id) else { return };
+        if link.lasted(now) {
+            dialer.proven();
         }
         if self.coming == Some(id) {
             self.coming = None;
@@ -291,7 +288,7 @@ impl Streams {
         if !active && link.switch_at().is_some_and(|at| at <= now) {
             self.switch(out);
         }
-        self.pump(now, id, dialer, out);
+        self.pump(now, id, out);
     }
 
     /// Is anything wanted that changes every few seconds on any market worth trading?

@@ -22,6 +22,8 @@ const BATCH: usize = 100;
 const STREAMS: usize = 1_024;
 /// A control request is answered in milliseconds or not at all.
 const CONTROL: Span = Span::from_secs(10);
+/// A connection that lived this long was no failure.
+const LASTING: Span = Span::from_secs(60);
 /// Planned replacements are spread over the last part of a connection's life (one part in this many).
 const SPREAD: i64 = 92;
 
@@ -181,6 +183,11 @@ impl Link {
 
     pub(super) fn unanswered(&self, now: Time) -> bool {
         self.asked.values().any(|asked| asked.until <= now)
+    }
+
+    /// Was it good for a while? Data proves a connection sooner, but not every market sends some.
+    pub(super) fn lasted(&self, now: Time) -> bool {
+        self.phase == Phase::Complete && now.since(self.complete_at) >= LASTING
     }
 
     /// When this connection counts as bringing nothing.
