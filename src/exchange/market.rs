@@ -69,7 +69,7 @@ pub(super) struct Owned {
     pub(super) ids: Vec<VenueOrderId>,
     /// The open ones.
     pub(super) open: BTreeSet<VenueOrderId>,
-    /// The same and the open ones, by the client id they have now.
+    /// Its orders by the client id they have now: all of a client, the open ones of an internal account.
     pub(super) names: BTreeSet<(ClientOrderId, VenueOrderId)>,
     /// Its fills, by trade id.
     pub(super) fills: Vec<Fill>,
@@ -97,7 +97,7 @@ pub(super) struct Market {
 }
 
 /// The numbers given last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) order: u64,
     pub(super) trade: u64,
@@ -217,6 +217,14 @@ impl Market {
         }
     }
 
+    /// The price a taker finds first on a side.
+    pub(super) fn best_offer(&self, side: Side) -> Option<i64> {
+        match &self.shown {
+            None => self.book.first(side).map(|(ticks, _)| ticks),
+            Some(shown) => shown.offers(side).next().map(|(ticks, _)| ticks),
+        }
+    }
+
     /// What an order of this limit must hold for so many lots, in the asset its side pays with.
     pub(super) fn hold(&self, side: Side, limit: i64, lots: i64) -> Cash {
         match side {
@@ -303,13 +311,21 @@ impl Market {
         ids.filter_map(|id| self.orders.get(id)).map(|slot| &slot.order)
     }
 
-    /// The levels of a side as published, best first.
-    pub(super) fn levels(&self, side: Side) -> Box<dyn Iterator<Item = Level> + '_> {
+    /// The first levels of a side as published, best first.
+    pub(super) fn levels(&self, side: Side, count: usize) -> Vec<Level> {
         let level = |(ticks, lots)| Level { price: self.price(ticks), qty: self.qty(lots) };
         match &self.shown {
-            None => Box::new(self.book.levels(side).map(level)),
-            Some(shown) => Box::new(shown.levels(side).map(level)),
+            None => self.book.levels(side).take(count).map(level).collect(),
+            Some(shown) => shown.levels(side).take(count).map(level).collect(),
         }
+    }
+
+    fn best_level(&self, side: Side) -> Option<Level> {
+        let (ticks, lots) = match &self.shown {
+            None => self.book.levels(side).next()?,
+            Some(shown) => shown.levels(side).next()?,
+        };
+        Some(Level { price: self.price(ticks), qty: self.qty(lots) })
     }
 
     /// The book's changes since the last call.
@@ -338,7 +354,7 @@ impl Market {
 
     /// The best levels, if they are others than at the last call.
     pub(super) fn take_best(&mut self, now: Time) -> Option<BestChange> {
-        let best = [Side::Buy, Side::Sell].map(|side| self.levels(side).next());
+        let best = [Side::Buy, Side::Sell].map(|side| self.best_level(side));
         if std::mem::replace(&mut self.best, best) == best {
             return None;
         }

@@ -86,11 +86,7 @@ impl Transaction<'_> {
             let plan = self.plan(slot.order.account, slot.order.side, slot.order.stp, limit, slot.want);
             plan.lots < slot.lots()
         };
-        if killed {
-            // Nothing is taken.
-        } else if self.market.shown.is_some() {
-            self.take_shown(&mut slot, limit, &mut placed);
-        } else {
+        if !killed {
             self.take(&mut slot, limit, &mut placed);
         }
         if slot.order.status.is_open() {
@@ -122,6 +118,9 @@ impl Transaction<'_> {
 
     /// Trades against the book until the order is done, its limit is reached or the book is empty.
     fn take(&mut self, taker: &mut Slot, limit: Option<i64>, placed: &mut Placed) {
+        if self.market.shown.is_some() {
+            return self.take_shown(taker, limit, placed);
+        }
         let side = taker.order.side;
         while taker.order.status.is_open() {
             let Some((ticks, resting)) = self.market.book.first(side.opposite()) else { break };

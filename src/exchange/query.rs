@@ -80,7 +80,7 @@ impl Exchange {
     /// The public book, at most `levels` a side.
     pub fn depth(&self, symbol: &Symbol, levels: usize) -> Option<Depth> {
         let market = self.markets.get(symbol)?;
-        let side = |side| market.levels(side).take(levels).collect();
+        let side = |side| market.levels(side, levels);
         let update_id = market.counters.update;
         Some(Depth { update_id, time: self.now(), bids: side(Side::Buy), asks: side(Side::Sell) })
     }

@@ -1,15 +1,16 @@
 //! Replayed symbols: the public book and trades are recorded ones, the exchange's clients trade beside them.
 //!
-//! The caller feeds the recording in its order: a snapshot first, then differences, best prices and trades, with the
-//! recorded update and trade ids. They are passed on as public events. Against them
-//! - a taker fills at the levels shown, which are not changed by it; a best price newer than the last difference counts;
+//! The caller feeds the recording in its order: a snapshot first, then differences, best prices and trades, with
+//! the recorded update and trade ids. They are passed on as public events. Against them
+//! - a taker fills at the levels shown, which are not changed by it; a best price newer than the last difference
+//!   counts;
 //! - a resting order is not published. It fills at its own price when a recorded trade reaches it: up to the trade's
 //!   quantity at that price, in order of arrival; whole if the trade was at a worse price, for then the market went
 //!   through it. A book that moves through it without a trade does nothing;
 //! - clients do not meet each other, so nothing is ever prevented.
 //!
-//! The other side of all fills is the house. Their trade ids are of a count of their own, since one recorded trade can
-//! fill several orders; they are not published.
+//! The other side of all fills is the house. Their trade ids are of a count of their own, since one recorded trade
+//! can fill several orders; they are not published.
 
 use std::collections::BTreeMap;
 

@@ -162,7 +162,8 @@ words! {
     }
 }
 
-/// Why the exchange refuses. Nothing has changed then. In order of precedence.
+/// Why the exchange refuses. Nothing has changed then. Of several reasons to refuse a new order the first one listed is
+/// given; but that a quote amount does not buy a single lot is found out last but for the balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reject {
     /// No such account.
@@ -210,12 +211,12 @@ pub enum Reject {
     /// An amend to the present quantity.
     #[error("the amend would change nothing")]
     AmendNoChange,
-    /// A post-only order would take.
-    #[error("order would immediately match and take")]
-    WouldMatch,
     /// A stop would trigger at once.
     #[error("order would trigger immediately")]
     WouldTrigger,
+    /// A post-only order would take.
+    #[error("order would immediately match and take")]
+    WouldMatch,
     /// It costs more than is free.
     #[error("account has insufficient balance")]
     InsufficientBalance,

@@ -72,7 +72,7 @@ impl Transaction<'_> {
             }
         }
         let limit = request.terms.price().map(|price| self.market.ticks(price));
-        let best = self.market.offers(request.side.opposite()).next().map(|offer| offer.ticks);
+        let best = self.market.best_offer(request.side.opposite());
         if let (Terms::PostOnly { .. }, Some(limit), Some(best)) = (request.terms, limit, best)
             && crosses(request.side, limit, best)
         {
