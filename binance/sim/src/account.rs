@@ -90,8 +90,8 @@ impl Sim {
             .end())
     }
 
-    /// `GET /sapi/v1/capital/config/getall`: the assets, and what the account has of them. Money moves by the control
-    /// interface only, so there are no networks.
+    /// `GET /sapi/v1/capital/config/getall`: the assets, and what the account has of them. Money moves by
+    /// the control interface only, so there are no networks.
     pub(crate) fn coins(&mut self, call: &Call<'_>) -> Answer {
         let mut assets: Vec<Asset> = Vec::new();
         for listing in self.exchange.listings() {

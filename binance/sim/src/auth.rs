@@ -143,7 +143,7 @@ impl Keys {
             (Some(api_key), _) => {
                 let key = self.find(api_key)?;
                 let signed = security != Security::Key;
-                if signed && !(session == Some(key) && !params.has("signature")) {
+                if signed && (session != Some(key) || params.has("signature")) {
                     self.signed(key, params)?;
                 }
                 key

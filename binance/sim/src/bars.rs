@@ -99,8 +99,8 @@ impl Bars {
         found.expect("there is a series of every interval")
     }
 
-    /// Bars that begin within `from..=to`, oldest first: the first `most` of them if `from` is given, else the last.
-    /// The open bar counts.
+    /// Bars that begin within `from..=to`, oldest first: the first `most` of them if `from` is given, else
+    /// the last. The open bar counts.
     pub(crate) fn between(
         &self,
         interval: Interval,

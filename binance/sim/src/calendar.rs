@@ -54,7 +54,8 @@ pub(crate) fn bar_end(interval: Interval, start: Time) -> Time {
     }
 }
 
-/// Year and month of a day counted from 1970-01-01 (proleptic Gregorian, after Howard Hinnant's published algorithm).
+/// Year and month of a day counted from 1970-01-01 (proleptic Gregorian, after Howard Hinnant's published
+/// algorithm).
 fn month_of(day: i64) -> (i64, i64) {
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);

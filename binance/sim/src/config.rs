@@ -256,13 +256,16 @@ mod tests {
     use super::*;
 
     /// RFC 8410, section 10.1.
-    const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    const PEM: &str = "-----BEGIN PUBLIC KEY-----\n\
+        MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+        -----END PUBLIC KEY-----\n";
 
     #[test]
     fn accounts_are_read() {
         let json = serde_json::json!([
             {"name": "a", "apikey": "k1", "public_key_pem": PEM, "balances": {"USDT": "10000"}},
-            {"name": "b", "apikey": "k2", "hmac_secret": "s", "permissions": ["USER_DATA"], "taker_fee": "0.002"},
+            {"name": "b", "apikey": "k2", "hmac_secret": "s", "permissions": ["USER_DATA"],
+                "taker_fee": "0.002"},
         ]);
         let accounts = parse_accounts(&json.to_string()).unwrap();
         assert_eq!(accounts[0].balances, [(Asset::new("USDT"), Cash::whole(10_000))]);

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! An *API* connection has a session: anonymous, or logged on with one key; beside it any number of private
-//! subscriptions, at most one per account. A *stream* connection has a set of streams and the `combined` property.
+//! subscriptions, at most one per account. A *stream* connection has a set of streams and the `combined`
+//! property.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! The past of a synthetic market: a price for every instant before the simulator was started.
 //!
-//! The price is a sum of slow and fast waves through random points, a function of seed, market and time alone, so
-//! that bars of every length agree with each other and with the price trading starts at. Integers only.
+//! The price is a sum of slow and fast waves through random points, a function of seed, market and time
+//! alone, so that bars of every length agree with each other and with the price trading starts at. Integers
+//! only.
 
 use tradingsys::market::{Bar, Interval};
 use tradingsys::num::{Cash, Qty};

@@ -92,8 +92,8 @@ impl Journal {
     }
 }
 
-/// One thing for the shell to do. They are to be done in order: a line of a journal comes before the frames that tell
-/// of it.
+/// One thing for the shell to do. They are to be done in order: a line of a journal comes before the frames
+/// that tell of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SimOutput {
     /// Turns a handshake away with this HTTP status.

@@ -1,8 +1,8 @@
 //! A Binance-compatible exchange, spot, as a pure machine: [`Sim`].
 //!
-//! It speaks the venue's protocol over the matching core of `tradingsys::exchange`. It opens no socket, reads no
-//! clock and writes no file: [`SimInput`]s are what happens outside, [`SimOutput`]s what a shell has to do, in order.
-//! The binary `binance-sim` is one shell; tests that run in virtual time are another.
+//! It speaks the venue's protocol over the matching core of `tradingsys::exchange`. It opens no socket,
+//! reads no clock and writes no file: [`SimInput`]s are what happens outside, [`SimOutput`]s what a shell
+//! has to do, in order. The binary `binance-sim` is one shell; tests that run in virtual time are another.
 //!
 //! ```text
 //!  frame | request ─▶ weight ─▶ key, signature, window ─▶ parameters ─▶ matching core ─▶ journal, reply, events

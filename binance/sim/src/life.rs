@@ -89,8 +89,8 @@ impl Sim {
         self.later(timing.ping, Task::Ping(conn));
     }
 
-    /// A pong. It answers a ping if its payload is that of the first open ping or of a later one; any other is allowed,
-    /// answers nothing, and counts as a frame.
+    /// A pong. It answers a ping if its payload is that of the first open ping or of a later one; any other
+    /// is allowed, answers nothing, and counts as a frame.
     pub(crate) fn pong(&mut self, now: Time, conn: Conn, payload: &Bytes, out: &mut Vec<SimOutput>) {
         let connection = self.connections.get_mut(&conn).filter(|connection| connection.is_live());
         let sent = std::str::from_utf8(payload).ok().and_then(|text| text.parse::<i64>().ok());

@@ -1,7 +1,7 @@
 //! Request weights, request and connection counts per address, unfilled-order counts per account.
 //!
-//! Windows are fixed and aligned to the clock, as the venue's are: what is used falls to zero at :00, never slides.
-//! An address that goes on after a 429 is banned (418) until a time.
+//! Windows are fixed and aligned to the clock, as the venue's are: what is used falls to zero at :00, never
+//! slides. An address that goes on after a 429 is banned (418) until a time.
 
 use std::collections::BTreeMap;
 
@@ -197,7 +197,8 @@ impl RateLimits {
         *self.address(peer).weight.at(now, MINUTE)
     }
 
-    /// `rateLimits` of exchangeInfo: over REST with the request count, over the websocket API with the connections.
+    /// `rateLimits` of exchangeInfo: over REST with the request count, over the websocket API with the
+    /// connections.
     pub(crate) fn info_rows(&self, websocket: bool) -> String {
         let last = if websocket {
             row("CONNECTIONS", "MINUTE", 5, self.limits.connections_per_5m)
@@ -234,8 +235,8 @@ fn retry(error: ErrorReply, now: Time, until: Time) -> ErrorReply {
 /// The refusal of a request over the weight limit.
 pub(crate) fn refused_for_weight(now: Time, limit: u32) -> ErrorReply {
     let message = format!(
-        "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use WebSocket \
-         Streams for live updates to avoid polling the API."
+        "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. Please use \
+         WebSocket Streams for live updates to avoid polling the API."
     );
     retry(ErrorReply::new(429, code::TOO_MANY_REQUESTS, message), now, end_of(now, MINUTE))
 }
@@ -243,7 +244,8 @@ pub(crate) fn refused_for_weight(now: Time, limit: u32) -> ErrorReply {
 /// The refusal of a banned address.
 pub(crate) fn banned(now: Time, until: Time) -> ErrorReply {
     let message = format!(
-        "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live updates to avoid bans.",
+        "Way too much request weight used; IP banned until {}. Please use WebSocket Streams for live \
+         updates to avoid bans.",
         until.millis()
     );
     retry(ErrorReply::new(418, code::TOO_MANY_REQUESTS, message), now, until)

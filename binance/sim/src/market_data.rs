@@ -1,4 +1,5 @@
-//! What is public of one market besides its book: trades, aggregated trades, bars, and what the depth streams gather.
+//! What is public of one market besides its book: trades, aggregated trades, bars, and what the depth
+//! streams gather.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! Every request the simulator serves, once: its websocket name, its REST path, who may send it, its weight, its
-//! parameters.
+//! Every request the simulator serves, once: its websocket name, its REST path, who may send it, its
+//! weight, its parameters.
 
 use binance_wire::errors::ErrorReply;
 use binance_wire::render::TimeUnit;

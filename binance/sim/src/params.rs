@@ -1,6 +1,8 @@
-//! Parameters of a request, whatever they came in: a query, a form body, or the `params` of a websocket frame.
+//! Parameters of a request, whatever they came in: a query, a form body, or the `params` of a websocket
+//! frame.
 //!
-//! Values stay the texts that were sent, since signatures are over them; typed readers refuse in the venue's words.
+//! Values stay the texts that were sent, since signatures are over them; typed readers refuse in the
+//! venue's words.
 
 use std::borrow::Cow;
 

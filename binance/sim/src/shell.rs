@@ -1,7 +1,7 @@
 //! The shell: sockets, clock and files around the machine. It only moves bytes.
 //!
-//! One thread. Every task calls the machine directly; its outputs are done at once and in order: a journal's line is
-//! written before a frame that tells of it is queued.
+//! One thread. Every task calls the machine directly; its outputs are done at once and in order: a
+//! journal's line is written before a frame that tells of it is queued.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -80,7 +80,8 @@ impl Journals {
         if let Some(file) = self.files.get_mut(&journal)
             && let Err(error) = file.write_all(line.as_bytes())
         {
-            // The journals are what tests compare with: going on without them would make every comparison wrong.
+            // The journals are what tests compare with: going on without them would make every comparison
+            // wrong.
             eprintln!("binance-sim: cannot write {}: {error}", journal.file_name());
             std::process::exit(74);
         }

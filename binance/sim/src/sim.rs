@@ -1,7 +1,7 @@
 //! [`Sim`]: the machine. It takes what happens outside, one thing at a time, and says what is to be done.
 //!
-//! Two clocks: the caller's, by which it is called and plans, and the venue's, which every frame shows and the matching
-//! core lives by. They differ by the skew a fault has set, usually by nothing.
+//! Two clocks: the caller's, by which it is called and plans, and the venue's, which every frame shows and
+//! the matching core lives by. They differ by the skew a fault has set, usually by nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -74,7 +74,8 @@ pub(crate) struct PrivateFrame {
     pub(crate) account: AccountId,
 }
 
-/// What is to be sent once a request is done: journals go first, then the reply and the private events, then the rest.
+/// What is to be sent once a request is done: journals go first, then the reply and the private events,
+/// then the rest.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
     pub(crate) lines: Vec<(Journal, String)>,
@@ -302,7 +303,8 @@ impl Sim {
         usize::from(*self.places.get(symbol).expect("the core tells of listed symbols only"))
     }
 
-    /// Puts out what is staged: journals, private frames, public frames; a reply before or after the private frames.
+    /// Puts out what is staged: journals, private frames, public frames; a reply before or after the
+    /// private frames.
     pub(crate) fn flush(&mut self, reply: Option<(SimOutput, bool)>, out: &mut Vec<SimOutput>) {
         let staged = std::mem::take(&mut self.staged);
         out.extend(staged.lines.into_iter().map(|(journal, line)| SimOutput::Append(journal, line)));

@@ -56,7 +56,8 @@ pub(crate) enum Kind {
 }
 
 impl StreamName {
-    /// From its name, the symbol in lower case; `None` for one nobody serves. `market` finds a symbol's place.
+    /// From its name, the symbol in lower case; `None` for one nobody serves. `market` finds a symbol's
+    /// place.
     pub(crate) fn parse(name: &str, market: impl Fn(&str) -> Option<MarketIndex>) -> Option<Self> {
         if name == "!miniTicker@arr" {
             return Some(Self::AllMiniTickers);
@@ -212,7 +213,8 @@ fn property(params: &[Value], fail: &dyn Fn(u8, &str) -> String) -> Result<(), S
     }
 }
 
-/// A signed 64-bit integer, a string of at most 36 characters, or null. (UUIDs with dashes are 36 long and accepted.)
+/// A signed 64-bit integer, a string of at most 36 characters, or null. (UUIDs with dashes are 36 long and
+/// accepted.)
 fn id_is_legal(raw: &str) -> bool {
     if raw == "null" || raw.parse::<i64>().is_ok() {
         return true;
@@ -239,8 +241,8 @@ pub(crate) fn name_list<'a>(names: impl Iterator<Item = &'a String>) -> String {
     array(names.map(|name| quoted(name)))
 }
 
-/// Names of a path: `/ws/<a>/<b>` raw, `/stream?streams=<a>/<b>` combined. A number in their place is the index of a
-/// connection that some clients append (ccxt: `/stream/ws/0`), not a stream.
+/// Names of a path: `/ws/<a>/<b>` raw, `/stream?streams=<a>/<b>` combined. A number in their place is the
+/// index of a connection that some clients append (ccxt: `/stream/ws/0`), not a stream.
 pub(crate) fn names_of_path(path: &str, query: &str) -> (bool, Vec<String>) {
     let listed = |text: &str| -> Vec<String> {
         let named = |name: &&str| !name.is_empty() && !name.bytes().all(|b| b.is_ascii_digit());

@@ -12,7 +12,9 @@ fn a_resting_order_its_event_and_its_balances() {
     let conn = bench.logged_on("alice");
     bench.text(
         conn,
-        r#"{"id":"e2a85d9f","method":"order.place","params":{"symbol":"DOGEUSDT","side":"BUY","type":"LIMIT","timeInForce":"GTC","price":"0.10","quantity":"10","newClientOrderId":"gw-1","timestamp":1700000000000}}"#,
+        r#"{"id":"e2a85d9f","method":"order.place","params":{"symbol":"DOGEUSDT","side":"BUY","type":"LIMIT",
+            "timeInForce":"GTC","price":"0.10","quantity":"10",
+            "newClientOrderId":"gw-1","timestamp":1700000000000}}"#,
     );
     let frames = bench.taken(conn);
     let id = bench.sim.exchange.open_orders(tradingsys::exchange::AccountId(0), None).unwrap()[0].id;
@@ -20,12 +22,16 @@ fn a_resting_order_its_event_and_its_balances() {
         frames[0],
         format!(
             "{{\"id\":\"e2a85d9f\",\"status\":200,\"result\":{{\"symbol\":\"DOGEUSDT\",\"orderId\":{id},\
-             \"orderListId\":-1,\"clientOrderId\":\"gw-1\",\"transactTime\":1700000000000,\"price\":\"0.10000000\",\
+             \"orderListId\":-1,\"clientOrderId\":\"gw-1\",\"transactTime\":1700000000000,\
+             \"price\":\"0.10000000\",\
              \"origQty\":\"10.00000000\",\"executedQty\":\"0.00000000\",\"origQuoteOrderQty\":\"0.00000000\",\
-             \"cummulativeQuoteQty\":\"0.00000000\",\"status\":\"NEW\",\"timeInForce\":\"GTC\",\"type\":\"LIMIT\",\
+             \"cummulativeQuoteQty\":\"0.00000000\",\"status\":\"NEW\",\"timeInForce\":\"GTC\",\
+             \"type\":\"LIMIT\",\
              \"side\":\"BUY\",\"workingTime\":1700000000000,\"selfTradePreventionMode\":\"EXPIRE_MAKER\",\
-             \"fills\":[]}},\"rateLimits\":[{{\"rateLimitType\":\"ORDERS\",\"interval\":\"SECOND\",\"intervalNum\":10,\
-             \"limit\":100,\"count\":1}},{{\"rateLimitType\":\"ORDERS\",\"interval\":\"DAY\",\"intervalNum\":1,\
+             \"fills\":[]}},\"rateLimits\":[{{\"rateLimitType\":\"ORDERS\",\"interval\":\"SECOND\",\
+             \"intervalNum\":10,\
+             \"limit\":100,\"count\":1}},{{\"rateLimitType\":\"ORDERS\",\"interval\":\"DAY\",\
+             \"intervalNum\":1,\
              \"limit\":200000,\"count\":1}},{{\"rateLimitType\":\"REQUEST_WEIGHT\",\"interval\":\"MINUTE\",\
              \"intervalNum\":1,\"limit\":6000,\"count\":4}}]}}"
         )
@@ -33,10 +39,14 @@ fn a_resting_order_its_event_and_its_balances() {
     assert_eq!(
         frames[1],
         format!(
-            "{{\"subscriptionId\":0,\"event\":{{\"e\":\"executionReport\",\"E\":1700000000000,\"s\":\"DOGEUSDT\",\
-             \"c\":\"gw-1\",\"S\":\"BUY\",\"o\":\"LIMIT\",\"f\":\"GTC\",\"q\":\"10.00000000\",\"p\":\"0.10000000\",\
-             \"P\":\"0.00000000\",\"F\":\"0.00000000\",\"g\":-1,\"C\":\"\",\"x\":\"NEW\",\"X\":\"NEW\",\"r\":\"NONE\",\
-             \"i\":{id},\"l\":\"0.00000000\",\"z\":\"0.00000000\",\"L\":\"0.00000000\",\"n\":\"0\",\"N\":null,\
+            "{{\"subscriptionId\":0,\"event\":{{\"e\":\"executionReport\",\"E\":1700000000000,\
+            \"s\":\"DOGEUSDT\",\
+             \"c\":\"gw-1\",\"S\":\"BUY\",\"o\":\"LIMIT\",\"f\":\"GTC\",\"q\":\"10.00000000\",\
+             \"p\":\"0.10000000\",\
+             \"P\":\"0.00000000\",\"F\":\"0.00000000\",\"g\":-1,\"C\":\"\",\"x\":\"NEW\",\
+             \"X\":\"NEW\",\"r\":\"NONE\",\
+             \"i\":{id},\"l\":\"0.00000000\",\"z\":\"0.00000000\",\"L\":\"0.00000000\",\"n\":\"0\",\
+             \"N\":null,\
              \"T\":1700000000000,\"t\":-1,\"I\":1,\"w\":true,\"m\":false,\"M\":false,\"O\":1700000000000,\
              \"Z\":\"0.00000000\",\"Y\":\"0.00000000\",\"Q\":\"0.00000000\",\"W\":1700000000000,\
              \"V\":\"EXPIRE_MAKER\"}}}}"
@@ -63,7 +73,8 @@ fn a_fill_in_reply_event_query_and_journal() {
     bench.lines.clear();
     let reply = bench.place(
         alice,
-        json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "10", "newClientOrderId": "al-1"}),
+        json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "10",
+            "newClientOrderId": "al-1"}),
     );
     let result = &reply["result"];
     let (order, trade) = (result["orderId"].clone(), result["fills"][0]["tradeId"].clone());
@@ -78,7 +89,8 @@ fn a_fill_in_reply_event_query_and_journal() {
     assert_eq!(
         events[1],
         json!({"e": "executionReport", "E": 1_700_000_000_000_i64, "s": "DOGEUSDT", "c": "al-1", "S": "BUY",
-            "o": "MARKET", "f": "GTC", "q": "10.00000000", "p": "0.00000000", "P": "0.00000000", "F": "0.00000000",
+            "o": "MARKET", "f": "GTC", "q": "10.00000000", "p": "0.00000000", "P": "0.00000000",
+                "F": "0.00000000",
             "g": -1, "C": "", "x": "TRADE", "X": "FILLED", "r": "NONE", "i": order, "l": "10.00000000",
             "z": "10.00000000", "L": "0.30000000", "n": "0.01000000", "N": "DOGE", "T": 1_700_000_000_000_i64,
             "t": trade, "I": events[1]["I"], "w": false, "m": false, "M": false, "O": 1_700_000_000_000_i64,
@@ -95,7 +107,8 @@ fn a_fill_in_reply_event_query_and_journal() {
         (status, trades),
         (
             200,
-            json!([{"symbol": "DOGEUSDT", "id": trade, "orderId": order, "orderListId": -1, "price": "0.30000000",
+            json!([{"symbol": "DOGEUSDT", "id": trade, "orderId": order, "orderListId": -1,
+                "price": "0.30000000",
                 "qty": "10.00000000", "quoteQty": "3.00000000", "commission": "0.01000000",
                 "commissionAsset": "DOGE", "time": 1_700_000_000_000_i64, "isBuyer": true, "isMaker": false,
                 "isBestMatch": true}])
@@ -106,7 +119,8 @@ fn a_fill_in_reply_event_query_and_journal() {
     assert_eq!(journal.len(), 2, "one line per order");
     assert!(
         journal.contains(&&format!(
-            "{{\"trade_id\":{trade},\"symbol\":\"DOGEUSDT\",\"order_id\":{order},\"client_order_id\":\"al-1\",\
+            "{{\"trade_id\":{trade},\"symbol\":\"DOGEUSDT\",\"order_id\":{order},\
+            \"client_order_id\":\"al-1\",\
              \"account\":\"alice\",\"side\":\"BUY\",\"price\":\"0.3\",\"qty\":\"10\",\"quote\":\"3\",\
              \"commission\":\"0.01\",\"commission_asset\":\"DOGE\",\"time\":1700000000000,\"maker\":false}}"
         )),
@@ -167,9 +181,12 @@ fn a_queried_order_has_every_field() {
     assert_eq!(
         order,
         json!({"symbol": "DOGEUSDT", "orderId": reply["result"]["orderId"], "orderListId": -1,
-            "clientOrderId": "st-1", "price": "0.15000000", "origQty": "20.00000000", "executedQty": "0.00000000",
-            "cummulativeQuoteQty": "0.00000000", "status": "NEW", "timeInForce": "GTC", "type": "STOP_LOSS_LIMIT",
-            "side": "SELL", "stopPrice": "0.16000000", "icebergQty": "0.00000000", "time": 1_700_000_000_000_i64,
+            "clientOrderId": "st-1", "price": "0.15000000", "origQty": "20.00000000",
+                "executedQty": "0.00000000",
+            "cummulativeQuoteQty": "0.00000000", "status": "NEW", "timeInForce": "GTC",
+                "type": "STOP_LOSS_LIMIT",
+            "side": "SELL", "stopPrice": "0.16000000", "icebergQty": "0.00000000",
+                "time": 1_700_000_000_000_i64,
             "updateTime": 1_700_000_000_000_i64, "isWorking": false, "workingTime": -1,
             "origQuoteOrderQty": "0.00000000", "selfTradePreventionMode": "EXPIRE_MAKER", "strategyId": 7,
             "strategyType": 1_000_000})

@@ -41,7 +41,8 @@ fn unfilled_orders_are_limited_and_refused_ones_do_not_count() {
     let mut bench = Bench::new(config);
     let conn = bench.logged_on("alice");
     bench.limit(conn, "BUY", "0.1", "a");
-    let order = json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "0.1",
+    let order = json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
+        "price": "0.1",
         "quantity": "10", "newClientOrderId": "a"});
     assert_eq!(code(&bench.place(conn, order.clone())), -2010);
     bench.limit(conn, "BUY", "0.1", "b");

@@ -16,12 +16,9 @@ fn order(changes: &Value) -> Value {
     order
 }
 
-#[test]
-fn each_bad_order_is_refused_with_its_code_and_words() {
-    let mut bench = bench();
-    let conn = bench.logged_on("alice");
-    bench.control("trade", &json!({"symbol": "DOGEUSDT", "side": "BUY", "qty": "10"}));
-    for (changes, code_wanted, words) in [
+/// Orders whose parameters are wrong.
+fn malformed() -> Vec<(Value, i64, &'static str)> {
+    vec![
         (
             json!({"symbol": null}),
             -1102,
@@ -55,12 +52,14 @@ fn each_bad_order_is_refused_with_its_code_and_words() {
         (
             json!({"quantity": "1e5"}),
             -1100,
-            "Illegal characters found in parameter 'quantity'; legal range is '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
+            "Illegal characters found in parameter 'quantity'; legal range is \
+             '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
         ),
         (
             json!({"quantity": "-10"}),
             -1100,
-            "Illegal characters found in parameter 'quantity'; legal range is '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
+            "Illegal characters found in parameter 'quantity'; legal range is \
+             '^([0-9]{1,20})(\\.[0-9]{1,20})?$'.",
         ),
         (json!({"price": "0.123456789"}), -1111, "Parameter 'price' has too much precision."),
         (json!({"type": "MARKET"}), -1114, "TimeInForce parameter sent when not required."),
@@ -74,7 +73,8 @@ fn each_bad_order_is_refused_with_its_code_and_words() {
         (
             json!({"newClientOrderId": "a b"}),
             -1100,
-            "Illegal characters found in parameter 'newClientOrderId'; legal range is '^[a-zA-Z0-9-_]{1,36}$'.",
+            "Illegal characters found in parameter 'newClientOrderId'; legal range is \
+             '^[a-zA-Z0-9-_]{1,36}$'.",
         ),
         (
             json!({"colour": "red"}),
@@ -82,6 +82,12 @@ fn each_bad_order_is_refused_with_its_code_and_words() {
             "Not all sent parameters were read; read '7' parameter(s) but was sent '8'.",
         ),
         (json!({"strategyType": 999_999}), -1134, "`strategyType` was less than 1000000."),
+    ]
+}
+
+/// Orders that are well formed and refused.
+fn refused() -> Vec<(Value, i64, &'static str)> {
+    vec![
         (json!({"icebergQty": "1"}), -2010, "Iceberg orders are not supported for this symbol."),
         (json!({"trailingDelta": 10}), -2010, "Trailing stop orders are not supported for this symbol."),
         (json!({"pegPriceType": "PRIMARY_PEG"}), -2010, "Pegged orders are not supported for this symbol."),
@@ -100,7 +106,15 @@ fn each_bad_order_is_refused_with_its_code_and_words() {
             -2010,
             "Order would trigger immediately.",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn each_bad_order_is_refused_with_its_code_and_words() {
+    let mut bench = bench();
+    let conn = bench.logged_on("alice");
+    bench.control("trade", &json!({"symbol": "DOGEUSDT", "side": "BUY", "qty": "10"}));
+    for (changes, code_wanted, words) in malformed().into_iter().chain(refused()) {
         let reply = bench.place(conn, order(&changes));
         assert_eq!((code(&reply), text(&reply["error"]["msg"])), (code_wanted, words), "{changes}");
         assert_eq!(reply["status"], 400, "{changes}");
@@ -198,7 +212,11 @@ fn a_stop_waits_then_works() {
     let conn = bench.logged_on("alice");
     bench.price("DOGEUSDT", "0.2");
     bench.control("trade", &json!({"symbol": "DOGEUSDT", "side": "BUY", "qty": "10"}));
-    let reply = bench.place(conn, order(&json!({"type": "STOP_LOSS", "timeInForce": null, "price": null, "side": "SELL", "stopPrice": "0.19"})));
+    let reply = bench.place(
+        conn,
+        order(&json!({"type": "STOP_LOSS", "timeInForce": null,
+        "price": null, "side": "SELL", "stopPrice": "0.19"})),
+    );
     assert_eq!(reply["status"], 200, "{reply}");
     assert_eq!(reply["result"].get("status"), None, "ACK by default: {reply}");
     let events = bench.events(conn);
@@ -258,7 +276,8 @@ fn cancel_replace_reports_each_leg() {
     bench.limit(conn, "BUY", "0.1", "cr-1");
     let reply = replace(
         &mut bench,
-        json!({"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "cr-1", "newClientOrderId": "cr-1"}),
+        json!({"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "cr-1",
+            "newClientOrderId": "cr-1"}),
     );
     let result = &reply["result"];
     assert_eq!(
@@ -283,10 +302,17 @@ fn cancel_replace_reports_each_leg() {
     assert_eq!(text(&reply["error"]["data"]["newOrderResult"]), "SUCCESS");
     let reply = replace(
         &mut bench,
-        json!({"cancelReplaceMode": "ALLOW_FAILURE", "cancelOrigClientOrderId": "none", "type": "LIMIT_MAKER", "timeInForce": null, "price": "0.25"}),
+        json!({"cancelReplaceMode": "ALLOW_FAILURE", "cancelOrigClientOrderId": "none",
+            "type": "LIMIT_MAKER", "timeInForce": null, "price": "0.25"}),
     );
     assert_eq!((reply["status"].as_i64(), code(&reply)), (Some(400), -2022));
-    let (status, body) = bench.rest("alice", "POST", "/api/v3/order/cancelReplace", "symbol=DOGEUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0.1&quantity=10&cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=999999");
+    let (status, body) = bench.rest(
+        "alice",
+        "POST",
+        "/api/v3/order/cancelReplace",
+        "symbol=DOGEUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0.1&quantity=10\
+         &cancelReplaceMode=STOP_ON_FAILURE&cancelOrderId=999999",
+    );
     assert_eq!(
         (status, &body["code"], &body["data"]["newOrderResult"]),
         (400, &json!(-2022), &json!("NOT_ATTEMPTED")),

@@ -43,7 +43,8 @@ fn a_trade_is_seen_on_every_stream_it_changes() {
     assert_eq!(
         frames,
         [format!(
-            "{{\"e\":\"trade\",\"E\":1700000000000,\"s\":\"DOGEUSDT\",\"t\":1,\"p\":\"{}\",\"q\":\"10.00000000\",\
+            "{{\"e\":\"trade\",\"E\":1700000000000,\"s\":\"DOGEUSDT\",\"t\":1,\"p\":\"{}\",\
+            \"q\":\"10.00000000\",\
              \"T\":1700000000000,\"m\":false,\"M\":true}}",
             price.fixed(8)
         )]
@@ -69,7 +70,8 @@ fn a_trade_is_seen_on_every_stream_it_changes() {
     assert_eq!(bench.values(micros)[0]["data"]["T"], 1_700_000_000_000_000_i64);
 }
 
-/// The recipe of web-socket-streams.md, "How to manage a local order book correctly", ends at the book itself.
+/// The recipe of web-socket-streams.md, "How to manage a local order book correctly", ends at the book
+/// itself.
 #[test]
 fn diffs_on_a_snapshot_rebuild_the_book() {
     let mut bench = lively();
