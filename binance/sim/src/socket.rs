@@ -83,7 +83,9 @@ fn read(frame: Option<Result<Message, Error>>, conn: Conn, core: &Shared) -> boo
         Some(Ok(Message::Ping(_))) => SimInput::Ping(conn),
         Some(Ok(Message::Pong(payload))) => SimInput::Pong(conn, payload),
         Some(Ok(Message::Binary(_) | Message::Frame(_))) => return true,
-        Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+        // The reply to a close frame is sent while the next frame is waited for.
+        Some(Ok(Message::Close(_))) => return true,
+        Some(Err(_)) | None => return false,
     };
     core.borrow_mut().input(input);
     true
