@@ -120,4 +120,4 @@ pub fn ports(config: &SpotConfig) -> (Feed, Entry) {
 }
 
 #[cfg(test)]
-mod simulated;
+mod tests;
