@@ -20,6 +20,9 @@ use crate::{Connect, Ports, Product, VenueSetup, key, run, store, tls};
 /// Longest the exchange may take to answer all there is to ask.
 const ANSWER_WITHIN: Span = Span::from_secs(20);
 
+/// Dials that may fail, over both machines, before the exchange counts as out of reach.
+const DIALS_MAX: u32 = 4;
+
 /// A clock further off than this is a fault: the exchange refuses requests from the future of more than 1 s.
 const CLOCK_MAX: Span = Span::from_millis(500);
 
@@ -118,10 +121,16 @@ struct Seen {
     account: Option<Result<(bool, usize), String>>,
     refused: Option<String>,
     last_down: Option<String>,
+    /// Links that went down, as long as none was ever up.
+    dials_failed: u32,
+    ever_up: bool,
 }
 
 impl Seen {
     fn complete(&self) -> bool {
+        if !self.ever_up && self.dials_failed >= DIALS_MAX {
+            return true;
+        }
         let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
         self.refused.is_some() || account
     }
@@ -229,12 +238,16 @@ impl Trial {
 
     fn link(&mut self, link: tradingsys::ids::LinkId, event: &LinkEvent, out: &mut Outbox) {
         let input = match event {
-            LinkEvent::Up => LinkInput::Up,
+            LinkEvent::Up => {
+                self.seen.ever_up = true;
+                LinkInput::Up
+            }
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
             LinkEvent::Alive => LinkInput::Alive,
             LinkEvent::Down(reason) => {
                 self.links.forget(link);
                 self.seen.last_down = Some(reason.clone());
+                self.seen.dials_failed += 1;
                 LinkInput::Down(reason)
             }
         };

@@ -260,10 +260,15 @@ pub(crate) fn seed() -> Result<u64, Exit> {
     getrandom::u64().map_err(|error| Exit::failure(format!("no randomness: {error}")))
 }
 
+/// The signal of a file that would grow beyond the limit (`ulimit -f`). Unheard, it kills the process.
+const SIGXFSZ: i32 = 25;
+
 /// SIGINT and SIGTERM as the exit codes they ask for.
 fn signals() -> Result<mpsc::Receiver<ExitCode>, Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = mpsc::channel(4);
+    // Once listened to, the write itself fails, and is handled like a full disk.
+    signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
     for (kind, code) in
         [(SignalKind::interrupt(), ExitCode::Interrupted), (SignalKind::terminate(), ExitCode::Terminated)]
     {

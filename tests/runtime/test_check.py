@@ -1,0 +1,87 @@
+"""`check`, `verify` and `keygen`."""
+
+from __future__ import annotations
+
+import stat
+
+from support.processes import Exchange, Gateway, free_port, keygen
+
+THINGS = ["configuration", "database", "key", "exchange", "clock", "logon", "permissions"]
+
+
+def lines(text: str) -> dict[str, str]:
+    """The verdict of each thing looked at."""
+    told = [line.split(":", 1)[0].split() for line in text.splitlines()]
+    return {thing: verdict for verdict, thing in told}
+
+
+def test_check_has_a_line_for_each_thing(gateway: Gateway) -> None:
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines(done.stdout) == dict.fromkeys(THINGS, "ok")
+    assert not (gateway.folder / "db").exists(), "it changes nothing"
+
+
+def test_check_tells_a_refused_key(gateway: Gateway) -> None:
+    (gateway.folder / "private_key.pem").unlink()
+    keygen(gateway.folder)
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 77, done.stdout
+    assert lines(done.stdout)["logon"] == "fail" and lines(done.stdout)["key"] == "ok"
+
+
+def test_check_tells_an_exchange_out_of_reach(gateway: Gateway) -> None:
+    port = free_port()
+    gateway.config["endpoints"] = dict.fromkeys(("ws_api", "streams"), f"ws://127.0.0.1:{port}")
+    gateway.write_config()
+    done = gateway.run("check", "-c=spot.json", timeout=60)
+    assert done.returncode == 69, done.stdout
+    assert "fail exchange" in done.stdout and "connection refused" in done.stdout
+
+
+def test_check_and_verify_tell_a_damaged_journal(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client().buy("10")
+    gateway.running.end()
+    assert gateway.run("verify", "-c=spot.json").returncode == 0
+    gateway.sql(
+        "UPDATE record SET body = replace(body, '\"10\"', '\"11\"') WHERE kind = 'fill'", "journal.db"
+    )
+    for command in ("check", "verify"):
+        done = gateway.run(command, "-c=spot.json")
+        assert done.returncode == 78
+        assert "is damaged at record" in done.stdout + done.stderr and "checksum" in done.stdout + done.stderr
+    done = gateway.run("-c=spot.json")
+    assert done.returncode == 78 and "Restore it from a backup" in done.stderr
+
+
+def test_verify_folds_the_journal_and_compares(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client().buy("10")
+    gateway.running.end()
+    done = gateway.run("verify", "-c=spot.json")
+    assert done.returncode == 0, done.stdout
+    assert "every checksum holds" in done.stdout and "1 positions, as folded" in done.stdout
+    gateway.sql("UPDATE position SET qty = '5'")
+    done = gateway.run("verify", "-c=spot.json")
+    assert done.returncode == 0 and "5 found; taken at the next start" in done.stdout
+    gateway.sql("UPDATE _asset SET amount = '5'")
+    done = gateway.run("verify", "-c=spot.json")
+    assert done.returncode == 78 and "fail books" in done.stdout
+
+
+def test_verify_without_a_journal_says_so(gateway: Gateway) -> None:
+    done = gateway.run("verify", "-c=spot.json")
+    assert done.returncode == 78 and "nothing to verify" in done.stderr
+
+
+def test_keygen_makes_a_pair_and_never_overwrites(gateway: Gateway, exchange: Exchange) -> None:
+    done = gateway.run("keygen", "--out=new.pem")
+    assert done.returncode == 0
+    assert done.stdout.startswith("-----BEGIN PUBLIC KEY-----") and "PRIVATE" not in done.stdout + done.stderr
+    made = gateway.folder / "new.pem"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    before = made.read_bytes()
+    done = gateway.run("keygen", "--out=new.pem")
+    assert done.returncode == 78 and "never overwritten" in done.stderr
+    assert made.read_bytes() == before

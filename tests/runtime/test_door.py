@@ -1,0 +1,161 @@
+"""The local door: who gets in, and what happens to whoever breaks the rules of the house."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from support.processes import Client, Gateway, Refused, eventually, open_socket
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, unix_connect
+
+
+@pytest.fixture
+def running(gateway: Gateway) -> Gateway:
+    """The gateway, started, with one web origin allowed."""
+    gateway.config["allowed_origins"] = ["https://desk.example"]
+    gateway.write_config()
+    return gateway.start()
+
+
+@pytest.fixture
+def plain(running: Gateway) -> Iterator[ClientConnection]:
+    """A connection that has not said hello."""
+    with ExitStack() as stack:
+        yield open_socket(running.url, stack)
+
+
+def closing(connection: ClientConnection) -> tuple[int, str]:
+    """How the gateway closes it."""
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            connection.recv(30)
+    assert closed.value.rcvd is not None, "with a closing frame"
+    return closed.value.rcvd.code, closed.value.rcvd.reason
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://desk.example"])
+def test_a_web_page_of_another_origin_is_refused(running: Gateway, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, ExitStack() as stack:
+        open_socket(running.url, stack, additional_headers={"Origin": origin})
+    assert refused.value.response.status_code == 403
+    eventually(lambda: running.logged("handshake_refused"), "a line in the log")
+
+
+def test_a_web_page_of_an_allowed_origin_comes_in(running: Gateway) -> None:
+    with ExitStack() as stack:
+        open_socket(running.url, stack, additional_headers={"Origin": "https://desk.example"})
+
+
+@pytest.mark.parametrize("host", ["evil.example:{port}", "localhost:1", "127.0.0.1.evil.example:{port}", ""])
+def test_a_foreign_host_is_refused(running: Gateway, host: str) -> None:
+    port = int(running.url.rsplit(":", 1)[1])
+    request = (
+        f"GET / HTTP/1.1\r\nHost: {host.format(port=port)}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        raw.sendall(request.encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTT", b"\x16\x03\x01\x00\xa5", b"POST / HTTP/1.1\r\n\r\n", b"\0" * 9000]
+)
+def test_a_handshake_that_is_none_ends_within_seconds(running: Gateway, sent: bytes) -> None:
+    port = int(running.url.rsplit(":", 1)[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(sent)
+        with pytest.raises((ConnectionError, StopIteration)):
+            while raw.recv(1000):
+                pass
+            raise StopIteration
+    assert running.client().seat["session_id"] == 1, "others are served"
+
+
+def test_more_handshakes_than_allowed_are_closed_unheard(running: Gateway) -> None:
+    port = int(running.url.rsplit(":", 1)[1])
+    with ExitStack() as stack:
+        raws = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(80)]
+        for raw in raws[64:]:
+            raw.settimeout(2)
+            assert raw.recv(1) == b"", "beyond 64"
+        for raw in raws[:64]:
+            raw.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                raw.recv(1)
+    assert running.client().seat["session_id"] == 1
+
+
+def test_a_frame_over_64_kib_closes_with_1009(plain: ClientConnection) -> None:
+    plain.send(json.dumps({"id": 1, "method": "hello", "params": {"nonce": "a" * 65_600}}))
+    assert closing(plain) == (1009, "frames may have 64 KiB")
+
+
+def test_a_binary_frame_closes_with_1008(plain: ClientConnection) -> None:
+    plain.send(b"\x01\x02")
+    assert closing(plain) == (1008, "binary frames are not part of the protocol")
+
+
+def test_a_frame_that_is_not_utf8_is_closed(running: Gateway) -> None:
+    with ExitStack() as stack:
+        connection = open_socket(running.url, stack)
+        connection.send(b"\xff\xfe", text=True)
+        assert closing(connection)[0] == 1007
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"id":1}', '{"id":1,"method":7}', "x" * 60_000])
+def test_a_malformed_frame_is_answered_and_the_session_goes_on(running: Gateway, text: str) -> None:
+    client = running.client()
+    client.socket.send(text)
+    error = client.until(lambda frame: "error" in frame)["error"]
+    assert error["name"] in ("bad_request", "unknown_method") and error["code"] < 0 and error["message"]
+    assert client.call("time")["time"] > 0
+
+
+def test_too_many_malformed_frames_close_with_1008(plain: ClientConnection) -> None:
+    for _ in range(30):
+        plain.send("{")
+    assert closing(plain)[0] == 1008
+
+
+def test_a_connection_without_a_login_is_closed(plain: ClientConnection) -> None:
+    assert closing(plain) == (1008, "no login within 10 seconds")
+
+
+def test_a_second_login_of_a_session_is_refused_by_name(running: Gateway) -> None:
+    first = running.client()
+    with pytest.raises(Refused) as refused:
+        Client(running, 1)
+    assert refused.value.error["name"] == "duplicate_login" and "test1" in refused.value.error["message"]
+    assert first.call("time")["time"] > 0
+
+
+def test_the_unix_socket_serves_and_is_private(gateway: Gateway) -> None:
+    path = gateway.folder / "spot.sock"
+    gateway.config["unix_socket"] = "spot.sock"
+    gateway.write_config()
+    gateway.start()
+    assert path.stat().st_mode & 0o777 == 0o600
+    with unix_connect(str(path), "ws://whatever", compression=None) as connection:
+        connection.send(json.dumps({"id": 1, "method": "hello", "params": {"version": 1, "nonce": "a" * 32}}))
+        assert json.loads(connection.recv(30))["result"]["market"] == "spot"
+    gateway.running.kill()
+    assert path.exists(), "left behind"
+    gateway.start()
+    with unix_connect(str(path), "ws://whatever", compression=None):
+        pass
+    gateway.running.end()
+    assert not path.exists()
+
+
+def test_a_unix_socket_path_with_something_else_is_left_alone(gateway: Gateway) -> None:
+    (gateway.folder / "spot.sock").write_text("mine")
+    gateway.config["unix_socket"] = "spot.sock"
+    gateway.write_config()
+    done = gateway.run("-c=spot.json")
+    assert done.returncode == 78 and "spot.sock" in done.stderr
+    assert (gateway.folder / "spot.sock").read_text() == "mine"

@@ -1,0 +1,278 @@
+"""The real programs as processes: an exchange, a gateway, and a client made of docs/protocol.md alone."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+Frame = dict[str, Any]
+
+APIKEY = "canary-apikey-5f0c2b71"
+PATIENCE = 30.0
+
+
+def program(name: str) -> Path:
+    """A built binary."""
+    return Path(os.environ.get("TRADINGSYS_BIN_DIR", "target/debug")).resolve() / name
+
+
+def eventually(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> Any:
+    """The first true answer of `condition`."""
+    until = time.monotonic() + patience
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < until, f"{what}: not within {patience:g} s"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A port nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def keygen(folder: Path) -> str:
+    """Makes `private_key.pem` in the folder; the public half as PEM."""
+    command: list[str | Path] = [program("spot"), "keygen", f"--out={folder / 'private_key.pem'}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class Process:
+    """A program that says on its first line where it listens."""
+
+    def __init__(self, command: list[str | Path], folder: Path, **options: Any) -> None:
+        self.out = folder / f"{Path(command[0]).name}.out"
+        self.err = folder / f"{Path(command[0]).name}.err"
+        with self.out.open("wb") as out, self.err.open("ab") as err:
+            self.popen = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, **options)
+        self.listening: Frame = {}
+
+    def await_listening(self) -> None:
+        """Until its first line is there."""
+
+        def line() -> str:
+            assert self.popen.poll() is None, f"ended with {self.popen.returncode}: {self.log()}"
+            text = self.out.read_text()
+            return text if "\n" in text else ""
+
+        self.listening = json.loads(eventually(line, "the first line of output").splitlines()[0])
+
+    def log(self) -> str:
+        """Its standard error of all runs so far."""
+        return self.err.read_text()
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Sends a signal and waits; the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        return self.popen.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Ends it without order, if it still runs."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+        self.popen.wait(PATIENCE)
+
+
+class Exchange(Process):
+    """`binance-sim` with one account."""
+
+    def __init__(self, folder: Path, public_key: str, *options: str, port: int = 0) -> None:
+        (folder / "public_key.pem").write_text(public_key)
+        account = f"--account=main:{APIKEY}:public_key.pem"
+        command: list[str | Path] = [
+            program("binance-sim"),
+            f"--port={port}",
+            account,
+            "--data-dir=sim",
+            *options,
+        ]
+        super().__init__(command, folder)
+        self.await_listening()
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """A call of the control interface."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.listening["rest"] + path, data, method=method)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+
+class Gateway:
+    """`spot` in a folder of its own; started, killed and started again."""
+
+    def __init__(self, folder: Path, endpoints: Frame, **keys: object) -> None:
+        self.folder = folder
+        self.process: Process | None = None
+        chosen = {name: endpoints[name] for name in ("ws_api", "streams")}
+        self.config: Frame = {
+            "apikey": APIKEY, "pem": "private_key.pem", "local": "ws://localhost:0", "db": "db",
+            "log_dir": "log", "token_file": "token", "recovery_lag_ms": 200, "endpoints": chosen,
+        } | keys  # fmt: skip
+        self.write_config()
+
+    def write_config(self) -> None:
+        """Writes `spot.json`."""
+        (self.folder / "spot.json").write_text(json.dumps(self.config))
+
+    def start(self, *options: str, **how: Any) -> Gateway:
+        """Starts it and waits until it listens."""
+        self.process = Process([program("spot"), "-c=spot.json", *options], self.folder, **how)
+        self.process.await_listening()
+        return self
+
+    def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
+        """Runs it to its end."""
+        command: list[str | Path] = [program("spot"), *arguments]
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=timeout)
+
+    @property
+    def running(self) -> Process:
+        """The process."""
+        assert self.process is not None, "started"
+        return self.process
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return str(self.running.listening["listening"])
+
+    @property
+    def token(self) -> str:
+        """The token of the local door."""
+        return (self.folder / "token").read_text()
+
+    def logged(self, words: str) -> bool:
+        """Is it in the log?"""
+        return words in self.running.log()
+
+    def client(self, session: int = 1, **login: Any) -> Client:
+        """A client that is logged in and has been told that orders are taken."""
+        client = Client(self, session, **login)
+        client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
+        return client
+
+    def sql(self, text: str, file: str = "pos.db") -> list[tuple[Any, ...]]:
+        """What a user with an SQL shell does."""
+        with sqlite3.connect(self.folder / "db" / file) as connection:
+            rows = connection.execute(text).fetchall()
+        connection.close()
+        return rows
+
+    def position(self, session: int = 1, symbol: str = "dogeusdt") -> str | None:
+        """What `pos.db` shows."""
+        rows = self.sql(f"SELECT qty FROM position WHERE session_id={session} AND symbol='{symbol}'")
+        return str(rows[0][0]) if rows else None
+
+
+class Refused(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, error: Frame) -> None:
+        super().__init__(f"{error['code']} {error['name']}: {error['message']}")
+        self.error = error
+
+
+class Client:
+    """Speaks the local protocol over a plain websocket library."""
+
+    def __init__(self, gateway: Gateway, session: int, options: Frame | None = None, **login: Any) -> None:
+        self.exit = ExitStack()
+        self.socket = open_socket(gateway.url, self.exit, **(options or {}))
+        self.frames: list[Frame] = []
+        self.calls = 0
+        nonce = secrets.token_hex(16)
+        welcome = self.call("hello", version=1, nonce=nonce)
+        theirs = welcome["nonce"]
+        assert welcome["proof"] == proof(gateway.token, "gateway", nonce, theirs)
+        mine = proof(gateway.token, "client", theirs, nonce, str(session))
+        params = {"session_id": session, "name": f"test{session}", "trading": True, "proof": mine} | login
+        self.seat = self.call("login", **params)
+        self.number = self.seat["next_command"]
+        self.frames.append(self.seat["state"])
+
+    def receive(self, patience: float = PATIENCE) -> Frame:
+        """The next frame off the socket."""
+        return dict(json.loads(self.socket.recv(patience)))
+
+    def call(self, method: str, **params: Any) -> Any:
+        """The answer to a call; other frames are kept."""
+        self.calls += 1
+        number = self.calls
+        self.socket.send(json.dumps({"id": number, "method": method, "params": params}))
+        while True:
+            frame = self.receive()
+            if frame.get("id") != number:
+                self.frames.append(frame)
+            elif "error" in frame:
+                raise Refused(frame["error"])
+            else:
+                return frame["result"]
+
+    def until(self, wanted: Callable[[Frame], bool]) -> Frame:
+        """The first frame that is wanted; earlier ones are dropped."""
+        while True:
+            frame = self.frames.pop(0) if self.frames else self.receive()
+            if wanted(frame):
+                return frame
+
+    def order(self, symbol: str = "dogeusdt", side: str = "BUY", **params: Any) -> str:
+        """Places an order; its id."""
+        number, self.number = self.number, self.number + 1
+        return str(self.call("order", n=number, symbol=symbol, side=side, **params)["order_id"])
+
+    def buy(self, qty: str, symbol: str = "dogeusdt") -> Frame:
+        """Buys at the market; the event of the order's end."""
+        order = self.order(symbol, type="MARKET", qty=qty)
+        return self.until(lambda frame: ended(frame, order))
+
+    def close(self) -> None:
+        """Leaves."""
+        self.exit.close()
+
+
+def open_socket(url: str, stack: ExitStack, **options: Any) -> ClientConnection:
+    """A plain websocket, closed by the stack."""
+    return stack.enter_context(connect(url, compression=None, close_timeout=1, **options))
+
+
+def ended(frame: Frame, order: str) -> bool:
+    """Is this the event of that order's end?"""
+    over = ("FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH")
+    of_it = frame.get("event") == "order" and frame["order"]["order_id"] == order
+    return of_it and frame["order"]["state"] in over
+
+
+def proof(token: str, *parts: str) -> str:
+    """What a side shows to prove that it knows the token."""
+    return hmac.new(token.encode(), ":".join(parts).encode(), hashlib.sha256).hexdigest()
+
+
+@contextmanager
+def trading(folder: Path, *options: str, **keys: object) -> Iterator[tuple[Exchange, Gateway]]:
+    """An exchange, and a gateway not yet started, both ended afterwards."""
+    exchange = Exchange(folder, keygen(folder), *options)
+    gateway = Gateway(folder, exchange.listening, **keys)
+    try:
+        yield exchange, gateway
+    finally:
+        if gateway.process is not None:
+            gateway.process.kill()
+        exchange.kill()
