@@ -45,7 +45,7 @@ pub struct Plan {
 impl Plan {
     /// The plan of a seed: each seed has its own subset of faults at its own rates.
     pub fn of_seed(seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0x70_6c61_6e);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x706c_616e);
         let mut rate = |most: u32| if rng.bool() { rng.u32(0..most) } else { 0 };
         let faults = Faults {
             drop_event: rate(100_000),

@@ -1,5 +1,7 @@
 //! Seeded schedules. `TRADINGSYS_SEED=n cargo test -p tradingsys-world one_seed` replays one.
 
+#![allow(clippy::disallowed_methods, reason = "a test's seed may come from the environment")]
+
 use crate::plan::Plan;
 use crate::world::{Report, run};
 

@@ -350,6 +350,7 @@ impl World {
     }
 
     /// A frame of the exchange sets out; faults may take, double or hold it.
+    #[allow(clippy::wrong_self_convention, reason = "a direction, not a conversion")]
     fn to_gateway(&mut self, conn: Conn, frame: Bytes) {
         let Some(link) = self.link_of(conn) else { return };
         if self.wires[&link].frozen {
