@@ -83,6 +83,22 @@ fn a_resting_order_is_unseen_and_fills_when_a_trade_reaches_it() {
 }
 
 #[test]
+fn what_the_market_went_through_takes_nothing_of_the_trade() {
+    replayed().check(
+        "
+        A buy 0.5 @ 100.5 as a1
+            A.a1 new: NEW 0/0.5
+        B buy 1 @ 100 as b1
+            B.b1 new: NEW 0/1
+        trade 70 0.6@100 sell
+            trade 70 0.6@100 sell
+            A.a1 maker 0.5@100.5: FILLED 0.5/0.5
+            B.b1 maker 0.6@100: PARTIALLY_FILLED 0.6/1
+        ",
+    );
+}
+
+#[test]
 fn a_sell_resting_in_the_way_of_rising_trades_fills_too() {
     replayed().check(
         "

@@ -48,6 +48,8 @@ impl Mirror {
                 let update = self.updates.entry(change.symbol.clone()).or_default();
                 assert_eq!(change.first_update_id, *update + 1, "update ids have no gap");
                 *update = change.last_update_id;
+                let ids = change.last_update_id - change.first_update_id + 1;
+                assert_eq!(ids, (change.bids.len() + change.asks.len()) as u64, "one id a level");
                 for (side, levels) in [(Side::Buy, &change.bids), (Side::Sell, &change.asks)] {
                     let book = self.books.entry((change.symbol.clone(), side)).or_default();
                     for level in levels {
