@@ -11,7 +11,7 @@ use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::files::FolderLock;
+use crate::files::{FolderLock, LockError};
 use crate::links::{LinkEvent, Links};
 use crate::store::books::{self, Books};
 use crate::store::journal::{self, Journal};
@@ -73,8 +73,12 @@ fn database(product: &'static Product, config: &Config, findings: &mut Findings)
     }
     let _lock = match FolderLock::take(&config.db) {
         Ok(lock) => lock,
-        Err(exit) => {
-            findings.fail("database", exit);
+        Err(LockError::Held { holder, .. }) => {
+            findings.ok("database", &format!("{folder} is in use by {holder}, not looked at"));
+            return;
+        }
+        Err(error) => {
+            findings.fail("database", error.into());
             return;
         }
     };

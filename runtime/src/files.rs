@@ -62,16 +62,44 @@ pub struct FolderLock {
     _file: File,
 }
 
+/// Why a folder cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// A gateway runs there.
+    #[error(
+        "{folder} is in use by {holder}; stop it, or give this one its own folder with \"db\" in its configuration",
+        folder = .folder.display()
+    )]
+    Held {
+        /// The folder.
+        folder: PathBuf,
+        /// `another gateway (pid 17)`.
+        holder: String,
+    },
+    /// It cannot be made or written.
+    #[error("cannot use folder {folder}: {source}", folder = .folder.display())]
+    Unusable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl From<LockError> for Exit {
+    fn from(error: LockError) -> Self {
+        Self::configuration(error.to_string())
+    }
+}
+
 impl FolderLock {
     /// Takes the lock, making the folder if it is missing.
     ///
     /// # Errors
     /// Another gateway holds it (named by its process id), or the folder cannot be written.
-    pub fn take(folder: &Path) -> Result<Self, Exit> {
+    pub fn take(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join("gateway.lock");
-        let failed = |error: io::Error| {
-            Exit::configuration(format!("cannot use folder {}: {error}", folder.display()))
-        };
+        let failed = |source| LockError::Unusable { folder: folder.to_owned(), source };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -89,17 +117,14 @@ impl FolderLock {
     }
 }
 
-fn held(folder: &Path, file: &mut File) -> Exit {
+fn held(folder: &Path, file: &mut File) -> LockError {
     let mut pid = String::new();
     let _ = file.read_to_string(&mut pid);
     let holder = match pid.trim() {
         "" => "another gateway".to_owned(),
         pid => format!("another gateway (pid {pid})"),
     };
-    Exit::configuration(format!(
-        "{} is in use by {holder}; stop it, or give this one its own folder with \"db\" in its configuration",
-        folder.display()
-    ))
+    LockError::Held { folder: folder.to_owned(), holder }
 }
 
 /// Where the token of the door at that port is written.
@@ -198,9 +223,9 @@ mod tests {
         let dir = Scratch::new("lock");
         let folder = dir.path("books");
         let first = FolderLock::take(&folder).unwrap();
-        let second = FolderLock::take(&folder).unwrap_err();
+        let second = FolderLock::take(&folder).unwrap_err().to_string();
         let pid = format!("(pid {})", std::process::id());
-        assert!(second.message.contains(&pid) && second.message.contains("\"db\""), "{second}");
+        assert!(second.contains(&pid) && second.contains("\"db\""), "{second}");
         drop(first);
         FolderLock::take(&folder).unwrap();
     }

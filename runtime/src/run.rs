@@ -268,7 +268,8 @@ fn signals() -> Result<mpsc::Receiver<ExitCode>, Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = mpsc::channel(4);
     // Once listened to, the write itself fails, and is handled like a full disk.
-    signal(SignalKind::from_raw(SIGXFSZ)).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
+    let _listened = signal(SignalKind::from_raw(SIGXFSZ))
+        .map_err(|error| Exit::failure(format!("no signals: {error}")))?;
     for (kind, code) in
         [(SignalKind::interrupt(), ExitCode::Interrupted), (SignalKind::terminate(), ExitCode::Terminated)]
     {

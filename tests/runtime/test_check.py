@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import stat
 
-from support.processes import Exchange, Gateway, free_port, keygen
+import pytest
+from support.processes import Exchange, Gateway, Refused, free_port, keygen
 
 THINGS = ["configuration", "database", "key", "exchange", "clock", "logon", "permissions"]
 
@@ -37,6 +38,31 @@ def test_check_tells_an_exchange_out_of_reach(gateway: Gateway) -> None:
     done = gateway.run("check", "-c=spot.json", timeout=60)
     assert done.returncode == 69, done.stdout
     assert "fail exchange" in done.stdout and "connection refused" in done.stdout
+
+
+def test_check_tells_a_clock_that_is_off(gateway: Gateway, exchange: Exchange) -> None:
+    exchange.control("POST", "/control/faults", [{"fault": "clock.skew", "ms": 5000}])
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 78, done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("fail clock"))
+    assert " 5000 ms off" in line or " 4999 ms off" in line, line
+    assert "NTP" in line
+
+
+def test_with_a_clock_off_orders_are_refused_and_cost_nothing(gateway: Gateway, exchange: Exchange) -> None:
+    exchange.control("POST", "/control/faults", [{"fault": "clock.skew", "ms": 5000}])
+    gateway.start()
+    client = gateway.client()
+    with pytest.raises(Refused) as refused:
+        client.order(type="MARKET", qty="10")
+    assert refused.value.error["name"] == "clock_off", refused.value.error
+
+
+def test_check_beside_a_running_gateway_leaves_its_database_alone(gateway: Gateway) -> None:
+    gateway.start()
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 0, done.stdout
+    assert f"(pid {gateway.running.popen.pid}), not looked at" in done.stdout
 
 
 def test_check_and_verify_tell_a_damaged_journal(gateway: Gateway) -> None:

@@ -80,11 +80,18 @@ pub(super) fn create(connection: &Connection, id: &str) -> rusqlite::Result<()> 
     connection.pragma_update(None, "user_version", SCHEMA)
 }
 
+/// A member of the record as a column. An owner is a session's number, `external` or `unattributed`.
+fn column(member: &str) -> String {
+    match member {
+        "owner" => "coalesce(body ->> '$.owner.session', body ->> '$.owner') AS owner".into(),
+        _ => format!("body ->> '$.\"{member}\"' AS \"{member}\""),
+    }
+}
+
 /// Brings the views up to date, if they are not.
 pub(super) fn create_views(connection: &Connection) -> rusqlite::Result<()> {
     for (name, kind, members) in VIEWS {
-        let columns: Vec<String> =
-            members.iter().map(|member| format!("body ->> '$.\"{member}\"' AS \"{member}\"")).collect();
+        let columns: Vec<String> = members.iter().map(|member| column(member)).collect();
         let wanted = format!(
             "CREATE VIEW \"{name}\" AS SELECT seq, {} FROM record WHERE kind = '{kind}'",
             columns.join(", ")

@@ -152,7 +152,11 @@ mod tests {
     use crate::store::journal::FILE;
 
     fn batch(id: u64) -> Batch {
-        Batch { id, records: vec![Record::End { time: Time::from_millis(id as i64) }], sync: id % 7 == 0 }
+        Batch {
+            id,
+            records: vec![Record::End { time: Time::from_millis(id as i64) }],
+            sync: id.is_multiple_of(7),
+        }
     }
 
     fn ids(dir: &Scratch) -> Vec<i64> {
