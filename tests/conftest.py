@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 import pytest
+from support.system import System
 
 
 class MachineLacks(Protocol):
@@ -26,3 +29,21 @@ def machine_lacks() -> MachineLacks:
         pytest.skip(reason)
 
     return skip
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Shows what the real parts said when a test that uses them fails."""
+    report = yield
+    system = getattr(item, "funcargs", {}).get("system")
+    if report.when == "call" and report.failed and isinstance(system, System):
+        report.sections.append(("logs of the parts", system.logs()))
+    return report
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    """The simulated exchange and the real gateway at it."""
+    parts = System(tmp_path)
+    yield parts
+    parts.stop()

@@ -68,6 +68,17 @@ impl Session {
         }
     }
 
+    /// Logs how a session begins.
+    pub(crate) fn log_beginning(&self, py: Python<'_>) -> PyResult<()> {
+        let desk = self.desk(py)?;
+        let config = desk.client.config();
+        let (number, name) = (config.session_id, config.name.clone());
+        let state = SessionState::new(desk.client.state());
+        drop(desk);
+        let level = if state.is_ready() { "info" } else { "warn" };
+        log(py, level, &format!("session {number} {name:?} is logged in and {}", state.words()))
+    }
+
     fn tell_state(&self, py: Python<'_>, state: &StateEvent) -> PyResult<()> {
         let told = SessionState::new(state);
         let level = if told.is_ready() { "info" } else { "warn" };

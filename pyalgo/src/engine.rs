@@ -16,7 +16,7 @@ use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::request::Ack;
 
 use crate::clock::duration;
-use crate::convert::{log, misuse, raise};
+use crate::convert::{misuse, raise};
 use crate::desk::Desk;
 use crate::reactor::{Reactor, lock};
 use crate::session::Session;
@@ -171,9 +171,9 @@ impl Engine {
         }
     }
 
-    fn connect(&self, py: Python<'_>, session: Session) -> PyResult<Py<Session>> {
+    fn connect(&self, py: Python<'_>, session: Session, patience: Span) -> PyResult<Py<Session>> {
         let session = Py::new(py, session)?;
-        session.get().open(py)?;
+        session.get().open(py, patience)?;
         Ok(session)
     }
 }
@@ -193,7 +193,8 @@ impl Engine {
     }
 
     /// Connects to a gateway and logs a session in.
-    #[pyo3(signature = (addr, session_id, name = "", trading = false, take_over = false, token_file = None, cursor = None))]
+    #[pyo3(signature = (addr, session_id, name = "", trading = false, take_over = false, token_file = None,
+        cursor = None, wait = 15.0))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn make_session(
         &self,
@@ -205,6 +206,7 @@ impl Engine {
         take_over: bool,
         token_file: Option<PathBuf>,
         cursor: Option<(u64, u64)>,
+        wait: f64,
     ) -> PyResult<Py<Session>> {
         self.reactor.check_thread(py)?;
         let address =
@@ -213,6 +215,7 @@ impl Engine {
             let message = format!("session_id {session_id} is not a whole number from 0 to 65535");
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))
         })?;
+        let patience = seconds(py, wait, "wait")?;
         let make = || {
             let mut seed = [0; 8];
             // Without randomness the jitter is the same for all: no harm.
@@ -228,15 +231,15 @@ impl Engine {
             let desk = Desk::new(config, address.clone(), token_file.clone(), self.reactor.next_token());
             Session::new(self.reactor.clone(), addr.to_owned(), desk)
         };
-        let session = match self.connect(py, make()) {
+        let session = match self.connect(py, make(), patience) {
             Err(error) if is_duplicate(py, &error) && collect(py)? > 0 => {
                 // The owner may have been a forgotten object of this very process, as in a notebook cell that is run
                 // again.
-                self.connect(py, make())
+                self.connect(py, make(), patience)
             }
             done => done,
         }?;
-        log(py, "info", &format!("session {session_id} {name:?} is logged in at {addr}"))?;
+        session.get().log_beginning(py)?;
         lock(&self.sessions).push(session.clone_ref(py));
         Ok(session)
     }

@@ -106,8 +106,24 @@ impl Session {
         !desk.client.is_closed() || desk.client.has_work()
     }
 
-    /// Connects and logs in; waits until orders and positions are known.
-    pub(crate) fn open(&self, py: Python<'_>) -> PyResult<()> {
+    /// Connects and logs in; waits until orders and positions are known, and then, at most so long, until orders are
+    /// taken: a gateway that has just been started compares its books first.
+    pub(crate) fn open(&self, py: Python<'_>, patience: Span) -> PyResult<()> {
+        self.log_in(py)?;
+        let until = self.reactor.now() + patience;
+        while self.reactor.now() < until {
+            let desk = lock(&self.desk);
+            if desk.client.is_ready() || desk.client.is_closed() {
+                break;
+            }
+            drop(desk);
+            self.step(py)?;
+        }
+        lock(&self.desk).client.begin();
+        Ok(())
+    }
+
+    fn log_in(&self, py: Python<'_>) -> PyResult<()> {
         self.desk(py)?.input(self.reactor.now(), Input::Start, &self.reactor.registry);
         loop {
             {
@@ -136,7 +152,10 @@ impl Session {
 
     /// Waits a little for something to arrive, and takes it in.
     fn step(&self, py: Python<'_>) -> PyResult<()> {
-        let longest = self.idle_for().unwrap_or(Duration::MAX).max(Duration::from_micros(100));
+        let longest = self
+            .idle_for()
+            .unwrap_or(Duration::MAX)
+            .clamp(Duration::from_micros(100), Duration::from_millis(20));
         self.reactor.wait(py, longest)?;
         py.check_signals()?;
         self.pump();

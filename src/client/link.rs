@@ -269,7 +269,7 @@ impl Client {
 
     fn fail(&mut self, error: ErrorBody) {
         if self.ever_live {
-            self.push(Event::State(down(error.message.clone())));
+            self.set_state(down(error.message.clone()));
             self.push(Event::Error(error.clone()));
         }
         self.drop_calls(&error);
@@ -299,7 +299,7 @@ impl Client {
         let error = ErrorBody::new(ErrorCode::Disconnected, format!("the connection was lost: {reason}"));
         self.drop_calls(&error);
         if was_in {
-            self.push(Event::State(down(format!("no connection to the gateway: {reason}"))));
+            self.set_state(down(format!("no connection to the gateway: {reason}")));
         }
     }
 

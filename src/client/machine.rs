@@ -158,6 +158,8 @@ pub struct Client {
     /// Events up to here are contained in the orders and positions asked for at the first login.
     pub(super) known_up_to: Option<Ack>,
     pub(super) state: StateEvent,
+    /// The strategy has begun: changes of the state are told to it from here on.
+    pub(super) begun: bool,
     /// Some order waits for its acceptance to be cancelled.
     pub(super) kills_wanted: bool,
 }
@@ -188,6 +190,7 @@ impl Client {
             acked: None,
             known_up_to: None,
             state: down("not connected yet"),
+            begun: false,
             kills_wanted: false,
         }
     }
@@ -273,6 +276,11 @@ impl Client {
         self.handled
     }
 
+    /// The strategy begins: changes of the state are told from here on. Before, they are only noted.
+    pub fn begin(&mut self) {
+        self.begun = true;
+    }
+
     /// Takes the next private event; what the strategy can read is brought to that point.
     pub fn next_private(&mut self) -> Option<Placed> {
         loop {
@@ -323,7 +331,7 @@ impl Client {
     }
 
     pub(super) fn set_state(&mut self, state: StateEvent) {
-        if self.ever_live {
+        if self.begun {
             self.push(Event::State(state));
         } else {
             self.state = state;

@@ -39,6 +39,7 @@ impl Desk {
         desk.log_in(r#"{"gen":1,"seq":0}"#, "snapshot", "[]", 1000);
         desk.frame(r#"{"event":"snapshot","gen":1,"seq":0,"time":1,"orders":[],"positions":[]}"#);
         assert!(desk.client.is_logged_in());
+        desk.client.begin();
         desk.out.clear();
         desk
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted import Script, ScriptedGateway, scripted
+from support.scripted import Script, scripted
+from support.system import System
 
 from pyalgo import DepthSubscription, Engine, Session
 
@@ -18,7 +19,7 @@ from pyalgo import DepthSubscription, Engine, Session
 class Play:
     """A gateway that follows a script, and a session at it."""
 
-    gateway: ScriptedGateway
+    gateway: Any
     eng: Engine
     session: Session
     told: list[Any] = field(default_factory=list)
@@ -53,5 +54,23 @@ def start(tmp_path: Path) -> Iterator[Start]:
             arguments = {"name": "test", "trading": True, "token_file": gateway.token_file} | options
             session = eng.make_session(addr=gateway.address, session_id=session_id, **arguments)
             return Play(gateway, eng, session)
+
+        yield begin
+
+
+Connect = Callable[..., Play]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Logs a session in at the real gateway: `connect(system, session_id=2)`."""
+    with ExitStack() as stack:
+
+        def begin(system: System, session_id: int = 1, interval: float = 0.001, **options: Any) -> Play:
+            eng = Engine(interval)
+            stack.callback(eng.close)
+            arguments = {"name": "test", "trading": True, "token_file": system.gateway.token_file} | options
+            session = eng.make_session(addr=system.gateway.address, session_id=session_id, **arguments)
+            return Play(system.gateway, eng, session)
 
         yield begin
