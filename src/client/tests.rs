@@ -299,6 +299,8 @@ fn a_snapshot_replaces_and_tells_what_changed() {
     ));
     assert_eq!(desk.told(), ["state Down", "state Ready", "PARTIALLY_FILLED again", "EXPIRED again"]);
     assert_eq!(desk.state(stays), OrderStatus::PartiallyFilled);
+    let gone = desk.client.orders().get(goes).map(|tracked| tracked.order.code);
+    assert!(gone.is_none_or(|code| code == Some(-30003)), "undefined: how it ended is not known");
     let frame = order_frame(41, &order_id, "FILLED", "10", "20", false).replace(r#""gen":1"#, r#""gen":2"#);
     desk.frame(&frame);
     assert_eq!(desk.told(), ["FILLED now"]);

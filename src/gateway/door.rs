@@ -42,6 +42,16 @@ enum Stage {
     Leaving,
 }
 
+#[cfg(test)]
+impl Client {
+    /// As if it had logged in with `trading=false`.
+    pub(super) fn watch_only(&mut self) {
+        if let Stage::Seated { trading, .. } = &mut self.stage {
+            *trading = false;
+        }
+    }
+}
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {

@@ -12,6 +12,7 @@ use crate::market::{Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
 use crate::venue::port::*;
+use crate::wire::error::ErrorCode;
 use crate::wire::proof;
 
 #[derive(Default)]
@@ -87,6 +88,8 @@ struct Bench {
     sent: Vec<Value>,
     projected: Vec<io::PositionRow>,
     conn: ConnId,
+    take_over: bool,
+    closed: Vec<(ConnId, u16)>,
 }
 
 fn doge() -> Instrument {
@@ -142,6 +145,8 @@ impl Bench {
             sent: Vec::new(),
             projected: Vec::new(),
             conn: ConnId(0),
+            take_over: false,
+            closed: Vec::new(),
         };
         bench.perform(out);
         bench
@@ -170,6 +175,7 @@ impl Bench {
                     self.journal.extend(batch.records);
                     committed.push(batch.id);
                 }
+                Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),
                 Output::Project(rows) => self.projected.extend(rows.positions),
                 Output::Ready(conn) => {
                     while let Some(frame) = self.gateway.pull(self.now, conn) {
@@ -257,7 +263,7 @@ impl Bench {
             &gateway_nonce,
             hello["result"]["proof"].as_str().unwrap()
         ));
-        let mut params = json!({"session_id": 1, "name": "t", "trading": true,
+        let mut params = json!({"session_id": 1, "name": "t", "trading": true, "take_over": self.take_over,
             "proof": proof::of_client("secret", &nonce, &gateway_nonce, 1)});
         if let Some((generation, sequence)) = cursor {
             params["cursor"] = json!({"gen": generation, "seq": sequence});
@@ -659,4 +665,154 @@ fn i7_two_starts_within_a_minute_have_two_epochs() {
     let bench = Bench::ready();
     let after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(1));
     assert!(after.gateway.epoch > bench.gateway.epoch, "or ids would be used twice");
+}
+
+/// An order for DOGE with some members changed.
+fn doge_order(n: u64, changes: &Value) -> Value {
+    let mut params =
+        json!({"n": n, "symbol": "dogeusdt", "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"});
+    for (key, value) in changes.as_object().unwrap() {
+        params[key] = value.clone();
+    }
+    json!({"id": 1000 + n, "method": "order", "params": params})
+}
+
+#[test]
+fn row_004_79_every_refusal_of_an_order_has_its_name() {
+    let mut bench = Bench::ready();
+    for (n, changes, name) in [
+        (1, json!({"symbol": "nosuch"}), "invalid_symbol"),
+        (2, json!({"type": "LIMIT_MAKER"}), "type_not_supported"),
+        (3, json!({"stop_price": "0.1"}), "bad_shape"),
+        (4, json!({"price": "2000"}), "price_range"),
+        (5, json!({"price": "0"}), "price_range"),
+        (6, json!({"price": "0.2000001"}), "off_tick"),
+        (7, json!({"qty": "0"}), "qty_range"),
+        (8, json!({"qty": "10.5"}), "off_lot"),
+        (9, json!({"qty": "4"}), "notional"),
+        (10, json!({"qty": "-10"}), "qty_range"),
+        (11, json!({"price": "NaN"}), "bad_request"),
+    ] {
+        let reply = bench.call(&doge_order(n, &changes));
+        assert_eq!(reply["error"]["name"], name, "{changes} {reply}");
+    }
+    for (n, refusal, name) in [
+        (20, NotSent::RateLimited { retry_at: START }, "rate_limited"),
+        (21, NotSent::ClockOff(Span::from_secs(3)), "clock_off"),
+        (22, NotSent::Disconnected, "disconnected"),
+    ] {
+        bench.script.0.borrow_mut().refuse = Some(refusal);
+        assert_eq!(bench.call(&doge_order(n, &json!({})))["error"]["name"], name);
+    }
+    assert_eq!(bench.gateway.orders().open().count(), 0, "nothing was sent, so nothing exists");
+    bench.script.0.borrow_mut().refuse = None;
+    let mut halted = doge();
+    halted.status = InstrumentStatus::Halted;
+    halted.amend_allowed = false;
+    let id = bench.order(30);
+    bench.says(vec![accepted(&id), VenueEvent::Instruments(vec![halted])]);
+    assert_eq!(bench.call(&doge_order(31, &json!({})))["error"]["name"], "not_trading");
+    let amend = json!({"id": 9, "method": "amend", "params": {"n": 32, "order_id": id.as_str(), "qty": "5"}});
+    assert_eq!(bench.call(&amend)["error"]["name"], "amend_not_allowed");
+}
+
+#[test]
+fn row_004_63_a_refusal_by_the_exchange_ends_the_order_with_its_words() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let message = "Account has insufficient balance for requested action.".to_owned();
+    bench.says(vec![VenueEvent::Placed { id, outcome: PlaceOutcome::Rejected { code: -2010, message } }]);
+    assert_eq!(bench.events(), ["snapshot", "REJECTED 0"]);
+    let order = &bench.sent.last().unwrap()["order"];
+    let words = "-2010 Account has insufficient balance for requested action.";
+    assert_eq!(
+        (&order["code"], &order["reason"]),
+        (&json!(ErrorCode::Rejected.code()), &json!(words)),
+        "rejected"
+    );
+}
+
+#[test]
+fn the_door_says_why_it_stays_shut() {
+    let mut bench = Bench::ready();
+    bench.conn = ConnId(90);
+    bench.input(Input::ClientOpened(ConnId(90)));
+    let call = |bench: &mut Bench, id: u64, method: &str, params: Value| {
+        let reply = bench.call(&json!({"id": id, "method": method, "params": params}));
+        reply["error"]["name"].as_str().unwrap_or("none").to_owned()
+    };
+    let nonce = "cd".repeat(16);
+    assert_eq!(call(&mut bench, 1, "time", json!({})), "not_logged_in");
+    assert_eq!(call(&mut bench, 2, "hello", json!({"version": 9, "nonce": nonce})), "version_mismatch");
+    assert_eq!(call(&mut bench, 3, "hello", json!({"version": 1, "nonce": "short"})), "bad_request");
+    assert_eq!(call(&mut bench, 4, "hello", json!({"version": 1, "nonce": nonce})), "none");
+    let login = |session: i64, proof: &str| json!({"session_id": session, "trading": true, "proof": proof});
+    assert_eq!(call(&mut bench, 5, "login", login(65_536, "")), "invalid_session", "row 004-52");
+    assert_eq!(call(&mut bench, 6, "login", login(-1, "")), "invalid_session", "row 004-52");
+    assert_eq!(call(&mut bench, 7, "login", login(7, "00")), "bad_proof");
+}
+
+#[test]
+fn row_004_18_a_watching_session_sends_nothing() {
+    let mut bench = Bench::ready();
+    let seat = bench.gateway.clients.get_mut(&bench.conn).unwrap();
+    seat.watch_only();
+    assert_eq!(bench.call(&doge_order(1, &json!({})))["error"]["name"], "non_trading");
+    assert!(bench.script.0.borrow().placed.is_empty());
+}
+
+#[test]
+fn streams_and_histories_are_checked() {
+    let mut bench = Bench::ready();
+    let subscribe = |bench: &mut Bench, streams: Vec<String>| {
+        bench.call(&json!({"id": 5, "method": "subscribe", "params": {"streams": streams}}))["error"]["name"]
+            .clone()
+    };
+    for bad in ["dogeusdt@kline:7m", "dogeusdt@depth:50ms", "dogeusdt", "dogeusdt@"] {
+        assert_eq!(
+            subscribe(&mut bench, vec![bad.to_owned()]),
+            "invalid_stream",
+            "row 004-20, 004-55: {bad}"
+        );
+    }
+    for interval in Interval::ALL {
+        assert_eq!(
+            subscribe(&mut bench, vec![format!("dogeusdt@kline:{interval}")]),
+            Value::Null,
+            "row 004-20"
+        );
+    }
+    let many = vec!["dogeusdt@bbo".to_owned(); 1025];
+    assert_eq!(subscribe(&mut bench, many), "too_many_streams");
+    let ask =
+        json!({"id": 6, "method": "history", "params": {"symbol": "dogeusdt", "interval": "1m", "count": 3}});
+    assert_eq!(bench.call(&ask), Value::Null, "the answer comes with the exchange's");
+    bench.says(vec![VenueEvent::History { request: 1, bars: Err("503 busy".to_owned()) }]);
+    assert_eq!(bench.sent.last().unwrap()["error"]["name"], "query_failed");
+}
+
+#[test]
+fn a_row_that_cannot_be_understood_stops_its_symbol() {
+    let mut bench = Bench::ready();
+    bench
+        .gateway
+        .bad_edits
+        .push(BadEdit { symbol: Some(Symbol::new("dogeusdt")), reason: "qty 'ten'".to_owned() });
+    let refused = bench.call(&doge_order(1, &json!({})));
+    assert_eq!(refused["error"]["name"], "bad_position");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("qty 'ten'"));
+}
+
+#[test]
+fn r55_a_take_over_fences_the_old_owner_off() {
+    let mut bench = Bench::ready();
+    let old = bench.conn;
+    bench.take_over = true;
+    assert_eq!(bench.login(None)["result"]["session_id"], 1);
+    assert_eq!(bench.closed, [(old, 4001)], "told taken_over by the closing code");
+    let now = bench.conn;
+    bench.conn = old;
+    assert_eq!(bench.call(&doge_order(1, &json!({}))), Value::Null, "a fenced connection is not heard");
+    bench.conn = now;
+    bench.order(1);
 }

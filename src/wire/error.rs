@@ -79,8 +79,8 @@ catalogue! {
     Rejected = -30001, "rejected", "the message has the exchange's code and words";
     /// Not connected.
     Disconnected = -30002, "disconnected", "nothing was sent; wait for the ready state";
-    /// Not known better.
-    Undefined = -30003, "undefined", "see the gateway's log";
+    /// An order ended while nobody listened, and how is no longer known.
+    Undefined = -30003, "undefined", "the order is over; the exchange's own history says how it ended";
     /// Rate limit.
     RateLimited = -30004, "rate_limited", "nothing was sent; try again at the time the message gives";
     /// Clock off.
@@ -110,5 +110,44 @@ impl ErrorBody {
     /// From a row of the catalogue and what was found.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code: code.code(), name: code.name().to_owned(), message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
+    use super::ErrorCode;
+
+    fn page() -> String {
+        let mut page = String::from(
+            "# Errors\n\nWhat a gateway answers when it refuses. Codes are stable: one is never reused or changed. \
+             This page is made from the code\n(`src/wire/error.rs`); a test compares them.\n\n\
+             | code | name | what to do |\n|---|---|---|\n",
+        );
+        for row in ErrorCode::ALL {
+            writeln!(page, "| {} | `{}` | {} |", row.code(), row.name(), row.advice()).unwrap();
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_of_errors_says_what_the_code_says() {
+        assert_eq!(
+            include_str!("../../docs/errors.md"),
+            page(),
+            "docs/errors.md; the right-hand side is what it should be"
+        );
+    }
+
+    #[test]
+    fn codes_and_names_are_used_once() {
+        let codes: BTreeSet<_> = ErrorCode::ALL.iter().map(|c| c.code()).collect();
+        let names: BTreeSet<_> = ErrorCode::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!((codes.len(), names.len()), (ErrorCode::ALL.len(), ErrorCode::ALL.len()));
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_code(code.code()), Some(*code));
+        }
     }
 }
