@@ -1,6 +1,7 @@
 """`kill -9` of gateway and strategies while commands, cancels and fills are in flight.
 
-The oracles are the exchange's own journals and each strategy's own file. `TRADINGSYS_SEED` replays a run's draws.
+The oracles are the exchange's own journals and each strategy's own file. `TRADINGSYS_SEED` replays a run's
+draws.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.processes import Exchange, Gateway, eventually, free_port
 from support.strategies import StartStrategy, Strategy
 
@@ -92,12 +94,13 @@ class Bookkeeper:
 
 
 def revive(processes: list[Strategy]) -> None:
-    """Strategies come back by themselves; one that began while there was no gateway has ended and is started again."""
+    """Strategies come back by themselves; one that began while there was no gateway has to be started again."""
     for process in processes:
         if process.popen.poll() is not None:
             process.start()
 
 
+@pytest.mark.timeout(600)
 def test_r51_r52_i1_i5_killed_a_hundred_times(
     desk: tuple[Exchange, Gateway], strategy: StartStrategy, tmp_path: Path
 ) -> None:
@@ -110,7 +113,8 @@ def test_r51_r52_i1_i5_killed_a_hundred_times(
     rng = random.Random(SEED)
     files = [tmp_path / "s1.jsonl", tmp_path / "s2.jsonl"]
     processes = [
-        strategy("strategies/restless.py", gateway.url, str(k + 1), str(files[k]), f"{SEED}.{k}") for k in (0, 1)
+        strategy("strategies/restless.py", gateway.url, str(k + 1), str(files[k]), f"{SEED}.{k}")
+        for k in (0, 1)
     ]
     eventually(lambda: len(books.trades()) > 5, "strategies to trade")
     seen: Counter[str] = Counter()
@@ -157,7 +161,7 @@ def kill_gateway(
     else:
         eventually(lambda: any("Ready" in line for line in states()), "orders to be taken")
         pause(rng, 0.1, 0.6)
-        # The moment the exchange has written something down: its word is on the way, the gateway's is not on disk.
+        # The exchange has written something down: its word is on the way, the gateway's is not on disk.
         books.await_growth(rng.choice(["orders.jsonl", "trades.jsonl"]))
     gateway.running.kill()
     seen.update(books.interrupted(recovering="Recovering" in states()[-1]))

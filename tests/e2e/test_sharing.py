@@ -33,7 +33,7 @@ def test_row_004_16_two_strategies_on_one_symbol_keep_their_own_positions(desk: 
 
 
 def test_row_004_86_r21_an_edit_by_sql_and_a_restart_are_honoured(desk: Desk, tmp_path: Path) -> None:
-    """Run the gateway, trade, edit pos.db, restart: the edited value is the position, and the books still add up."""
+    """Run the gateway, trade, edit pos.db, restart: the edited value holds, and the books still add up."""
     _, gateway = desk
     gateway.start()
     client = gateway.client(1)
@@ -61,7 +61,7 @@ def test_a_callback_that_sleeps_gets_the_newest_and_loses_nothing(
     desk: Desk, strategy: StartStrategy, tmp_path: Path
 ) -> None:
     """Five seconds asleep: the next best offer is the present one, and no private event is missing."""
-    exchange, gateway = desk
+    _, gateway = desk
     gateway.start()
     heard = tmp_path / "heard.jsonl"
     sleeper = strategy("strategies/sleeper.py", gateway.url, str(heard))

@@ -10,12 +10,16 @@ ROOT = Path(__file__).parents[2]
 
 def catalogue() -> list[str]:
     """Names of docs/errors.md, which a Rust test holds to the code."""
-    return re.findall(r"^\| -\d+ \| `(\w+)`", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(
+        r"^\| -\d+ \| `(\w+)`", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def texts_of_tests() -> str:
     """All test code: the Python tests, and the Rust modules of tests."""
-    texts = [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)]
+    texts = [
+        file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("*.py") if file != Path(__file__)
+    ]
     for file in (ROOT / "src").rglob("*.rs"):
         text = file.read_text(encoding="utf-8")
         if file.name == "tests.rs" or "tests" in file.parts:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from pyalgo import Depth, Engine, Order, OrderType, Side, SmartOrder, Tif
 
 
 def main(addr: str, out: str) -> None:
     """Runs until it is stopped."""
-    file = open(out, "a", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
+    file = Path(out).open("a", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     eng = Engine(0.001)
     session = eng.make_session(addr=addr, session_id=1, name="keep one", trading=True)
     sub = session.subscribe("dogeusdt", "depth:100ms")
