@@ -94,7 +94,7 @@ class Bookkeeper:
 
 
 def revive(processes: list[Strategy]) -> None:
-    """Strategies come back by themselves; one that began while there was no gateway has to be started again."""
+    """Strategies come back by themselves; one that began while there was no gateway must be started again."""
     for process in processes:
         if process.popen.poll() is not None:
             process.start()

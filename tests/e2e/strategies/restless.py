@@ -1,8 +1,8 @@
 """Trades without rest and writes every event into a file of its own before the next.
 
 Arguments: address, session, file, seed. The file is all it remembers: killed and started again it goes on
-after its last line. Lines: `["event", [gen, seq], order id, state, trade id, filled]`, and `["send", 1]` before
-each command.
+after its last line. Lines: `["event", [gen, seq], order id, state, trade id, filled]`, and `["send", 1]`
+before each command.
 Ends when the file named like its own with `.end` exists and nothing of it is open any more.
 """
 
