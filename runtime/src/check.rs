@@ -8,6 +8,7 @@ use tokio::task::LocalSet;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
 
+use crate::cli::show;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -34,10 +35,10 @@ struct Findings {
 
 impl Findings {
     fn ok(&self, what: &str, words: &str) {
-        println!("ok   {what}: {words}");
+        show(&format!("ok   {what}: {words}"));
     }
     fn fail(&mut self, what: &str, exit: Exit) {
-        println!("fail {what}: {}", exit.message);
+        show(&format!("fail {what}: {}", exit.message));
         let message = format!("{what}: {}", exit.message);
         self.failure.get_or_insert(Exit { code: exit.code, message });
     }

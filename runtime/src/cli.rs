@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process;
 
@@ -87,7 +88,7 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
         Err(exit) => {
             if !exit.message.is_empty() {
                 let message = tradingsys_logger::redact::text(&exit.message);
-                eprintln!("{}: {message}", product.exe);
+                complain(&format!("{}: {message}", product.exe));
             }
             process::ExitCode::from(exit.code as u8)
         }
@@ -96,12 +97,22 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
 
 fn keygen(out: &std::path::Path) -> Result<(), Exit> {
     let public = key::generate(out)?;
-    eprintln!(
+    complain(&format!(
         "private key written to {} (keep it here); paste this public key at the exchange:",
         out.display()
-    );
-    print!("{public}");
+    ));
+    show(public.trim_end());
     Ok(())
+}
+
+/// A result, on standard output. Whoever reads it may have gone: that ends nothing.
+pub(crate) fn show(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}").and_then(|()| std::io::stdout().flush());
+}
+
+/// Words for a human, on standard error.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

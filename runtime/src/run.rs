@@ -14,6 +14,7 @@ use tradingsys::journal::Record;
 use tradingsys::time::Span;
 use tradingsys_logger::{Level, Settings, redact};
 
+use crate::cli::show;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::drive::{Drive, Sources};
@@ -147,7 +148,7 @@ async fn drive(
     let url = parts.listeners.url();
     parts.listeners.serve(&server);
     tracing::info!(target: "runtime", url = url.as_str(), "listening");
-    println!("{{\"listening\":{url:?}}}");
+    show(&format!("{{\"listening\":{url:?}}}"));
     let drive = Drive { gateway, clock: parts.clock, links, writer, projector, applied };
     let sources = Sources { reports, links: link_events, clients, projected, signals };
     Err(drive.run(sources, parts.first).await)

@@ -31,10 +31,11 @@ pub use door::Door;
 /// Frames of clients that may wait for the loop, over all clients.
 const EVENTS: usize = 256;
 
-/// Handshakes under way at most; further connections are closed unheard.
-const HANDSHAKES: usize = 64;
+/// Connections at most that have not logged in, handshakes under way included; further ones are closed unheard.
+/// Each ends after seconds by itself.
+const STRANGERS: usize = 64;
 
-/// Connections at most, logged in or not. Those without a login end after ten seconds.
+/// Connections at most, logged in or not.
 const CONNECTIONS: usize = 1024;
 
 /// Longest a handshake may take.
@@ -102,7 +103,7 @@ impl Server {
             clock,
             door,
             events,
-            handshakes: Semaphore::new(HANDSHAKES),
+            handshakes: Semaphore::new(STRANGERS),
             connections: Semaphore::new(CONNECTIONS),
             next: RefCell::new(0),
         };
@@ -115,6 +116,10 @@ impl Server {
         let Ok(_connection) = self.connections.try_acquire() else { return };
         let socket = {
             let Ok(_handshake) = self.handshakes.try_acquire() else { return };
+            let under_way = STRANGERS - self.handshakes.available_permits();
+            if under_way + self.gateway.borrow().strangers() > STRANGERS {
+                return;
+            }
             let handshake = self.door.handshake(stream, host_matters);
             match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
                 Ok(Ok(socket)) => socket,

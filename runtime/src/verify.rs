@@ -8,6 +8,7 @@ use ed25519_dalek::SigningKey;
 use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Output, Projection};
 
+use crate::cli::show;
 use crate::clock::Clock;
 use crate::exit::Exit;
 use crate::files::FolderLock;
@@ -28,7 +29,7 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     let _lock = FolderLock::take(&config.db)?;
     let refused = |error: crate::store::StoreError| Exit::configuration(error.to_string());
     let (journal, found) = Journal::open(&config.db).map_err(refused)?;
-    println!("ok   journal: {} records, every checksum holds", found.records.len());
+    show(&format!("ok   journal: {} records, every checksum holds", found.records.len()));
     // The machines are never given a link, so a key made up here signs nothing.
     let setup = VenueSetup { config: &config, key: SigningKey::from_bytes(&[1; 32]), seed: 0 };
     let (feed, entry) = connect(setup);
@@ -39,15 +40,15 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
         .map_err(|error| Exit::configuration(error.to_string()))?;
     let folded = projected(&mut gateway, now, out);
     if !config.db.join(books::FILE).exists() {
-        println!("ok   books: no {}; the next start makes it", books::FILE);
+        show(&format!("ok   books: no {}; the next start makes it", books::FILE));
         return Ok(());
     }
     let (shown, findings) = Books::open(&config.db, product.market, journal.id()).map_err(refused)?;
     for edit in &findings.edits {
-        println!(
+        show(&format!(
             "ok   edit: session {} {}: {} was shown, {} found; taken at the next start",
             edit.session, edit.symbol, edit.shown, edit.found
-        );
+        ));
     }
     let mut wrong: Vec<String> = findings.bad.into_iter().map(|bad| bad.reason).collect();
     let behind = findings.applied.is_some_and(|applied| applied.seq < journal.last_seq());
@@ -57,11 +58,11 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     if wrong.is_empty() {
         let state =
             if behind { "older than the journal; the next start brings it up to date" } else { "as folded" };
-        println!("ok   books: {} positions, {state}", folded.positions.len());
+        show(&format!("ok   books: {} positions, {state}", folded.positions.len()));
         return Ok(());
     }
     for reason in &wrong {
-        println!("fail books: {reason}");
+        show(&format!("fail books: {reason}"));
     }
     Err(Exit::configuration(format!("{} differences between journal.db and pos.db", wrong.len())))
 }

@@ -104,6 +104,12 @@ impl Gateway {
         self.out.push(Output::CloseClient(conn, code, reason.to_owned()));
     }
 
+    /// Connections that have not logged in yet. The shell bounds them.
+    pub fn strangers(&self) -> usize {
+        let stranger = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });
+        self.clients.values().filter(stranger).count()
+    }
+
     pub(super) fn door_deadline(&self) -> Option<Time> {
         let waiting = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });
         self.clients.values().filter(waiting).map(|c| c.opened + LOGIN_WITHIN).min()

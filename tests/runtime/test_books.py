@@ -307,6 +307,20 @@ def test_r58_a_full_disk_stops_new_orders_loses_nothing_and_passes(
     ties_out(gateway, exchange)
 
 
+def test_r58_a_full_disk_does_not_keep_it_from_ending(small_disk: Gateway, exchange: Exchange) -> None:
+    gateway = small_disk
+    client = gateway.client()
+    with pytest.raises(Refused):
+        while True:
+            client.order(type="LIMIT", tif="GTC", price="0.15", qty="10")
+    assert gateway.running.end(signal.SIGTERM) == 143
+    assert gateway.logged("end_was_not_orderly")
+    gateway.start()
+    client = gateway.client()
+    assert client.buy("10")["order"]["state"] == "FILLED"
+    ties_out(gateway, exchange)
+
+
 def test_two_sessions_on_one_symbol_are_kept_apart(gateway: Gateway, exchange: Exchange) -> None:
     gateway.start()
     long, short = gateway.client(1), gateway.client(2)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 from support.processes import Client, Gateway, Refused, eventually, open_socket
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import ClientConnection, unix_connect
 
 
@@ -88,6 +88,16 @@ def test_more_handshakes_than_allowed_are_closed_unheard(running: Gateway) -> No
             with pytest.raises(BlockingIOError):
                 raw.recv(1)
     assert running.client().seat["session_id"] == 1
+
+
+def test_connections_without_a_login_are_bounded_and_those_with_one_are_not(running: Gateway) -> None:
+    with ExitStack() as stack:
+        for session in range(3):
+            stack.callback(running.client(session).close)
+        for _ in range(64):
+            open_socket(running.url, stack)
+        with pytest.raises((InvalidMessage, OSError)):
+            open_socket(running.url, stack)
 
 
 def test_a_frame_over_64_kib_closes_with_1009(plain: ClientConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import stat
@@ -179,6 +180,33 @@ def test_what_a_start_leaves_is_private_and_the_token_is_new_each_time(gateway: 
         assert gateway.running.end() == 143
         assert not (gateway.folder / "token").exists()
     assert len(tokens) == 2
+
+
+@pytest.mark.parametrize(("variable", "folder"), [("XDG_RUNTIME_DIR", "tradingsys"), ("HOME", ".tradingsys")])
+def test_the_token_is_where_the_sdk_looks_for_it(gateway: Gateway, variable: str, folder: str) -> None:
+    del gateway.config["token_file"]
+    gateway.write_config()
+    home = gateway.folder / "home"
+    home.mkdir()
+    env = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_RUNTIME_DIR")}
+    gateway.start(env=env | {variable: str(home)})
+    port = gateway.url.rsplit(":", 1)[1]
+    token = home / folder / f"{port}.token"
+    assert re.fullmatch("[0-9a-f]{64}", token.read_text())
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700
+
+
+def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [program("spot"), "-c=spot.json"]
+    with subprocess.Popen(command, cwd=gateway.folder, stdout=write, stderr=write) as process:
+        os.close(write)
+        log = gateway.folder / "log"
+        eventually(lambda: any("state=Ready" in path.read_text() for path in log.glob("*.log")), "trading")
+        process.terminate()
+        assert process.wait(30) == 143
 
 
 def test_row_004_33_59_without_db_and_log_dir_files_appear_in_the_working_directory(gateway: Gateway) -> None:

@@ -7,6 +7,8 @@
 //! ```
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -43,6 +45,7 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Writer {
     queue: Option<SyncSender<Batch>>,
+    ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,10 +57,11 @@ impl Writer {
     pub fn start(journal: Journal) -> io::Result<(Self, mpsc::Receiver<Report>)> {
         let (queue, batches) = sync_channel(QUEUE_BATCHES);
         let (reports, receiver) = mpsc::channel(REPORTS);
-        let thread = std::thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || Appender { journal, reports, failing: false }.run(&batches))?;
-        Ok((Self { queue: Some(queue), thread: Some(thread) }, receiver))
+        let ending = Arc::new(AtomicBool::new(false));
+        let appender = Appender { journal, reports, ending: Arc::clone(&ending), failing: false };
+        let thread =
+            std::thread::Builder::new().name("journal".into()).spawn(move || appender.run(&batches))?;
+        Ok((Self { queue: Some(queue), ending, thread: Some(thread) }, receiver))
     }
 
     /// Hands a batch over.
@@ -76,6 +80,7 @@ impl Drop for Writer {
     /// What was handed over and can be written is written. What cannot is given up: it has not been reported
     /// as committed.
     fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
         self.queue = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -86,6 +91,7 @@ impl Drop for Writer {
 struct Appender {
     journal: Journal,
     reports: mpsc::Sender<Report>,
+    ending: Arc<AtomicBool>,
     failing: bool,
 }
 
@@ -115,7 +121,7 @@ impl Appender {
                 self.failing = true;
                 self.report(Report::Failed(reason));
             }
-            if self.reports.is_closed() {
+            if self.ending.load(Ordering::Relaxed) {
                 return false;
             }
             std::thread::sleep(RETRY);
@@ -136,8 +142,12 @@ impl Appender {
     }
 
     fn report(&self, report: Report) {
-        // Fails only when the loop has ended, which `write` looks at.
-        let _ = self.reports.blocking_send(report);
+        // At the end nobody reads any more, and a full channel must not hold the end up.
+        if self.ending.load(Ordering::Relaxed) {
+            let _ = self.reports.try_send(report);
+        } else {
+            let _ = self.reports.blocking_send(report);
+        }
     }
 }
 
@@ -252,7 +262,6 @@ mod tests {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         writer.append(batch(1)).unwrap();
         assert!(matches!(reports.blocking_recv().unwrap(), Report::Failed(_)));
-        drop(reports);
         drop(writer);
         other.execute_batch("COMMIT").unwrap();
         assert!(ids(&dir).is_empty(), "not reported as committed, so it may be missing");
