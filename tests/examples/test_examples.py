@@ -24,17 +24,12 @@ def busy(tmp_path: Path) -> Iterator[System]:
 def held(system: System, base: str) -> Decimal:
     """What the account's trades made of an asset, fees in it included, by the exchange's own file."""
     total = Decimal()
-    for trade in system.exchange.trades():
+    for trade in system.trades():
         if trade["symbol"] == f"{base}USDT":
             total += Decimal(trade["qty"]) * (1 if trade["side"] == "BUY" else -1)
         if trade["commission_asset"] == base:
             total -= Decimal(trade["commission"])
     return total
-
-
-def positions(system: System) -> dict[tuple[int, str], Decimal]:
-    """Position by session and symbol, from `pos.db`."""
-    return {(session, symbol): Decimal(qty) for session, symbol, qty, _ in system.gateway.positions()}
 
 
 def test_every_example_has_a_test_and_says_what_it_is() -> None:
@@ -45,7 +40,7 @@ def test_every_example_has_a_test_and_says_what_it_is() -> None:
 
 
 def test_kline_prints_the_past_and_the_present(busy: System) -> None:
-    program = busy.strategy(EXAMPLES / "kline.py", busy.gateway.address, "2", "dogeusdt", "1s")
+    program = busy.strategy(EXAMPLES / "kline.py", busy.address, "2", "dogeusdt", "1s")
     assert program.stdout is not None
     lines = [program.stdout.readline() for _ in range(15)]
     assert all(" dogeusdt 1s " in line for line in lines), lines
@@ -55,13 +50,13 @@ def test_kline_prints_the_past_and_the_present(busy: System) -> None:
 
 
 def test_pair_trades_both_symbols_against_each_other(busy: System) -> None:
-    program = busy.strategy(EXAMPLES / "pair.py", busy.gateway.address, "3", "ethusdt", "solusdt")
+    program = busy.strategy(EXAMPLES / "pair.py", busy.address, "3", "ethusdt", "solusdt")
 
     prices = itertools.cycle(["3100", "2900"])
 
     def both() -> bool:
-        busy.exchange.price("ETHUSDT", next(prices))
-        return {trade["symbol"] for trade in busy.exchange.trades()} == {"ETHUSDT", "SOLUSDT"}
+        busy.move("ETHUSDT", next(prices))
+        return {trade["symbol"] for trade in busy.trades()} == {"ETHUSDT", "SOLUSDT"}
 
     wait_for("trades in both", both, 60)
     code, _ = interrupt(program)
@@ -70,18 +65,17 @@ def test_pair_trades_both_symbols_against_each_other(busy: System) -> None:
 
 def test_the_market_maker_resumes_without_loss(busy: System) -> None:
     fills = busy.folder / "fills"
-    arguments = (busy.gateway.address, "4", "dogeusdt", str(fills))
+    arguments = (busy.address, "4", "dogeusdt", str(fills))
     program = busy.strategy(EXAMPLES / "market_maker.py", *arguments)
-    exchange = busy.exchange
-    wait_for("a bid and an ask", lambda: {order["side"] for order in exchange.orders()} == {"BUY", "SELL"})
-    busy.exchange.price("DOGEUSDT", "0.17")
+    wait_for("a bid and an ask", lambda: {order["side"] for order in busy.orders()} == {"BUY", "SELL"})
+    busy.move("DOGEUSDT", "0.17")
     wait_for("a fill", lambda: fills.exists() and "BUY" in fills.read_text())
-    wait_for("a new bid", lambda: {order["side"] for order in exchange.orders()} == {"BUY", "SELL"})
+    wait_for("a new bid", lambda: {order["side"] for order in busy.orders()} == {"BUY", "SELL"})
     program.kill()
     program.communicate()
-    count = len(exchange.trades())
-    busy.exchange.price("DOGEUSDT", "0.19")
-    wait_for("fills while away", lambda: len(exchange.trades()) > count)
+    count = len(busy.trades())
+    busy.move("DOGEUSDT", "0.19")
+    wait_for("fills while away", lambda: len(busy.trades()) > count)
     program = busy.strategy(EXAMPLES / "market_maker.py", *arguments)
 
     def told() -> list[tuple[str, Decimal]]:
@@ -89,7 +83,7 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
         return [(row[3], Decimal(row[4])) for row in rows]
 
     def happened() -> list[tuple[str, Decimal]]:
-        return [(trade["side"], Decimal(trade["qty"])) for trade in exchange.trades()]
+        return [(trade["side"], Decimal(trade["qty"])) for trade in busy.trades()]
 
     wait_for("every fill in the file", lambda: len(told()) >= count + 1)
     code, said = interrupt(program)
@@ -103,24 +97,22 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
 
 def test_momentum_holds_at_most_its_quantity(busy: System) -> None:
     notional = 200
-    program = busy.strategy(
-        EXAMPLES / "momentum.py", busy.gateway.address, "5", "dogeusdt", "1s", str(notional)
-    )
-    wait_for("an order", lambda: busy.exchange.orders("all"), 60)
-    wait_for("a second one", lambda: len(busy.exchange.orders("all")) > 1, 60)
-    assert len(busy.exchange.orders()) <= 1
+    program = busy.strategy(EXAMPLES / "momentum.py", busy.address, "5", "dogeusdt", "1s", str(notional))
+    wait_for("an order", lambda: busy.orders("all"), 60)
+    wait_for("a second one", lambda: len(busy.orders("all")) > 1, 60)
+    assert len(busy.orders()) <= 1
     code, said = interrupt(program)
     assert code == 0
     assert "dogeusdt BUY" in said or "dogeusdt SELL" in said
-    position = positions(busy).get((5, "dogeusdt"), Decimal())
+    position = busy.positions().get((5, "dogeusdt"), Decimal())
     assert abs(position) * Decimal("0.2") <= notional * Decimal("1.2")
 
 
 def test_two_strategies_share_a_symbol(busy: System) -> None:
-    program = busy.strategy(EXAMPLES / "two_strategies.py", busy.gateway.address, "6", "dogeusdt")
+    program = busy.strategy(EXAMPLES / "two_strategies.py", busy.address, "6", "dogeusdt")
 
     def both() -> bool:
-        found = positions(busy)
+        found = busy.positions()
         return found.get((6, "dogeusdt"), Decimal()) > 0 > found.get((7, "dogeusdt"), Decimal())
 
     wait_for("one long and one short", both, 60)
@@ -129,6 +121,6 @@ def test_two_strategies_share_a_symbol(busy: System) -> None:
     assert "together" in said
 
     def adds_up() -> bool:
-        return sum(positions(busy).values()) == held(busy, "DOGE")
+        return sum(busy.positions().values()) == held(busy, "DOGE")
 
     wait_for("the sum is the exchange's", adds_up)

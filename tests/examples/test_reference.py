@@ -89,49 +89,47 @@ def test_row_004_40_the_printer_prints_depth(at_8111: System) -> None:
 
 def test_row_004_49_the_demo_sends_one_order_and_cancels_it(at_8111: System) -> None:
     program = at_8111.strategy(DEMO)
-    exchange = at_8111.exchange
-    (order,) = wait_for("the demo's order", lambda: exchange.orders("all"))
+    (order,) = wait_for("the demo's order", lambda: at_8111.orders("all"))
     assert (order["side"], order["type"], order["timeInForce"]) == ("BUY", "LIMIT", "GTC")
     assert float(order["origQty"]) == 10.0
     # Any depth after the first makes the demo cancel; its price was the best bid.
-    exchange.take("DOGEUSDT", "BUY", "1", "0.1")
-    ended = wait_for("its end", lambda: [o for o in exchange.orders("all") if o["status"] == "CANCELED"])
+    at_8111.take("DOGEUSDT", "BUY", "1", "0.1")
+    ended = wait_for("its end", lambda: [o for o in at_8111.orders("all") if o["status"] == "CANCELED"])
     assert len(ended) == 1
     code, said = interrupt(program)
     assert (code, said) == (0, "")
-    assert len(exchange.orders("all")) == 1
-    assert exchange.orders() == []
+    assert len(at_8111.orders("all")) == 1
+    assert at_8111.orders() == []
 
 
 def test_row_004_67_killed_and_restarted_ten_times_there_is_one_order(at_8111: System) -> None:
     """The demo adopts its open order each time, and cancels it only when the market leaves it behind."""
-    exchange = at_8111.exchange
     lines = DEMO.read_text().splitlines(keepends=True)
     # `fin` makes the demo cancel at its second depth; without that line its order stays open.
     patient = at_8111.folder / "patient_demo.py"
     patient.write_text("".join(line for line in lines if "self.fin = True" not in line))
     for round_ in range(10):
         program = at_8111.strategy(patient)
-        wait_for("the order", lambda: exchange.orders("all"))
+        wait_for("the order", lambda: at_8111.orders("all"))
         wait_for("the login", lambda n=round_: logins(at_8111) == n + 1)
         program.kill()
         program.communicate()
         wait_for("the end of the session", lambda n=round_: logouts(at_8111) == n + 1)
-    assert len(exchange.orders("all")) == 1
-    assert len(exchange.orders()) == 1
+    assert len(at_8111.orders("all")) == 1
+    assert len(at_8111.orders()) == 1
     program = at_8111.strategy(patient)
-    exchange.take("DOGEUSDT", "BUY", "1000", str(Decimal(exchange.orders()[0]["price"]) + Decimal("0.00001")))
-    wait_for("the cancel", lambda: exchange.orders("all")[0]["status"] == "CANCELED")
+    at_8111.take("DOGEUSDT", "BUY", "1000", str(Decimal(at_8111.orders()[0]["price"]) + Decimal("0.00001")))
+    wait_for("the cancel", lambda: at_8111.orders("all")[0]["status"] == "CANCELED")
 
 
 def logins(system: System) -> int:
     """How often a session was taken."""
-    return system.gateway.log.read_text().count("session taken")
+    return system.gateway.running.log().count("session taken")
 
 
 def logouts(system: System) -> int:
     """How often a session was left."""
-    return system.gateway.log.read_text().count("session left")
+    return system.gateway.running.log().count("session left")
 
 
 def test_the_demo_is_the_documents() -> None:

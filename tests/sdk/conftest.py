@@ -69,8 +69,8 @@ def connect() -> Iterator[Connect]:
         def begin(system: System, session_id: int = 1, interval: float = 0.001, **options: Any) -> Play:
             eng = Engine(interval)
             stack.callback(eng.close)
-            arguments = {"name": "test", "trading": True, "token_file": system.gateway.token_file} | options
-            session = eng.make_session(addr=system.gateway.address, session_id=session_id, **arguments)
-            return Play(system.gateway, eng, session)
+            arguments = {"name": "test", "trading": True, "token_file": system.token_file} | options
+            session = eng.make_session(addr=system.address, session_id=session_id, **arguments)
+            return Play(system, eng, session)
 
         yield begin

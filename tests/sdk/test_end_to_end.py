@@ -23,6 +23,6 @@ def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
     play.run_until(lambda: not order.is_active and order.state is not None)
     assert order.state == OrderState.FILLED
     assert states[-1] == OrderState.FILLED
-    assert sum(float(trade["qty"]) for trade in system.exchange.trades()) == 10.0
-    (position,) = wait_for("pos.db", system.gateway.positions)
-    assert (position[0], position[1], float(position[2])) == (1, "dogeusdt", sub.net)
+    assert sum(float(trade["qty"]) for trade in system.trades()) == 10.0
+    held = wait_for("pos.db", system.positions)
+    assert {key: float(quantity) for key, quantity in held.items()} == {(1, "dogeusdt"): sub.net}

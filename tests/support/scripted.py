@@ -7,8 +7,6 @@ not look at is answered in the ordinary way.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
 import socket
@@ -21,6 +19,8 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
+
+from support.processes import proof
 
 TOKEN = "0123456789abcdef" * 4
 INSTALL = "7cz1k"
@@ -53,11 +53,6 @@ def order_id(session: int, number: int, epoch: int = 1000) -> str:
     return text + ALPHABET[weighted % 29]
 
 
-def proof(side: str, *parts: str) -> str:
-    """What `side` shows to prove that it knows the token."""
-    return hmac.new(TOKEN.encode(), ":".join((side, *parts)).encode(), hashlib.sha256).hexdigest()
-
-
 class Gone(Exception):
     """The strategy closed the connection; the script is over."""
 
@@ -65,9 +60,9 @@ class Gone(Exception):
 class Link:
     """One connection of a strategy, seen from the gateway."""
 
-    def __init__(self, gateway: ScriptedGateway, socket: ServerConnection, number: int) -> None:
+    def __init__(self, gateway: ScriptedGateway, connection: ServerConnection, number: int) -> None:
         self.gateway = gateway
-        self.socket = socket
+        self.socket = connection
         self.number = number
         self.login: Frame = {}
         self.epoch = 1000
@@ -147,10 +142,10 @@ class Link:
         assert hello["params"]["version"] == 1
         assert len(theirs) >= 32
         welcome = {"version": 1, "market": "spot", "gateway": "scripted 0", "nonce": ours}
-        self.result(hello, welcome | {"proof": proof("gateway", theirs, ours)})
+        self.result(hello, welcome | {"proof": proof(TOKEN, "gateway", theirs, ours)})
         login = self.next("login")
         self.login = login["params"]
-        expected = proof("client", ours, theirs, str(self.login["session_id"]))
+        expected = proof(TOKEN, "client", ours, theirs, str(self.login["session_id"]))
         assert self.login["proof"] == expected, "the client's proof is wrong"
         return login
 
@@ -207,6 +202,10 @@ class Link:
         data = {"time": update_id, "update_id": update_id, "bids": [[bid, "10"]], "asks": [[ask, "20"]]}
         self.send(stream=stream, data=data)
 
+    def abort(self) -> None:
+        """Ends the connection without a word."""
+        self.socket.socket.shutdown(socket.SHUT_RDWR)
+
     def close(self, code: int, reason: str) -> None:
         """Ends the connection."""
         self.socket.close(code, reason)
@@ -229,8 +228,8 @@ class ScriptedGateway:
         self._thread = threading.Thread(target=self.server.serve_forever)
         self._thread.start()
 
-    def _handle(self, socket: ServerConnection) -> None:
-        link = Link(self, socket, len(self.links))
+    def _handle(self, connection: ServerConnection) -> None:
+        link = Link(self, connection, len(self.links))
         self.links.append(link)
         try:
             self.script(link)
@@ -255,10 +254,3 @@ def scripted(folder: Path, script: Script) -> Iterator[ScriptedGateway]:
         yield gateway
     finally:
         gateway.stop()
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
