@@ -114,7 +114,7 @@ impl Gateway {
         now: Time,
         out: &mut Vec<Output>,
     ) -> Result<Self, StartError> {
-        let recovery = Recovery::new(&config, entry.receive_window());
+        let recovery = Recovery::new(&config);
         let mut gateway = Self {
             epoch: 0,
             epoch_durable: false,

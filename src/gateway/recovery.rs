@@ -104,7 +104,7 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    pub(super) fn new(config: &GatewayConfig, _receive_window: Span) -> Self {
+    pub(super) fn new(config: &GatewayConfig) -> Self {
         Self {
             phase: Phase::Down("not connected yet".to_owned()),
             lag: config.recovery_lag,
@@ -210,12 +210,16 @@ impl Gateway {
         self.recovery_begin(now);
     }
 
+    /// Told again after every failed attempt to come back; sessions are told once.
     pub(super) fn entry_down(&mut self, now: Time, reason: &str) {
+        let news = self.recovery.connected();
         self.recovery.phase = Phase::Down(reason.to_owned());
         self.recovery.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
-        self.tell_state();
+        if news {
+            self.tell_state();
+        }
     }
 
     /// Starts the first pass once everything it stands on is there.

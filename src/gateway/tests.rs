@@ -816,3 +816,14 @@ fn r55_a_take_over_fences_the_old_owner_off() {
     bench.conn = now;
     bench.order(1);
 }
+
+#[test]
+fn a_lost_exchange_is_told_once_however_often_it_cannot_be_reached() {
+    let mut bench = Bench::ready();
+    bench.sent.clear();
+    for _ in 0..3 {
+        bench.says(vec![VenueEvent::EntryDown("refused".to_owned())]);
+    }
+    let states: Vec<_> = bench.sent.iter().map(|f| f["state"].as_str().unwrap_or_default()).collect();
+    assert_eq!(states, ["down"]);
+}
