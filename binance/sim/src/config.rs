@@ -1,5 +1,7 @@
 //! What a simulator is told at its start.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use binance_wire::sign::{SecretKey, SignatureChecker};
@@ -8,6 +10,8 @@ use tradingsys::exchange::Rate;
 use tradingsys::ids::Asset;
 use tradingsys::num::Cash;
 use tradingsys::time::Span;
+
+use crate::recording::Recording;
 
 /// Everything the machine is told.
 #[derive(Clone, Debug)]
@@ -24,6 +28,10 @@ pub struct Config {
     pub reply_order: ReplyOrder,
     /// Changes of the synthetic market per second and symbol; 0 stands still.
     pub ticks_per_second: u32,
+    /// A recorded market that is shown instead of the synthetic one of its symbol.
+    pub replay: Option<Arc<Recording>>,
+    /// Recorded time passes so many times faster than time does.
+    pub replay_speed: i64,
 }
 
 impl Default for Config {
@@ -35,6 +43,8 @@ impl Default for Config {
             limits: Limits::default(),
             reply_order: ReplyOrder::Random,
             ticks_per_second: 10,
+            replay: None,
+            replay_speed: 1,
         }
     }
 }

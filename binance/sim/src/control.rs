@@ -1,5 +1,5 @@
-//! The control interface, `/control/…` over HTTP: faults, the whole state, and what an operator or another client of
-//! the account would do. No venue has it; it is for tests and demonstrations.
+//! The control interface, `/control/…` over HTTP: faults, the whole state, and what an operator or another
+//! client of the account would do. No venue has it; it is for tests and demonstrations.
 
 use binance_wire::render::{Object, array};
 use serde::Deserialize;
@@ -267,7 +267,9 @@ impl Sim {
             return Err("the price must be above zero".into());
         }
         let place = self.place(&symbol);
-        self.markets[place].house.move_to(now, wanted.price, &mut self.exchange);
+        if !self.markets[place].feed.move_to(now, wanted.price, &mut self.exchange) {
+            return Err("a recorded market goes its own way".into());
+        }
         Ok("{}".into())
     }
 

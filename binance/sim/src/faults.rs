@@ -1,8 +1,8 @@
 //! Faults: what goes wrong, when, and how often.
 //!
-//! A rule names a fault, what it may strike (a method, an event, a kind of connection, an account) and when: with a
-//! probability, or at exactly the n-th match. The draws come from the simulator's seed, every strike is recorded, so
-//! a run can be repeated.
+//! A rule names a fault, what it may strike (a method, an event, a kind of connection, an account) and
+//! when: with a probability, or at exactly the n-th match. The draws come from the simulator's seed, every
+//! strike is recorded, so a run can be repeated.
 
 use binance_wire::render::Object;
 use serde::Deserialize;
@@ -155,7 +155,8 @@ pub(crate) struct Rule {
     /// Only these methods (by their websocket names, over REST as well).
     #[serde(default)]
     pub(crate) method: Option<Names>,
-    /// Only this event: `executionReport`, `outboundAccountPosition`, …; or an execution type, such as `TRADE`.
+    /// Only this event: `executionReport`, `outboundAccountPosition`, …; or an execution type, such as
+    /// `TRADE`.
     #[serde(default)]
     pub(crate) event: Option<Names>,
     /// Only this account.

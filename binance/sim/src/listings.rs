@@ -114,6 +114,11 @@ impl Spec {
         &SPECS
     }
 
+    /// Its name as the core has it.
+    pub(crate) fn symbol_name(&self) -> Symbol {
+        Symbol::new(self.symbol)
+    }
+
     /// About where it trades, in ticks.
     pub(crate) fn start_ticks(&self) -> i64 {
         let ticks = number::<Price>(self.price).raw() / number::<Price>(self.tick).raw();

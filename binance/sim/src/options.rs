@@ -1,13 +1,17 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use binance_sim::Recording;
 use binance_sim::config::{
     AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
     usual_balances,
 };
 use binance_wire::sign::SecretKey;
 use clap::{Parser, ValueEnum};
+use flate2::read::MultiGzDecoder;
 
 /// A Binance-compatible simulated exchange on loopback: REST, websocket API and streams on one port.
 #[derive(Debug, Parser)]
@@ -34,6 +38,12 @@ pub(crate) struct Options {
     /// Changes of the synthetic market per second and symbol; 0 stands still.
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) ticks_per_second: u32,
+    /// A recorded market to show, one frame a line, plain or gzip.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
+    /// Recorded time passes so many times faster than time does.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) replay_speed: i64,
     /// Divides the lengths of pings, connection lives, notices and bans.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) time_scale: i64,
@@ -95,8 +105,24 @@ impl Options {
                 Order::Events => ReplyOrder::EventsFirst,
             },
             ticks_per_second: self.ticks_per_second,
+            replay: self.replay.as_deref().map(recording).transpose()?,
+            replay_speed: self.replay_speed,
         })
     }
+}
+
+/// Reads a recording.
+fn recording(path: &Path) -> Result<Arc<Recording>, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let mut text = String::new();
+    let read = if bytes.starts_with(&[0x1f, 0x8b]) {
+        MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)
+    } else {
+        bytes.as_slice().read_to_string(&mut text)
+    };
+    read.map_err(|error| wrong(&error))?;
+    Recording::parse(&text).map(Arc::new).map_err(|error| wrong(&error))
 }
 
 fn account(text: &str) -> Result<AccountConfig, String> {

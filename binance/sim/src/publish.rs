@@ -10,6 +10,7 @@ use tradingsys::time::Time;
 
 use crate::bars::Candle;
 use crate::connection::{Kind as Serves, Streams};
+use crate::feed::within;
 use crate::io::{Conn, SimOutput};
 use crate::market_data::{AggTrade, Diff, cut};
 use crate::sim::Sim;
@@ -197,7 +198,9 @@ impl Sim {
         let beats = now.millis().div_euclid(100);
         for place in 0..self.markets.len() {
             self.roll(now, place);
-            self.publish_depth(now, place, true);
+            if !self.markets[place].feed.tells_changes() {
+                self.publish_depth(now, place, true);
+            }
             if beats % 10 == 0 {
                 self.publish_depth(now, place, false);
                 self.publish_tickers(now, place);
@@ -209,7 +212,7 @@ impl Sim {
         }
     }
 
-    fn publish_depth(&mut self, now: Time, place: usize, fast: bool) {
+    pub(crate) fn publish_depth(&mut self, now: Time, place: usize, fast: bool) {
         let suffix = if fast { "@100ms" } else { "" };
         let at = index(place);
         let diff = StreamName::Of(at, Kind::DepthDiff { fast });
@@ -231,6 +234,10 @@ impl Sim {
         }
         let symbol = self.markets[place].data.symbol.clone();
         let Some(depth) = self.exchange.depth(&symbol, 20) else { return };
+        let depth = match self.markets[place].feed.range() {
+            Some(range) => within(depth, range),
+            None => depth,
+        };
         let shown = &mut self.markets[place].data.shown[usize::from(fast)];
         if std::mem::replace(shown, depth.update_id) == depth.update_id {
             return;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use tradingsys::exchange::{
-    AccountId, AccountSettings, Config as ExchangeConfig, Event, Exchange, ListingError, OrderEvent, Rate,
-    Synthetic, SyntheticConfig,
+    AccountId, AccountSettings, BookSource, Config as ExchangeConfig, Event, Exchange, Listing, ListingError,
+    OrderEvent, Rate,
 };
 use tradingsys::ids::{Asset, Symbol, VenueOrderId};
 use tradingsys::time::{Span, Time};
@@ -19,7 +19,8 @@ use crate::bars::Bars;
 use crate::config::Config;
 use crate::connection::{Connection, Listeners};
 use crate::faults::Faults;
-use crate::history::{History, mix};
+use crate::feed::{Begun, Feed};
+use crate::history::mix;
 use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
 use crate::limits::RateLimits;
 use crate::listings::Spec;
@@ -61,7 +62,7 @@ pub(crate) enum Task {
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) data: MarketData,
-    pub(crate) house: Synthetic,
+    pub(crate) feed: Feed,
 }
 
 /// A private event on its way to one subscription.
@@ -121,7 +122,7 @@ impl Sim {
     pub fn new(config: Config, now: Time) -> Result<Self, ListingError> {
         let specs = Spec::all();
         let mut exchange = Exchange::new(ExchangeConfig {
-            listings: specs.iter().map(Spec::listing).collect(),
+            listings: specs.iter().map(|spec| listing(spec, &config)).collect(),
             fee_asset: Some(Asset::new("BNB")),
             fee_asset_discount: Rate::basis_points(2_500),
         })?;
@@ -162,16 +163,16 @@ impl Sim {
     }
 
     fn open_market(&mut self, now: Time, place: MarketIndex, spec: &'static Spec) {
-        let symbol = Symbol::new(spec.symbol);
-        let past = History::new(self.config.seed, spec.clone());
-        let price = spec.price(past.ticks(now));
-        let usual = SyntheticConfig::around(symbol.clone(), price);
-        let shape = SyntheticConfig { steps_per_second: self.config.ticks_per_second, ..usual };
-        let mut house = Synthetic::new(shape, mix(self.config.seed ^ u64::from(place)));
-        house.start(now, &mut self.exchange);
-        let data = MarketData::new(symbol.clone(), Bars::new(now, price, Some(past)));
+        let symbol = spec.symbol_name();
+        let Config { seed, ticks_per_second, replay, replay_speed, .. } = &self.config;
+        let begun = match replay.as_ref().filter(|recording| recording.symbol == symbol) {
+            Some(recording) => Feed::replay(now, recording.clone(), *replay_speed, &mut self.exchange),
+            None => Feed::synthetic(now, spec, *seed, *ticks_per_second, &mut self.exchange),
+        };
+        let Begun { feed, price, past } = begun;
+        let data = MarketData::new(symbol.clone(), Bars::new(now, price, past));
         self.places.insert(symbol, place);
-        self.markets.push(Market { data, house });
+        self.markets.push(Market { data, feed });
         self.plan_step(now, place);
     }
 
@@ -216,7 +217,7 @@ impl Sim {
                 self.plan_beat();
             }
             Task::Step(place) => {
-                self.markets[usize::from(place)].house.timer(now, &mut self.exchange);
+                self.markets[usize::from(place)].feed.timer(now, &mut self.exchange);
                 self.absorb(now);
                 self.plan_step(now, place);
             }
@@ -250,9 +251,9 @@ impl Sim {
     }
 
     fn plan_step(&mut self, now: Time, place: MarketIndex) {
-        if self.config.ticks_per_second > 0
-            && let Some(next) = self.markets[usize::from(place)].house.deadline()
-        {
+        let feed = &self.markets[usize::from(place)].feed;
+        let still = self.config.ticks_per_second == 0 && !feed.tells_changes();
+        if let Some(next) = feed.deadline().filter(|_| !still) {
             self.later(next.since(now), Task::Step(place));
         }
     }
@@ -290,6 +291,9 @@ impl Sim {
             Event::Book(change) => {
                 let place = self.place(&change.symbol);
                 self.markets[place].data.book(&change);
+                if self.markets[place].feed.tells_changes() {
+                    self.publish_depth(change.time, place, true);
+                }
             }
             Event::Best(best) => {
                 let place = self.place(&best.symbol);
@@ -334,6 +338,18 @@ impl Sim {
     pub(crate) fn random_id(&mut self) -> String {
         (0..22).map(|_| self.random.alphanumeric()).collect()
     }
+}
+
+/// A symbol as the core lists it under this configuration.
+fn listing(spec: &Spec, config: &Config) -> Listing {
+    let mut listing = spec.listing();
+    let instrument = &mut listing.instrument;
+    if let Some(recording) = config.replay.as_ref().filter(|recording| recording.symbol == instrument.symbol)
+    {
+        (instrument.price.step, instrument.qty.step) = recording.grid(instrument.tick(), instrument.lot());
+        listing.source = BookSource::Replayed;
+    }
+    listing
 }
 
 /// Settings of an account in the matching core.

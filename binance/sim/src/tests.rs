@@ -1,5 +1,5 @@
-//! The machine under test: driven as a shell would, in virtual time. Expected frames are written by hand from the
-//! venue's documentation (binance-spot-api-docs, 2026-07-21), never by the simulator's own writer.
+//! The machine under test: driven as a shell would, in virtual time. Expected frames are written by hand
+//! from the venue's documentation (binance-spot-api-docs, 2026-07-21), never by the simulator's own writer.
 
 mod faults;
 mod golden;
@@ -7,6 +7,7 @@ mod life;
 mod limits;
 mod orders;
 mod queries;
+mod replay;
 mod sessions;
 mod streams;
 
