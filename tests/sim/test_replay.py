@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from conftest import MachineLacks
+from support.recording import NAME, books, levels
+from support.recording import recording as found
 from websockets.sync.client import connect
 
 BINARY = Path(os.environ.get("TRADINGSYS_BIN_DIR", "target/debug")) / "binance-sim"
-NAME = "spot_btcusdt_20240808.gz"
 SPEED = 20
-
-Side = dict[Decimal, Decimal]
 
 
 @pytest.fixture
 def recording(machine_lacks: MachineLacks) -> Path:
-    folder = os.environ.get("TRADINGSYS_RECORDINGS")
-    if folder is None or not (Path(folder) / NAME).exists():
+    file = found()
+    if file is None:
         machine_lacks(f"no recording {NAME}: TRADINGSYS_RECORDINGS names no folder that has it")
-    return Path(folder) / NAME
-
-
-def books(path: Path) -> dict[int, tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]]:
-    """Update id to the best 20 levels a side that the recorded snapshot covers, after each recorded difference."""
-    with gzip.open(path, "rt") as file:
-        frames = [json.loads(line.split(" ", 1)[1]) for line in file]
-    snapshot = next(frame for frame in frames if "stream" not in frame)
-    bids: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["bids"]}
-    asks: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["asks"]}
-    lowest, highest = min(bids), max(asks)
-    found = {}
-    for frame in frames:
-        data = frame.get("data", {})
-        if data.get("e") != "depthUpdate" or data["u"] <= snapshot["lastUpdateId"]:
-            continue
-        for side, rows in ((bids, data["b"]), (asks, data["a"])):
-            for price, qty in rows:
-                side[Decimal(price)] = Decimal(qty)
-        found[data["u"]] = (
-            sorted(((p, q) for p, q in bids.items() if q and p >= lowest), reverse=True)[:20],
-            sorted((p, q) for p, q in asks.items() if q and p <= highest)[:20],
-        )
-    return found
-
-
-def rows(levels: list[list[str]]) -> list[tuple[Decimal, Decimal]]:
-    return [(Decimal(price), Decimal(qty)) for price, qty in levels]
+    return file
 
 
 def test_each_depth_equals_the_raw_recording(recording: Path) -> None:
@@ -69,7 +39,7 @@ def test_each_depth_equals_the_raw_recording(recording: Path) -> None:
             while update != last:
                 frame = json.loads(link.recv(30))
                 update = frame["lastUpdateId"]
-                assert (rows(frame["bids"]), rows(frame["asks"])) == expected[update], f"update {update}"
+                assert (levels(frame["bids"]), levels(frame["asks"])) == expected[update], f"update {update}"
                 compared += 1
     finally:
         process.kill()

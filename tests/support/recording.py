@@ -1,0 +1,49 @@
+"""The recorded market, rebuilt from its raw file by code that shares nothing with the project."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+NAME = "spot_btcusdt_20240808.gz"
+
+Rows = list[tuple[Decimal, Decimal]]
+Side = dict[Decimal, Decimal]
+
+
+def recording() -> Path | None:
+    """The file, if the folder named by TRADINGSYS_RECORDINGS has it."""
+    folder = os.environ.get("TRADINGSYS_RECORDINGS")
+    file = Path(folder) / NAME if folder else None
+    return file if file and file.exists() else None
+
+
+def books(path: Path) -> dict[int, tuple[Rows, Rows]]:
+    """Update id to the best 20 levels a side that the recorded snapshot covers, after each difference."""
+    with gzip.open(path, "rt") as file:
+        frames = [json.loads(line.split(" ", 1)[1]) for line in file]
+    snapshot = next(frame for frame in frames if "stream" not in frame)
+    bids: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["bids"]}
+    asks: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["asks"]}
+    lowest, highest = min(bids), max(asks)
+    found = {}
+    for frame in frames:
+        data = frame.get("data", {})
+        if data.get("e") != "depthUpdate" or data["u"] <= snapshot["lastUpdateId"]:
+            continue
+        for side, rows in ((bids, data["b"]), (asks, data["a"])):
+            for price, qty in rows:
+                side[Decimal(price)] = Decimal(qty)
+        found[data["u"]] = (
+            sorted(((p, q) for p, q in bids.items() if q and p >= lowest), reverse=True)[:20],
+            sorted((p, q) for p, q in asks.items() if q and p <= highest)[:20],
+        )
+    return found
+
+
+def levels(rows: list[list[str]]) -> Rows:
+    """Levels as a frame has them."""
+    return [(Decimal(price), Decimal(qty)) for price, qty in rows]
