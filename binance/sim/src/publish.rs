@@ -275,7 +275,7 @@ impl Sim {
     fn publish_bar(&mut self, now: Time, place: usize, candle: &Candle) {
         let interval = candle.bar.interval;
         let upper = self.markets[place].data.upper.clone();
-        let kind = Kind::Kline { interval, east: false };
+        let kind = Kind::Kline(interval);
         self.publish_of(place, kind, &format!("kline_{interval}"), |unit| {
             bar_frame(now, &upper, candle, unit)
         });

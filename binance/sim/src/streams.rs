@@ -38,13 +38,8 @@ pub(crate) enum Kind {
         /// Every 100 ms instead of every second.
         fast: bool,
     },
-    /// `@kline_<interval>`, and `@kline_<interval>@+08:00`.
-    Kline {
-        /// Length of the bars.
-        interval: Interval,
-        /// Days and weeks begin at midnight of UTC+8.
-        east: bool,
-    },
+    /// `@kline_<interval>`.
+    Kline(Interval),
     /// `@miniTicker`.
     MiniTicker,
     /// `@ticker`.
@@ -85,12 +80,8 @@ impl Kind {
     }
 
     fn parse_graded(word: &str) -> Option<Self> {
-        if let Some(rest) = word.strip_prefix("kline_") {
-            let (interval, east) = match rest.strip_suffix("@+08:00") {
-                Some(interval) => (interval, true),
-                None => (rest, false),
-            };
-            return Some(Self::Kline { interval: Interval::from_word(interval)?, east });
+        if let Some(interval) = word.strip_prefix("kline_") {
+            return Interval::from_word(interval).map(Self::Kline);
         }
         let (levels, fast) = match word.strip_prefix("depth")?.split_once('@') {
             None => (&word["depth".len()..], false),
@@ -274,8 +265,7 @@ mod tests {
         assert_eq!(parse("btcusdt@depth5"), of(Kind::Depth { levels: 5, fast: false }));
         assert_eq!(parse("btcusdt@depth@100ms"), of(Kind::DepthDiff { fast: true }));
         assert_eq!(parse("btcusdt@depth"), of(Kind::DepthDiff { fast: false }));
-        assert_eq!(parse("btcusdt@kline_1M"), of(Kind::Kline { interval: Interval::Mo1, east: false }));
-        assert_eq!(parse("btcusdt@kline_1d@+08:00"), of(Kind::Kline { interval: Interval::D1, east: true }));
+        assert_eq!(parse("btcusdt@kline_1M"), of(Kind::Kline(Interval::Mo1)));
         assert_eq!(parse("!miniTicker@arr"), Some(StreamName::AllMiniTickers));
         for unknown in
             ["BTCUSDT@trade", "ethusdt@trade", "btcusdt@depth7", "btcusdt@kline_2m", "btcusdt", "", "@trade"]
