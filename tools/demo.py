@@ -181,8 +181,7 @@ class Demo:
     def stay(self) -> None:
         """Exchange and gateway go on, for strategies of the user's own, until Ctrl-C."""
         self.start_gateway()
-        place = os.path.relpath(self.folder / "run")
-        print(f"\nrun yours:  XDG_RUNTIME_DIR={place} {os.path.relpath(sys.executable)} FILE")
+        print(f"\nrun yours:  XDG_RUNTIME_DIR={self.folder / 'run'} {near(Path(sys.executable))} FILE")
         print(
             f"            with addr={self.address!r} and a session_id of 10 or more; Ctrl-C here ends it all"
         )
@@ -195,9 +194,14 @@ class Demo:
             process.kill()
 
 
+def near(path: Path) -> Path:
+    """The path as it is typed from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def farewell(folder: Path) -> None:
     """What there is to look at, and how to go on."""
-    shown = os.path.relpath(folder)
+    shown = near(folder)
     sql = "SELECT session_id, symbol, qty, avg_price FROM position"
     database = f"{shown}/gateway/pos.db"
     look = f'sqlite3 -readonly {database} "{sql}"'
