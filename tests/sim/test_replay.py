@@ -1,4 +1,4 @@
-"""The recorded market through the simulator, held against a rebuild of the raw file that shares no code with it."""
+"""The recorded market through the simulator, held against a rebuild of the raw file without its code."""
 
 from __future__ import annotations
 
