@@ -23,6 +23,9 @@ use crate::wire::event::{FillView, Private};
 /// How often an unknown order of a fill is asked for before the fill goes to EXTERNAL.
 const ORPHAN_TRIES: u32 = 5;
 
+/// How long the private events of a reply may take before the fills they would bring are asked for.
+const EVENTS_WITHIN: Span = Span::from_millis(500);
+
 /// By which way a report came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -149,7 +152,7 @@ impl Gateway {
             self.order_changed(now, &id, fill);
         }
         if missing {
-            self.fetch_missing(now, &id);
+            self.fetch_missing(now, &id, source);
         }
         self.adopt_orphans(now, &report.symbol, report.venue_id, &id);
     }
@@ -373,9 +376,15 @@ impl Gateway {
         });
     }
 
-    fn fetch_missing(&mut self, now: Time, id: &ClientOrderId) {
+    fn fetch_missing(&mut self, now: Time, id: &ClientOrderId, source: Source) {
         let Some(order) = self.orders.get(id) else { return };
         let Some(venue_id) = order.venue_id else { return };
+        if source == Source::Reply {
+            // A reply may overtake the events it tells of: they get a moment to arrive.
+            let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
+            self.recovery.ask_missing(now + EVENTS_WITHIN, id, query);
+            return;
+        }
         let fields = format!("order={id} counted={} booked={}", order.told, order.filled);
         let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
         self.log(LogLevel::Warn, "fills are missing; fetching them", fields);

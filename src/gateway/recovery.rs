@@ -19,7 +19,7 @@ use super::Gateway;
 use super::io::{GatewayConfig, LogLevel};
 use crate::ids::{ClientOrderId, Symbol, TradeId, VenueOrderId};
 use crate::journal::Record;
-use crate::order::state::State;
+use crate::order::state::{Order, State};
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{Answer, Fill, OrderReport, Query};
 use crate::wire::event::{GatewayState, StateEvent};
@@ -141,6 +141,9 @@ impl Recovery {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
+        if !self.connected() {
+            return None;
+        }
         let lag = if let Phase::Lag(until) = self.phase { Some(until) } else { None };
         let sweep = if self.phase == Phase::Ready { self.sweep_at } else { None };
         let retry = self.retry.iter().map(|(at, ..)| *at).min();
@@ -152,6 +155,12 @@ impl Recovery {
         self.requests += 1;
         self.purposes.insert(self.requests, purpose);
         self.requests
+    }
+
+    /// Asks for an order's trades at `at`, if fills are still missing then.
+    pub(super) fn ask_missing(&mut self, at: Time, order: &ClientOrderId, query: Query) {
+        let purpose = Purpose::Missing { order: order.clone(), query: query.clone() };
+        self.retry.push((at, query, purpose));
     }
 
     /// Something happened in that symbol.
@@ -362,9 +371,8 @@ impl Gateway {
 
     fn missing_found(&mut self, now: Time, order: &ClientOrderId, query: Query, fills: &[Fill]) {
         self.trades(now, fills);
-        if self.orders.get(order).is_some_and(crate::order::state::Order::has_gap) {
-            let purpose = Purpose::Missing { order: order.clone(), query: query.clone() };
-            self.recovery.retry.push((now + RETRY, query, purpose));
+        if self.orders.get(order).is_some_and(Order::has_gap) {
+            self.recovery.ask_missing(now + RETRY, order, query);
         }
     }
 
@@ -413,10 +421,18 @@ impl Gateway {
             } else {
                 purpose
             };
-            if matches!(purpose, Purpose::Missing { .. }) {
-                self.ask(now, &query, purpose);
-            } else {
-                self.round_ask(now, query, purpose);
+            match &purpose {
+                Purpose::Missing { order, .. } => {
+                    if self.orders.get(order).is_some_and(Order::has_gap) {
+                        self.log(
+                            LogLevel::Warn,
+                            "fills are missing; fetching them",
+                            format!("order={order}"),
+                        );
+                        self.ask(now, &query, purpose);
+                    }
+                }
+                _ => self.round_ask(now, query, purpose),
             }
         }
         match self.recovery.phase {

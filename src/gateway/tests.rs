@@ -827,3 +827,24 @@ fn a_lost_exchange_is_told_once_however_often_it_cannot_be_reached() {
     let states: Vec<_> = bench.sent.iter().map(|f| f["state"].as_str().unwrap_or_default()).collect();
     assert_eq!(states, ["down"]);
 }
+
+#[test]
+fn a_reply_that_overtakes_its_events_asks_for_nothing() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let outcome = PlaceOutcome::Accepted(Box::new(report(&id, VenueStatus::Filled, 10, None)));
+    bench.says(vec![VenueEvent::Placed { id: id.clone(), outcome: outcome.clone() }]);
+    assert_eq!(bench.events(), ["snapshot"], "the end waits for its fill");
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    bench.wait(Span::from_secs(1));
+    assert_eq!(bench.events().last().unwrap(), "FILLED 10");
+    assert!(bench.script.0.borrow().queries.is_empty());
+    // And if the events never come, it is asked for.
+    let id = bench.order(2);
+    let mut lost = report(&id, VenueStatus::Filled, 10, None);
+    lost.venue_id = 78;
+    bench.says(vec![VenueEvent::Placed { id, outcome: PlaceOutcome::Accepted(Box::new(lost)) }]);
+    bench.wait(Span::from_secs(1));
+    let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
+    assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 78 }]);
+}
