@@ -12,6 +12,7 @@ import random
 import sqlite3
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def finish(processes: list[Strategy], files: list[Path]) -> None:
         return process.popen.poll() == 0
 
     for process in processes:
-        eventually(lambda p=process: ended(p), "the strategy to end in order", patience=90)  # type: ignore[misc]
+        eventually(partial(ended, process), "the strategy to end in order", patience=90)
 
 
 def check(books: Bookkeeper) -> None:
