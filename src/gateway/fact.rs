@@ -144,9 +144,9 @@ impl Gateway {
     pub(super) fn report(&mut self, now: Time, report: &OrderReport, source: Source) {
         self.recovery.saw(&report.symbol);
         let Some(id) = self.identify(now, report, source) else { return };
+        let before = self.told_state(&id);
         self.learn(&id, report);
         let fill = report.fill.as_ref().and_then(|fill| self.book_fill(&id, fill));
-        let before = self.told_state(&id);
         let missing = self.advance(now, &id, report);
         if fill.is_some() || self.told_state(&id) != before {
             self.order_changed(now, &id, fill);

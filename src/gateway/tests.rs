@@ -848,3 +848,16 @@ fn a_reply_that_overtakes_its_events_asks_for_nothing() {
     let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
     assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 78 }]);
 }
+
+#[test]
+fn an_amended_order_is_told_with_its_new_quantity() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let amend = json!({"id": 9, "method": "amend", "params": {"n": 2, "order_id": id.as_str(), "qty": "6"}});
+    assert_eq!(bench.call(&amend)["result"]["order_id"], id.as_str());
+    let mut amended = report(&id.renamed(IdKind::Amend(0)).unwrap(), VenueStatus::New, 0, None);
+    amended.qty = Qty::whole(6);
+    bench.says(vec![VenueEvent::AmendReply { id, outcome: AmendOutcome::Amended(Box::new(amended)) }]);
+    assert_eq!(bench.sent.last().unwrap()["order"]["qty"], "6");
+}
