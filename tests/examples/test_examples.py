@@ -37,6 +37,9 @@ def test_every_example_has_a_test_and_says_what_it_is() -> None:
     assert names == {"demo", "kline", "pair", "market_maker", "momentum", "two_strategies"}
     for name in names - {"demo"}:
         assert (EXAMPLES / f"{name}.py").read_text().startswith('"""')
+    # The demo is the reference's, which tests/e2e runs.
+    reference = ROOT / "tests" / "e2e" / "reference" / "demo.py"
+    assert (EXAMPLES / "demo.py").read_text() == reference.read_text()
 
 
 def test_kline_prints_the_past_and_the_present(busy: System) -> None:
