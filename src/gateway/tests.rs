@@ -834,7 +834,7 @@ fn a_reply_that_overtakes_its_events_asks_for_nothing() {
     let id = bench.order(1);
     let outcome = PlaceOutcome::Accepted(Box::new(report(&id, VenueStatus::Filled, 10, None)));
     bench.says(vec![VenueEvent::Placed { id: id.clone(), outcome: outcome.clone() }]);
-    assert_eq!(bench.events(), ["snapshot"], "the end waits for its fill");
+    assert_eq!(bench.events(), ["snapshot", "NEW 0"], "the end waits for its fill");
     bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
     bench.wait(Span::from_secs(1));
     assert_eq!(bench.events().last().unwrap(), "FILLED 10");
