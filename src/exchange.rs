@@ -32,6 +32,7 @@ mod order;
 mod query;
 mod replay;
 mod request;
+mod restore;
 mod stop;
 mod synthetic;
 mod transaction;
@@ -47,6 +48,7 @@ pub use request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, OrderRef,
     Page, Placed, Reject, Request,
 };
+pub use restore::{LastNumbers, Past, RestoreError};
 pub use synthetic::{Synthetic, SyntheticConfig};
 
 #[cfg(test)]

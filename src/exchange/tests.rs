@@ -7,6 +7,7 @@ mod life;
 mod matching;
 mod prevention;
 mod replay;
+mod restore;
 mod stops;
 mod synthetic;
 mod twin;

@@ -90,6 +90,41 @@ def signed_place(order: dict[str, Any], client_id: str) -> dict[str, Any]:
     return {"id": client_id, "method": "order.place", "params": params}
 
 
+def test_accounts_survive_a_killed_simulator(start: Start, tmp_path: Path) -> None:
+    """Balances, open orders and histories are there after `kill -9`; a torn last line is cut away."""
+    data = ["--data-dir", str(tmp_path / "data"), "--ticks-per-second", "0"]
+    address = start(*data)
+    with connect(address["ws_api"]) as link:
+        for price in ("0.1", "0.11", "0.3"):
+            order = {
+                "symbol": "DOGEUSDT",
+                "side": "BUY",
+                "type": "LIMIT",
+                "timeInForce": "GTC",
+                "quantity": "10",
+            }
+            assert call(link, "order.place", order | {"price": price})["status"] == 200
+    before = state(address)
+    os.kill(int(address["pid"]), signal.SIGKILL)
+    with (tmp_path / "data" / "orders.jsonl").open("a", encoding="utf-8") as journal:
+        journal.write('{"event":"NE')
+    address = start(*data)
+    after = state(address)
+    assert after == before
+    assert sum(order["status"] == "FILLED" for order in after[0]["orders"]) == 1
+    with connect(address["ws_api"]) as link:
+        for order in after[0]["orders"]:
+            if order["status"] == "NEW":
+                cancel = {"symbol": "DOGEUSDT", "orderId": order["orderId"]}
+                assert call(link, "order.cancel", cancel)["result"]["status"] == "CANCELED"
+    start(*data)
+
+
+def state(address: dict[str, str]) -> Any:
+    with urllib.request.urlopen(f"{address['rest']}/control/state?orders=all", timeout=10) as reply:
+        return json.load(reply)["accounts"]
+
+
 def test_both_sides_of_a_close_say_goodbye(start: Start) -> None:
     address = start()
     for target in (address["ws_api"], f"{address['streams']}/ws/dogeusdt@trade"):

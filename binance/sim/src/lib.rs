@@ -24,6 +24,7 @@ mod feed;
 mod history;
 mod info;
 mod io;
+mod journal;
 mod life;
 mod limits;
 mod listings;
@@ -48,5 +49,6 @@ mod tickers;
 mod trading;
 
 pub use io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
+pub use journal::{BadJournal, Journaled};
 pub use recording::{BadRecording, Recording};
-pub use sim::Sim;
+pub use sim::{BadStart, Sim};

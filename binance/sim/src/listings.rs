@@ -114,6 +114,11 @@ impl Spec {
         &SPECS
     }
 
+    /// The one of a symbol.
+    pub(crate) fn of(symbol: &Symbol) -> Option<&'static Self> {
+        SPECS.iter().find(|spec| spec.symbol_name() == *symbol)
+    }
+
     /// Its name as the core has it.
     pub(crate) fn symbol_name(&self) -> Symbol {
         Symbol::new(self.symbol)

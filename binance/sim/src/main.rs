@@ -50,14 +50,20 @@ async fn run(options: Options, config: binance_sim::config::Config) -> ExitCode 
             return fail(69, &format!("cannot listen on {address}: {error}; choose another --port"));
         }
     };
-    let journals = match options.data_dir.as_deref().map(Journals::open).transpose() {
+    let (journals, journaled) = match options.data_dir.as_deref().map(Journals::open).transpose() {
         Ok(journals) => journals.unwrap_or_default(),
         Err(error) => return fail(73, &format!("cannot write to the data directory: {error}")),
     };
     let clock = Clock::start();
-    let sim = match Sim::new(config, clock.now()) {
+    let sim = match Sim::resume(config, clock.now(), &journaled) {
         Ok(sim) => sim,
-        Err(error) => return fail(70, &error.to_string()),
+        Err(error) => return fail(78, &error.to_string()),
+    };
+    // Whoever reads the line may send a signal at once.
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return fail(71, "cannot listen to signals");
     };
     if let Err(error) = announce(&listener) {
         return fail(74, &format!("cannot say where it listens: {error}"));
@@ -65,11 +71,6 @@ async fn run(options: Options, config: binance_sim::config::Config) -> ExitCode 
     let core = Rc::new(RefCell::new(Core::new(sim, clock, journals)));
     tokio::task::spawn_local(shell::keep_time(core.clone()));
     tokio::task::spawn_local(shell::accept(listener, core));
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return fail(71, "cannot listen to signals");
-    };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use binance_sim::{Conn, HttpReply, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
+use binance_sim::{Conn, HttpReply, HttpRequest, Journal, Journaled, Request, Sim, SimInput, SimOutput};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -60,18 +60,29 @@ pub(crate) struct Journals {
 }
 
 impl Journals {
-    /// Opens (or creates) the journals of a directory for appending.
+    /// Opens (or creates) the journals of a directory, and reads what an earlier run left in them. What is
+    /// left of a line that was cut off is cut away.
     ///
     /// # Errors
     /// The first that cannot be opened.
-    pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
+    pub(crate) fn open(directory: &Path) -> std::io::Result<(Self, Journaled)> {
         std::fs::create_dir_all(directory)?;
         let mut files = BTreeMap::new();
+        let mut journaled = Journaled::default();
         for journal in Journal::ALL {
             let path = directory.join(journal.file_name());
-            files.insert(journal, File::options().append(true).create(true).open(path)?);
+            let mut file = File::options().read(true).append(true).create(true).open(path)?;
+            let mut text = String::new();
+            file.read_to_string(&mut text)?;
+            let whole = text.rfind('\n').map_or(0, |end| end + 1);
+            if whole < text.len() {
+                text.truncate(whole);
+                file.set_len(whole as u64)?;
+            }
+            journaled.texts.insert(journal, text);
+            files.insert(journal, file);
         }
-        Ok(Self { files })
+        Ok((Self { files }, journaled))
     }
 
     /// Appends a line in one write, so that a killed process leaves whole lines.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use tradingsys::exchange::{
     AccountId, AccountSettings, BookSource, Config as ExchangeConfig, Event, Exchange, Listing, ListingError,
-    OrderEvent, Rate,
+    OrderEvent, Rate, RestoreError, Transfer,
 };
 use tradingsys::ids::{Asset, Symbol, VenueOrderId};
 use tradingsys::time::{Span, Time};
@@ -22,6 +22,7 @@ use crate::faults::Faults;
 use crate::feed::{Begun, Feed};
 use crate::history::mix;
 use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
+use crate::journal::{BadJournal, Journaled, Resumed, TransferKind, transfer_line};
 use crate::limits::RateLimits;
 use crate::listings::Spec;
 use crate::market_data::MarketData;
@@ -114,24 +115,47 @@ pub struct Sim {
     events: Vec<Event>,
 }
 
+/// Why a simulator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BadStart {
+    /// A symbol cannot be listed.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// The journals of the earlier run cannot be read.
+    #[error(transparent)]
+    Journal(#[from] BadJournal),
+    /// The journals of the earlier run do not fit.
+    #[error("cannot go on from the journals: {0}")]
+    Restore(#[from] RestoreError),
+}
+
 impl Sim {
     /// A simulator that begins at `now`.
     ///
     /// # Errors
     /// A symbol cannot be listed.
-    pub fn new(config: Config, now: Time) -> Result<Self, ListingError> {
+    pub fn new(config: Config, now: Time) -> Result<Self, BadStart> {
+        Self::resume(config, now, &Journaled::default())
+    }
+
+    /// A simulator that goes on from the journals of an earlier run; accounts they do not know get their
+    /// opening balances.
+    ///
+    /// # Errors
+    /// [`BadStart`] says what does not fit.
+    pub fn resume(config: Config, now: Time, journaled: &Journaled) -> Result<Self, BadStart> {
         let specs = Spec::all();
         let mut exchange = Exchange::new(ExchangeConfig {
             listings: specs.iter().map(|spec| listing(spec, &config)).collect(),
             fee_asset: Some(Asset::new("BNB")),
             fee_asset_discount: Rate::basis_points(2_500),
         })?;
+        let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+        let resumed = Resumed::read(journaled, &names, now)?;
         for (id, account) in (0..).map(AccountId).zip(&config.accounts) {
             exchange.open_account(id, settings(account));
-            for (asset, amount) in &account.balances {
-                exchange.deposit(now, id, asset, *amount).expect("the account was just opened");
-            }
         }
+        exchange.restore(&resumed.past)?;
         let mut sim = Self {
             keys: Keys::new(&config.accounts),
             exchange,
@@ -140,8 +164,8 @@ impl Sim {
             connections: BTreeMap::new(),
             listeners: Listeners::default(),
             rates: RateLimits::new(config.limits, &config.timing),
-            random: fastrand::Rng::with_seed(config.seed),
-            labels: BTreeMap::new(),
+            random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),
+            labels: resumed.labels,
             recent: VecDeque::new(),
             staged: Staged::default(),
             faults: Faults::new(mix(config.seed)),
@@ -150,16 +174,31 @@ impl Sim {
             events: Vec::new(),
             config,
         };
-        // Money there from the start is no event.
-        sim.exchange.drain_events(&mut sim.events);
-        sim.events.clear();
+        sim.open_accounts(now, &resumed.known);
         for (place, spec) in (0..).zip(specs) {
             sim.open_market(now, place, spec);
         }
         sim.absorb(now);
-        sim.staged = Staged::default();
         sim.plan_beat();
         Ok(sim)
+    }
+
+    /// Gives accounts that had nothing before what they start with.
+    fn open_accounts(&mut self, now: Time, known: &[AccountId]) {
+        for (id, account) in (0..).map(AccountId).zip(&self.config.accounts) {
+            if known.contains(&id) {
+                continue;
+            }
+            for (asset, amount) in &account.balances {
+                self.exchange.deposit(now, id, asset, *amount).expect("the account was just opened");
+                let opening = Transfer { account: id, time: now, asset: asset.clone(), delta: *amount };
+                let line = transfer_line(&opening, TransferKind::Opening, &account.name);
+                self.staged.lines.push((Journal::Transfers, line));
+            }
+        }
+        // Money there from the start is no event.
+        self.exchange.drain_events(&mut self.events);
+        self.events.clear();
     }
 
     fn open_market(&mut self, now: Time, place: MarketIndex, spec: &'static Spec) {

@@ -8,6 +8,7 @@ mod limits;
 mod orders;
 mod queries;
 mod replay;
+mod resume;
 mod sessions;
 mod streams;
 

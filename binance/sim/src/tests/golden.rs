@@ -122,7 +122,8 @@ fn a_fill_in_reply_event_query_and_journal() {
             "{{\"trade_id\":{trade},\"symbol\":\"DOGEUSDT\",\"order_id\":{order},\
             \"client_order_id\":\"al-1\",\
              \"account\":\"alice\",\"side\":\"BUY\",\"price\":\"0.3\",\"qty\":\"10\",\"quote\":\"3\",\
-             \"commission\":\"0.01\",\"commission_asset\":\"DOGE\",\"time\":1700000000000,\"maker\":false}}"
+             \"commission\":\"0.01\",\"commission_asset\":\"DOGE\",\"time\":1700000000000,\"maker\":false,\
+             \"time_ns\":1700000000000000000}}"
         )),
         "{journal:?}"
     );
