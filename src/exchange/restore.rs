@@ -1,8 +1,8 @@
 //! Going on after a restart: accounts take over what they had, their orders and their fills.
 //!
 //! [`Exchange::restore`] is called once, on an exchange whose accounts were opened without money and where nothing was
-//! placed yet. Open orders go back to their places in the order of their numbers; nothing matches and nothing is told. The
-//! numbers of orders, trades and updates go on above those given.
+//! placed yet. Open orders go back to their places in the order of their numbers; nothing matches and nothing is
+//! told. The numbers of orders, trades and updates go on above those given.
 
 use std::collections::BTreeMap;
 
