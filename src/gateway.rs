@@ -407,8 +407,10 @@ impl Gateway {
             Record::OrderState(state) => self.orders.fold_state(state),
             Record::Fill(fill) => self.fill_order(fill),
             Record::Event { session, sequence, frame, .. } => {
+                let started = self.started;
                 let log = &mut self.session_mut(*session).log;
-                let pushed = log.push(Time::default(), Bytes::from(frame.clone()));
+                // Kept as long as one made now: a little longer than need be, and no frame has to be read for its time.
+                let pushed = log.push(started, Bytes::from(frame.clone()));
                 debug_assert_eq!(pushed, *sequence, "event numbers are dense");
                 log.publish(*sequence);
             }

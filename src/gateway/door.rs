@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::commits::Held;
 use super::io::{LogLevel, Output};
+use super::question::reply_frame;
 use super::queue::Queue;
 use super::{Gateway, order_view};
 use crate::ids::{ConnId, SessionId};
@@ -285,14 +286,14 @@ impl Gateway {
 
     /// All events after the cursor that are committed, then live ones.
     fn replay(&mut self, conn: ConnId, id: u64, session: SessionId, reply: &LoggedIn, frames: Vec<Bytes>) {
-        self.reply(conn, id, reply);
-        for frame in frames {
-            self.send(conn, marked_replayed(&frame));
-        }
         let published = self.session_mut(session).log.published();
-        if let Some(client) = self.clients.get_mut(&conn) {
-            client.follow_above = Some(published);
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        client.queue.push_replay(reply_frame(id, reply));
+        for frame in frames {
+            client.queue.push_replay(marked_replayed(&frame));
         }
+        client.follow_above = Some(published);
+        self.ready.insert(conn);
     }
 
     /// The present state, shown once it is committed, then the events that follow it.
@@ -316,6 +317,10 @@ impl Gateway {
         let number = pending.params.get("n").and_then(Value::as_u64).unwrap_or(0);
         if let Some(reply) = self.session_mut(session).answer(pending.epoch, number) {
             return serde_json::from_str(reply).unwrap_or(Value::Null);
+        }
+        let id = self.order_id(pending.epoch, session, number);
+        if pending.method == "order" && self.orders.get(&id).is_some() {
+            return serde_json::json!({ "result": { "n": number, "order_id": id } });
         }
         let lost =
             |message: &str| serde_json::json!({ "error": ErrorBody::new(ErrorCode::Disconnected, message) });

@@ -16,7 +16,7 @@ use crate::journal::{OrderRecord, Record};
 use crate::order::state::{Event, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{Answer, CancelOutcome, OrderReport, Query};
-use crate::wire::error::{ErrorBody, ErrorCode};
+use crate::wire::error::ErrorCode;
 use crate::wire::request::Order;
 
 /// The venue's own time-out behind its receive window.
@@ -234,14 +234,13 @@ impl Gateway {
         order: &Order,
     ) -> serde_json::Value {
         let id = self.order_id(epoch, session, order.n);
-        if self.orders.get(&id).is_some() {
-            return serde_json::json!({ "result": { "n": order.n, "order_id": id } });
+        match self.instrument(&order.symbol).cloned() {
+            Ok(instrument) => self.list(now, &instrument),
+            // It was never a symbol of the exchange, so the exchange never had the order.
+            Err(error) if self.instruments.is_some() => return serde_json::json!({ "error": error }),
+            // Not loaded yet: the symbol is listed with the first report of it.
+            Err(_) => {}
         }
-        let Ok(instrument) = self.instrument(&order.symbol).cloned() else {
-            let message = "its symbol is not known; log in again when the gateway is ready";
-            return serde_json::json!({ "error": ErrorBody::new(ErrorCode::NotReady, message) });
-        };
-        self.list(now, &instrument);
         let record = OrderRecord {
             id: id.clone(),
             session: Some(session),

@@ -166,6 +166,7 @@ impl Gateway {
 
     /// Which of our orders a report is about; takes in orders that nobody here knew.
     fn identify(&mut self, now: Time, report: &OrderReport, source: Source) -> Option<ClientOrderId> {
+        self.list_reported(now, &report.symbol)?;
         if let Some(order) = self.orders.by_venue(&report.symbol, report.venue_id) {
             return Some(order.id.clone());
         }
@@ -180,7 +181,6 @@ impl Gateway {
         if self.orders.get(&id).is_some() {
             return Some(id);
         }
-        self.list_reported(now, &report.symbol)?;
         self.adopt(now, &id, parts, report, source);
         Some(id)
     }

@@ -28,6 +28,11 @@ struct Failure<'a> {
     error: &'a ErrorBody,
 }
 
+/// A reply as it goes over the wire.
+pub(super) fn reply_frame<T: Serialize>(id: u64, result: &T) -> Bytes {
+    Bytes::from(text(&Reply { id, result }))
+}
+
 fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("replies are made of strings, numbers and plain structs")
 }
@@ -68,12 +73,12 @@ impl Gateway {
     }
 
     pub(super) fn reply<T: Serialize>(&mut self, conn: ConnId, id: u64, result: &T) {
-        self.send(conn, Bytes::from(text(&Reply { id, result })));
+        self.send(conn, reply_frame(id, result));
     }
 
     /// A reply that shows private state: it waits for that state's commit.
     pub(super) fn reply_when_committed<T: Serialize>(&mut self, conn: ConnId, id: u64, result: &T) {
-        self.commits.hold(Held::Frame(conn, Bytes::from(text(&Reply { id, result }))));
+        self.commits.hold(Held::Frame(conn, reply_frame(id, result)));
     }
 
     /// A stored answer `{"result":…}` or `{"error":…}` under a new id.

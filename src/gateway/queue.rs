@@ -18,6 +18,8 @@ pub(super) const TRADES_MAX: usize = 1_000;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// Events missed while away: bounded by what a session's log keeps, not by how fast the client reads.
+    replay: VecDeque<Bytes>,
     private: VecDeque<Bytes>,
     slots: IndexMap<Stream, Slot>,
     waiting: VecDeque<Stream>,
@@ -44,6 +46,11 @@ pub(super) enum Thinning {
 }
 
 impl Queue {
+    /// Adds a frame that goes before all others: the reply to a login, and what was missed.
+    pub(super) fn push_replay(&mut self, frame: Bytes) {
+        self.replay.push_back(frame);
+    }
+
     /// Adds a private frame. False: over the bound, the client is too slow.
     pub(super) fn push_private(&mut self, frame: Bytes) -> bool {
         self.private.push_back(frame);
@@ -79,7 +86,7 @@ impl Queue {
 
     /// The next frame to send.
     pub(super) fn pull(&mut self) -> Option<Bytes> {
-        if let Some(frame) = self.private.pop_front() {
+        if let Some(frame) = self.replay.pop_front().or_else(|| self.private.pop_front()) {
             return Some(frame);
         }
         let stream = self.waiting.pop_front()?;
@@ -99,7 +106,7 @@ impl Queue {
 
     /// Is nothing waiting?
     pub(super) fn is_empty(&self) -> bool {
-        self.private.is_empty() && self.waiting.is_empty()
+        self.replay.is_empty() && self.private.is_empty() && self.waiting.is_empty()
     }
 }
 

@@ -89,6 +89,7 @@ struct Bench {
     projected: Vec<io::PositionRow>,
     conn: ConnId,
     take_over: bool,
+    pending: Value,
     closed: Vec<(ConnId, u16)>,
 }
 
@@ -146,6 +147,7 @@ impl Bench {
             projected: Vec::new(),
             conn: ConnId(0),
             take_over: false,
+            pending: json!([]),
             closed: Vec::new(),
         };
         bench.perform(out);
@@ -264,6 +266,7 @@ impl Bench {
             hello["result"]["proof"].as_str().unwrap()
         ));
         let mut params = json!({"session_id": 1, "name": "t", "trading": true, "take_over": self.take_over,
+            "pending": self.pending,
             "proof": proof::of_client("secret", &nonce, &gateway_nonce, 1)});
         if let Some((generation, sequence)) = cursor {
             params["cursor"] = json!({"gen": generation, "seq": sequence});
@@ -860,4 +863,35 @@ fn an_amended_order_is_told_with_its_new_quantity() {
     amended.qty = Qty::whole(6);
     bench.says(vec![VenueEvent::AmendReply { id, outcome: AmendOutcome::Amended(Box::new(amended)) }]);
     assert_eq!(bench.sent.last().unwrap()["order"]["qty"], "6");
+}
+
+#[test]
+fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
+    let mut bench = Bench::ready();
+    bench.input(Input::ClientClosed(bench.conn));
+    let many = super::queue::PRIVATE_MAX as u64 + 500;
+    for n in 0..many {
+        bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+    }
+    bench.input(Input::Timer);
+    let reply = bench.login(Some((1, 0)));
+    assert_eq!(reply["result"]["resume"], "events");
+    let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=many).collect::<Vec<_>>());
+    assert!(bench.closed.is_empty(), "{:?}", bench.closed);
+}
+
+#[test]
+fn a_pending_order_of_an_earlier_run_is_never_called_a_failure() {
+    let first = Bench::ready();
+    // The next run has not reached the exchange yet: it does not even know the symbols.
+    let mut bench = Bench::new(first.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    bench.pending = json!([{"epoch": first.gateway.epoch, "method": "order", "params": {"n": 7, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["answers"], json!([null]), "being found out");
+    let id = first.gateway.order_id(first.gateway.epoch, SessionId(1), 7);
+    assert_eq!(bench.gateway.orders().get(&id).unwrap().status().as_str(), "UNKNOWN");
+    bench.recover(&[report(&id, VenueStatus::PartiallyFilled, 4, None)], &[fill(1, 4)]);
+    assert_eq!(bench.net(), Qty::whole(4));
 }
