@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_error(broken): pass
     )
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    subprocess.run([*command, "test_it.py"], cwd=tmp_path, capture_output=True, check=False)
+    env = os.environ | {"PYTHONPATH": str(CONFTEST.parent)}
+    subprocess.run([*command, "test_it.py"], cwd=tmp_path, env=env, capture_output=True, check=False)
     tally = testing.read_report(report)
     assert tally == Tally(passed=1, failed=2, skipped=2, unexcused=["test_it::test_lazy"])
     testing.conclude(tally, strict=True)

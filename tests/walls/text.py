@@ -10,8 +10,8 @@ from pathlib import Path
 
 from walls.rust_text import product_code, product_files
 
-# ruff holds Python to 110 characters. rustfmt holds code to 110 and leaves comments and strings alone: prose gets
-# a little more room, and the line of a string that cannot be broken may be longer still.
+# ruff holds Python to 110 characters. rustfmt holds code to 110 and leaves comments and strings alone:
+# prose gets a little more room, and the line of a string that cannot be broken may be longer still.
 RUST_LINE_CHARS_MAX = 120
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
