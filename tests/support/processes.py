@@ -68,9 +68,12 @@ class Process:
         """Until its first line is there."""
 
         def line() -> str:
-            assert self.popen.poll() is None, f"ended with {self.popen.returncode}: {self.log()}"
+            code = self.popen.poll()
             text = self.out.read_text()
-            return text if "\n" in text else ""
+            if "\n" in text:
+                return text
+            assert code is None, f"ended with {code}: {self.log()}"
+            return ""
 
         self.listening = json.loads(eventually(line, "the first line of output").splitlines()[0])
 
