@@ -128,7 +128,8 @@ def test_a_malformed_frame_is_answered_and_the_session_goes_on(running: Gateway,
 
 
 def test_too_many_malformed_frames_close_with_1008(plain: ClientConnection) -> None:
-    for _ in range(30):
+    # Exactly as many as are borne: bytes still unread at the end would turn the closing frame into a reset.
+    for _ in range(20):
         plain.send("{")
     assert closing(plain)[0] == 1008
 
