@@ -247,10 +247,6 @@ impl Qty {
     pub const fn as_cash(self) -> Cash {
         Cash(self.0)
     }
-    /// The smaller of two quantities.
-    pub fn min_of(self, other: Self) -> Self {
-        self.min(other)
-    }
 }
 
 /// `a × b ÷ c` rounded half away from zero, without overflow of the product for amounts up to 10^15.

@@ -77,13 +77,6 @@ impl Gateway {
     }
 
     pub(super) fn project(&self, touched: &Touched) -> Projection {
-        let fee = |session: SessionId, asset: &crate::ids::Asset| {
-            self.books
-                .fees()
-                .find(|(s, a, _)| *s == session && *a == asset)
-                .map(|(.., sum)| sum)
-                .unwrap_or_default()
-        };
         Projection {
             positions: touched
                 .positions
@@ -105,7 +98,7 @@ impl Gateway {
                 .map(|(session, asset)| FeeRow {
                     session: *session,
                     asset: asset.clone(),
-                    amount: fee(*session, asset),
+                    amount: self.books.fee(*session, asset),
                 })
                 .collect(),
         }

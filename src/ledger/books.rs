@@ -117,6 +117,11 @@ impl Books {
         self.assets.iter().filter(|((_, a), _)| a == asset).map(|(_, amount)| *amount).sum()
     }
 
+    /// What a session has paid in fees of an asset.
+    pub fn fee(&self, session: SessionId, asset: &Asset) -> Cash {
+        self.fees.get(&(session, asset.clone())).copied().unwrap_or_default()
+    }
+
     /// All fee sums.
     pub fn fees(&self) -> impl Iterator<Item = (SessionId, &Asset, Cash)> {
         self.fees.iter().map(|((session, asset), amount)| (*session, asset, *amount))
