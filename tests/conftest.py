@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import pytest
 from support.system import System
+
+
+# A shell's background job is started with the interrupt ignored, and so would be every program the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class MachineLacks(Protocol):
