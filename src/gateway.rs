@@ -367,12 +367,21 @@ impl Gateway {
                 self.log(LogLevel::Error, "the exchange refused the key", format!("reason={reason:?}"));
                 self.out.push(Output::KeyRefused(reason));
             }
+            VenueEvent::Refused(reason) => {
+                self.log(
+                    LogLevel::Error,
+                    "the account is not set up as it must be",
+                    format!("reason={reason:?}"),
+                );
+                self.out.push(Output::Refused(reason));
+            }
             VenueEvent::Placed { id, outcome } => self.placed(now, &id, outcome),
             VenueEvent::CancelReply { id, outcome } => self.cancel_replied(now, &id, outcome),
             VenueEvent::AmendReply { id, outcome } => self.amend_replied(now, &id, outcome),
             VenueEvent::Report(report) => self.report(now, &report, fact::Source::Stream),
             VenueEvent::Balances(balances) => self.take_balances(balances),
             VenueEvent::Transfer { asset, delta, time } => self.transfer(asset, delta, time),
+            VenueEvent::Income(income) => self.income(now, &income),
             VenueEvent::PrivateGarbled(frame) => self.garbled(now, &frame),
             VenueEvent::Answer { request, answer } => self.answered(now, request, answer),
             VenueEvent::Clock { offset_nanos, round_trip } => {

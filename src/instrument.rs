@@ -15,6 +15,15 @@ pub enum InstrumentStatus {
     Halted,
 }
 
+/// What kind of thing is traded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstrumentKind {
+    /// The base asset itself changes hands.
+    Spot,
+    /// A linear contract without an end, margined and settled in the quote asset.
+    Perpetual,
+}
+
 /// Bounds and steps of a price or a quantity; a zero field disables that part, as venues write it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grid<T> {
@@ -31,10 +40,14 @@ pub struct Grid<T> {
 pub struct Instrument {
     /// Lower-case name, as strategies use it (`btcusdt`).
     pub symbol: Symbol,
-    /// What is bought.
+    /// Kind.
+    pub kind: InstrumentKind,
+    /// What is bought; of a contract, what it is on.
     pub base: Asset,
     /// What it is paid in.
     pub quote: Asset,
+    /// What a position of it is kept in: the base asset on spot, of a contract the contract itself (`BTCUSDT`).
+    pub holding: Asset,
     /// Trading status.
     pub status: InstrumentStatus,
     /// Price grid; `step` is the tick.

@@ -31,6 +31,9 @@ pub enum Record {
         base: Asset,
         /// Quote asset.
         quote: Asset,
+        /// What a position of it is kept in, where that is not the base asset: of a perpetual the contract itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        holding: Option<Asset>,
     },
     /// An order is about to be sent, or was adopted from the exchange.
     Order(OrderRecord),
@@ -131,6 +134,9 @@ pub struct OrderRecord {
     /// Quote amount of such an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote_amount: Option<Cash>,
+    /// The venue itself made it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Forced>,
     /// When it was taken from the session, or adopted.
     pub time: Time,
 }
@@ -182,6 +188,9 @@ pub struct FillRecord {
     pub qty: Qty,
     /// Quote amount.
     pub quote: Cash,
+    /// Profit the venue realised with it on the account's position; none on spot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realised: Option<Cash>,
     /// Fee.
     pub fee: Cash,
     /// Its asset.
@@ -203,6 +212,39 @@ pub enum Owner {
     External,
     /// Counter-entries of edits and differences nobody has explained yet.
     Unattributed,
+    /// What the account's open contracts cost, as the venue counts it: a fill of a perpetual moves no money there but
+    /// its realised profit, while the books move the whole price.
+    Clearing,
+}
+
+/// Why the venue itself ended a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forced {
+    /// The account's margin no longer bore it.
+    Liquidation,
+    /// Auto-deleveraging: it was the other side of somebody's liquidation.
+    Adl,
+    /// The contract was settled or delisted.
+    Settlement,
+}
+
+/// What a payment or charge other than a trade is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeKind {
+    /// Funding of a perpetual at a funding time.
+    Funding,
+    /// Funding outside the usual times.
+    SpecialFunding,
+    /// Interest on what is borrowed.
+    Interest,
+    /// What a liquidation left, taken or covered by the insurance fund.
+    Insurance,
+    /// Money moved to or from another account of the same owner.
+    Transfer,
+    /// Anything else: rewards, rebates, conversions.
+    Other,
 }
 
 /// See [`Record::Cash`].

@@ -1,6 +1,6 @@
-//! Exact numbers: [`Price`], [`Qty`] and [`Cash`].
+//! Exact numbers: [`Price`], [`Qty`], [`Cash`] and [`Rate`].
 //!
-//! All three are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
+//! All are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
 //! price, quantity and quote amount Binance prints (eight) with room for venues that print ten. Products are taken in
 //! 256-bit-safe steps by [`Price::times`]; only averages round, and say so.
 
@@ -208,6 +208,11 @@ exact_number! {
 exact_number! {
     /// An amount of some asset: a balance, a notional, a fee.
     Cash
+}
+
+exact_number! {
+    /// A part of one: 0.0001 is a basis point.
+    Rate
 }
 
 impl Price {

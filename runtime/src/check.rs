@@ -125,6 +125,8 @@ struct Seen {
     clock: Option<(i64, Span)>,
     account: Option<Result<(bool, usize), String>>,
     refused: Option<String>,
+    /// What the account lacks, and how to mend it.
+    unfit: Option<String>,
     last_down: Option<String>,
     /// Links that went down, as long as none was ever up.
     dials_failed: u32,
@@ -137,7 +139,7 @@ impl Seen {
             return true;
         }
         let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
-        self.refused.is_some() || account
+        self.refused.is_some() || self.unfit.is_some() || account
     }
 
     fn take(&mut self, event: VenueEvent) {
@@ -146,6 +148,7 @@ impl Seen {
             VenueEvent::EntryUp => self.entry_up = true,
             VenueEvent::Clock { offset_nanos, round_trip } => self.clock = Some((offset_nanos, round_trip)),
             VenueEvent::KeyRefused(reason) => self.refused = Some(reason),
+            VenueEvent::Refused(reason) => self.unfit = Some(reason),
             VenueEvent::EntryDown(reason) | VenueEvent::FeedDown(reason) => self.last_down = Some(reason),
             VenueEvent::Answer { answer: Answer::Account(account), .. } => {
                 self.account = Some(Ok((account.can_trade, account.balances.len())));
@@ -178,6 +181,10 @@ impl Seen {
             (Some(reason), _) => findings.fail("logon", Exit::key_refused(reason)),
             (None, true) => findings.ok("logon", "the exchange takes the key"),
             (None, false) => findings.fail("logon", Exit::unreachable(why())),
+        }
+        if let Some(reason) = self.unfit {
+            findings.fail("account", Exit::configuration(reason));
+            return;
         }
         match self.account {
             Some(Ok((true, assets))) => findings.ok("permissions", &format!("may trade, {assets} assets")),
@@ -249,6 +256,11 @@ impl Trial {
             }
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
             LinkEvent::Alive => LinkInput::Alive,
+            LinkEvent::Response(response) => {
+                self.links.forget(link);
+                self.seen.ever_up = true;
+                response.input()
+            }
             LinkEvent::Down(reason) => {
                 self.links.forget(link);
                 self.seen.last_down = Some(reason.clone());

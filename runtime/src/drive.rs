@@ -225,6 +225,10 @@ impl Loop {
             LinkEvent::Up => LinkInput::Up,
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
             LinkEvent::Alive => LinkInput::Alive,
+            LinkEvent::Response(response) => {
+                self.drive.links.forget(link);
+                response.input()
+            }
             LinkEvent::Down(reason) => {
                 self.drive.links.forget(link);
                 LinkInput::Down(reason)
@@ -288,7 +292,13 @@ impl Loop {
                 Output::Commit(batch) => self.commit(batch),
                 Output::Project(rows) => self.rows.add(rows, self.drive.clock.now()),
                 Output::Log(log) => write(&log),
-                Output::KeyRefused(reason) => refused = Some(reason),
+                Output::KeyRefused(reason) => {
+                    let words = format!("the exchange refused the key: {reason}");
+                    refused.get_or_insert((ExitCode::KeyRefused, words));
+                }
+                Output::Refused(reason) => {
+                    refused.get_or_insert((ExitCode::Configuration, reason));
+                }
                 Output::Stopped => {
                     if let Course::Ending(code, _) = self.course {
                         self.course = Course::Ended(code);
@@ -296,10 +306,10 @@ impl Loop {
                 }
             }
         }
-        if let Some(reason) = refused
+        if let Some((code, words)) = refused
             && self.course == Course::Running
         {
-            self.stop(ExitCode::KeyRefused, format!("the exchange refused the key: {reason}"));
+            self.stop(code, words);
         }
     }
 

@@ -13,7 +13,7 @@ mod synthetic;
 mod twin;
 
 use crate::ids::{Asset, Symbol};
-use crate::instrument::{Grid, Instrument, InstrumentStatus};
+use crate::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
 use crate::market::OrderType;
 use crate::num::Cash;
 
@@ -23,8 +23,10 @@ fn instrument(base: &str, quote: &str) -> Instrument {
     let q = |text: &str| text.parse().unwrap();
     Instrument {
         symbol: Symbol::new(&format!("{base}{quote}")),
+        kind: InstrumentKind::Spot,
         base: Asset::new(base),
         quote: Asset::new(quote),
+        holding: Asset::new(base),
         status: InstrumentStatus::Trading,
         price: Grid { min: n("0.01"), max: n("1000000"), step: n("0.01") },
         qty: Grid { min: q("0.001"), max: q("9000"), step: q("0.001") },

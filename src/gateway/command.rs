@@ -142,6 +142,7 @@ impl Gateway {
             stop: new.terms.stop(),
             qty: new.qty,
             quote_amount,
+            forced: None,
             time: now,
         };
         self.orders.insert(&record);
@@ -259,6 +260,7 @@ impl Gateway {
             symbol: symbol.clone(),
             base: instrument.base.clone(),
             quote: instrument.quote.clone(),
+            holding: (instrument.holding != instrument.base).then(|| instrument.holding.clone()),
         });
         self.emit(Record::Cursor { symbol, trade_id: 0, time: now });
     }

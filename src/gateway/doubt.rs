@@ -252,6 +252,7 @@ impl Gateway {
             stop: order.stop_price,
             qty: order.qty.unwrap_or_default(),
             quote_amount: order.quote_amount,
+            forced: None,
             time: now,
         };
         self.orders.insert(&record);

@@ -106,7 +106,7 @@ impl Gateway {
 
     fn row(&self, session: SessionId, symbol: &Symbol) -> Option<PositionRow> {
         let totals = self.books.position(session, symbol);
-        let quote = self.books.listing(symbol).map(|(_, quote)| quote.clone())?;
+        let quote = self.books.listing(symbol).map(|listing| listing.quote.clone())?;
         Some(PositionRow {
             session,
             symbol: symbol.clone(),

@@ -15,7 +15,7 @@ use crate::num::Cash;
 use crate::order::state::{Event, Order, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{
-    AmendOutcome, Answer, Balance, CancelOutcome, Fill, OrderReport, PlaceOutcome, Query, VenueStatus,
+    AmendOutcome, Answer, Balance, CancelOutcome, Fill, Income, OrderReport, PlaceOutcome, Query, VenueStatus,
 };
 use crate::wire::error::ErrorCode;
 use crate::wire::event::{FillView, Private};
@@ -221,6 +221,7 @@ impl Gateway {
             stop: some(report.stop),
             qty: report.qty,
             quote_amount: None,
+            forced: report.forced,
             time: now,
         };
         self.orders.insert(&record);
@@ -344,6 +345,7 @@ impl Gateway {
             price: fill.price,
             qty: fill.qty,
             quote: fill.quote,
+            realised: fill.realised,
             fee: fill.fee,
             fee_asset: fill.fee_asset.clone(),
             maker: fill.maker,
@@ -493,6 +495,7 @@ impl Gateway {
             stop: None,
             qty: fill.qty,
             quote_amount: None,
+            forced: None,
             time: now,
         };
         self.orders.insert(&record);
@@ -523,6 +526,13 @@ impl Gateway {
         self.log(LogLevel::Info, "transfer", format!("asset={asset} delta={delta}"));
         let reason = "transfer".to_owned();
         self.emit(Record::Cash(CashRecord { owner: Owner::External, asset, delta, reason, time }));
+    }
+
+    /// The account was paid or charged: compare with the exchange.
+    pub(super) fn income(&mut self, now: Time, income: &Income) {
+        let fields = format!("kind={:?} asset={} amount={}", income.kind, income.asset, income.amount);
+        self.log(LogLevel::Info, "income", fields);
+        self.recovery_sweep_now(now);
     }
 
     pub(super) fn garbled(&mut self, now: Time, frame: &str) {

@@ -102,6 +102,8 @@ pub enum Output {
     Log(Log),
     /// The key was refused: exit with 77 and these words, unless told to keep trying.
     KeyRefused(String),
+    /// The account is not set up as it must be: exit with 78 and these words.
+    Refused(String),
     /// All is committed after `Input::Stop`; the shell may end.
     Stopped,
 }

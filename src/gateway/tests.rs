@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ids::{Asset, Install, LinkId};
-use crate::instrument::{Grid, InstrumentStatus};
+use crate::instrument::{Grid, InstrumentKind, InstrumentStatus};
 use crate::market::{Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
@@ -97,8 +97,10 @@ fn doge() -> Instrument {
     let number = |text: &str| text.parse().unwrap();
     Instrument {
         symbol: Symbol::new("dogeusdt"),
+        kind: InstrumentKind::Spot,
         base: Asset::new("DOGE"),
         quote: Asset::new("USDT"),
+        holding: Asset::new("DOGE"),
         status: InstrumentStatus::Trading,
         price: Grid { min: number("0.00001"), max: number("1000"), step: number("0.00001") },
         qty: Grid { min: Qty::whole(1), max: Qty::whole(1_000_000), step: Qty::whole(1) },
@@ -219,7 +221,7 @@ impl Bench {
     }
 
     fn exchange(open: &[OrderReport], fills: &[Fill], query: &Query) -> Answer {
-        let usdt = Balance { asset: Asset::new("USDT"), free: Cash::whole(1000), locked: Cash::ZERO };
+        let usdt = Balance::new(Asset::new("USDT"), Cash::whole(1000), Cash::ZERO);
         match query {
             Query::OpenOrders => Answer::Orders(open.to_vec()),
             Query::Account => {
@@ -229,6 +231,8 @@ impl Bench {
                 Answer::Trades(fills.to_vec())
             }
             Query::Order { .. } | Query::OrderByVenueId { .. } => Answer::NotFound,
+            Query::Funding { .. } => Answer::Funding(Vec::new()),
+            Query::Income { .. } => Answer::Income(Vec::new()),
         }
     }
 
@@ -316,6 +320,7 @@ fn report(id: &ClientOrderId, status: VenueStatus, filled: i64, fill: Option<Fil
         reason: None,
         time: START,
         fill,
+        forced: None,
     }
 }
 
@@ -329,6 +334,7 @@ fn fill(trade_id: u64, qty: i64) -> Fill {
         price: "0.2".parse().unwrap(),
         qty: Qty::whole(qty),
         quote: Price::from_raw(2_000_000_000).times(Qty::whole(qty)),
+        realised: None,
         fee: Cash::ZERO,
         fee_asset: None,
         maker: true,
@@ -507,8 +513,8 @@ fn r68_row_004_68_fills_missed_while_away_are_booked_once() {
             }
             Query::Account => Answer::Account(Account {
                 balances: vec![
-                    Balance { asset: Asset::new("USDT"), free: Cash::whole(998), locked: Cash::ZERO },
-                    Balance { asset: Asset::new("DOGE"), free: Cash::whole(10), locked: Cash::ZERO },
+                    Balance::new(Asset::new("USDT"), Cash::whole(998), Cash::ZERO),
+                    Balance::new(Asset::new("DOGE"), Cash::whole(10), Cash::ZERO),
                 ],
                 can_trade: true,
                 updated: Time::default(),
@@ -568,7 +574,7 @@ fn i11_a_difference_is_a_visible_row() {
     assert_eq!(bench.gateway.books().total(&usdt), Cash::whole(1000));
     let poorer = |q: &Query| match q {
         Query::Account => Answer::Account(Account {
-            balances: vec![Balance { asset: Asset::new("USDT"), free: Cash::whole(990), locked: Cash::ZERO }],
+            balances: vec![Balance::new(Asset::new("USDT"), Cash::whole(990), Cash::ZERO)],
             can_trade: true,
             updated: Time::default(),
         }),

@@ -49,7 +49,7 @@ impl Gateway {
     pub(super) fn compare_account(&mut self, now: Time, account: Account) {
         let zeroed: Vec<Asset> = self.tie_out.balances.keys().cloned().collect();
         for asset in zeroed {
-            self.tie_out.set(Balance { asset, free: Cash::ZERO, locked: Cash::ZERO });
+            self.tie_out.set(Balance::new(asset, Cash::ZERO, Cash::ZERO));
         }
         self.take_balances(account.balances);
         if !self.tie_out.opened {
@@ -63,8 +63,8 @@ impl Gateway {
     }
 
     fn difference(&self, asset: &Asset) -> Cash {
-        let (free, locked) = self.tie_out.balance(asset);
-        free + locked - self.books.total(asset)
+        let net = self.tie_out.balances.get(asset).map(Balance::net).unwrap_or_default();
+        net - self.books.total(asset)
     }
 
     /// The very first comparison: what the account holds beyond our sessions' trading is EXTERNAL's opening row.

@@ -34,10 +34,21 @@ pub struct Cursor {
     pub time: Time,
 }
 
+/// Assets of a symbol in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// What is bought, or what a contract is on.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// What a position is kept in.
+    pub holding: Asset,
+}
+
 /// The books.
 #[derive(Debug, Default)]
 pub struct Books {
-    listings: BTreeMap<Symbol, (Asset, Asset)>,
+    listings: BTreeMap<Symbol, Listing>,
     fills: BTreeMap<FillKey, Time>,
     positions: BTreeMap<(SessionId, Symbol), Position>,
     assets: BTreeMap<(Owner, Asset), Cash>,
@@ -51,8 +62,10 @@ impl Books {
     /// Folds one record; records that are no concern of the books change nothing.
     pub fn fold(&mut self, record: &Record) {
         match record {
-            Record::Listing { symbol, base, quote } => {
-                self.listings.insert(symbol.clone(), (base.clone(), quote.clone()));
+            Record::Listing { symbol, base, quote, holding } => {
+                let holding = holding.as_ref().unwrap_or(base).clone();
+                let listing = Listing { base: base.clone(), quote: quote.clone(), holding };
+                self.listings.insert(symbol.clone(), listing);
             }
             Record::Fill(fill) => self.post(fill),
             Record::Cash(cash) => self.book(cash),
@@ -69,8 +82,8 @@ impl Books {
         self.fills.contains_key(key)
     }
 
-    /// Base and quote asset of a symbol in use.
-    pub fn listing(&self, symbol: &Symbol) -> Option<&(Asset, Asset)> {
+    /// Assets of a symbol in use.
+    pub fn listing(&self, symbol: &Symbol) -> Option<&Listing> {
         self.listings.get(symbol)
     }
 
@@ -143,16 +156,20 @@ impl Books {
             return;
         }
         let owner = fill.session.map_or(Owner::External, Owner::Session);
-        let Some((base, quote)) = self.listings.get(&fill.symbol).cloned() else {
+        let Some(Listing { quote, holding, .. }) = self.listings.get(&fill.symbol).cloned() else {
             return;
         };
         let signed = fill.side.signed(fill.qty).as_cash();
-        self.credit(owner, &base, signed);
-        self.credit(owner, &quote, if signed.is_negative() { fill.quote } else { -fill.quote });
+        let paid = if signed.is_negative() { fill.quote } else { -fill.quote };
+        self.credit(owner, &holding, signed);
+        self.credit(owner, &quote, paid);
+        if let Some(realised) = fill.realised {
+            self.credit(Owner::Clearing, &quote, realised - paid);
+        }
         let mut base_fee = Qty::ZERO;
         if let Some(asset) = &fill.fee_asset {
             self.credit(owner, asset, -fill.fee);
-            if *asset == base {
+            if *asset == holding {
                 base_fee = fill.fee.as_qty();
             }
             if let Some(session) = fill.session {
@@ -172,9 +189,9 @@ impl Books {
 
     fn adjust(&mut self, adjust: &AdjustRecord) {
         self.accepted.insert((adjust.session, adjust.symbol.clone(), adjust.revision), adjust.qty);
-        if let Some((base, _)) = self.listings.get(&adjust.symbol).cloned() {
-            self.credit(Owner::Session(adjust.session), &base, adjust.delta.as_cash());
-            self.credit(Owner::Unattributed, &base, -adjust.delta.as_cash());
+        if let Some(Listing { holding, .. }) = self.listings.get(&adjust.symbol).cloned() {
+            self.credit(Owner::Session(adjust.session), &holding, adjust.delta.as_cash());
+            self.credit(Owner::Unattributed, &holding, -adjust.delta.as_cash());
         }
         let change = Change::Edit { delta: adjust.delta, avg_price: adjust.avg_price };
         self.step(adjust.session, &adjust.symbol, Step { time: adjust.time, trade_id: 0, change });
@@ -203,6 +220,7 @@ mod tests {
             symbol: Symbol::new("dogeusdt"),
             base: Asset::new("DOGE"),
             quote: Asset::new("USDT"),
+            holding: None,
         }
     }
 
@@ -224,6 +242,7 @@ mod tests {
             price: "0.2".parse().unwrap(),
             qty: Qty::whole(10),
             quote: Cash::whole(2),
+            realised: None,
             fee: fee.parse().unwrap(),
             fee_asset: Some(Asset::new(fee_asset)),
             maker: false,

@@ -16,6 +16,7 @@
 //! Fills are facts and are booked whatever the state says.
 
 use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
+use crate::journal::Forced;
 use crate::market::{OrderStatus, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
@@ -157,6 +158,8 @@ pub struct Order {
     pub qty: Qty,
     /// Quote amount of such an order.
     pub quote_amount: Option<Cash>,
+    /// The venue itself made it, and why.
+    pub forced: Option<Forced>,
     /// When it was taken or adopted.
     pub created: Time,
     /// State.

@@ -50,6 +50,7 @@ impl Orders {
             stop: record.stop,
             qty: record.qty,
             quote_amount: record.quote_amount,
+            forced: record.forced,
             created: record.time,
             state: State::Intended,
             venue_id: None,

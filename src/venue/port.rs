@@ -8,8 +8,9 @@ use bytes::Bytes;
 
 use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
+use crate::journal::{ChargeKind, Forced};
 use crate::market::{Bar, Depth, Interval, OrderType, PublicTrade, Side, Stream, Tif};
-use crate::num::{Cash, Price, Qty};
+use crate::num::{Cash, Price, Qty, Rate};
 use crate::order::request::NewOrder;
 use crate::time::{Span, Time};
 
@@ -24,6 +25,15 @@ pub enum LinkInput<'a> {
     Text(&'a str),
     /// A ping, pong or any other sign of life arrived (pings are answered by the shell).
     Alive,
+    /// The answer to a [`LinkAction::Request`], whole; the link is over.
+    Response {
+        /// HTTP status.
+        status: u16,
+        /// Header fields, names in lower case.
+        headers: &'a [(String, String)],
+        /// The body.
+        body: &'a str,
+    },
 }
 
 /// What the shell shall do for a venue.
@@ -43,10 +53,24 @@ pub enum LinkAction {
         /// The frame, valid UTF-8.
         text: Bytes,
     },
-    /// Close it; a `Down` follows.
+    /// Close it; a `Down` follows. On a request that is under way: give it up, its outcome stays unknown.
     Close {
         /// Which link.
         link: LinkId,
+    },
+    /// Make one HTTP request. Exactly one `Response` or one `Down` follows (nothing is known of its outcome then: it
+    /// may have been carried out); the number is not used again.
+    Request {
+        /// Number of the request.
+        link: LinkId,
+        /// `GET`, `POST`, …
+        method: &'static str,
+        /// `http://` or `https://` address, with its query.
+        url: String,
+        /// Header fields besides `host` and the body's length, names in lower case.
+        headers: Vec<(&'static str, String)>,
+        /// The body; empty for none.
+        body: Bytes,
     },
 }
 
@@ -218,6 +242,19 @@ pub enum Query {
     },
     /// Balances, and what the account may do.
     Account,
+    /// Funding of a perpetual since a time, oldest first, at most one page of 1000.
+    Funding {
+        /// Symbol.
+        symbol: Symbol,
+        /// From when.
+        since: Time,
+    },
+    /// What the account was paid or charged other than by trading since a time, oldest first, at most one page of
+    /// 1000.
+    Income {
+        /// From when.
+        since: Time,
+    },
 }
 
 /// The answer to a [`Query`].
@@ -233,6 +270,10 @@ pub enum Answer {
     Trades(Vec<Fill>),
     /// The account.
     Account(Account),
+    /// Funding as it was published.
+    Funding(Vec<FundingRate>),
+    /// Payments and charges.
+    Income(Vec<Income>),
     /// It could not be answered; ask again later if it still matters.
     Failed(String),
 }
@@ -240,7 +281,7 @@ pub enum Answer {
 /// The account as the venue shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// All non-zero balances.
+    /// All non-zero balances; positions of perpetuals are among them, see [`Instrument::holding`].
     pub balances: Vec<Balance>,
     /// May it trade?
     pub can_trade: bool,
@@ -253,10 +294,56 @@ pub struct Account {
 pub struct Balance {
     /// Which asset.
     pub asset: Asset,
-    /// Free.
+    /// Free; of a perpetual's holding asset the signed position.
     pub free: Cash,
     /// Held by open orders.
     pub locked: Cash,
+    /// Borrowed, with the interest owed; zero where nothing can be borrowed.
+    pub owed: Cash,
+}
+
+impl Balance {
+    /// A balance with nothing owed.
+    pub const fn new(asset: Asset, free: Cash, locked: Cash) -> Self {
+        Self { asset, free, locked, owed: Cash::ZERO }
+    }
+
+    /// What of it is the account's own: free and locked, less what is owed.
+    pub fn net(&self) -> Cash {
+        self.free + self.locked - self.owed
+    }
+}
+
+/// One funding of a perpetual, as the venue published it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FundingRate {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The funding time.
+    pub time: Time,
+    /// Regular or special.
+    pub kind: ChargeKind,
+    /// Rate; a long position pays a positive one.
+    pub rate: Rate,
+    /// Mark price it was reckoned with.
+    pub mark: Price,
+}
+
+/// One payment or charge of the account that is no trade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Income {
+    /// The venue's number of the row; `None` where a private event told it, which bears none.
+    pub id: Option<u64>,
+    /// What for.
+    pub kind: ChargeKind,
+    /// For which symbol, where it is for one.
+    pub symbol: Option<Symbol>,
+    /// In which asset.
+    pub asset: Asset,
+    /// Signed: what the account got.
+    pub amount: Cash,
+    /// Venue time.
+    pub time: Time,
 }
 
 /// Where an order stands, in the venue's eyes.
@@ -320,6 +407,8 @@ pub struct OrderReport {
     pub time: Time,
     /// The fill this report tells of, if it tells of one.
     pub fill: Option<Fill>,
+    /// The venue itself made this order to end a position, and why.
+    pub forced: Option<Forced>,
 }
 
 /// One execution of one of the account's orders: a fact. Its key is (market, symbol, trade id, venue order id).
@@ -341,6 +430,8 @@ pub struct Fill {
     pub qty: Qty,
     /// Quote amount as the venue booked it.
     pub quote: Cash,
+    /// Profit the venue realised with it on the account's position; `None` on spot, which knows no such thing.
+    pub realised: Option<Cash>,
     /// Fee as the venue booked it; never negative on spot.
     pub fee: Cash,
     /// In which asset; `None` if there was no fee.
@@ -432,6 +523,9 @@ pub enum VenueEvent {
     EntryDown(String),
     /// The venue will not let this key in; retrying is useless until a human acts.
     KeyRefused(String),
+    /// The account is not set up as this gateway needs it; the text says what was found and what to change, and only a
+    /// human can.
+    Refused(String),
     /// Reply to a placement.
     Placed {
         /// The order's own id.
@@ -466,6 +560,9 @@ pub enum VenueEvent {
         /// Venue time.
         time: Time,
     },
+    /// The account was paid or charged other than by trading. The same fact may be told again, and by
+    /// [`Answer::Income`].
+    Income(Income),
     /// A private frame could not be understood: something may have been missed.
     PrivateGarbled(String),
     /// Answer to a query.

@@ -2,7 +2,7 @@
 
 use tradingsys::exchange::{Limits, Listing, PercentPrice};
 use tradingsys::ids::{Asset, Symbol};
-use tradingsys::instrument::{Grid, Instrument, InstrumentStatus};
+use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
 use tradingsys::market::{OrderType, Stp};
 use tradingsys::num::{Cash, Price, Qty};
 
@@ -144,8 +144,10 @@ impl Spec {
     pub(crate) fn listing(&self) -> Listing {
         let instrument = Instrument {
             symbol: Symbol::new(self.symbol),
+            kind: InstrumentKind::Spot,
             base: Asset::new(self.base),
             quote: Asset::new(self.quote),
+            holding: Asset::new(self.base),
             status: InstrumentStatus::Trading,
             price: Grid { min: number(self.tick), max: number(self.max_price), step: number(self.tick) },
             qty: Grid { min: number(self.lot), max: number(self.max_qty), step: number(self.lot) },

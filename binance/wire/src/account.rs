@@ -130,6 +130,7 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
             price: raw.last_price,
             qty: raw.last_qty,
             quote: raw.last_quote,
+            realised: None,
             fee: raw.fee,
             fee_asset: raw.fee_asset.as_deref().map(Asset::new),
             maker: raw.maker,
@@ -155,6 +156,7 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
         reason: (!matches!(reason.as_ref(), "" | "NONE")).then(|| reason.into_owned()),
         time,
         fill: fill.transpose()?,
+        forced: None,
     })
 }
 
@@ -176,11 +178,7 @@ struct RawPositionRow<'a> {
 
 fn account_position(text: &str) -> Result<Vec<Balance>, Malformed> {
     let raw: RawPosition<'_> = read("an outboundAccountPosition", text)?;
-    let balance = |row: &RawPositionRow<'_>| Balance {
-        asset: Asset::new(&row.asset),
-        free: row.free,
-        locked: row.locked,
-    };
+    let balance = |row: &RawPositionRow<'_>| Balance::new(Asset::new(&row.asset), row.free, row.locked);
     Ok(raw.balances.iter().map(balance).collect())
 }
 
@@ -253,6 +251,7 @@ impl RawOrder<'_> {
             reason: self.expiry_reason.map(Cow::into_owned),
             time: Time::from_millis(time),
             fill: None,
+            forced: None,
         })
     }
 }
@@ -327,6 +326,7 @@ pub fn trades(result: &str) -> Result<Vec<Fill>, Malformed> {
         price: trade.price,
         qty: trade.qty,
         quote: trade.quote_qty,
+        realised: None,
         fee: trade.commission,
         fee_asset: trade.commission_asset.filter(|name| !name.is_empty()).map(|name| Asset::new(&name)),
         maker: trade.is_maker,
@@ -360,7 +360,7 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
         .balances
         .iter()
         .filter(|row| !(row.free.is_zero() && row.locked.is_zero()))
-        .map(|row| Balance { asset: Asset::new(&row.asset), free: row.free, locked: row.locked })
+        .map(|row| Balance::new(Asset::new(&row.asset), row.free, row.locked))
         .collect();
     Ok(Account { balances, can_trade: raw.can_trade, updated: Time::from_millis(raw.update_time) })
 }

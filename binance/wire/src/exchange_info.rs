@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tradingsys::ids::{Asset, Symbol};
-use tradingsys::instrument::{Grid, Instrument, InstrumentStatus};
+use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
 use tradingsys::num::{Cash, ParseNumberError, Price, Qty, parse_raw};
 use tradingsys::time::Time;
 use tradingsys::venue::limit::LimitRow;
@@ -120,8 +120,10 @@ fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
     };
     let mut instrument = Instrument {
         symbol: Symbol::new(&raw.symbol),
+        kind: InstrumentKind::Spot,
         base: Asset::new(&raw.base_asset),
         quote: Asset::new(&raw.quote_asset),
+        holding: Asset::new(&raw.base_asset),
         status,
         price: Grid::default(),
         qty: Grid::default(),

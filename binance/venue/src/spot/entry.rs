@@ -277,6 +277,15 @@ impl OrderEntry for Entry {
             out.events.push(VenueEvent::Answer { request, answer });
             return;
         }
+        let nothing = match query {
+            Query::Funding { .. } => Some(Answer::Funding(Vec::new())),
+            Query::Income { .. } => Some(Answer::Income(Vec::new())),
+            _ => None,
+        };
+        if let Some(answer) = nothing {
+            out.events.push(VenueEvent::Answer { request, answer });
+            return;
+        }
         self.questions.push_back(Question { request, query: query.clone(), attempts: 0 });
         self.flush(now, out);
     }
@@ -292,7 +301,7 @@ impl OrderEntry for Entry {
             LinkInput::Up => self.opened(now, link, out),
             LinkInput::Down(why) => self.lost(now, link, why, out),
             LinkInput::Text(text) => self.frame(now, link, text, out),
-            LinkInput::Alive => {}
+            LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

@@ -137,6 +137,7 @@ impl World {
                     self.later(LATENCY, Step::ToVenue(SimInput::Closed(conn)));
                     self.later(LATENCY, Step::Down(link));
                 }
+                LinkAction::Request { url, .. } => panic!("spot asks nothing over HTTP, but {url}"),
             }
         }
     }

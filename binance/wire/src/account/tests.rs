@@ -78,6 +78,7 @@ fn a_new_order() {
         reason: None,
         time: Time::from_millis(1_499_405_658_657),
         fill: None,
+        forced: None,
     };
     assert_eq!(report(&[]), expected);
 }
@@ -108,6 +109,7 @@ fn r10_a_fill_carries_its_fee_and_its_place() {
         price: "0.102644".parse().unwrap(),
         qty: "0.4".parse().unwrap(),
         quote: "0.0410576".parse().unwrap(),
+        realised: None,
         fee: "0.00001".parse().unwrap(),
         fee_asset: Some(Asset::new("BNB")),
         maker: true,
@@ -178,8 +180,8 @@ fn r43_what_is_new_is_told_from_what_is_broken() {
 fn balances_transfers_and_ends() {
     let position = r#"{"e":"outboundAccountPosition","E":1564034571105,"u":1564034571073,
         "B":[{"a":"ETH","f":"10000.000000","l":"0.5"},{"a":"BTC","f":"0","l":"0"}]}"#;
-    let eth = Balance { asset: Asset::new("ETH"), free: Cash::whole(10_000), locked: "0.5".parse().unwrap() };
-    let btc = Balance { asset: Asset::new("BTC"), free: Cash::ZERO, locked: Cash::ZERO };
+    let eth = Balance::new(Asset::new("ETH"), Cash::whole(10_000), "0.5".parse().unwrap());
+    let btc = Balance::new(Asset::new("BTC"), Cash::ZERO, Cash::ZERO);
     assert_eq!(private_event(position), Ok(PrivateEvent::Balances(vec![eth, btc])));
     let update = r#"{"e":"balanceUpdate","E":1573200697110,"a":"BTC","d":"-100.00000000","T":1573200697068}"#;
     let time = Time::from_millis(1_573_200_697_068);
@@ -261,11 +263,8 @@ fn answers_to_queries() {
         "updateTime":1660801833000,"accountType":"SPOT","balances":[{"asset":"BNB","free":"0.00000000","locked":"0.0"},
         {"asset":"BTC","free":"1.3447112","locked":"0.08600000"}],"permissions":["SPOT"],"uid":354937868}"#;
     let account = account(status).unwrap();
-    let btc = Balance {
-        asset: Asset::new("BTC"),
-        free: "1.3447112".parse().unwrap(),
-        locked: "0.086".parse().unwrap(),
-    };
+    let (free, locked) = ("1.3447112".parse().unwrap(), "0.086".parse().unwrap());
+    let btc = Balance::new(Asset::new("BTC"), free, locked);
     assert_eq!(account.balances, [btc]);
     assert!(account.can_trade);
     assert_eq!(account.updated, Time::from_millis(1_660_801_833_000));

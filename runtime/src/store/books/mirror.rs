@@ -178,6 +178,7 @@ fn owner_text(owner: Owner) -> String {
         Owner::Session(session) => session.to_string(),
         Owner::External => "external".into(),
         Owner::Unattributed => "unattributed".into(),
+        Owner::Clearing => "clearing".into(),
     }
 }
 

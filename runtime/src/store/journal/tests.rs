@@ -28,8 +28,12 @@ fn what_was_appended_is_read_back_in_order() {
     let dir = Scratch::new("journal");
     let (mut journal, found) = Journal::open(&dir.0).unwrap();
     assert!(found.new && found.records.is_empty());
-    let listing =
-        Record::Listing { symbol: Symbol::new("ünï'\"--"), base: Asset::new("A"), quote: Asset::new("B") };
+    let listing = Record::Listing {
+        symbol: Symbol::new("ünï'\"--"),
+        base: Asset::new("A"),
+        quote: Asset::new("B"),
+        holding: None,
+    };
     journal.append(&[batch(1, vec![end(1), listing.clone()]), batch(2, vec![end(2)])], false).unwrap();
     journal.append(&[batch(3, vec![end(3)])], true).unwrap();
     let id = journal.id().to_owned();

@@ -93,7 +93,10 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
         Query::TradesOfOrder { symbol, venue_id } => {
             trades(symbol).int("orderId", venue_id.cast_signed()).int("limit", PAGE)
         }
-        Query::Account => start("account.status").flag("omitZeroBalances", true),
+        // Spot has neither funding nor income: those are answered without asking (see `Entry::query`).
+        Query::Account | Query::Funding { .. } | Query::Income { .. } => {
+            start("account.status").flag("omitZeroBalances", true)
+        }
     };
     stamp.finish(request)
 }
@@ -109,6 +112,7 @@ pub(super) const fn query_cost(query: &Query) -> Cost {
         Query::Order { .. } | Query::OrderByVenueId { .. } => 4,
         Query::TradesOfOrder { .. } => 5,
         Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::Account => 20,
+        Query::Funding { .. } | Query::Income { .. } => 0,
     };
     Cost { purpose: Purpose::Query, weight }
 }

@@ -63,6 +63,8 @@ pub(super) fn answer(query: &Query, result: Result_<'_>) -> Answer {
             trades(text).map(Answer::Trades)
         }
         Query::Account => account(text).map(Answer::Account),
+        Query::Funding { .. } => Ok(Answer::Funding(Vec::new())),
+        Query::Income { .. } => Ok(Answer::Income(Vec::new())),
     };
     read.unwrap_or_else(|malformed| Answer::Failed(malformed.to_string()))
 }

@@ -163,7 +163,7 @@ impl Api {
             }
             LinkInput::Down(_) => self.lost(now, dialer),
             LinkInput::Text(text) => self.frame(now, text, dialer, out),
-            LinkInput::Alive => {}
+            LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

@@ -135,7 +135,7 @@ impl Streams {
                 // Not counted as data: a host that sends only such frames is found stale.
                 Ok(StreamFrame::Other) | Err(_) => {}
             },
-            LinkInput::Alive => {}
+            LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 
