@@ -1,5 +1,6 @@
-//! Websockets to the exchange. Each link is a task: it dials, tells `Up`, carries frames both ways, answers
-//! pings, and ends with exactly one `Down`.
+//! Links to the exchange: websockets and HTTP requests. A websocket is a task: it dials, tells `Up`, carries frames
+//! both ways, answers pings, and ends with exactly one `Down`. A request is a task that ends with one `Response` or
+//! one `Down` (see [`http`]).
 //!
 //! ```text
 //! Open ─▶ dialling ──▶ Up ──▶ frames … ──▶ Down(reason)
@@ -7,8 +8,10 @@
 //! ```
 
 mod dial;
+mod http;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +25,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tradingsys::ids::LinkId;
 use tradingsys::venue::port::LinkAction;
+
+use self::http::Http;
+pub use self::http::Response;
 
 /// Frames that may wait for the loop, over all links.
 const EVENTS: usize = 512;
@@ -49,6 +55,8 @@ pub enum LinkEvent {
     Text(Utf8Bytes),
     /// A ping, pong or binary frame.
     Alive,
+    /// The answer to a request. The last of the link.
+    Response(Box<Response>),
 }
 
 /// All links that are open or being opened.
@@ -56,13 +64,15 @@ pub struct Links {
     open: BTreeMap<LinkId, mpsc::Sender<Bytes>>,
     events: mpsc::Sender<(LinkId, LinkEvent)>,
     tls: TlsConnector,
+    http: Rc<Http>,
 }
 
 impl Links {
     /// None yet. Events of all links arrive at the receiver.
     pub fn new(tls: TlsConnector) -> (Self, mpsc::Receiver<(LinkId, LinkEvent)>) {
         let (events, receiver) = mpsc::channel(EVENTS);
-        (Self { open: BTreeMap::new(), events, tls }, receiver)
+        let http = Rc::new(Http::new(tls.clone()));
+        (Self { open: BTreeMap::new(), events, tls, http }, receiver)
     }
 
     /// Does what a venue's machine wants done. Must be called within a `LocalSet`.
@@ -84,10 +94,17 @@ impl Links {
             LinkAction::Close { link } => {
                 self.open.remove(&link);
             }
+            LinkAction::Request { link, method, url, headers, body } => {
+                let (sender, given_up) = mpsc::channel(1);
+                self.open.insert(link, sender);
+                let task = LinkTask { link, events: self.events.clone(), outgoing: given_up };
+                let request = http::Request { method, url, headers, body };
+                tokio::task::spawn_local(task.request(Rc::clone(&self.http), request));
+            }
         }
     }
 
-    /// The link has told its `Down`.
+    /// The link has told its last.
     pub fn forget(&mut self, link: LinkId) {
         self.open.remove(&link);
     }
@@ -107,6 +124,17 @@ impl LinkTask {
             Err(reason) => reason,
         };
         self.tell(LinkEvent::Down(reason)).await;
+    }
+
+    async fn request(mut self, http: Rc<Http>, request: http::Request) {
+        let event = tokio::select! {
+            outcome = http.perform(request) => match outcome {
+                Ok(response) => LinkEvent::Response(Box::new(response)),
+                Err(reason) => LinkEvent::Down(reason),
+            },
+            _ = self.outgoing.recv() => LinkEvent::Down("given up".into()),
+        };
+        self.tell(event).await;
     }
 
     async fn dial(&mut self, url: &str, tls: &TlsConnector) -> Result<dial::Socket, String> {

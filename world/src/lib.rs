@@ -6,6 +6,7 @@
 //! The oracle is the exchange's own trade and order journal, read as text ([`truth`]), and each strategy's own file
 //! of events.
 
+mod asking;
 mod check;
 pub mod plan;
 pub mod strategy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use binance_sim::{Conn, HttpRequest};
+use binance_sim::{Conn, HttpReply, HttpRequest, Request};
 use bytes::Bytes;
 use tradingsys::ids::{ConnId, LinkId};
 use tradingsys::time::Time;
@@ -12,6 +12,12 @@ use tradingsys::time::Time;
 pub(crate) enum Arrival {
     /// A websocket handshake of the gateway reaches the exchange.
     Dial(LinkId, Conn, HttpRequest),
+    /// An HTTP request of the gateway reaches the exchange.
+    Ask(Request, HttpRequest),
+    /// Its answer reaches the gateway.
+    Answer(LinkId, HttpReply),
+    /// The gateway learns that a request will have no answer.
+    NoAnswer(LinkId, &'static str),
     /// A frame reaches the exchange.
     ToExchange(Conn, String),
     /// A pong reaches the exchange.

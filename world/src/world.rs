@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use binance_sim::config::{AccountConfig, Config as SimConfig, Timing, USUAL_FEE};
-use binance_sim::{Conn, HttpRequest, Journal, Sim, SimInput, SimOutput};
+use binance_sim::{Conn, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
 use binance_venue::spot::{SpotConfig, ports};
 use binance_wire::sign::SecretKey;
 use bytes::Bytes;
@@ -61,21 +61,23 @@ pub struct Report {
 /// See the module.
 pub struct World {
     pub(crate) plan: Plan,
-    faults: Faults,
+    pub(crate) faults: Faults,
     rng: Rng,
     pub(crate) now: Time,
     steps: u64,
-    mail: Mail,
+    pub(crate) mail: Mail,
     sim: Sim,
     pub(crate) truth: Truth,
     pub(crate) gateway: Option<Gateway>,
-    run: u32,
+    pub(crate) run: u32,
     pub(crate) journal: Vec<Record>,
     disk: VecDeque<Batch>,
     disk_at: Time,
     wires: BTreeMap<LinkId, Wire>,
+    /// HTTP requests under way.
+    pub(crate) asked: BTreeMap<Request, LinkId>,
     doors: BTreeMap<ConnId, usize>,
-    conns: u64,
+    pub(crate) conns: u64,
     pub(crate) strategies: Vec<Strategy>,
     /// Lines of each strategy's file that have been checked.
     pub(crate) checked: Vec<usize>,
@@ -141,6 +143,7 @@ impl World {
             disk: VecDeque::new(),
             disk_at: START,
             wires: BTreeMap::new(),
+            asked: BTreeMap::new(),
             doors: BTreeMap::new(),
             conns: 0,
             strategies: (1..=plan.strategies).map(Strategy::new).collect(),
@@ -205,15 +208,15 @@ impl World {
         self.violation.get_or_insert(Violation { law, found, after });
     }
 
-    fn strike(&mut self, name: &'static str) {
+    pub(crate) fn strike(&mut self, name: &'static str) {
         *self.report.struck.entry(name).or_default() += 1;
     }
 
-    fn chance(&mut self, millionths: u32) -> bool {
+    pub(crate) fn chance(&mut self, millionths: u32) -> bool {
         millionths > 0 && self.rng.u32(0..1_000_000) < millionths
     }
 
-    fn lag(&mut self) -> Span {
+    pub(crate) fn lag(&mut self) -> Span {
         Span::from_nanos(self.rng.i64(50_000..8_000_000))
     }
 
@@ -261,6 +264,9 @@ impl World {
         let current = run == self.run;
         match arrival {
             Arrival::Dial(link, conn, request) if current => self.dial(link, conn, request),
+            Arrival::Ask(request, http) => self.exchange_input(SimInput::Http(request, http)),
+            Arrival::Answer(link, reply) if current => self.answer(link, &reply),
+            Arrival::NoAnswer(link, reason) if current => self.no_answer(link, reason),
             Arrival::ToExchange(conn, text) => self.exchange_input(SimInput::Text(conn, text)),
             Arrival::Pong(conn, payload) => self.exchange_input(SimInput::Pong(conn, payload)),
             Arrival::ExchangeLost(conn) => self.exchange_input(SimInput::Closed(conn)),
@@ -324,6 +330,8 @@ impl World {
                 SimOutput::Append(Journal::Trades, line) => self.truth.trade(&line),
                 SimOutput::Append(Journal::Orders, line) => self.truth.order(&line),
                 SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
+                SimOutput::Reply(request, reply) => self.replied(request, Some(reply)),
+                SimOutput::Drop(request) => self.replied(request, None),
                 SimOutput::Ping(conn, payload) => {
                     let alive = self.link_of(conn).filter(|link| !self.wires[link].frozen);
                     if let Some(link) = alive {
@@ -439,6 +447,7 @@ impl World {
                 self.mail.send(at, self.run, Arrival::ExchangeLost(wire.conn));
             }
         }
+        self.asked.clear();
         for (conn, k) in std::mem::take(&mut self.doors) {
             let at = self.now + self.lag();
             self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
@@ -454,7 +463,7 @@ impl World {
         self.gateway_input(Input::Link(link, input));
     }
 
-    fn gateway_input(&mut self, input: Input<'_>) {
+    pub(crate) fn gateway_input(&mut self, input: Input<'_>) {
         let mut out = Vec::new();
         let Some(gateway) = &mut self.gateway else { return };
         gateway.handle(self.now, input, &mut out);
@@ -488,6 +497,7 @@ impl World {
                     self.disk.push_back(batch);
                 }
                 Output::KeyRefused(reason) => self.violate("key", reason),
+                Output::Refused(reason) => self.violate("account", reason),
                 Output::Project(_) | Output::Log(_) | Output::Stopped => {}
             }
         }
@@ -528,7 +538,11 @@ impl World {
                 let text = String::from_utf8(text.to_vec()).expect("the gateway sends text");
                 self.mail.send(wire.out, self.run, Arrival::ToExchange(wire.conn, text));
             }
-            LinkAction::Close { link } => self.cut(link, "closed"),
+            LinkAction::Close { link } if self.wires.contains_key(&link) => self.cut(link, "closed"),
+            LinkAction::Close { link } => self.no_answer(link, "given up"),
+            LinkAction::Request { link, method, url, headers, body } => {
+                self.ask(link, method, &url, headers, &body);
+            }
         }
     }
 

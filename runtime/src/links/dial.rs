@@ -1,5 +1,6 @@
 //! Dialling: name, TCP, TLS where asked for, websocket upgrade.
 
+use std::fmt;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -32,27 +33,64 @@ pub(super) async fn dial(url: &str, tls: &TlsConnector) -> Result<Socket, String
         Some("ws") => false,
         _ => return Err(format!("{url} is no websocket address")),
     };
-    let host = uri.host().ok_or_else(|| format!("{url} names no host"))?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let at = |reason: String| format!("{host}:{port}: {reason}");
-    let stream = connect(host, port).await.map_err(at)?;
+    let host = Host::of(&uri, secure).ok_or_else(|| format!("{url} names no host"))?;
+    let at = |reason: String| format!("{host}: {reason}");
     // Every frame leaves at once, and flushing is one write.
     let config = WebSocketConfig::default()
         .read_buffer_size(64 * 1024)
         .write_buffer_size(0)
         .max_message_size(Some(MESSAGE_BYTES))
         .max_frame_size(Some(MESSAGE_BYTES));
-    if !secure {
-        let upgraded = client_async_with_config(url, stream, Some(config)).await;
-        return upgraded
-            .map(|(socket, _)| Socket::Plain(Box::new(socket)))
-            .map_err(|error| at(words(&error)));
+    let upgraded = match host.connect(tls).await? {
+        Stream::Plain(stream) => client_async_with_config(url, stream, Some(config))
+            .await
+            .map(|(socket, _)| Socket::Plain(Box::new(socket))),
+        Stream::Tls(stream) => client_async_with_config(url, *stream, Some(config))
+            .await
+            .map(|(socket, _)| Socket::Tls(Box::new(socket))),
+    };
+    upgraded.map_err(|error| at(words(&error)))
+}
+
+/// Whom to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Host {
+    name: String,
+    port: u16,
+    secure: bool,
+}
+
+/// An open connection.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Host {
+    /// The host of an address; `None` if it names none.
+    pub(super) fn of(uri: &Uri, secure: bool) -> Option<Self> {
+        let name = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Some(Self { name, port, secure })
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| at(error.to_string()))?;
-    let stream = tls.connect(name, stream).await.map_err(|error| at(format!("tls: {error}")))?;
-    let upgraded = client_async_with_config(url, stream, Some(config)).await;
-    upgraded.map(|(socket, _)| Socket::Tls(Box::new(socket))).map_err(|error| at(words(&error)))
+
+    /// Name, TCP, and TLS where asked for.
+    pub(super) async fn connect(&self, tls: &TlsConnector) -> Result<Stream, String> {
+        let at = |reason: String| format!("{self}: {reason}");
+        let stream = connect(&self.name, self.port).await.map_err(at)?;
+        if !self.secure {
+            return Ok(Stream::Plain(stream));
+        }
+        let name = ServerName::try_from(self.name.clone()).map_err(|error| at(error.to_string()))?;
+        let stream = tls.connect(name, stream).await.map_err(|error| at(format!("tls: {error}")))?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.port)
+    }
 }
 
 /// The first address of the name that answers.

@@ -1,0 +1,92 @@
+//! HTTP requests of the gateway, with their faults: lost on the way, lost on the way back, cut off.
+
+use binance_sim::{HttpReply, HttpRequest, Request};
+use tradingsys::gateway::io::Input;
+use tradingsys::ids::LinkId;
+use tradingsys::time::Span;
+use tradingsys::venue::port::LinkInput;
+
+use crate::wire::Arrival;
+use crate::world::World;
+
+/// How long a client waits for an answer.
+const PATIENCE: Span = Span::from_secs(12);
+
+impl World {
+    /// A request sets out.
+    pub(crate) fn ask(
+        &mut self,
+        link: LinkId,
+        method: &str,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+        body: &[u8],
+    ) {
+        self.conns += 1;
+        let request = Request(self.conns);
+        self.asked.insert(request, link);
+        if self.chance(self.faults.drop_request) {
+            self.strike("http request dropped");
+            let late = Arrival::NoAnswer(link, "no answer within 12 s");
+            return self.mail.send(self.now + PATIENCE, self.run, late);
+        }
+        let target = url.strip_prefix("http://sim").unwrap_or(url);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let http = HttpRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: String::from_utf8(body.to_vec()).expect("the gateway sends text"),
+            peer: "gateway".to_owned(),
+        };
+        let at = self.now + self.lag();
+        self.mail.send(at, 0, Arrival::Ask(request, http));
+        if self.chance(self.faults.cut_link / 10) {
+            self.strike("http connection cut");
+            let at = self.now + self.lag();
+            self.mail.send(at, self.run, Arrival::NoAnswer(link, "the connection broke"));
+        }
+    }
+
+    /// The exchange has answered, or has cut the connection.
+    pub(crate) fn replied(&mut self, request: Request, reply: Option<HttpReply>) {
+        // A gateway killed meanwhile waits for nothing any more.
+        let Some(link) = self.asked.get(&request).copied() else { return };
+        let at = self.now + self.lag();
+        let (at, arrival) = match reply {
+            None => (at, Arrival::NoAnswer(link, "the connection broke")),
+            Some(_) if self.chance(self.faults.drop_reply) => {
+                self.strike("http answer dropped");
+                (self.now + PATIENCE, Arrival::NoAnswer(link, "no answer within 12 s"))
+            }
+            Some(reply) => (at, Arrival::Answer(link, reply)),
+        };
+        self.mail.send(at, self.run, arrival);
+    }
+
+    /// An answer arrives; of two endings the first counts.
+    pub(crate) fn answer(&mut self, link: LinkId, reply: &HttpReply) {
+        if self.end_request(link) {
+            let headers: Vec<(String, String)> = reply
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect();
+            let input = LinkInput::Response { status: reply.status, headers: &headers, body: &reply.body };
+            self.gateway_input(Input::Link(link, input));
+        }
+    }
+
+    /// There will be no answer.
+    pub(crate) fn no_answer(&mut self, link: LinkId, reason: &str) {
+        if self.end_request(link) {
+            self.gateway_input(Input::Link(link, LinkInput::Down(reason)));
+        }
+    }
+
+    fn end_request(&mut self, link: LinkId) -> bool {
+        let waiting = self.asked.iter().find(|(_, waits)| **waits == link).map(|(request, _)| *request);
+        waiting.is_some_and(|request| self.asked.remove(&request).is_some())
+    }
+}
