@@ -1,0 +1,93 @@
+//! Letting clients in, and what they missed.
+
+use super::*;
+
+#[test]
+fn row_004_14_r55_a_session_has_one_owner() {
+    let mut bench = Bench::ready();
+    let first = bench.conn;
+    let refused = bench.login(None);
+    assert_eq!(refused["error"]["code"], -10002);
+    bench.input(Input::ClientClosed(first));
+    assert_eq!(bench.login(None)["result"]["session_id"], 1);
+}
+
+#[test]
+fn the_door_says_why_it_stays_shut() {
+    let mut bench = Bench::ready();
+    bench.conn = ConnId(90);
+    bench.input(Input::ClientOpened(ConnId(90)));
+    let call = |bench: &mut Bench, id: u64, method: &str, params: Value| {
+        let reply = bench.call(&json!({"id": id, "method": method, "params": params}));
+        reply["error"]["name"].as_str().unwrap_or("none").to_owned()
+    };
+    let nonce = "cd".repeat(16);
+    assert_eq!(call(&mut bench, 1, "time", json!({})), "not_logged_in");
+    assert_eq!(call(&mut bench, 2, "hello", json!({"version": 9, "nonce": nonce})), "version_mismatch");
+    assert_eq!(call(&mut bench, 3, "hello", json!({"version": 1, "nonce": "short"})), "bad_request");
+    assert_eq!(call(&mut bench, 4, "hello", json!({"version": 1, "nonce": nonce})), "none");
+    let login = |session: i64, proof: &str| json!({"session_id": session, "trading": true, "proof": proof});
+    assert_eq!(call(&mut bench, 5, "login", login(65_536, "")), "invalid_session", "row 004-52");
+    assert_eq!(call(&mut bench, 6, "login", login(-1, "")), "invalid_session", "row 004-52");
+    assert_eq!(call(&mut bench, 7, "login", login(7, "00")), "bad_proof");
+}
+
+#[test]
+fn streams_and_histories_are_checked() {
+    let mut bench = Bench::ready();
+    let subscribe = |bench: &mut Bench, streams: Vec<String>| {
+        bench.call(&json!({"id": 5, "method": "subscribe", "params": {"streams": streams}}))["error"]["name"]
+            .clone()
+    };
+    for bad in ["dogeusdt@kline:7m", "dogeusdt@depth:50ms", "dogeusdt", "dogeusdt@"] {
+        assert_eq!(
+            subscribe(&mut bench, vec![bad.to_owned()]),
+            "invalid_stream",
+            "row 004-20, 004-55: {bad}"
+        );
+    }
+    for interval in Interval::ALL {
+        assert_eq!(
+            subscribe(&mut bench, vec![format!("dogeusdt@kline:{interval}")]),
+            Value::Null,
+            "row 004-20"
+        );
+    }
+    let many = vec!["dogeusdt@bbo".to_owned(); 1025];
+    assert_eq!(subscribe(&mut bench, many), "too_many_streams");
+    let ask =
+        json!({"id": 6, "method": "history", "params": {"symbol": "dogeusdt", "interval": "1m", "count": 3}});
+    assert_eq!(bench.call(&ask), Value::Null, "the answer comes with the exchange's");
+    bench.says(vec![VenueEvent::History { request: 1, bars: Err("503 busy".to_owned()) }]);
+    assert_eq!(bench.sent.last().unwrap()["error"]["name"], "query_failed");
+}
+
+#[test]
+fn r55_a_take_over_fences_the_old_owner_off() {
+    let mut bench = Bench::ready();
+    let old = bench.conn;
+    bench.take_over = true;
+    assert_eq!(bench.login(None)["result"]["session_id"], 1);
+    assert_eq!(bench.closed, [(old, 4001)], "told taken_over by the closing code");
+    let now = bench.conn;
+    bench.conn = old;
+    assert_eq!(bench.call(&doge_order(1, &json!({}))), Value::Null, "a fenced connection is not heard");
+    bench.conn = now;
+    bench.order(1);
+}
+
+#[test]
+fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
+    let mut bench = Bench::ready();
+    bench.input(Input::ClientClosed(bench.conn));
+    let many = crate::gateway::queue::PRIVATE_MAX as u64 + 500;
+    for n in 0..many {
+        bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+    }
+    bench.input(Input::Timer);
+    let reply = bench.login(Some((1, 0)));
+    assert_eq!(reply["result"]["resume"], "events");
+    let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=many).collect::<Vec<_>>());
+    assert!(bench.closed.is_empty(), "{:?}", bench.closed);
+}

@@ -1,0 +1,191 @@
+//! Orders: what is told of them, in whatever order the facts come.
+
+use super::*;
+
+#[test]
+fn an_order_its_fill_and_its_row() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    assert_eq!(id, bench.gateway.order_id(bench.gateway.epoch, SessionId(1), 1), "both sides name it alike");
+    bench.says(vec![accepted(&id)]);
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    assert_eq!(bench.events(), ["snapshot", "NEW 0", "FILLED 10"]);
+    assert_eq!(bench.sent.last().unwrap()["position"]["net"], "10");
+    assert_eq!(bench.projected.last().unwrap().qty, Qty::whole(10));
+}
+
+#[test]
+fn r52_nothing_private_is_shown_before_it_is_committed() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.hold_commits = true;
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let positions = bench.call(&json!({"id": 9, "method": "positions", "params": {}}));
+    assert_eq!((bench.events(), positions), (vec!["snapshot".to_owned()], Value::Null));
+    bench.commit();
+    assert_eq!(bench.events(), ["snapshot", "NEW 0", "FILLED 10"]);
+    assert_eq!(bench.sent.last().unwrap()["result"]["positions"][0]["net"], "10");
+}
+
+#[test]
+fn r10_r15_r16_facts_in_any_order_and_twice_come_out_the_same() {
+    let id_of = |bench: &mut Bench| bench.order(1);
+    for seed in 0..200 {
+        let mut bench = Bench::ready();
+        let id = id_of(&mut bench);
+        let mut facts = vec![
+            accepted(&id),
+            event(report(&id, VenueStatus::New, 0, None)),
+            event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4)))),
+            event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4)))),
+            event(report(&id, VenueStatus::Filled, 10, Some(fill(2, 6)))),
+        ];
+        fastrand::Rng::with_seed(seed).shuffle(&mut facts);
+        for fact in facts {
+            bench.says(vec![fact]);
+        }
+        assert_eq!(bench.net(), Qty::whole(10), "seed {seed}");
+        let order = bench.gateway.orders().get(&id).unwrap();
+        assert_eq!(order.status().as_str(), "FILLED", "seed {seed}");
+        assert_eq!(bench.events().last().unwrap(), "FILLED 10", "seed {seed}");
+    }
+}
+
+#[test]
+fn r17_r18_an_end_waits_for_the_fills_it_counts() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 4, None))]);
+    assert_eq!(bench.events(), ["snapshot", "NEW 0"], "4 are counted, none booked");
+    let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
+    assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 77 }]);
+    bench.answer(|_| Answer::Trades(vec![fill(1, 4)]));
+    assert_eq!(bench.events(), ["snapshot", "NEW 0", "CANCELED 4"]);
+}
+
+#[test]
+fn r09_a_command_number_is_carried_out_once() {
+    let mut bench = Bench::ready();
+    let first = bench.order(1);
+    let again = bench.order(1);
+    assert_eq!(first, again);
+    assert_eq!(bench.script.0.borrow().placed.len(), 1);
+    bench.order(5);
+    let stale = bench.call(&json!({"id": 9, "method": "order", "params": {"n": 3, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
+    assert_eq!(stale["error"]["name"], "stale_command");
+}
+
+#[test]
+fn r58_a_store_that_cannot_write_stops_orders_not_cancels() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.input(Input::StoreFailed("disk full".to_owned()));
+    let refused = bench.call(&json!({"id": 9, "method": "order", "params": {"n": 2, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
+    assert_eq!(refused["error"]["name"], "store_failed");
+    let cancel =
+        bench.call(&json!({"id": 10, "method": "cancel", "params": {"n": 3, "order_id": id.as_str()}}));
+    assert_eq!(cancel["result"]["order_id"], id.as_str());
+    bench.input(Input::StoreRecovered);
+    bench.order(4);
+}
+
+#[test]
+fn row_004_79_every_refusal_of_an_order_has_its_name() {
+    let mut bench = Bench::ready();
+    for (n, changes, name) in [
+        (1, json!({"symbol": "nosuch"}), "invalid_symbol"),
+        (2, json!({"type": "LIMIT_MAKER"}), "type_not_supported"),
+        (3, json!({"stop_price": "0.1"}), "bad_shape"),
+        (4, json!({"price": "2000"}), "price_range"),
+        (5, json!({"price": "0"}), "price_range"),
+        (6, json!({"price": "0.2000001"}), "off_tick"),
+        (7, json!({"qty": "0"}), "qty_range"),
+        (8, json!({"qty": "10.5"}), "off_lot"),
+        (9, json!({"qty": "4"}), "notional"),
+        (10, json!({"qty": "-10"}), "qty_range"),
+        (11, json!({"price": "NaN"}), "bad_request"),
+    ] {
+        let reply = bench.call(&doge_order(n, &changes));
+        assert_eq!(reply["error"]["name"], name, "{changes} {reply}");
+    }
+    for (n, refusal, name) in [
+        (20, NotSent::RateLimited { retry_at: START }, "rate_limited"),
+        (21, NotSent::ClockOff(Span::from_secs(3)), "clock_off"),
+        (22, NotSent::Disconnected, "disconnected"),
+    ] {
+        bench.script.0.borrow_mut().refuse = Some(refusal);
+        assert_eq!(bench.call(&doge_order(n, &json!({})))["error"]["name"], name);
+    }
+    assert_eq!(bench.gateway.orders().open().count(), 0, "nothing was sent, so nothing exists");
+    bench.script.0.borrow_mut().refuse = None;
+    let mut halted = doge();
+    halted.status = InstrumentStatus::Halted;
+    halted.amend_allowed = false;
+    let id = bench.order(30);
+    bench.says(vec![accepted(&id), VenueEvent::Instruments(vec![halted])]);
+    assert_eq!(bench.call(&doge_order(31, &json!({})))["error"]["name"], "not_trading");
+    let amend = json!({"id": 9, "method": "amend", "params": {"n": 32, "order_id": id.as_str(), "qty": "5"}});
+    assert_eq!(bench.call(&amend)["error"]["name"], "amend_not_allowed");
+}
+
+#[test]
+fn row_004_63_a_refusal_by_the_exchange_ends_the_order_with_its_words() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let message = "Account has insufficient balance for requested action.".to_owned();
+    bench.says(vec![VenueEvent::Placed { id, outcome: PlaceOutcome::Rejected { code: -2010, message } }]);
+    assert_eq!(bench.events(), ["snapshot", "REJECTED 0"]);
+    let order = &bench.sent.last().unwrap()["order"];
+    let words = "-2010 Account has insufficient balance for requested action.";
+    assert_eq!(
+        (&order["code"], &order["reason"]),
+        (&json!(ErrorCode::Rejected.code()), &json!(words)),
+        "rejected"
+    );
+}
+
+#[test]
+fn row_004_18_a_watching_session_sends_nothing() {
+    let mut bench = Bench::ready();
+    let seat = bench.gateway.clients.get_mut(&bench.conn).unwrap();
+    seat.watch_only();
+    assert_eq!(bench.call(&doge_order(1, &json!({})))["error"]["name"], "non_trading");
+    assert!(bench.script.0.borrow().placed.is_empty());
+}
+
+#[test]
+fn a_reply_that_overtakes_its_events_asks_for_nothing() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let outcome = PlaceOutcome::Accepted(Box::new(report(&id, VenueStatus::Filled, 10, None)));
+    bench.says(vec![VenueEvent::Placed { id: id.clone(), outcome: outcome.clone() }]);
+    assert_eq!(bench.events(), ["snapshot", "NEW 0"], "the end waits for its fill");
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    bench.wait(Span::from_secs(1));
+    assert_eq!(bench.events().last().unwrap(), "FILLED 10");
+    assert!(bench.script.0.borrow().queries.is_empty());
+    // And if the events never come, it is asked for.
+    let id = bench.order(2);
+    let mut lost = report(&id, VenueStatus::Filled, 10, None);
+    lost.venue_id = 78;
+    bench.says(vec![VenueEvent::Placed { id, outcome: PlaceOutcome::Accepted(Box::new(lost)) }]);
+    bench.wait(Span::from_secs(1));
+    let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
+    assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 78 }]);
+}
+
+#[test]
+fn an_amended_order_is_told_with_its_new_quantity() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let amend = json!({"id": 9, "method": "amend", "params": {"n": 2, "order_id": id.as_str(), "qty": "6"}});
+    assert_eq!(bench.call(&amend)["result"]["order_id"], id.as_str());
+    let mut amended = report(&id.renamed(IdKind::Amend(0)).unwrap(), VenueStatus::New, 0, None);
+    amended.qty = Qty::whole(6);
+    bench.says(vec![VenueEvent::AmendReply { id, outcome: AmendOutcome::Amended(Box::new(amended)) }]);
+    assert_eq!(bench.sent.last().unwrap()["order"]["qty"], "6");
+}

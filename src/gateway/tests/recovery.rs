@@ -1,0 +1,151 @@
+//! What was missed while away, and whose it is.
+
+use super::*;
+
+#[test]
+fn r51_an_order_the_journal_lost_is_adopted_by_its_session() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    // The crash: nothing after the login was kept.
+    let kept: Vec<Record> =
+        bench.journal.iter().filter(|r| !matches!(r, Record::Order(_))).cloned().collect();
+    let mut after = Bench::new(kept, Vec::new(), START + Span::from_secs(60));
+    let partly = report(&id, VenueStatus::PartiallyFilled, 4, None);
+    after.recover(&[partly], &[fill(1, 4)]);
+    assert_eq!(after.net(), Qty::whole(4));
+    let order = after.gateway.orders().get(&id).unwrap();
+    assert_eq!((order.session, order.status().as_str()), (Some(SessionId(1)), "PARTIALLY_FILLED"));
+    assert!(after.gateway.foreign_gateway.is_none());
+}
+
+#[test]
+fn r21_an_order_renamed_by_its_cancel_keeps_its_owner() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    let id = bench.gateway.order_id(900_000, SessionId(1), 1);
+    let renamed = id.renamed(IdKind::Cancel).unwrap();
+    bench.recover(&[], &[]);
+    let mut canceled = report(&renamed, VenueStatus::Canceled, 4, Some(fill(1, 4)));
+    canceled.previous_id = Some(id.clone());
+    bench.says(vec![event(canceled)]);
+    assert_eq!(bench.net(), Qty::whole(4));
+    assert_eq!(bench.gateway.orders().get(&id).unwrap().session, Some(SessionId(1)));
+}
+
+#[test]
+fn r68_row_004_68_fills_missed_while_away_are_booked_once() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), VenueEvent::EntryDown("cut".to_owned())]);
+    let refused = bench.call(&json!({"id": 9, "method": "order", "params": {"n": 2, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
+    assert_eq!(refused["error"]["code"], -30002, "row 004-62");
+    bench.says(vec![VenueEvent::EntryUp]);
+    for _ in 0..12 {
+        bench.answer(|q| match q {
+            Query::OrderByVenueId { .. } => {
+                Answer::Order(Box::new(report(&id, VenueStatus::Filled, 10, None)))
+            }
+            Query::Account => Answer::Account(Account {
+                balances: vec![
+                    Balance::new(Asset::new("USDT"), Cash::whole(998), Cash::ZERO),
+                    Balance::new(Asset::new("DOGE"), Cash::whole(10), Cash::ZERO),
+                ],
+                can_trade: true,
+                updated: Time::default(),
+            }),
+            q => Bench::exchange(&[], &[fill(1, 4), fill(2, 6)], q),
+        });
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(bench.net(), Qty::whole(10));
+    assert_eq!(bench.events().last().unwrap(), "FILLED 10");
+    bench.order(3);
+}
+
+#[test]
+fn i14_i15_a_restart_folds_to_the_same_books_and_resumes() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(120));
+    assert_eq!(after.net(), Qty::whole(10));
+    assert!(after.gateway.epoch > bench.gateway.epoch);
+    let reply = after.login(Some((1, 1)));
+    assert_eq!(reply["result"]["resume"], "events");
+    assert_eq!(after.events(), ["FILLED 10"]);
+    assert_eq!(after.sent.last().unwrap()["replayed"], true);
+    let ahead = after.login(Some((1, 99)));
+    assert_eq!(ahead["error"]["name"], "duplicate_login");
+}
+
+#[test]
+fn r47_an_order_of_this_epoch_that_we_never_sent_means_a_second_gateway() {
+    let mut bench = Bench::ready();
+    let alien = bench.gateway.order_id(bench.gateway.epoch, SessionId(1), 4000);
+    bench.says(vec![event(report(&alien, VenueStatus::New, 0, None))]);
+    let refused = bench.call(&json!({"id": 9, "method": "order", "params": {"n": 1, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
+    assert_eq!(refused["error"]["name"], "foreign_gateway");
+}
+
+#[test]
+fn r17_a_lost_event_is_found_by_the_sweep() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    // Filled, but nobody says so. The regular sweep reads the trades of symbols with open orders.
+    bench.wait(Span::from_secs(61));
+    for _ in 0..3 {
+        bench.answer(|q| match q {
+            Query::OpenOrders => Answer::Orders(vec![report(&id, VenueStatus::New, 0, None)]),
+            Query::Account => Answer::Failed("busy".to_owned()),
+            q => Bench::exchange(&[], &[fill(1, 4)], q),
+        });
+    }
+    assert_eq!(bench.net(), Qty::whole(4));
+    assert_eq!(bench.events().last().unwrap(), "PARTIALLY_FILLED 4");
+}
+
+#[test]
+fn r52_trades_shown_late_behind_the_cursor_are_read_again() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.wait(Span::from_secs(61));
+    bench.answer(|q| match q {
+        Query::OpenOrders => Answer::Orders(vec![report(&id, VenueStatus::New, 0, None)]),
+        q => Bench::exchange(&[], &[fill(5, 1), fill(9, 1)], q),
+    });
+    let from = bench.gateway.books().reread_from(&Symbol::new("dogeusdt"), Span::from_secs(60));
+    assert_eq!(from, Some(5), "the last minute of own trades is read again, not only what is new");
+}
+
+#[test]
+fn r21_an_order_cancelled_by_hand_keeps_its_owner() {
+    let mut bench = Bench::ready();
+    let id = bench.gateway.order_id(900_000, SessionId(1), 1);
+    // Cancelled on the exchange's page: the order now bears a name we never gave.
+    let mut canceled =
+        report(&ClientOrderId::foreign("web_4711"), VenueStatus::Canceled, 4, Some(fill(1, 4)));
+    canceled.previous_id = Some(id.clone());
+    bench.says(vec![event(canceled)]);
+    assert_eq!(bench.net(), Qty::whole(4));
+}
+
+#[test]
+fn i7_two_starts_within_a_minute_have_two_epochs() {
+    let bench = Bench::ready();
+    let after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(1));
+    assert!(after.gateway.epoch > bench.gateway.epoch, "or ids would be used twice");
+}
+
+#[test]
+fn a_lost_exchange_is_told_once_however_often_it_cannot_be_reached() {
+    let mut bench = Bench::ready();
+    bench.sent.clear();
+    for _ in 0..3 {
+        bench.says(vec![VenueEvent::EntryDown("refused".to_owned())]);
+    }
+    let states: Vec<_> = bench.sent.iter().map(|f| f["state"].as_str().unwrap_or_default()).collect();
+    assert_eq!(states, ["down"]);
+}
