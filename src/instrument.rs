@@ -1,8 +1,9 @@
 //! What can be traded, and on which grid.
 
 use crate::ids::{Asset, Symbol};
-use crate::market::Side;
-use crate::num::{Cash, Price, Qty};
+use crate::market::{Side, Tif, WorkingType};
+use crate::num::{Cash, Percent, Price, Qty};
+use crate::time::Span;
 
 /// May orders for it be sent?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +63,48 @@ pub struct Instrument {
     pub max_notional: Cash,
     /// Does the minimum notional hold for market orders too?
     pub notional_applies_to_market: bool,
-    /// Order type names the venue accepts for it, in the venue's spelling (`LIMIT`, `LIMIT_MAKER`, …).
+    /// Order types the venue accepts for it, by their words here (`LIMIT`, `LIMIT_MAKER`, …); one this version does not
+    /// know keeps the venue's word.
     pub order_types: Vec<String>,
+    /// What else the venue takes of an order for it.
+    pub rules: OrderRules,
     /// May an order's quantity be reduced in place?
     pub amend_allowed: bool,
     /// May a market order be given as an amount of the quote asset?
     pub quote_qty_market_allowed: bool,
+}
+
+/// What a venue takes of an order beyond its type. The default is a plain spot market.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRules {
+    /// Times in force.
+    pub tifs: Vec<Tif>,
+    /// How long a `GTD` order has to be good for at least.
+    pub good_till_least: Span,
+    /// Prices a conditional order can watch.
+    pub working_types: Vec<WorkingType>,
+    /// Callback rates of trailing stops.
+    pub callback_rate: Grid<Percent>,
+    /// May an amend change the price, and raise the quantity, too? The order then keeps its client id.
+    pub amend_price: bool,
+    /// Do conditional orders live under ids of their own until they are triggered?
+    pub conditionals_apart: bool,
+    /// Has the venue a flag for orders that only reduce the account's position?
+    pub reduce_only: bool,
+}
+
+impl Default for OrderRules {
+    fn default() -> Self {
+        Self {
+            tifs: vec![Tif::Gtc, Tif::Ioc, Tif::Fok],
+            good_till_least: Span::ZERO,
+            working_types: vec![WorkingType::Last],
+            callback_rate: Grid::default(),
+            amend_price: false,
+            conditionals_apart: false,
+            reduce_only: false,
+        }
+    }
 }
 
 impl Instrument {

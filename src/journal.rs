@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
-use crate::market::{OrderType, Side, Tif};
+use crate::market::{Instructions, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 
@@ -137,6 +137,12 @@ pub struct OrderRecord {
     /// The venue itself made it, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<Forced>,
+    /// What else it carries.
+    #[serde(flatten)]
+    pub instructions: Instructions,
+    /// Does it live among the venue's conditional orders until it is triggered?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conditional: bool,
     /// When it was taken from the session, or adopted.
     pub time: Time,
 }
@@ -148,15 +154,21 @@ pub struct OrderStateRecord {
     pub id: ClientOrderId,
     /// State word, as on the local wire (`NEW`, `CANCELED`, `UNKNOWN`, …).
     pub state: String,
-    /// The venue's number, once known.
+    /// The venue's number, once known; of a conditional order that of the order it has triggered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_id: Option<VenueOrderId>,
+    /// The venue's number among its conditional orders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditional_id: Option<u64>,
     /// Client id the venue shows for it now, where it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_as: Option<ClientOrderId>,
     /// Total quantity, where an amend changed it or the venue told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qty: Option<Qty>,
+    /// Limit price, where there is one: an amend may have changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
     /// Filled quantity in the venue's count.
     pub filled: Qty,
     /// Reason code and words, for refusals and ends.

@@ -1,7 +1,7 @@
 //! Words of trading and market data: sides, order types, streams, depth, bars.
 
 use crate::ids::Symbol;
-use crate::num::{Cash, Price, Qty};
+use crate::num::{Cash, Percent, Price, Qty};
 use crate::time::Time;
 
 macro_rules! words {
@@ -69,6 +69,8 @@ words! {
         TakeProfit = "TAKE_PROFIT",
         /// Limit order when the price reaches the target.
         TakeProfitLimit = "TAKE_PROFIT_LIMIT",
+        /// Market order when the price turns back by a rate from the best it has reached.
+        TrailingStop = "TRAILING_STOP_MARKET",
     }
 }
 
@@ -80,6 +82,10 @@ impl OrderType {
     /// Does it wait for a stop price?
     pub const fn has_stop(self) -> bool {
         matches!(self, Self::StopLoss | Self::StopLossLimit | Self::TakeProfit | Self::TakeProfitLimit)
+    }
+    /// Does it wait for the market before it does anything?
+    pub const fn is_conditional(self) -> bool {
+        self.has_stop() || matches!(self, Self::TrailingStop)
     }
     /// Does the venue want a time in force with it?
     pub const fn has_tif(self) -> bool {
@@ -96,7 +102,39 @@ words! {
         Ioc = "IOC",
         /// Fill or kill: fills whole at once or expires.
         Fok = "FOK",
+        /// Good till a date: what has not filled by then expires.
+        Gtd = "GTD",
     }
+}
+
+words! {
+    /// The price a conditional order watches.
+    WorkingType {
+        /// The last trade's.
+        Last = "LAST",
+        /// The mark price, which one trade cannot move.
+        Mark = "MARK",
+    }
+}
+
+/// What an order may carry beyond its type, its prices and its quantity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Instructions {
+    /// Only as far as it reduces what its session holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reduce_only: bool,
+    /// When a `GTD` order expires: a whole second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_till: Option<Time>,
+    /// The price a conditional order watches; the last trade's if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_type: Option<WorkingType>,
+    /// How far a trailing stop lets the price turn back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_rate: Option<Percent>,
+    /// Price from which on a trailing stop follows the market; at once if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_price: Option<Price>,
 }
 
 words! {

@@ -1,4 +1,4 @@
-//! Exact numbers: [`Price`], [`Qty`], [`Cash`] and [`Rate`].
+//! Exact numbers: [`Price`], [`Qty`], [`Cash`], [`Percent`] and [`Rate`].
 //!
 //! All are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
 //! price, quantity and quote amount Binance prints (eight) with room for venues that print ten. Products are taken in
@@ -208,6 +208,10 @@ exact_number! {
 exact_number! {
     /// An amount of some asset: a balance, a notional, a fee.
     Cash
+}
+exact_number! {
+    /// Hundredths of something: `1` is one per cent.
+    Percent
 }
 
 exact_number! {

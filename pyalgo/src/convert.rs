@@ -7,7 +7,7 @@ use pyo3::types::{PyDateTime, PyFloat, PyInt, PyString, PyTzInfo};
 use tradingsys::client::event::LocalError;
 use tradingsys::client::number::{Given, NumberError, to_f64};
 use tradingsys::ids::Symbol;
-use tradingsys::market::{OrderStatus, OrderType, Side, Tif};
+use tradingsys::market::{OrderStatus, OrderType, Side, Tif, WorkingType};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::wire::error::ErrorBody;
@@ -38,6 +38,7 @@ macro_rules! word {
 word!(Side, "Side", Side::ALL);
 word!(OrderType, "OrderType", OrderType::ALL);
 word!(Tif, "Tif", Tif::ALL);
+word!(WorkingType, "WorkingType", WorkingType::ALL);
 word!(OrderStatus, "OrderState", OrderStatus::ALL);
 
 /// The Python member of a word.
@@ -130,6 +131,25 @@ pub(crate) fn datetime(py: Python<'_>, time: Time) -> PyResult<Bound<'_, PyDateT
     let utc = PyTzInfo::utc(py)?;
     // Exact: microseconds since the epoch stay below 2^53 until the year 2255, and Python rounds to the nearest one.
     PyDateTime::from_timestamp(py, micros as f64 / 1e6, Some(&utc))
+}
+
+/// A point in time as given: nanoseconds since the epoch, or an aware `datetime`; cut off to a whole second.
+pub(crate) fn deadline(value: &Bound<'_, PyAny>) -> PyResult<Time> {
+    const SECOND: i64 = 1_000_000_000;
+    let py = value.py();
+    let seconds = if let Ok(nanos) = value.extract::<i64>() {
+        nanos.div_euclid(SECOND)
+    } else if let Ok(when) = value.cast::<PyDateTime>() {
+        if when.getattr("tzinfo")?.is_none() {
+            return Err(misuse(py, "good_till is a datetime without a time zone; give it one"));
+        }
+        when.call_method0("timestamp")?.extract::<f64>()?.floor() as i64
+    } else {
+        let message =
+            format!("good_till is {}; give nanoseconds since the epoch or a datetime", value.repr()?);
+        return Err(misuse(py, &message));
+    };
+    Ok(Time::from_nanos(seconds.saturating_mul(SECOND)))
 }
 
 pub(crate) fn price(value: Price) -> f64 {

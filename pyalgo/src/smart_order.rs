@@ -8,12 +8,12 @@ use tradingsys::client::event::OrderKey;
 use tradingsys::client::number::Given;
 use tradingsys::client::orders::Tracked;
 use tradingsys::client::trading::Wish;
-use tradingsys::market::{OrderType, Side, Tif};
-use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::market::{Instructions, OrderType, Side, Tif};
+use tradingsys::num::{Cash, Percent, Price, Qty};
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::OrderView;
 
-use crate::convert::{cash, given, invalid, member, price, qty, raise, word_of};
+use crate::convert::{cash, deadline, given, invalid, member, price, qty, raise, word_of};
 use crate::desk::Desk;
 use crate::reactor::lock;
 use crate::records::{Order, average};
@@ -97,8 +97,14 @@ impl SmartOrder {
     }
 
     /// Sends an order; `False`, and nothing is sent, while the one before is active or nothing can be sent.
-    #[pyo3(signature = (price, qty, side, r#type, tif = None, stop_price = None, quote_amount = None))]
-    #[expect(clippy::too_many_arguments, reason = "the signature of the reference")]
+    #[pyo3(signature = (
+        price, qty, side, r#type, tif = None, stop_price = None, quote_amount = None, *, reduce_only = false,
+        good_till = None, working_type = None, callback_rate = None, activation_price = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the signature of the reference, and one word for each instruction"
+    )]
     fn send(
         &self,
         py: Python<'_>,
@@ -109,10 +115,19 @@ impl SmartOrder {
         tif: Option<&Bound<'_, PyAny>>,
         stop_price: Option<&Bound<'_, PyAny>>,
         quote_amount: Option<&Bound<'_, PyAny>>,
+        reduce_only: bool,
+        good_till: Option<&Bound<'_, PyAny>>,
+        working_type: Option<&Bound<'_, PyAny>>,
+        callback_rate: Option<&Bound<'_, PyAny>>,
+        activation_price: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         let side: Side = word_of(side)?;
         let order_type: OrderType = word_of(r#type)?;
-        let tif: Tif = tif.map_or(Ok(Tif::Gtc), word_of)?;
+        let good_till = good_till.map(deadline).transpose()?;
+        let default_tif = if good_till.is_some() { Tif::Gtd } else { Tif::Gtc };
+        let tif: Tif = tif.map_or(Ok(default_tif), word_of)?;
+        let working_type = working_type.map(word_of).transpose()?;
+        let (callback_rate, activation_price) = (Self::size(callback_rate)?, Self::size(activation_price)?);
         let (price, qty) = (Self::size(price)?, Self::size(qty)?);
         let (stop_price, quote_amount) = (Self::size(stop_price)?, Self::size(quote_amount)?);
         let subscription = self.subscription.get();
@@ -130,6 +145,13 @@ impl SmartOrder {
             stop_price: stop_price.map(on_grid),
             qty: qty.map(|number| Qty::from_raw(number.floor(lot))),
             quote_amount: quote_amount.map(|number| Cash::from_raw(number.floor(1))),
+            instructions: Instructions {
+                reduce_only,
+                good_till,
+                working_type,
+                callback_rate: callback_rate.map(|number| Percent::from_raw(number.floor(1))),
+                activation_price: activation_price.map(on_grid),
+            },
         };
         let session = self.session();
         let now = session.reactor.now();
@@ -155,14 +177,24 @@ impl SmartOrder {
         self.sent(py, done)
     }
 
-    /// Wants the order's quantity reduced; `False` if it is not working.
-    fn amend(&self, py: Python<'_>, qty: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let Some(number) = Self::size(Some(qty))? else { return Ok(false) };
-        let lot = self.subscription.get().lot_size(py)?;
+    /// Wants the order's quantity or price changed; `False` if it is not working.
+    #[pyo3(signature = (qty = None, price = None))]
+    fn amend(
+        &self,
+        py: Python<'_>,
+        qty: Option<&Bound<'_, PyAny>>,
+        price: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let (qty, price) = (Self::size(qty)?, Self::size(price)?);
+        let subscription = self.subscription.get();
+        let (tick, lot) = (subscription.tick(py)?, subscription.lot_size(py)?);
         let Some(key) = self.key() else { return Ok(false) };
+        let Some(side) = self.order(py, |order| Some(order.side), None)? else { return Ok(false) };
+        let qty = qty.map(|number| Qty::from_raw(number.floor(lot)));
+        let price = price.map(|number| price_for(side, number, tick));
         let done = self.session().try_command(py, |desk| {
             let Desk { client, out, .. } = desk;
-            client.amend(key, Qty::from_raw(number.floor(lot)), out)
+            client.amend(key, qty, price, out)
         })?;
         self.sent(py, done)
     }

@@ -5,7 +5,7 @@ use super::machine::{Client, Config, Input, Output};
 use super::orders::Kill;
 use super::trading::Wish;
 use crate::ids::{ClientOrderId, IdKind, IdParts, SessionId, Symbol};
-use crate::market::{Channel, OrderStatus, OrderType, Side, Stream, Tif};
+use crate::market::{Channel, Instructions, OrderStatus, OrderType, Side, Stream, Tif};
 use crate::time::{Span, Time};
 use crate::wire::error::ErrorCode;
 use crate::wire::event::GatewayState;
@@ -125,6 +125,7 @@ fn wish() -> Wish {
         stop_price: None,
         qty: Some("10".parse().unwrap()),
         quote_amount: None,
+        instructions: Instructions::default(),
     }
 }
 

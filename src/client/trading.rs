@@ -7,7 +7,7 @@ use super::inbox::SlotId;
 use super::machine::{Aim, Asked, Client, InFlight, MAX_UNANSWERED, Output, Phase, QuestionId, Reply};
 use super::orders::Kill;
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, IdParts, SessionId, Symbol};
-use crate::market::{OrderStatus, OrderType, Side, Stream, Tif};
+use crate::market::{Instructions, OrderStatus, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
@@ -33,6 +33,8 @@ pub struct Wish {
     pub qty: Option<Qty>,
     /// Quote amount instead.
     pub quote_amount: Option<Cash>,
+    /// What else it carries.
+    pub instructions: Instructions,
 }
 
 impl Client {
@@ -91,6 +93,11 @@ impl Client {
             qty: wish.qty,
             quote_amount: wish.quote_amount,
             stop_price: wish.stop_price,
+            reduce_only: wish.instructions.reduce_only,
+            good_till: wish.instructions.good_till,
+            working_type: wish.instructions.working_type,
+            callback_rate: wish.instructions.callback_rate,
+            activation_price: wish.instructions.activation_price,
         };
         let view = OrderView {
             order_id,
@@ -103,11 +110,13 @@ impl Client {
             stop_price: wish.stop_price,
             qty: wish.qty.unwrap_or_default(),
             quote_amount: wish.quote_amount,
+            instructions: wish.instructions,
             state: OrderStatus::Pending,
             canceling: false,
             filled: Qty::ZERO,
             filled_quote: Cash::ZERO,
             venue_order_id: None,
+            conditional_id: None,
             code: None,
             reason: None,
             time: now,
@@ -189,11 +198,18 @@ impl Client {
         Ok(())
     }
 
-    /// Asks for a working order's quantity to be reduced. `false` if it is not working or its cancel is under way.
+    /// Asks for a working order's quantity or price to be changed; what is `None` stays as it is. `false` if it is not
+    /// working or its cancel is under way.
     ///
     /// # Errors
     /// Why nothing was sent.
-    pub fn amend(&mut self, key: OrderKey, qty: Qty, out: &mut Vec<Output>) -> Result<bool, ErrorBody> {
+    pub fn amend(
+        &mut self,
+        key: OrderKey,
+        qty: Option<Qty>,
+        price: Option<Price>,
+        out: &mut Vec<Output>,
+    ) -> Result<bool, ErrorBody> {
         let working = |state| matches!(state, OrderStatus::New | OrderStatus::PartiallyFilled);
         let Some(tracked) = self.orders.get(key).filter(|tracked| working(tracked.order.state)) else {
             return Ok(false);
@@ -204,7 +220,7 @@ impl Client {
         let (order_id, symbol) = (tracked.order.order_id.clone(), Some(tracked.order.symbol.clone()));
         self.open_for_commands()?;
         let (n, epoch) = self.number()?;
-        let amend = AmendOrder { n, order_id: order_id.clone(), qty };
+        let amend = AmendOrder { n, order_id: order_id.clone(), qty, price };
         let params = value(&amend);
         self.command(epoch, Aim::Amend { order_id, symbol }, Call::Amend(amend), params, out);
         Ok(true)

@@ -94,7 +94,7 @@ impl Transaction<'_> {
                 (None, _) => Some(Expiry::InsufficientLiquidity),
                 (Some(_), Some(Tif::Ioc)) => Some(Expiry::UnfilledIoc),
                 (Some(_), Some(Tif::Fok)) => Some(Expiry::UnfilledFok),
-                (Some(_), Some(Tif::Gtc) | None) => None,
+                (Some(_), Some(Tif::Gtc | Tif::Gtd) | None) => None,
             };
             if let Some(expiry) = expiry {
                 self.expire(&mut slot, expiry);

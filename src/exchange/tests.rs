@@ -13,7 +13,7 @@ mod synthetic;
 mod twin;
 
 use crate::ids::{Asset, Symbol};
-use crate::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
+use crate::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus, OrderRules};
 use crate::market::OrderType;
 use crate::num::Cash;
 
@@ -34,7 +34,12 @@ fn instrument(base: &str, quote: &str) -> Instrument {
         min_notional: Cash::whole(1),
         max_notional: Cash::whole(9_000_000),
         notional_applies_to_market: true,
-        order_types: OrderType::ALL.iter().map(|t| t.as_str().to_owned()).collect(),
+        order_types: OrderType::ALL
+            .iter()
+            .filter(|t| **t != OrderType::TrailingStop)
+            .map(|t| t.as_str().to_owned())
+            .collect(),
+        rules: OrderRules::default(),
         amend_allowed: true,
         quote_qty_market_allowed: true,
     }

@@ -8,8 +8,8 @@ use super::door::Seat;
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::journal::{OrderRecord, Record};
-use crate::market::{OrderStatus, Stp};
-use crate::order::request::{Draft, NewOrder, Refusal, Terms, admit};
+use crate::market::{Instructions, OrderStatus, Stp};
+use crate::order::request::{Draft, NewOrder, Refusal, Terms, admit, check_amended};
 use crate::order::state::{Event, Order as OrderState};
 use crate::time::Time;
 use crate::venue::port::{Amend, Cancel, NotSent};
@@ -97,11 +97,13 @@ impl Gateway {
             qty: order.qty,
             quote_amount: order.quote_amount,
             stop: order.stop_price,
+            instructions: order.instructions(),
         };
-        let new = admit(&instrument, &draft, id, SELF_TRADE).map_err(|refusal| refused(&refusal))?;
+        let new = admit(now, &instrument, &draft, id, SELF_TRADE).map_err(|refusal| refused(&refusal))?;
         self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(&reason))?;
         self.list(now, &instrument);
-        self.take_order(now, session, &new);
+        let conditional = new.terms.is_conditional() && instrument.rules.conditionals_apart;
+        self.take_order(now, session, &new, order.instructions(), conditional);
         Ok(accepted(order.n, &new.id))
     }
 
@@ -126,7 +128,14 @@ impl Gateway {
     }
 
     /// The order is on its way: from here on it exists for us.
-    fn take_order(&mut self, now: Time, session: SessionId, new: &NewOrder) {
+    fn take_order(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        new: &NewOrder,
+        instructions: Instructions,
+        conditional: bool,
+    ) {
         let quote_amount = match new.terms {
             Terms::MarketQuote { amount } => Some(amount),
             _ => None,
@@ -143,6 +152,8 @@ impl Gateway {
             qty: new.qty,
             quote_amount,
             forced: None,
+            instructions,
+            conditional,
             time: now,
         };
         self.orders.insert(&record);
@@ -199,6 +210,8 @@ impl Gateway {
             symbol: order.symbol.clone(),
             id: order.id.clone(),
             venue_id: order.venue_id,
+            conditional: order.waits(),
+            conditional_id: order.conditional_id,
             known_as: order.known_as.clone(),
             cancel_id: order.id.renamed(IdKind::Cancel),
         };
@@ -210,30 +223,59 @@ impl Gateway {
 
     fn amend(&mut self, now: Time, session: SessionId, amend: &AmendOrder) -> Result<Value, ErrorBody> {
         let order = self.own_open(session, &amend.order_id)?;
-        let (symbol, id, known_as) = (order.symbol.clone(), order.id.clone(), order.known_as.clone());
-        let (amends, qty, filled) = (order.amends, order.qty, order.filled);
-        let instrument = self.instrument(&symbol)?;
+        let id = order.id.clone();
+        let request = self.check_amend(order, amend)?;
+        let renames = request.amend_id != request.known_as;
+        self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(&reason))?;
+        self.orders.update(&id, |order| order.amends += u8::from(renames));
+        Ok(accepted(amend.n, &id))
+    }
+
+    /// What the venue is asked to make of an order: all of it within the instrument's rules.
+    fn check_amend(&self, order: &OrderState, amend: &AmendOrder) -> Result<Amend, ErrorBody> {
+        let instrument = self.instrument(&order.symbol)?;
         let refuse = |message: String| Err(ErrorBody::new(ErrorCode::AmendNotAllowed, message));
+        let symbol = &order.symbol;
         if !instrument.amend_allowed {
             return refuse(format!("{symbol} orders cannot be amended; cancel and send anew"));
         }
-        if order_status(&self.orders, &id)
-            .is_none_or(|s| s == OrderStatus::Pending || s == OrderStatus::Unknown)
-        {
+        if matches!(order.status(), OrderStatus::Pending | OrderStatus::Unknown) {
             return refuse("the order is not known to be working yet".to_owned());
         }
-        if amend.qty >= qty || amend.qty <= filled || !amend.qty.is_multiple_of(instrument.lot()) {
-            let lot = instrument.lot();
-            return refuse(format!(
-                "quantity {} is not a multiple of {lot} between {filled} and {qty}",
-                amend.qty
-            ));
+        if order.waits() {
+            return refuse(
+                "an order that waits for its price cannot be amended; cancel and send anew".to_owned(),
+            );
         }
-        let amend_id = id.renamed(IdKind::Amend(amends)).unwrap_or_else(|| id.clone());
-        let request = Amend { symbol, id: id.clone(), known_as, amend_id, qty: amend.qty };
-        self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(&reason))?;
-        self.orders.update(&id, |order| order.amends += 1);
-        Ok(accepted(amend.n, &id))
+        let free = instrument.rules.amend_price;
+        if amend.price.is_some() && (!free || order.price.is_none()) {
+            return refuse(format!("the price of this {symbol} order cannot be amended, only its quantity"));
+        }
+        let (qty, price) = (amend.qty.unwrap_or(order.qty), amend.price.or(order.price));
+        if qty == order.qty && price == order.price {
+            return refuse("it would change nothing".to_owned());
+        }
+        let (filled, most) = (order.filled, order.qty);
+        if qty <= filled || (!free && qty >= most) || !qty.is_multiple_of(instrument.lot()) {
+            let lot = instrument.lot();
+            let range = if free { format!("above {filled}") } else { format!("between {filled} and {most}") };
+            return refuse(format!("quantity {qty} is not a multiple of {lot} {range}"));
+        }
+        if free {
+            check_amended(instrument, price, qty).map_err(|refusal| refused(&refusal))?;
+        }
+        let known_as = order.known_as.clone();
+        let renamed = if free { None } else { order.id.renamed(IdKind::Amend(order.amends)) };
+        Ok(Amend {
+            symbol: symbol.clone(),
+            id: order.id.clone(),
+            venue_id: order.venue_id,
+            amend_id: renamed.unwrap_or_else(|| known_as.clone()),
+            known_as,
+            side: order.side,
+            qty,
+            price: price.filter(|_| free),
+        })
     }
 
     /// The instrument of a symbol a client named.
@@ -266,10 +308,6 @@ impl Gateway {
     }
 }
 
-fn order_status(orders: &crate::order::table::Orders, id: &ClientOrderId) -> Option<OrderStatus> {
-    orders.get(id).map(OrderState::status)
-}
-
 fn accepted(n: CommandNumber, order_id: &ClientOrderId) -> Value {
     serde_json::to_value(Accepted { n, order_id }).unwrap_or(Value::Null)
 }
@@ -278,7 +316,11 @@ fn refused(refusal: &Refusal) -> ErrorBody {
     let code = match refusal {
         Refusal::NotTrading { .. } => ErrorCode::NotTrading,
         Refusal::TypeNotSupported { .. } => ErrorCode::TypeNotSupported,
+        Refusal::TifNotSupported { .. } => ErrorCode::TifNotSupported,
+        Refusal::WorkingTypeNotSupported { .. } => ErrorCode::WorkingTypeNotSupported,
         Refusal::Shape { .. } => ErrorCode::BadShape,
+        Refusal::GoodTill { .. } => ErrorCode::GoodTill,
+        Refusal::CallbackRate { .. } => ErrorCode::CallbackRate,
         Refusal::OffTick { .. } => ErrorCode::OffTick,
         Refusal::PriceRange { .. } => ErrorCode::PriceRange,
         Refusal::OffLot { .. } => ErrorCode::OffLot,

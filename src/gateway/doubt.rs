@@ -133,7 +133,8 @@ impl Gateway {
             let queries: Vec<Query> = match order.venue_id {
                 Some(venue_id) => vec![Query::OrderByVenueId { symbol: order.symbol.clone(), venue_id }],
                 None => {
-                    let ask = |client_id| Query::Order { symbol: order.symbol.clone(), client_id };
+                    let (symbol, conditional) = (&order.symbol, order.waits());
+                    let ask = |client_id| Query::Order { symbol: symbol.clone(), client_id, conditional };
                     order.names().into_iter().map(ask).collect()
                 }
             };
@@ -234,8 +235,12 @@ impl Gateway {
         order: &Order,
     ) -> serde_json::Value {
         let id = self.order_id(epoch, session, order.n);
+        let mut conditional = false;
         match self.instrument(&order.symbol).cloned() {
-            Ok(instrument) => self.list(now, &instrument),
+            Ok(instrument) => {
+                self.list(now, &instrument);
+                conditional = order.order_type.is_conditional() && instrument.rules.conditionals_apart;
+            }
             // It was never a symbol of the exchange, so the exchange never had the order.
             Err(error) if self.instruments.is_some() => return serde_json::json!({ "error": error }),
             // Not loaded yet: the symbol is listed with the first report of it.
@@ -253,6 +258,8 @@ impl Gateway {
             qty: order.qty.unwrap_or_default(),
             quote_amount: order.quote_amount,
             forced: None,
+            instructions: order.instructions(),
+            conditional,
             time: now,
         };
         self.orders.insert(&record);

@@ -10,8 +10,8 @@ use super::io::LogLevel;
 use super::recovery::Purpose;
 use crate::ids::{Asset, ClientOrderId, IdParts, Symbol, VenueOrderId};
 use crate::journal::{CashRecord, FillRecord, OrderRecord, Owner, Record};
-use crate::market::OrderStatus;
-use crate::num::Cash;
+use crate::market::{Instructions, OrderStatus};
+use crate::num::{Cash, Price, Qty};
 use crate::order::state::{Event, Order, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{
@@ -25,6 +25,18 @@ const ORPHAN_TRIES: u32 = 5;
 
 /// How long the private events of a reply may take before the fills they would bring are asked for.
 const EVENTS_WITHIN: Span = Span::from_millis(500);
+
+/// What a session is told of an order when it changes.
+type Told = (State, OrderStatus, Qty, Option<Price>, (Option<VenueOrderId>, Option<u64>));
+
+/// A name for an order that is nobody's here. Foreign client ids are reusable; the venue's numbers are not.
+fn foreign_name(report: &OrderReport) -> ClientOrderId {
+    let symbol = &report.symbol;
+    ClientOrderId::foreign(&match (report.venue_id, report.conditional_id) {
+        (0, Some(number)) => format!("{symbol}:conditional:{number}"),
+        (number, _) => format!("{symbol}:{number}"),
+    })
+}
 
 /// By which way a report came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,17 +169,19 @@ impl Gateway {
         self.adopt_orphans(now, &report.symbol, report.venue_id, &id);
     }
 
-    fn told_state(
-        &self,
-        id: &ClientOrderId,
-    ) -> Option<(State, OrderStatus, crate::num::Qty, Option<VenueOrderId>)> {
-        self.orders.get(id).map(|o| (o.state, o.status(), o.qty, o.venue_id))
+    fn told_state(&self, id: &ClientOrderId) -> Option<Told> {
+        let told = |o: &Order| (o.state, o.status(), o.qty, o.price, (o.venue_id, o.conditional_id));
+        self.orders.get(id).map(told)
     }
 
     /// Which of our orders a report is about; takes in orders that nobody here knew.
     fn identify(&mut self, now: Time, report: &OrderReport, source: Source) -> Option<ClientOrderId> {
         self.list_reported(now, &report.symbol)?;
-        if let Some(order) = self.orders.by_venue(&report.symbol, report.venue_id) {
+        let triggered = Some(report.venue_id).filter(|number| *number != 0);
+        let by_number = triggered.and_then(|number| self.orders.by_venue(&report.symbol, number));
+        let by_conditional =
+            || report.conditional_id.and_then(|number| self.orders.by_conditional(&report.symbol, number));
+        if let Some(order) = by_number.or_else(by_conditional) {
             return Some(order.id.clone());
         }
         let named = report.previous_id.as_ref().unwrap_or(&report.client_id);
@@ -175,8 +189,7 @@ impl Gateway {
         let parts = ours(named).or_else(|| ours(&report.client_id));
         let id = match parts {
             Some(parts) => self.order_id(parts.epoch, parts.session, parts.command),
-            // Foreign client ids are reusable; the venue's number is not.
-            None => ClientOrderId::foreign(&format!("{}:{}", report.symbol, report.venue_id)),
+            None => foreign_name(report),
         };
         if self.orders.get(&id).is_some() {
             return Some(id);
@@ -222,6 +235,8 @@ impl Gateway {
             qty: report.qty,
             quote_amount: None,
             forced: report.forced,
+            instructions: report.instructions,
+            conditional: report.conditional_id.is_some(),
             time: now,
         };
         self.orders.insert(&record);
@@ -245,16 +260,28 @@ impl Gateway {
     /// Takes in what only rises or is only ever learnt.
     fn learn(&mut self, id: &ClientOrderId, report: &OrderReport) {
         let stray = self.orders.update(id, |order| {
-            let stray = order.venue_id.is_some_and(|known| known != report.venue_id);
-            if !stray {
-                order.venue_id = Some(report.venue_id);
+            let number = Some(report.venue_id).filter(|number| *number != 0);
+            let stray = number.is_some() && order.venue_id.is_some_and(|known| Some(known) != number);
+            if stray {
+                return true;
+            }
+            order.venue_id = order.venue_id.or(number);
+            order.conditional_id = order.conditional_id.or(report.conditional_id);
+            order.told = order.told.max(report.filled);
+            if report.conditional_id.is_none() || order.waits() {
                 order.known_as = report.client_id.clone();
-                order.told = order.told.max(report.filled);
+            }
+            // An answer that lags must not undo what a later report has told of an amend.
+            if report.time >= order.as_of {
+                order.as_of = report.time;
                 if report.qty.is_positive() {
                     order.qty = report.qty;
                 }
+                if order.price.is_some() && report.price.is_positive() {
+                    order.price = Some(report.price);
+                }
             }
-            stray
+            false
         });
         if stray == Some(true) {
             let fields = format!("order={id} venue_id={}", report.venue_id);
@@ -496,6 +523,8 @@ impl Gateway {
             qty: fill.qty,
             quote_amount: None,
             forced: None,
+            instructions: Instructions::default(),
+            conditional: false,
             time: now,
         };
         self.orders.insert(&record);

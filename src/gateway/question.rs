@@ -10,7 +10,7 @@ use super::order_view;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
 use crate::instrument::{Instrument, InstrumentStatus};
 use crate::journal::Owner;
-use crate::market::{Interval, Tif};
+use crate::market::Interval;
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{BalanceView, PositionView, Product};
@@ -167,6 +167,7 @@ fn product(instrument: &Instrument) -> Product {
         InstrumentStatus::CancelOnly => "CANCEL_ONLY",
         InstrumentStatus::Halted => "HALTED",
     };
+    let rules = &instrument.rules;
     Product {
         symbol: instrument.symbol.clone(),
         base: instrument.base.clone(),
@@ -181,7 +182,11 @@ fn product(instrument: &Instrument) -> Product {
         min_notional: instrument.min_notional,
         max_notional: instrument.max_notional,
         order_types: instrument.order_types.clone(),
-        tifs: Tif::ALL.to_vec(),
+        tifs: rules.tifs.clone(),
+        working_types: rules.working_types.clone(),
+        callback_rates: (rules.callback_rate.max.is_positive())
+            .then_some((rules.callback_rate.min, rules.callback_rate.max)),
         amend_allowed: instrument.amend_allowed,
+        amend_price: rules.amend_price,
     }
 }

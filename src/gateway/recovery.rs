@@ -43,6 +43,8 @@ pub(super) enum Purpose {
     OpenOrders {
         /// When it was asked: younger orders may be missing.
         asked: Time,
+        /// Those that wait among the venue's conditional orders, or the others?
+        conditional: bool,
     },
     /// The account.
     Account,
@@ -248,11 +250,20 @@ impl Gateway {
 
     fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
         self.recovery.active.clear();
-        self.round_ask(now, Query::OpenOrders, Purpose::OpenOrders { asked: now });
+        self.round_ask(now, Query::OpenOrders, Purpose::OpenOrders { asked: now, conditional: false });
+        if self.conditionals_apart() {
+            let purpose = Purpose::OpenOrders { asked: now, conditional: true };
+            self.round_ask(now, Query::OpenConditionals, purpose);
+        }
         for symbol in symbols {
             self.read_trades(now, symbol, None);
         }
         self.round_ask(now, Query::Account, Purpose::Account);
+    }
+
+    /// Does any instrument keep its conditional orders apart?
+    fn conditionals_apart(&self) -> bool {
+        self.instruments.as_ref().is_some_and(|all| all.values().any(|i| i.rules.conditionals_apart))
     }
 
     fn round_ask(&mut self, now: Time, query: Query, purpose: Purpose) {
@@ -285,7 +296,9 @@ impl Gateway {
             (Purpose::Missing { order, query }, Answer::Trades(fills)) => {
                 self.missing_found(now, &order, query, &fills)
             }
-            (Purpose::OpenOrders { asked }, Answer::Orders(orders)) => self.open_orders(now, asked, &orders),
+            (Purpose::OpenOrders { asked, conditional }, Answer::Orders(orders)) => {
+                self.open_orders(now, asked, conditional, &orders);
+            }
             (Purpose::Account, Answer::Account(account)) => self.compare_account(now, account),
             (Purpose::Trades { symbol, query }, Answer::Trades(fills)) => {
                 self.trades_page(now, &symbol, &query, &fills)
@@ -299,7 +312,8 @@ impl Gateway {
 
     fn ask_later(&mut self, now: Time, purpose: Purpose, answer: &Answer) {
         let query = match &purpose {
-            Purpose::OpenOrders { .. } => Query::OpenOrders,
+            Purpose::OpenOrders { conditional: false, .. } => Query::OpenOrders,
+            Purpose::OpenOrders { conditional: true, .. } => Query::OpenConditionals,
             Purpose::Account => Query::Account,
             Purpose::Trades { query, .. } | Purpose::Missing { query, .. } => query.clone(),
             Purpose::Doubt { .. } | Purpose::Orphan { .. } => return,
@@ -313,15 +327,19 @@ impl Gateway {
     }
 
     /// Open orders: each is taken in, and what we believe open but the exchange does not list is asked about.
-    fn open_orders(&mut self, now: Time, asked: Time, orders: &[OrderReport]) {
+    fn open_orders(&mut self, now: Time, asked: Time, conditional: bool, orders: &[OrderReport]) {
         for report in orders {
             self.report(now, report, super::fact::Source::Query);
         }
+        let number = |r: &OrderReport| if conditional { r.conditional_id } else { Some(r.venue_id) };
         let listed: BTreeSet<(Symbol, VenueOrderId)> =
-            orders.iter().map(|r| (r.symbol.clone(), r.venue_id)).collect();
+            orders.iter().filter_map(|r| Some((r.symbol.clone(), number(r)?))).collect();
         let missing: Vec<ClientOrderId> = (self.orders.open())
-            .filter(|o| o.changed < asked && o.state != State::Sent)
-            .filter(|o| o.venue_id.is_none_or(|v| !listed.contains(&(o.symbol.clone(), v))))
+            .filter(|o| o.changed < asked && o.state != State::Sent && o.waits() == conditional)
+            .filter(|o| {
+                let number = if conditional { o.conditional_id } else { o.venue_id };
+                number.is_none_or(|n| !listed.contains(&(o.symbol.clone(), n)))
+            })
             .map(|o| o.id.clone())
             .collect();
         for id in missing {
@@ -416,8 +434,8 @@ impl Gateway {
         self.recovery.retry = later;
         let due: Vec<(Time, Query, Purpose)> = due;
         for (_, query, purpose) in due {
-            let purpose = if let Purpose::OpenOrders { .. } = purpose {
-                Purpose::OpenOrders { asked: now }
+            let purpose = if let Purpose::OpenOrders { conditional, .. } = purpose {
+                Purpose::OpenOrders { asked: now, conditional }
             } else {
                 purpose
             };

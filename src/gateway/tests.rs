@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ids::{Asset, Install, LinkId};
-use crate::instrument::{Grid, InstrumentKind, InstrumentStatus};
-use crate::market::{Interval, OrderType, Side, Stream, Tif};
+use crate::instrument::{Grid, InstrumentKind, InstrumentStatus, OrderRules};
+use crate::market::{Instructions, Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
 use crate::venue::port::*;
@@ -115,6 +115,7 @@ fn doge() -> Instrument {
         max_notional: Cash::ZERO,
         notional_applies_to_market: true,
         order_types: vec!["LIMIT".to_owned(), "MARKET".to_owned()],
+        rules: OrderRules::default(),
         amend_allowed: true,
         quote_qty_market_allowed: true,
     }
@@ -230,6 +231,7 @@ impl Bench {
         let usdt = Balance::new(Asset::new("USDT"), Cash::whole(1000), Cash::ZERO);
         match query {
             Query::OpenOrders => Answer::Orders(open.to_vec()),
+            Query::OpenConditionals => Answer::Orders(Vec::new()),
             Query::Account => {
                 Answer::Account(Account { balances: vec![usdt], can_trade: true, updated: Time::default() })
             }
@@ -312,6 +314,7 @@ fn report(id: &ClientOrderId, status: VenueStatus, filled: i64, fill: Option<Fil
     OrderReport {
         symbol: Symbol::new("dogeusdt"),
         venue_id: 77,
+        conditional_id: None,
         client_id: id.clone(),
         previous_id: None,
         side: Side::Buy,
@@ -319,6 +322,7 @@ fn report(id: &ClientOrderId, status: VenueStatus, filled: i64, fill: Option<Fil
         tif: Some(Tif::Gtc),
         price: "0.2".parse().unwrap(),
         stop: Price::ZERO,
+        instructions: Instructions::default(),
         qty: Qty::whole(10),
         filled: Qty::whole(filled),
         filled_quote: Cash::ZERO,

@@ -5,8 +5,9 @@
 
 use crate::ids::{ClientOrderId, Symbol};
 use crate::instrument::{Instrument, InstrumentStatus};
-use crate::market::{OrderType, Side, Stp, Tif};
-use crate::num::{Cash, Price, Qty};
+use crate::market::{Instructions, OrderType, Side, Stp, Tif, WorkingType};
+use crate::num::{Cash, Percent, Price, Qty};
+use crate::time::{Span, Time};
 
 /// What is wanted of the market.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,13 @@ pub enum Terms {
         /// Limit price and time in force, where the type has them.
         limit: Option<(Price, Tif)>,
     },
+    /// Follow the market, and take at once when it turns back.
+    Trailing {
+        /// How far it may turn back.
+        callback_rate: Percent,
+        /// Price from which on it follows; at once if there is none.
+        activation_price: Option<Price>,
+    },
 }
 
 impl Terms {
@@ -49,7 +57,16 @@ impl Terms {
             Self::PostOnly { .. } => OrderType::LimitMaker,
             Self::Market | Self::MarketQuote { .. } => OrderType::Market,
             Self::Stop { order_type, .. } => *order_type,
+            Self::Trailing { .. } => OrderType::TrailingStop,
         }
+    }
+    /// Does it wait for the market before it does anything?
+    pub const fn is_conditional(&self) -> bool {
+        matches!(self, Self::Stop { .. } | Self::Trailing { .. })
+    }
+    /// Can it only fill at once, or not at all?
+    pub const fn is_immediate(&self) -> bool {
+        matches!(self, Self::Market | Self::MarketQuote { .. } | Self::Limit { tif: Tif::Ioc | Tif::Fok, .. })
     }
     /// The limit price, if there is one.
     pub const fn price(&self) -> Option<Price> {
@@ -90,6 +107,13 @@ pub struct NewOrder {
     pub terms: Terms,
     /// Explicit self-trade prevention.
     pub stp: Stp,
+    /// When an order with time in force `GTD` expires.
+    pub good_till: Option<Time>,
+    /// The price a conditional order watches.
+    pub working_type: WorkingType,
+    /// The venue shall fill it only as far as it reduces the account's position. Not what the session asked for:
+    /// that is judged against its own book before.
+    pub reduce_only: bool,
 }
 
 /// An order as a client asked for it: every field as it stood on the wire.
@@ -109,6 +133,8 @@ pub struct Draft {
     pub quote_amount: Option<Cash>,
     /// Stop price.
     pub stop: Option<Price>,
+    /// What else it carries; `reduce_only` is what the venue shall be told.
+    pub instructions: Instructions,
 }
 
 /// Why an order was not admitted; nothing left the house. In order of precedence.
@@ -132,6 +158,26 @@ pub enum Refusal {
         /// Taken.
         allowed: String,
     },
+    /// The venue does not take this time in force for the symbol.
+    #[error("{symbol} does not take time in force {tif}; it takes {allowed}")]
+    TifNotSupported {
+        /// Which.
+        symbol: Symbol,
+        /// Asked for.
+        tif: Tif,
+        /// Taken.
+        allowed: String,
+    },
+    /// The venue's conditional orders cannot watch this price.
+    #[error("conditional orders of {symbol} cannot watch the {working_type} price; they can watch {allowed}")]
+    WorkingTypeNotSupported {
+        /// Which.
+        symbol: Symbol,
+        /// Asked for.
+        working_type: WorkingType,
+        /// Taken.
+        allowed: String,
+    },
     /// A field is missing or does not belong.
     #[error("a {order_type} order {problem}")]
     Shape {
@@ -139,6 +185,30 @@ pub enum Refusal {
         order_type: OrderType,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// A good-till date that is too near, or off its grid.
+    #[error("good_till {found:?} {problem}; the venue takes whole seconds from {least:?} on")]
+    GoodTill {
+        /// What was found.
+        found: Time,
+        /// What is wrong with it.
+        problem: &'static str,
+        /// From when on.
+        least: Time,
+    },
+    /// A callback rate off its grid or range.
+    #[error("callback rate {found} % of {symbol} is not a multiple of {step} % from {min} % to {max} %")]
+    CallbackRate {
+        /// What was found.
+        found: Percent,
+        /// Least.
+        min: Percent,
+        /// Most.
+        max: Percent,
+        /// Step.
+        step: Percent,
+        /// Of which symbol.
+        symbol: Symbol,
     },
     /// Off the price grid.
     #[error("{field} {found} is not a multiple of the tick {tick} of {symbol}")]
@@ -207,6 +277,7 @@ pub enum Refusal {
 /// # Errors
 /// The first [`Refusal`] that holds, in the order they are listed.
 pub fn admit(
+    now: Time,
     instrument: &Instrument,
     draft: &Draft,
     id: ClientOrderId,
@@ -221,62 +292,126 @@ pub fn admit(
         return Err(Refusal::TypeNotSupported { symbol: symbol(), order_type: draft.order_type, allowed });
     }
     let terms = shape(instrument, draft)?;
-    for (field, found) in [("price", terms.price()), ("stop price", terms.stop())] {
+    check_instructions(now, instrument, &terms, &draft.instructions)?;
+    let activation = draft.instructions.activation_price;
+    for (field, found) in
+        [("price", terms.price()), ("stop price", terms.stop()), ("activation price", activation)]
+    {
         if let Some(found) = found {
             check_price(instrument, field, found)?;
         }
     }
+    let new = NewOrder {
+        id,
+        symbol: symbol(),
+        side: draft.side,
+        qty: draft.qty.unwrap_or_default(),
+        terms,
+        stp,
+        good_till: draft.instructions.good_till,
+        working_type: draft.instructions.working_type.unwrap_or(WorkingType::Last),
+        reduce_only: draft.instructions.reduce_only,
+    };
     if let Terms::MarketQuote { amount } = terms {
-        check_notional(instrument, amount)?;
-        return Ok(NewOrder { id, symbol: symbol(), side: draft.side, qty: Qty::ZERO, terms, stp });
+        check_notional(instrument, amount, new.reduce_only)?;
+        return Ok(new);
     }
-    let qty = draft.qty.unwrap_or_default();
-    check_qty(instrument, qty, draft.order_type == OrderType::Market)?;
+    check_qty(instrument, new.qty, draft.order_type == OrderType::Market)?;
     if let Some(price) = terms.price() {
-        check_notional(instrument, price.times(qty))?;
+        check_notional(instrument, price.times(new.qty), new.reduce_only)?;
     }
-    Ok(NewOrder { id, symbol: symbol(), side: draft.side, qty, terms, stp })
+    Ok(new)
+}
+
+/// Checks what an amend makes of an order: price and quantity as a new order's would be.
+///
+/// # Errors
+/// The first [`Refusal`] that holds.
+pub fn check_amended(instrument: &Instrument, price: Option<Price>, qty: Qty) -> Result<(), Refusal> {
+    if let Some(price) = price {
+        check_price(instrument, "price", price)?;
+    }
+    check_qty(instrument, qty, false)?;
+    price.map_or(Ok(()), |price| check_notional(instrument, price.times(qty), false))
 }
 
 /// Which fields go together.
 fn shape(instrument: &Instrument, draft: &Draft) -> Result<Terms, Refusal> {
     let order_type = draft.order_type;
-    let wrong = |problem| Err(Refusal::Shape { order_type, problem });
-    if draft.price.is_some() && !order_type.has_price() {
-        return wrong("takes no price");
-    }
-    if draft.tif.is_some() && !order_type.has_tif() {
-        return wrong("takes no time in force");
-    }
-    if draft.stop.is_some() && !order_type.has_stop() {
-        return wrong("takes no stop price");
-    }
-    if draft.quote_amount.is_some() && order_type != OrderType::Market {
-        return wrong("takes no quote amount");
-    }
-    if draft.quote_amount.is_some() && draft.qty.is_some() {
-        return wrong("takes a quantity or a quote amount, not both");
-    }
-    if draft.quote_amount.is_some() && !instrument.quote_qty_market_allowed {
-        return wrong("takes no quote amount on this symbol");
-    }
-    if draft.qty.is_none() && draft.quote_amount.is_none() {
-        return wrong("needs a quantity");
-    }
+    let instructions = &draft.instructions;
+    let trailing = order_type == OrderType::TrailingStop;
+    let by_amount = draft.quote_amount.is_some();
     let tif = draft.tif.unwrap_or(Tif::Gtc);
-    let limit = match (order_type.has_price(), draft.price) {
-        (true, None) => return wrong("needs a price"),
-        (true, Some(price)) => Some((price, tif)),
-        (false, _) => None,
-    };
-    Ok(match (order_type, limit, draft.stop, draft.quote_amount) {
+    let problem = [
+        (draft.price.is_some() && !order_type.has_price(), "takes no price"),
+        (draft.tif.is_some() && !order_type.has_tif(), "takes no time in force"),
+        (draft.stop.is_some() && !order_type.has_stop(), "takes no stop price"),
+        (instructions.working_type.is_some() && !order_type.is_conditional(), "takes no working type"),
+        (instructions.callback_rate.is_some() && !trailing, "takes no callback rate"),
+        (instructions.activation_price.is_some() && !trailing, "takes no activation price"),
+        (by_amount && order_type != OrderType::Market, "takes no quote amount"),
+        (by_amount && draft.qty.is_some(), "takes a quantity or a quote amount, not both"),
+        (by_amount && !instrument.quote_qty_market_allowed, "takes no quote amount on this symbol"),
+        (draft.qty.is_none() && !by_amount, "needs a quantity"),
+        (order_type.has_price() && draft.price.is_none(), "needs a price"),
+        (order_type.has_stop() && draft.stop.is_none(), "needs a stop price"),
+        (instructions.good_till.is_some() && tif != Tif::Gtd, "takes good_till only with time in force GTD"),
+        (instructions.good_till.is_none() && tif == Tif::Gtd, "needs good_till with time in force GTD"),
+    ]
+    .into_iter()
+    .find_map(|(wrong, problem)| wrong.then_some(problem));
+    if let Some(problem) = problem {
+        return Err(Refusal::Shape { order_type, problem });
+    }
+    let limit = draft.price.map(|price| (price, tif));
+    Ok(match (order_type, limit, draft.stop, draft.quote_amount, instructions.callback_rate) {
         (OrderType::Limit, Some((price, tif)), ..) => Terms::Limit { price, tif },
         (OrderType::LimitMaker, Some((price, _)), ..) => Terms::PostOnly { price },
-        (OrderType::Market, _, _, Some(amount)) => Terms::MarketQuote { amount },
+        (OrderType::Market, _, _, Some(amount), _) => Terms::MarketQuote { amount },
         (OrderType::Market, ..) => Terms::Market,
-        (_, limit, Some(stop), _) => Terms::Stop { order_type, stop, limit },
-        _ => return wrong("needs a stop price"),
+        (_, limit, Some(stop), ..) => Terms::Stop { order_type, stop, limit },
+        (.., Some(callback_rate)) => {
+            Terms::Trailing { callback_rate, activation_price: instructions.activation_price }
+        }
+        _ => return Err(Refusal::Shape { order_type, problem: "needs a callback rate" }),
     })
+}
+
+/// What the venue takes of an order beyond its type.
+fn check_instructions(
+    now: Time,
+    instrument: &Instrument,
+    terms: &Terms,
+    instructions: &Instructions,
+) -> Result<(), Refusal> {
+    let (rules, symbol) = (&instrument.rules, || instrument.symbol.clone());
+    if let Some(tif) = terms.tif().filter(|tif| !rules.tifs.contains(tif)) {
+        let allowed = rules.tifs.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::TifNotSupported { symbol: symbol(), tif, allowed });
+    }
+    if let Some(working_type) = instructions.working_type.filter(|w| !rules.working_types.contains(w)) {
+        let allowed = rules.working_types.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::WorkingTypeNotSupported { symbol: symbol(), working_type, allowed });
+    }
+    if let Some(found) = instructions.good_till {
+        let least = now + rules.good_till_least;
+        let problem = match found.nanos() % Span::from_secs(1).nanos() {
+            0 if found >= least => None,
+            0 => Some("is too near"),
+            _ => Some("is no whole second"),
+        };
+        if let Some(problem) = problem {
+            return Err(Refusal::GoodTill { found, problem, least });
+        }
+    }
+    if let Some(found) = instructions.callback_rate {
+        let grid = &rules.callback_rate;
+        if found < grid.min || found > grid.max || !found.is_multiple_of(grid.step) {
+            let (min, max, step) = (grid.min, grid.max, grid.step);
+            return Err(Refusal::CallbackRate { found, min, max, step, symbol: symbol() });
+        }
+    }
+    Ok(())
 }
 
 fn check_price(instrument: &Instrument, field: &'static str, found: Price) -> Result<(), Refusal> {
@@ -309,9 +444,10 @@ fn check_qty(instrument: &Instrument, found: Qty, market: bool) -> Result<(), Re
     Ok(())
 }
 
-fn check_notional(instrument: &Instrument, found: Cash) -> Result<(), Refusal> {
+/// What only reduces a position may be as small as that position.
+fn check_notional(instrument: &Instrument, found: Cash, reduces: bool) -> Result<(), Refusal> {
     let (min, max) = (instrument.min_notional, instrument.max_notional);
-    if found < min || (max.is_positive() && found > max) {
+    if (found < min && !reduces) || (max.is_positive() && found > max) {
         return Err(Refusal::Notional { found, min, max, symbol: instrument.symbol.clone() });
     }
     Ok(())

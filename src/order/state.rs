@@ -17,7 +17,7 @@
 
 use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
 use crate::journal::Forced;
-use crate::market::{OrderStatus, OrderType, Side, Tif};
+use crate::market::{Instructions, OrderStatus, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 
@@ -160,18 +160,27 @@ pub struct Order {
     pub quote_amount: Option<Cash>,
     /// The venue itself made it, and why.
     pub forced: Option<Forced>,
+    /// What else it carries.
+    pub instructions: Instructions,
+    /// It lives among the venue's conditional orders until it is triggered.
+    pub conditional: bool,
     /// When it was taken or adopted.
     pub created: Time,
     /// State.
     pub state: State,
-    /// The venue's number. `Some` is evidence that it exists or existed.
+    /// The venue's number; of a conditional order that of the order it has triggered. `Some` is evidence that it exists
+    /// or existed.
     pub venue_id: Option<VenueOrderId>,
+    /// The venue's number among its conditional orders: evidence of the same weight.
+    pub conditional_id: Option<u64>,
     /// Client id the venue shows for it now.
     pub known_as: ClientOrderId,
     /// Amends sent so far.
     pub amends: u8,
     /// A cancel has been asked for.
     pub cancel_wanted: bool,
+    /// Venue time of the report that last set price and quantity.
+    pub as_of: Time,
     /// Filled quantity in the venue's count.
     pub told: Qty,
     /// Sum of the fills booked.
@@ -194,8 +203,23 @@ impl Order {
     /// # Errors
     /// [`Impossible`] if our own logic is wrong; the state is then unchanged.
     pub fn apply(&mut self, event: Event) -> Result<(), Impossible> {
-        self.state = self.state.next(event, self.venue_id.is_some())?;
+        self.state = self.state.next(event, self.lives())?;
         Ok(())
+    }
+
+    /// Has there ever been evidence that it exists?
+    pub const fn lives(&self) -> bool {
+        self.venue_id.is_some() || self.conditional_id.is_some()
+    }
+
+    /// Is it, as far as is known, still among the venue's conditional orders, untriggered?
+    pub const fn waits(&self) -> bool {
+        self.conditional && self.venue_id.is_none()
+    }
+
+    /// What can still fill.
+    pub fn left(&self) -> Qty {
+        self.qty - self.filled
     }
 
     /// Are fills missing that the venue has counted?
@@ -208,8 +232,8 @@ impl Order {
         match self.state {
             State::Done(end) => end,
             State::NotPlaced => OrderStatus::Rejected,
-            State::Intended | State::Sent if self.venue_id.is_none() => OrderStatus::Pending,
-            State::Unknown | State::Canceling if self.venue_id.is_none() => {
+            State::Intended | State::Sent if !self.lives() => OrderStatus::Pending,
+            State::Unknown | State::Canceling if !self.lives() => {
                 if self.state == State::Unknown {
                     OrderStatus::Unknown
                 } else {

@@ -14,6 +14,7 @@ pub struct Orders {
     orders: BTreeMap<ClientOrderId, Order>,
     open: BTreeSet<ClientOrderId>,
     by_venue: BTreeMap<(Symbol, VenueOrderId), ClientOrderId>,
+    by_conditional: BTreeMap<(Symbol, u64), ClientOrderId>,
 }
 
 impl Orders {
@@ -25,6 +26,11 @@ impl Orders {
     /// The order of the venue's number.
     pub fn by_venue(&self, symbol: &Symbol, venue_id: VenueOrderId) -> Option<&Order> {
         self.by_venue.get(&(symbol.clone(), venue_id)).and_then(|id| self.orders.get(id))
+    }
+
+    /// The order of that number among the venue's conditional orders.
+    pub fn by_conditional(&self, symbol: &Symbol, conditional_id: u64) -> Option<&Order> {
+        self.by_conditional.get(&(symbol.clone(), conditional_id)).and_then(|id| self.orders.get(id))
     }
 
     /// Orders that are not over, of whatever owner, by id.
@@ -51,12 +57,16 @@ impl Orders {
             qty: record.qty,
             quote_amount: record.quote_amount,
             forced: record.forced,
+            instructions: record.instructions,
+            conditional: record.conditional,
             created: record.time,
             state: State::Intended,
             venue_id: None,
+            conditional_id: None,
             known_as: record.id.clone(),
             amends: 0,
             cancel_wanted: false,
+            as_of: Time::default(),
             told: Default::default(),
             filled: Default::default(),
             filled_quote: Default::default(),
@@ -76,6 +86,9 @@ impl Orders {
         if let Some(venue_id) = order.venue_id {
             self.by_venue.insert((order.symbol.clone(), venue_id), id.clone());
         }
+        if let Some(conditional_id) = order.conditional_id {
+            self.by_conditional.insert((order.symbol.clone(), conditional_id), id.clone());
+        }
         if order.state.is_over() {
             self.open.remove(id);
         } else {
@@ -88,13 +101,14 @@ impl Orders {
     /// about.
     pub fn fold_state(&mut self, record: &OrderStateRecord) {
         self.update(&record.id, |order| {
-            order.state =
-                state_from_word(&record.state, record.venue_id.is_some() || order.venue_id.is_some());
             order.venue_id = record.venue_id.or(order.venue_id);
+            order.conditional_id = record.conditional_id.or(order.conditional_id);
+            order.state = state_from_word(&record.state, order.lives());
             if let Some(known_as) = &record.known_as {
                 order.known_as = known_as.clone();
             }
             order.qty = record.qty.unwrap_or(order.qty);
+            order.price = record.price.or(order.price);
             order.told = order.told.max(record.filled);
             order.reason.clone_from(&record.reason);
             order.changed = record.time;
@@ -132,8 +146,10 @@ pub fn state_record(order: &Order, time: Time) -> OrderStateRecord {
         id: order.id.clone(),
         state: journal_word(order),
         venue_id: order.venue_id,
+        conditional_id: order.conditional_id,
         known_as: (order.known_as != order.id).then(|| order.known_as.clone()),
         qty: Some(order.qty),
+        price: order.price,
         filled: order.told,
         reason: order.reason.clone(),
         time,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
 use crate::journal::{ChargeKind, Forced};
-use crate::market::{Bar, Depth, Interval, OrderType, PublicTrade, Side, Stream, Tif};
+use crate::market::{Bar, Depth, Instructions, Interval, OrderType, PublicTrade, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty, Rate};
 use crate::order::request::NewOrder;
 use crate::time::{Span, Time};
@@ -131,7 +131,7 @@ pub trait OrderEntry {
     /// # Errors
     /// [`NotSent`] if nothing left the house.
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent>;
-    /// Reduces an order's quantity in place: exactly one [`VenueEvent::AmendReply`] follows later.
+    /// Changes an order in place: exactly one [`VenueEvent::AmendReply`] follows later.
     ///
     /// # Errors
     /// [`NotSent`] if nothing left the house.
@@ -179,25 +179,35 @@ pub struct Cancel {
     pub id: ClientOrderId,
     /// The venue's number, if known (the fastest path).
     pub venue_id: Option<VenueOrderId>,
+    /// It waits among the venue's conditional orders and is cancelled there.
+    pub conditional: bool,
+    /// Its number there, if known.
+    pub conditional_id: Option<u64>,
     /// The client id the venue knows it by now, where an amend renamed it.
     pub known_as: ClientOrderId,
     /// The id of the cancel, by which the venue calls the order afterwards; `None` for a foreign order.
     pub cancel_id: Option<ClientOrderId>,
 }
 
-/// Which order to reduce.
+/// Which order to change, and into what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amend {
     /// Symbol of the order.
     pub symbol: Symbol,
     /// The order's own id.
     pub id: ClientOrderId,
+    /// The venue's number, if known.
+    pub venue_id: Option<VenueOrderId>,
     /// The client id the venue knows it by now.
     pub known_as: ClientOrderId,
-    /// The id it shall have afterwards.
+    /// The id it shall have afterwards; the same where the venue does not rename.
     pub amend_id: ClientOrderId,
-    /// New total quantity.
+    /// The order's side.
+    pub side: Side,
+    /// Total quantity it shall have, changed or not.
     pub qty: Qty,
+    /// Limit price it shall have, changed or not; `None` where the venue cannot change it.
+    pub price: Option<Price>,
 }
 
 /// A question about the account.
@@ -205,12 +215,18 @@ pub struct Amend {
 pub enum Query {
     /// All open orders of the account.
     OpenOrders,
+    /// All conditional orders of the account that wait under ids of their own. Asked only where
+    /// [`crate::instrument::OrderRules::conditionals_apart`] says that there are such.
+    OpenConditionals,
     /// One order, by a client id it may carry.
     Order {
         /// Symbol.
         symbol: Symbol,
         /// Any id it may carry.
         client_id: ClientOrderId,
+        /// Look for it among the conditional orders. The report then carries its number there and, once it was
+        /// triggered, the number of the order that came of it.
+        conditional: bool,
     },
     /// One order, by the venue's number.
     OrderByVenueId {
@@ -377,8 +393,11 @@ impl VenueStatus {
 pub struct OrderReport {
     /// Symbol.
     pub symbol: Symbol,
-    /// The venue's number.
+    /// The venue's number; 0 for a conditional order that has not been triggered.
     pub venue_id: VenueOrderId,
+    /// Its number among the venue's conditional orders, if this tells of one. Such a report is terminal only if the
+    /// order was never triggered: what it triggers has its own reports.
+    pub conditional_id: Option<u64>,
     /// Client id the venue shows for it now. After a cancel this is the cancel's id.
     pub client_id: ClientOrderId,
     /// Client id it had before the rename this report tells of, if it tells of one.
@@ -393,6 +412,8 @@ pub struct OrderReport {
     pub price: Price,
     /// Stop price; zero if none.
     pub stop: Price,
+    /// What else it carries, as far as the venue says.
+    pub instructions: Instructions,
     /// Total quantity.
     pub qty: Qty,
     /// Filled so far.
@@ -479,7 +500,7 @@ pub enum CancelOutcome {
 /// How an amend ended, as far as the reply says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AmendOutcome {
-    /// Reduced.
+    /// Changed.
     Amended(Box<OrderReport>),
     /// Refused; the order is as it was.
     Rejected {

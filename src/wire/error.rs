@@ -72,9 +72,19 @@ catalogue! {
     /// A row of pos.db cannot be understood.
     BadPosition = -20011, "bad_position", "mend the row of pos.db the message names and restart the gateway";
     /// Amending is not possible.
-    AmendNotAllowed = -20012, "amend_not_allowed", "an amend can only reduce the quantity of a working order";
+    AmendNotAllowed = -20012, "amend_not_allowed", "change only what the message says can be changed; else cancel and send anew";
     /// Another gateway uses this key and install name.
     ForeignGateway = -20013, "foreign_gateway", "stop the other gateway, or give each its own \"install\" in the configuration";
+    /// Time in force not supported.
+    TifNotSupported = -20014, "tif_not_supported", "choose one of the times in force the message lists";
+    /// Working type not supported.
+    WorkingTypeNotSupported = -20015, "working_type_not_supported", "choose one of the prices to watch the message lists";
+    /// A good-till date too near, or no whole second.
+    GoodTill = -20016, "good_till", "choose a whole second from the time on the message gives";
+    /// Callback rate off its grid or range.
+    CallbackRate = -20017, "callback_rate", "choose a callback rate, in per cent, within the range the message gives";
+    /// It would do more than reduce what the session holds.
+    ReduceOnly = -20018, "reduce_only", "send no more than the session holds less what its open orders may fill";
     /// The exchange said no.
     Rejected = -30001, "rejected", "the message has the exchange's code and words";
     /// Not connected.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::request::Ack;
 use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
-use crate::market::{OrderStatus, OrderType, Side, Tif};
-use crate::num::{Cash, Price, Qty};
+use crate::market::{Instructions, OrderStatus, OrderType, Side, Tif, WorkingType};
+use crate::num::{Cash, Percent, Price, Qty};
 use crate::time::Time;
 
 /// Reply to `hello`.
@@ -153,6 +153,9 @@ pub struct OrderView {
     /// Quote amount, of an order given as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote_amount: Option<Cash>,
+    /// What else it carries.
+    #[serde(flatten)]
+    pub instructions: Instructions,
     /// State.
     pub state: OrderStatus,
     /// A cancel is under way.
@@ -162,9 +165,12 @@ pub struct OrderView {
     pub filled: Qty,
     /// Filled quote amount.
     pub filled_quote: Cash,
-    /// The venue's number, once known.
+    /// The venue's number, once known; of a conditional order that of the order it has triggered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_order_id: Option<VenueOrderId>,
+    /// The venue's number among its conditional orders, where those have numbers of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditional_id: Option<u64>,
     /// Code of the catalogue, for `REJECTED`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
@@ -284,8 +290,17 @@ pub struct Product {
     pub order_types: Vec<String>,
     /// Times in force taken.
     pub tifs: Vec<Tif>,
-    /// May orders be amended?
+    /// Prices conditional orders can watch.
+    #[serde(default)]
+    pub working_types: Vec<WorkingType>,
+    /// Callback rates of trailing stops, in per cent: least and most; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_rates: Option<(Percent, Percent)>,
+    /// May an order's quantity be reduced in place?
     pub amend_allowed: bool,
+    /// May its price be changed and its quantity raised, too?
+    #[serde(default)]
+    pub amend_price: bool,
 }
 
 /// One asset, in the reply to `balances`.

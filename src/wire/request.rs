@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 
 use super::error::{ErrorBody, ErrorCode};
 use crate::ids::{ClientOrderId, CommandNumber, Symbol};
-use crate::market::{OrderType, Side, Tif};
-use crate::num::{Cash, Price, Qty};
+use crate::market::{Instructions, OrderType, Side, Tif, WorkingType};
+use crate::num::{Cash, Percent, Price, Qty};
+use crate::time::Time;
 
 /// The protocol version spoken here.
 pub const VERSION: u32 = 1;
@@ -71,7 +72,7 @@ calls! {
     Cancel(CancelOrder) = "cancel",
     /// Cancel all open orders of the session, or those of one symbol.
     CancelAll(CancelAll) = "cancel_all",
-    /// Reduce an order's quantity.
+    /// Change an order's quantity or price.
     Amend(AmendOrder) = "amend",
     /// All events up to here are handled. No reply.
     Ack(Ack) = "ack",
@@ -188,6 +189,34 @@ pub struct Order {
     /// Stop price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_price: Option<Price>,
+    /// Only as far as it reduces what the session holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reduce_only: bool,
+    /// When an order with time in force `GTD` expires: a whole second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_till: Option<Time>,
+    /// The price a conditional order watches; `LAST` if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_type: Option<WorkingType>,
+    /// How far a trailing stop lets the price turn back, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback_rate: Option<Percent>,
+    /// Price from which on a trailing stop follows the market.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation_price: Option<Price>,
+}
+
+impl Order {
+    /// What it carries beyond type, prices and quantity.
+    pub const fn instructions(&self) -> Instructions {
+        Instructions {
+            reduce_only: self.reduce_only,
+            good_till: self.good_till,
+            working_type: self.working_type,
+            callback_rate: self.callback_rate,
+            activation_price: self.activation_price,
+        }
+    }
 }
 
 /// Params of `cancel`.
@@ -219,8 +248,12 @@ pub struct AmendOrder {
     pub n: CommandNumber,
     /// The order's id.
     pub order_id: ClientOrderId,
-    /// New total quantity, less than the present one.
-    pub qty: Qty,
+    /// New total quantity; as it is if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qty: Option<Qty>,
+    /// New limit price; as it is if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
 }
 
 /// A place in a session's event log.

@@ -5,7 +5,7 @@ use tradingsys::client::event::{Event, OrderKey};
 use tradingsys::client::machine::{Client, Config, Input, Output};
 use tradingsys::client::trading::Wish;
 use tradingsys::ids::{ConnId, Symbol};
-use tradingsys::market::{OrderStatus, OrderType, Side, Tif};
+use tradingsys::market::{Instructions, OrderStatus, OrderType, Side, Tif};
 use tradingsys::num::{Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::wire::event::OrderView;
@@ -136,6 +136,7 @@ fn wish(rng: &mut Rng) -> Wish {
         stop_price: None,
         qty: Some(Qty::whole(rng.i64(10..2_000))),
         quote_amount: None,
+        instructions: Instructions::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tradingsys::exchange::{Limits, Listing, PercentPrice};
 use tradingsys::ids::{Asset, Symbol};
-use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
+use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus, OrderRules};
 use tradingsys::market::{OrderType, Stp};
 use tradingsys::num::{Cash, Price, Qty};
 
@@ -155,7 +155,12 @@ impl Spec {
             min_notional: number(self.min_notional),
             max_notional: Cash::whole(9_000_000),
             notional_applies_to_market: true,
-            order_types: OrderType::ALL.iter().map(|t| t.as_str().to_owned()).collect(),
+            order_types: OrderType::ALL
+                .iter()
+                .filter(|t| **t != OrderType::TrailingStop)
+                .map(|t| t.as_str().to_owned())
+                .collect(),
+            rules: OrderRules::default(),
             amend_allowed: true,
             quote_qty_market_allowed: true,
         };

@@ -46,6 +46,7 @@ impl Sim {
         let side = Side::from_word(params.need("side")?)
             .ok_or_else(|| ErrorReply::bad(code::INVALID_SIDE, "Invalid side."))?;
         let order_type = OrderType::from_word(params.need("type")?)
+            .filter(|order_type| *order_type != OrderType::TrailingStop)
             .ok_or_else(|| ErrorReply::bad(code::INVALID_ORDER_TYPE, "Invalid orderType."))?;
         refuse_unsupported(params)?;
         let (terms, qty) = terms(params, order_type)?;
@@ -236,9 +237,9 @@ fn terms(params: &Params, order_type: OrderType) -> Result<(Terms, Qty), ErrorRe
         }
     }
     let tif = match params.text("timeInForce")? {
-        Some(word) => {
-            Tif::from_word(word).ok_or_else(|| ErrorReply::bad(code::INVALID_TIF, "Invalid timeInForce."))?
-        }
+        Some(word) => Tif::from_word(word)
+            .filter(|tif| *tif != Tif::Gtd)
+            .ok_or_else(|| ErrorReply::bad(code::INVALID_TIF, "Invalid timeInForce."))?,
         None if order_type.has_tif() => return Err(ErrorReply::missing("timeInForce")),
         None => Tif::Gtc,
     };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use tradingsys::ids::{Asset, ClientOrderId, Symbol};
-use tradingsys::market::{OrderType, Side, Tif};
+use tradingsys::market::{Instructions, OrderType, Side, Tif};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::venue::port::{Account, Balance, Fill, OrderReport, VenueStatus};
@@ -141,6 +141,7 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
     Ok(OrderReport {
         symbol,
         venue_id: raw.venue_id,
+        conditional_id: None,
         client_id,
         // Only a cancel or an amend renames; other events leave `C` empty.
         previous_id: some_id(&raw.previous_id),
@@ -149,6 +150,7 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
         tif: Tif::from_word(&raw.tif),
         price: raw.price,
         stop: raw.stop,
+        instructions: Instructions::default(),
         qty: raw.qty,
         filled: raw.filled,
         filled_quote: raw.filled_quote,
@@ -237,6 +239,7 @@ impl RawOrder<'_> {
         Ok(OrderReport {
             symbol: Symbol::new(&self.symbol),
             venue_id: self.order_id,
+            conditional_id: None,
             client_id: ClientOrderId::foreign(&self.client_order_id),
             previous_id: some_id(&self.orig_client_order_id).filter(|id| id.as_str() != self.client_order_id),
             side: side(what, &self.side)?,
@@ -244,6 +247,7 @@ impl RawOrder<'_> {
             tif: Tif::from_word(&self.time_in_force),
             price: self.price,
             stop: self.stop_price,
+            instructions: Instructions::default(),
             qty: self.orig_qty,
             filled: self.executed_qty,
             filled_quote: self.filled_quote,

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tradingsys::ids::{Asset, Symbol};
-use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus};
+use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus, OrderRules};
 use tradingsys::num::{Cash, ParseNumberError, Price, Qty, parse_raw};
 use tradingsys::time::Time;
 use tradingsys::venue::limit::LimitRow;
@@ -132,6 +132,7 @@ fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
         max_notional: Cash::ZERO,
         notional_applies_to_market: false,
         order_types: raw.order_types.clone(),
+        rules: OrderRules::default(),
         amend_allowed: raw.amend_allowed,
         quote_qty_market_allowed: raw.quote_order_qty_market_allowed,
     };

@@ -32,7 +32,7 @@ from ._core import (
     Trade,
     TradeSubscription,
 )
-from ._enums import OrderState, OrderType, Phase, Side, Tif
+from ._enums import OrderState, OrderType, Phase, Side, Tif, WorkingType
 from ._errors import (
     BadProof,
     Busy,
@@ -104,6 +104,7 @@ __all__ = [
     "Trade",
     "TradeSubscription",
     "VersionMismatch",
+    "WorkingType",
     "WrongThread",
     "debug",
     "error",

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, SupportsFloat, TypeAlias, final, overload
 
 from typing_extensions import disjoint_base
 
-from ._enums import OrderState, OrderType, Phase, Side, Tif
+from ._enums import OrderState, OrderType, Phase, Side, Tif, WorkingType
 from ._errors import Error
 
 __all__ = [
@@ -264,9 +264,15 @@ class SmartOrder:
         tif: Tif | None = None,
         stop_price: _Number | None = None,
         quote_amount: _Number | None = None,
+        *,
+        reduce_only: bool = False,
+        good_till: int | _datetime | None = None,
+        working_type: WorkingType | None = None,
+        callback_rate: _Number | None = None,
+        activation_price: _Number | None = None,
     ) -> bool: ...
     def kill(self) -> bool: ...
-    def amend(self, qty: _Number) -> bool: ...
+    def amend(self, qty: _Number | None = None, price: _Number | None = None) -> bool: ...
     @property
     def subscription(self) -> Subscription: ...
     @property

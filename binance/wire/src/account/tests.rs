@@ -64,6 +64,7 @@ fn a_new_order() {
     let expected = OrderReport {
         symbol: Symbol::new("ethbtc"),
         venue_id: 4_293_153,
+        conditional_id: None,
         client_id: ClientOrderId::foreign("mUvoqJxFIILMdfAW5iGSOW"),
         previous_id: None,
         side: Side::Buy,
@@ -71,6 +72,7 @@ fn a_new_order() {
         tif: Some(Tif::Gtc),
         price: "0.1026441".parse().unwrap(),
         stop: Price::ZERO,
+        instructions: Instructions::default(),
         qty: Qty::whole(1),
         filled: Qty::ZERO,
         filled_quote: Cash::ZERO,

@@ -77,7 +77,9 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
     let trades = |symbol: &tradingsys::ids::Symbol| start("myTrades").text("symbol", symbol.upper());
     let request = match query {
         Query::OpenOrders => start("openOrders.status"),
-        Query::Order { symbol, client_id } => {
+        // Spot keeps its conditional orders among all others.
+        Query::OpenConditionals => start("openOrders.status"),
+        Query::Order { symbol, client_id, .. } => {
             start("order.status").text("symbol", symbol.upper()).text("origClientOrderId", client_id)
         }
         Query::OrderByVenueId { symbol, venue_id } => {
@@ -108,7 +110,7 @@ const LONGEST_WINDOW: Span = Span::from_millis(86_400_000 - 1);
 /// Weights of web-socket-api.md, 2026-07-21.
 pub(super) const fn query_cost(query: &Query) -> Cost {
     let weight = match query {
-        Query::OpenOrders => 80,
+        Query::OpenOrders | Query::OpenConditionals => 80,
         Query::Order { .. } | Query::OrderByVenueId { .. } => 4,
         Query::TradesOfOrder { .. } => 5,
         Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::Account => 20,
@@ -120,7 +122,7 @@ pub(super) const fn query_cost(query: &Query) -> Cost {
 #[cfg(test)]
 mod tests {
     use tradingsys::ids::{ClientOrderId, Symbol};
-    use tradingsys::market::{OrderType, Side, Stp, Tif};
+    use tradingsys::market::{OrderType, Side, Stp, Tif, WorkingType};
     use tradingsys::num::{Cash, Price, Qty};
 
     use super::*;
@@ -136,6 +138,9 @@ mod tests {
             qty: Qty::whole(10),
             terms,
             stp: Stp::ExpireTaker,
+            good_till: None,
+            working_type: WorkingType::Last,
+            reduce_only: false,
         }
     }
     fn price(text: &str) -> Price {
@@ -183,6 +188,8 @@ mod tests {
             symbol: Symbol::new("dogeusdt"),
             id: ClientOrderId::foreign("the-id"),
             venue_id: Some(77),
+            conditional: false,
+            conditional_id: None,
             known_as: ClientOrderId::foreign("the-amended"),
             cancel_id: Some(ClientOrderId::foreign("the-cancel")),
         };
@@ -199,7 +206,10 @@ mod tests {
             id: ClientOrderId::foreign("the-id"),
             known_as: ClientOrderId::foreign("the-id"),
             amend_id: ClientOrderId::foreign("the-amended"),
+            venue_id: None,
+            side: Side::Buy,
             qty: Qty::whole(5),
+            price: None,
         };
         let expected = r#"{"id":9,"method":"order.amend.keepPriority","params":{"symbol":"DOGEUSDT",
             "origClientOrderId":"the-id","newClientOrderId":"the-amended","newQty":"5","recvWindow":5000,
@@ -215,7 +225,7 @@ mod tests {
         for (wish, method, params, weight) in [
             (Query::OpenOrders, "openOrders.status", "", 80),
             (
-                Query::Order { symbol: symbol.clone(), client_id },
+                Query::Order { symbol: symbol.clone(), client_id, conditional: false },
                 "order.status",
                 r#""symbol":"BTCUSDT","origClientOrderId":"x","#,
                 4,

@@ -55,7 +55,7 @@ pub(super) fn answer(query: &Query, result: Result_<'_>) -> Answer {
         Err(error) => return Answer::Failed(error.to_string()),
     };
     let read: Result<Answer, Malformed> = match query {
-        Query::OpenOrders => orders(text).map(Answer::Orders),
+        Query::OpenOrders | Query::OpenConditionals => orders(text).map(Answer::Orders),
         Query::Order { .. } | Query::OrderByVenueId { .. } => {
             order(text).map(|report| Answer::Order(Box::new(report)))
         }

@@ -4,7 +4,7 @@
 use binance_wire::sign::{SecretKey, ws_payload};
 use serde_json::{Value, json};
 use tradingsys::ids::Symbol;
-use tradingsys::market::{Side, Stp, Tif};
+use tradingsys::market::{Side, Stp, Tif, WorkingType};
 use tradingsys::num::Qty;
 use tradingsys::order::request::Terms;
 use tradingsys::venue::port::VenueStatus;
@@ -183,6 +183,8 @@ impl Bench {
             symbol: Symbol::new("dogeusdt"),
             id: name(id),
             venue_id: None,
+            conditional: false,
+            conditional_id: None,
             known_as: name(id),
             cancel_id: Some(name("the-cancel")),
         };
@@ -206,6 +208,9 @@ fn order(id: &str) -> NewOrder {
         qty: Qty::whole(10),
         terms: Terms::Limit { price: "0.2".parse().unwrap(), tif: Tif::Gtc },
         stp: Stp::ExpireTaker,
+        good_till: None,
+        working_type: WorkingType::Last,
+        reduce_only: false,
     }
 }
 
@@ -340,7 +345,10 @@ fn r02_a_lost_link_answers_everything_before_it_is_down() {
         id: name("o2"),
         known_as: name("o2"),
         amend_id: name("a2"),
+        venue_id: None,
+        side: Side::Buy,
         qty: Qty::whole(5),
+        price: None,
     };
     bench.entry.amend(bench.now, &amend, &mut bench.out).unwrap();
     bench.ask(77, &Query::OpenOrders);
@@ -583,8 +591,8 @@ fn questions_go_on_after_others_were_never_answered() {
 fn answers() {
     let mut bench = Bench::up();
     let symbol = Symbol::new("dogeusdt");
-    bench.ask(1, &Query::Order { symbol: symbol.clone(), client_id: name("o1") });
-    bench.ask(2, &Query::Order { symbol: symbol.clone(), client_id: name("o2") });
+    bench.ask(1, &Query::Order { symbol: symbol.clone(), client_id: name("o1"), conditional: false });
+    bench.ask(2, &Query::Order { symbol: symbol.clone(), client_id: name("o2"), conditional: false });
     bench.ask(3, &Query::OpenOrders);
     bench.ask(4, &Query::TradesFrom { symbol, from: 5 });
     let requests = bench.requests();

@@ -5,7 +5,7 @@ use tradingsys::venue::port::{Amend, AmendOutcome};
 use super::*;
 
 fn by_name(order: &NewOrder) -> Query {
-    Query::Order { symbol: order.symbol.clone(), client_id: order.id.clone() }
+    Query::Order { symbol: order.symbol.clone(), client_id: order.id.clone(), conditional: false }
 }
 
 fn lives(answer: &Answer) -> bool {
@@ -68,7 +68,10 @@ fn r21_an_amend_renames_the_order_and_keeps_it() {
         id: wish.id.clone(),
         known_as: wish.id.clone(),
         amend_id: ClientOrderId::foreign("a1"),
+        venue_id: None,
+        side: Side::Buy,
         qty: Qty::whole(7),
+        price: None,
     };
     let mut out = Outbox::default();
     world.entry.amend(world.now, &amend, &mut out).unwrap();
