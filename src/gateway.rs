@@ -264,7 +264,7 @@ impl Gateway {
 
     /// The next frame for a client whose socket takes one.
     pub fn pull(&mut self, _now: Time, conn: ConnId) -> Option<Frame> {
-        self.clients.get_mut(&conn)?.queue.pull()
+        self.next_frame(conn)
     }
 
     /// All books, for checks.
@@ -358,6 +358,15 @@ impl Gateway {
             VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),
             VenueEvent::Bar(stream, bar) => self.publish_bar(&stream, &bar),
+            VenueEvent::Book(stream, update) => self.publish_book(&stream, update),
+            VenueEvent::Mark(stream, mark) => self.publish_mark(&stream, &mark),
+            VenueEvent::Stale(stream, reason) => {
+                self.log(LogLevel::Warn, "stream stale", format!("stream={stream} reason={reason:?}"));
+                self.publish_stale(&stream, &reason);
+            }
+            VenueEvent::Warning(text) => {
+                self.log(LogLevel::Warn, "the exchange's data need a look", format!("found={text:?}"));
+            }
             VenueEvent::History { request, bars } => self.history_arrived(request, bars),
             VenueEvent::FeedUp => self.log(LogLevel::Info, "market data up", String::new()),
             VenueEvent::FeedDown(reason) => self.feed_down(&reason),

@@ -4,6 +4,7 @@
 //! A module imports only from the layers to its left: `num, ids, time → market → instrument → journal → book, order,
 //! ledger → wire → session, venue → exchange, client → gateway`.
 
+pub mod book;
 pub mod client;
 pub mod exchange;
 pub mod gateway;

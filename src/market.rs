@@ -1,7 +1,7 @@
 //! Words of trading and market data: sides, order types, streams, depth, bars.
 
 use crate::ids::Symbol;
-use crate::num::{Cash, Percent, Price, Qty};
+use crate::num::{Cash, Percent, Price, Qty, Rate};
 use crate::time::Time;
 
 macro_rules! words {
@@ -235,6 +235,10 @@ pub enum Channel {
     Trade,
     /// `kline:<interval>`: bars.
     Kline(Interval),
+    /// `book`: the whole known book, as a snapshot and its changes.
+    Book,
+    /// `mark`: mark price, index price and funding rate of a perpetual.
+    Mark,
 }
 
 /// A stream a strategy can subscribe to: `btcusdt@kline:1m` on the local wire.
@@ -247,13 +251,15 @@ pub struct Stream {
 }
 
 impl Channel {
-    /// From its word (`depth`, `depth:100ms`, `bbo`, `trade`, `kline:1m`).
+    /// From its word (`depth`, `depth:100ms`, `bbo`, `trade`, `kline:1m`, `book`, `mark`).
     pub fn from_word(text: &str) -> Option<Self> {
         match text {
             "depth" => Some(Self::Depth),
             "depth:100ms" => Some(Self::DepthFast),
             "bbo" => Some(Self::Bbo),
             "trade" => Some(Self::Trade),
+            "book" => Some(Self::Book),
+            "mark" => Some(Self::Mark),
             _ => Interval::from_word(text.strip_prefix("kline:")?).map(Self::Kline),
         }
     }
@@ -267,6 +273,8 @@ impl std::fmt::Display for Channel {
             Self::Bbo => f.write_str("bbo"),
             Self::Trade => f.write_str("trade"),
             Self::Kline(interval) => write!(f, "kline:{interval}"),
+            Self::Book => f.write_str("book"),
+            Self::Mark => f.write_str("mark"),
         }
     }
 }
@@ -312,6 +320,21 @@ pub struct PublicTrade {
     pub qty: Qty,
     /// Was the buyer the resting side (so the seller the aggressor)?
     pub buyer_is_maker: bool,
+}
+
+/// What a perpetual is valued at, and what holding it costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The venue's event time.
+    pub time: Time,
+    /// Mark price: what positions are valued and liquidated at.
+    pub mark: Price,
+    /// Price of the index it follows.
+    pub index: Price,
+    /// Rate of the next funding as it stands; positive: the long side pays. `None` where there is no funding.
+    pub funding_rate: Option<Rate>,
+    /// When that funding is due.
+    pub next_funding: Option<Time>,
 }
 
 /// One bar.

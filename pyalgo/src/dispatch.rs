@@ -8,6 +8,7 @@ use tradingsys::time::{Span, Time};
 use tradingsys::wire::event::StateEvent;
 use tradingsys::wire::request::Ack;
 
+use crate::book::{Book, Mark};
 use crate::convert::{error as error_of, log, raise};
 use crate::market_data::{Bar, Depth, Trade};
 use crate::reactor::lock;
@@ -165,6 +166,8 @@ enum Shown {
     Depth(Py<Depth>),
     Bar(Py<Bar>),
     Trade(Py<Trade>),
+    Mark(Py<Mark>),
+    Book,
     Gap(u64),
     Stale(String),
 }
@@ -176,6 +179,8 @@ impl Shown {
             Market::Depth(data) => Self::Depth(Py::new(py, Depth { symbol, data })?),
             Market::Bar(data) => Self::Bar(Py::new(py, Bar { symbol, data })?),
             Market::Trade(data) => Self::Trade(Py::new(py, Trade { symbol, data })?),
+            Market::Mark(data) => Self::Mark(Py::new(py, Mark { symbol, data })?),
+            Market::Book => Self::Book,
             Market::Gap(count) => Self::Gap(count),
             Market::Stale(reason) => Self::Stale(reason),
         })
@@ -186,6 +191,12 @@ impl Shown {
             Self::Depth(depth) => (Latest::Depth(depth.clone_ref(py)), depth.clone_ref(py).into_any()),
             Self::Bar(bar) => (Latest::Bar(bar.clone_ref(py)), bar.clone_ref(py).into_any()),
             Self::Trade(trade) => (Latest::Trade(trade.clone_ref(py)), trade.clone_ref(py).into_any()),
+            Self::Mark(mark) => (Latest::Mark(mark.clone_ref(py)), mark.clone_ref(py).into_any()),
+            Self::Book => {
+                subscription.set_current();
+                let hook = lock(&subscription.hooks).on_data.as_ref().map(|hook| hook.clone_ref(py));
+                return call(py, hook, || Ok(Book::of(py, subscription)?.into_any()));
+            }
             Self::Gap(count) => {
                 let hook = lock(&subscription.hooks).on_gap.as_ref().map(|hook| hook.clone_ref(py));
                 return call(py, hook, || Ok(count.into_pyobject(py)?.into_any().unbind()));

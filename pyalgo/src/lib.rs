@@ -3,6 +3,7 @@
 //!
 //! Locks are held for a moment and never while Python code can run, so a callback may use everything.
 
+mod book;
 mod clock;
 mod convert;
 mod desk;
@@ -23,6 +24,8 @@ use pyo3::prelude::*;
 /// The compiled part of pyalgo.
 #[pymodule(gil_used = true)]
 mod _core {
+    #[pymodule_export]
+    use crate::book::{Book, BookSubscription, Mark, MarkSubscription};
     #[pymodule_export]
     use crate::engine::{Engine, Timer};
     #[pymodule_export]

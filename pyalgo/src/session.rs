@@ -281,8 +281,9 @@ impl Session {
     fn subscribe(slf: &Bound<'_, Self>, symbol: &str, stream: &str) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let Some(channel) = Channel::from_word(stream) else {
-            let message =
-                format!("no stream {stream:?}; use depth, depth:100ms, bbo, trade or kline:<interval>");
+            let message = format!(
+                "no stream {stream:?}; use depth, depth:100ms, bbo, trade, kline:<interval>, book or mark"
+            );
             return Err(raise(py, &ErrorBody::new(ErrorCode::InvalidStream, message)));
         };
         let stream = Stream { symbol: symbol_of(symbol), channel };

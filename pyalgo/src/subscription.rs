@@ -12,6 +12,7 @@ use tradingsys::num::{Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::wire::event::{PositionView, Product as Facts};
 
+use crate::book::{BookSubscription, Mark, MarkSubscription};
 use crate::convert::{cash, datetime, given, member, price, qty, raise, word_of};
 use crate::market_data::{Bar, Depth, Trade};
 use crate::reactor::lock;
@@ -24,6 +25,7 @@ pub(crate) enum Latest {
     Depth(Py<Depth>),
     Bar(Py<Bar>),
     Trade(Py<Trade>),
+    Mark(Py<Mark>),
 }
 
 #[derive(Default)]
@@ -76,6 +78,8 @@ pub(crate) fn new_subscription(
     let object = match channel {
         Channel::Trade => Py::new(py, base.add_subclass(TradeSubscription))?.into_any(),
         Channel::Kline(_) => Py::new(py, base.add_subclass(BarSubscription))?.into_any(),
+        Channel::Book => Py::new(py, base.add_subclass(BookSubscription))?.into_any(),
+        Channel::Mark => Py::new(py, base.add_subclass(MarkSubscription))?.into_any(),
         Channel::Depth | Channel::DepthFast | Channel::Bbo => {
             Py::new(py, base.add_subclass(DepthSubscription))?.into_any()
         }
@@ -89,7 +93,15 @@ impl Subscription {
     pub(crate) fn set_latest(&self, latest: Latest) {
         let old = std::mem::replace(&mut *lock(&self.latest), latest);
         drop(old);
+        self.set_current();
+    }
+
+    pub(crate) fn set_current(&self) {
         *lock(&self.stale) = None;
+    }
+
+    pub(crate) fn newest<T>(&self, read: impl FnOnce(&Latest) -> T) -> T {
+        read(&lock(&self.latest))
     }
 
     pub(crate) fn set_stale(&self, reason: &str) {
@@ -357,7 +369,7 @@ impl Subscription {
     }
 }
 
-fn base<'a, T>(slf: &'a Bound<'_, T>) -> &'a Subscription
+pub(crate) fn base<'a, T>(slf: &'a Bound<'_, T>) -> &'a Subscription
 where
     T: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True, BaseType = Subscription>,
 {

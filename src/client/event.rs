@@ -3,7 +3,7 @@
 use crate::ids::{ClientOrderId, Symbol};
 use crate::wire::error::ErrorBody;
 use crate::wire::event::{
-    BarData, DepthData, FillView, GatewayState, OrderView, PositionView, StateEvent, TradeData,
+    BarData, DepthData, FillView, GatewayState, MarkData, OrderView, PositionView, StateEvent, TradeData,
 };
 use crate::wire::request::Ack;
 
@@ -149,6 +149,10 @@ pub enum Market {
     Trade(TradeData),
     /// Of `kline`: every closing bar, and the newest open one.
     Bar(BarData),
+    /// Of `mark`: the newest.
+    Mark(MarkData),
+    /// Of `book`: it changed. The book itself is always the newest; see `Client::book`.
+    Book,
     /// So many trades were left out here.
     Gap(u64),
     /// What came before is old, for this reason; the next data ends it.

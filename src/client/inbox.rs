@@ -1,7 +1,8 @@
 //! What was read and not yet handled: private events in order, market data conflated.
 //!
 //! Of a stream of book views only the newest is kept, as text: what is never shown is never decoded. Closing bars and
-//! trades queue up to a bound; trades beyond it become a counted gap, the oldest first.
+//! trades queue up to a bound; trades beyond it become a counted gap, the oldest first. The changes of a whole book are
+//! made as they are read: it is always the newest, and that it changed is told once.
 
 use std::collections::VecDeque;
 
@@ -9,8 +10,10 @@ use indexmap::IndexMap;
 
 use super::event::Market;
 use super::machine::Queued;
-use crate::market::Channel;
-use crate::wire::event::{BarData, TradeData};
+use crate::book::levels::Levels;
+use crate::market::{Channel, Depth, Level};
+use crate::time::Time;
+use crate::wire::event::{BarData, BookData, TradeData};
 
 /// Trades kept per stream.
 pub const MAX_TRADES: usize = 10_000;
@@ -27,9 +30,51 @@ enum Told {
     Gap(u64),
 }
 
+/// A whole book as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub struct WholeBook {
+    /// Its levels; none unless it is good.
+    pub levels: Levels,
+    /// The venue's update number.
+    pub update_id: u64,
+    /// When it became so: event time, or time of receipt where the venue sends none.
+    pub time: Time,
+    /// Is it whole and current?
+    pub is_good: bool,
+    fresh: bool,
+}
+
+impl WholeBook {
+    /// Takes the whole, or a change that follows. False: it does not.
+    fn take(&mut self, data: BookData) -> bool {
+        let side = |rows: Vec<_>| -> Vec<Level> {
+            rows.into_iter().map(|(price, qty)| Level { price, qty }).collect()
+        };
+        let BookData { time, update_id, previous_id, bids, asks } = data;
+        let (bids, asks) = (side(bids), side(asks));
+        match previous_id {
+            None => {
+                let depth = Depth { update_id, time, bids, asks };
+                self.levels = Levels::from_snapshot(&depth, usize::MAX);
+                self.is_good = true;
+            }
+            Some(_) if !self.is_good || update_id <= self.update_id => return true,
+            Some(previous) if previous != self.update_id => return false,
+            Some(_) => drop(self.levels.apply(&bids, &asks)),
+        }
+        (self.update_id, self.time, self.fresh) = (update_id, time, true);
+        true
+    }
+
+    fn spoil(&mut self) {
+        (self.levels, self.is_good, self.fresh) = (Levels::new(), false, false);
+    }
+}
+
 #[derive(Debug)]
 enum Kept {
-    Newest { text: String, fresh: bool },
+    Newest { text: String, fresh: bool, read: fn(&str) -> Result<Market, serde_json::Error> },
+    Book(Box<WholeBook>),
     Trades(VecDeque<Told>),
     Bars { closed: VecDeque<BarData>, open: Option<BarData> },
 }
@@ -74,12 +119,21 @@ impl Inbox {
         let kept = match channel {
             Channel::Trade => Kept::Trades(VecDeque::new()),
             Channel::Kline(_) => Kept::Bars { closed: VecDeque::new(), open: None },
-            _ => Kept::Newest { text: String::new(), fresh: false },
+            Channel::Book => Kept::Book(Box::default()),
+            Channel::Mark => Kept::Newest { text: String::new(), fresh: false, read: read_mark },
+            _ => Kept::Newest { text: String::new(), fresh: false, read: read_depth },
         };
         let entry = self.slots.entry(name.to_owned());
         let at = entry.index();
         entry.or_insert(Slot { kept, stale: None, queued: false, wanted: true }).wanted = true;
         SlotId(at)
+    }
+    /// The whole book of a `book` stream.
+    pub(super) fn book(&self, slot: SlotId) -> Option<&WholeBook> {
+        match &self.slots.get_index(slot.0)?.1.kept {
+            Kept::Book(book) => Some(book),
+            _ => None,
+        }
     }
     /// Nothing more of this stream is wanted; what waits of it is dropped.
     pub(super) fn shut(&mut self, name: &str) {
@@ -88,6 +142,7 @@ impl Inbox {
             slot.stale = None;
             match &mut slot.kept {
                 Kept::Newest { fresh, .. } => *fresh = false,
+                Kept::Book(book) => book.spoil(),
                 Kept::Trades(queue) => queue.clear(),
                 Kept::Bars { closed, open } => {
                     closed.clear();
@@ -106,7 +161,16 @@ impl Inbox {
             return Ok(());
         };
         match &mut slot.kept {
-            Kept::Newest { text, fresh } => {
+            Kept::Book(book) => {
+                if !book.take(serde_json::from_str(data)?) {
+                    self.stale(name, "a change of the book is missing between the gateway and here");
+                    return Ok(());
+                }
+                if !book.is_good {
+                    return Ok(());
+                }
+            }
+            Kept::Newest { text, fresh, .. } => {
                 text.clear();
                 text.push_str(data);
                 *fresh = true;
@@ -147,11 +211,22 @@ impl Inbox {
         let Some((at, _, slot)) = self.slots.get_full_mut(name).filter(|(_, _, slot)| slot.wanted) else {
             return;
         };
-        if let Kept::Newest { fresh, .. } = &mut slot.kept {
-            *fresh = false;
+        match &mut slot.kept {
+            Kept::Newest { fresh, .. } => *fresh = false,
+            Kept::Book(book) => book.spoil(),
+            _ => {}
         }
         slot.stale = Some(reason.to_owned());
         self.enqueue(at);
+    }
+
+    /// The way to the gateway is gone: whole books are not whole any more.
+    pub(super) fn lost(&mut self, reason: &str) {
+        let books = self.slots.iter().filter(|(_, slot)| matches!(slot.kept, Kept::Book(_)));
+        let names: Vec<String> = books.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.stale(&name, reason);
+        }
     }
 
     fn enqueue(&mut self, at: usize) {
@@ -174,6 +249,7 @@ impl Inbox {
             let more = slot.stale.is_some()
                 || match &slot.kept {
                     Kept::Newest { fresh, .. } => *fresh,
+                    Kept::Book(book) => book.fresh,
                     Kept::Trades(queue) => !queue.is_empty(),
                     Kept::Bars { closed, open } => !closed.is_empty() || open.is_some(),
                 };
@@ -200,11 +276,23 @@ fn drop_oldest(queue: &mut VecDeque<Told>) {
     queue.push_front(Told::Gap(left_out));
 }
 
+fn read_depth(text: &str) -> Result<Market, serde_json::Error> {
+    serde_json::from_str(text).map(Market::Depth)
+}
+
+fn read_mark(text: &str) -> Result<Market, serde_json::Error> {
+    serde_json::from_str(text).map(Market::Mark)
+}
+
 fn take(slot: &mut Slot) -> Option<Result<Market, serde_json::Error>> {
     match &mut slot.kept {
-        Kept::Newest { text, fresh } if *fresh => {
+        Kept::Newest { text, fresh, read } if *fresh => {
             *fresh = false;
-            return Some(serde_json::from_str(text).map(Market::Depth));
+            return Some(read(text));
+        }
+        Kept::Book(book) if book.fresh => {
+            book.fresh = false;
+            return Some(Ok(Market::Book));
         }
         Kept::Trades(queue) => match queue.pop_front() {
             Some(Told::Trade(trade)) => return Some(Ok(Market::Trade(trade))),
@@ -216,7 +304,7 @@ fn take(slot: &mut Slot) -> Option<Result<Market, serde_json::Error>> {
                 return Some(Ok(Market::Bar(bar)));
             }
         }
-        Kept::Newest { .. } => {}
+        Kept::Newest { .. } | Kept::Book(_) => {}
     }
     slot.stale.take().map(|reason| Ok(Market::Stale(reason)))
 }
@@ -245,6 +333,8 @@ mod tests {
                 Market::Bar(bar) => format!("bar {} {}", bar.start.nanos(), bar.closed),
                 Market::Gap(count) => format!("gap {count}"),
                 Market::Stale(reason) => format!("stale {reason}"),
+                Market::Mark(mark) => format!("mark {}", mark.mark),
+                Market::Book => "book".to_owned(),
             })
             .collect()
     }
@@ -306,6 +396,52 @@ mod tests {
         inbox.data("a@depth", &depth(3)).unwrap();
         inbox.shut("a@depth");
         assert_eq!(all(&mut inbox), [""; 0]);
+    }
+
+    fn change(previous: Option<u64>, id: u64, bid: &str, qty: &str) -> String {
+        let previous = previous.map_or(String::new(), |id| format!(r#""previous_id":{id},"#));
+        format!(r#"{{"time":{id},"update_id":{id},{previous}"bids":[["{bid}","{qty}"]],"asks":[["9","1"]]}}"#)
+    }
+
+    #[test]
+    fn a_whole_book_is_always_the_newest_and_told_of_once() {
+        let mut inbox = Inbox::default();
+        let slot = inbox.open("a@book", Channel::Book);
+        let best = |inbox: &Inbox| {
+            let book = inbox.book(slot).unwrap();
+            let bid = book.levels.bids().next().map(|level| format!("{} x {}", level.price, level.qty));
+            (book.is_good, book.update_id, bid)
+        };
+        inbox.data("a@book", &change(Some(5), 6, "1", "1")).unwrap();
+        assert_eq!(all(&mut inbox), [""; 0], "a change of nothing");
+        inbox.data("a@book", &change(None, 10, "1", "1")).unwrap();
+        inbox.data("a@book", &change(Some(8), 9, "7", "7")).unwrap();
+        inbox.data("a@book", &change(Some(10), 12, "2", "3")).unwrap();
+        assert_eq!(best(&inbox), (true, 12, Some("2 x 3".to_owned())));
+        assert_eq!(all(&mut inbox), ["book"]);
+        inbox.data("a@book", &change(Some(12), 13, "2", "0")).unwrap();
+        assert_eq!(best(&inbox), (true, 13, Some("1 x 1".to_owned())));
+        inbox.stale("a@book", "frozen");
+        assert_eq!((all(&mut inbox), best(&inbox)), (vec!["stale frozen".to_owned()], (false, 13, None)));
+        inbox.data("a@book", &change(Some(13), 14, "2", "2")).unwrap();
+        assert_eq!(best(&inbox), (false, 13, None), "only the whole makes it good");
+        inbox.data("a@book", &change(None, 20, "1", "1")).unwrap();
+        inbox.data("a@book", &change(Some(19), 22, "1", "4")).unwrap();
+        assert_eq!(best(&inbox).0, false);
+        assert!(all(&mut inbox)[0].starts_with("stale a change of the book is missing"));
+    }
+
+    #[test]
+    fn the_newest_mark_is_given() {
+        let mut inbox = Inbox::default();
+        inbox.open("a@mark", Channel::Mark);
+        for mark in ["1", "2.5"] {
+            let text = format!(
+                r#"{{"time":1,"mark":"{mark}","index":"2","funding_rate":"-0.0001","next_funding":5}}"#
+            );
+            inbox.data("a@mark", &text).unwrap();
+        }
+        assert_eq!(all(&mut inbox), ["mark 2.5"]);
     }
 
     #[test]

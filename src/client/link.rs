@@ -299,6 +299,7 @@ impl Client {
         let error = ErrorBody::new(ErrorCode::Disconnected, format!("the connection was lost: {reason}"));
         self.drop_calls(&error);
         if was_in {
+            self.inbox.lost("no connection to the gateway");
             self.set_state(down(format!("no connection to the gateway: {reason}")));
         }
     }

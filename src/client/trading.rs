@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::event::{LocalError, OrderKey};
-use super::inbox::SlotId;
+use super::inbox::{SlotId, WholeBook};
 use super::machine::{Aim, Asked, Client, InFlight, MAX_UNANSWERED, Output, Phase, QuestionId, Reply};
 use super::orders::Kill;
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, IdParts, SessionId, Symbol};
@@ -266,6 +266,11 @@ impl Client {
     /// Where a subscribed stream's market data is filed.
     pub fn slot(&self, stream: &Stream) -> Option<SlotId> {
         self.streams.get(stream).copied()
+    }
+
+    /// The whole book of a `book` stream, as new as what was read.
+    pub fn book(&self, stream: &Stream) -> Option<&WholeBook> {
+        self.inbox.book(self.slot(stream)?)
     }
 
     /// The reply to a question, once.

@@ -1,7 +1,9 @@
 //! What waits for one local client: private frames in order, and of market data only what still matters.
 //!
-//! Private frames go first and are never dropped. Of `depth`, `bbo` and open bars the newest is kept; closing bars
-//! and public trades queue up to a bound, beyond which trades yield a counted gap.
+//! Private frames go first and are never dropped. Of `depth`, `bbo`, `mark` and open bars the newest is kept; closing
+//! bars and public trades queue up to a bound, beyond which trades yield a counted gap. Of a `book` all changes are
+//! kept up to a bound, beyond which the whole book is given when the client takes it. That a stream is stale is told in
+//! its place among its data, and what it makes worthless is dropped.
 
 use std::collections::VecDeque;
 
@@ -14,6 +16,8 @@ use crate::market::{Channel, Stream};
 pub(super) const PRIVATE_MAX: usize = 10_000;
 /// Public trades a client may have waiting on one stream before a gap is told.
 pub(super) const TRADES_MAX: usize = 1_000;
+/// Changes of a book a client may have waiting before it gets the whole book instead.
+pub(super) const CHANGES_MAX: usize = 100;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -27,7 +31,9 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// In order, all of them: closing bars, trades.
+    /// The whole book goes first, as it is when it is given; changes until then are in it.
+    whole: bool,
+    /// In order, all of them: closing bars, trades, changes of a book.
     kept: VecDeque<Bytes>,
     /// Trades left out since the last one given.
     dropped: u64,
@@ -43,6 +49,17 @@ pub(super) enum Thinning {
     Newest,
     /// It must arrive.
     Keep,
+    /// It must arrive, unless the whole book goes in its stead.
+    Change,
+}
+
+/// What a client gets next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A frame.
+    Frame(Bytes),
+    /// The whole book of this stream as it is now.
+    Book(Stream),
 }
 
 impl Queue {
@@ -71,8 +88,38 @@ impl Queue {
                     slot.dropped += 1;
                 }
             }
+            Thinning::Change if slot.whole => {}
+            Thinning::Change => {
+                slot.kept.push_back(frame);
+                if slot.kept.len() > CHANGES_MAX {
+                    return self.push_book(stream);
+                }
+            }
         }
-        if !slot.listed {
+        self.list(stream);
+    }
+
+    /// The whole book is due: all that waits of its stream is in it.
+    pub(super) fn push_book(&mut self, stream: &Stream) {
+        let slot = self.slots.entry(stream.clone()).or_default();
+        *slot = Slot { whole: true, listed: slot.listed, ..Slot::default() };
+        self.list(stream);
+    }
+
+    /// Says that what the client has of a stream is old. Trades and closing bars before it still count.
+    pub(super) fn push_stale(&mut self, stream: &Stream, frame: Bytes) {
+        match stream.channel {
+            Channel::Trade | Channel::Kline(_) => self.push_market(stream, frame, Thinning::Keep),
+            _ => {
+                let slot = self.slots.entry(stream.clone()).or_default();
+                *slot = Slot { newest: Some(frame), listed: slot.listed, ..Slot::default() };
+                self.list(stream);
+            }
+        }
+    }
+
+    fn list(&mut self, stream: &Stream) {
+        if let Some(slot) = self.slots.get_mut(stream).filter(|slot| !slot.listed) {
             slot.listed = true;
             self.waiting.push_back(stream.clone());
         }
@@ -84,24 +131,26 @@ impl Queue {
         self.waiting.retain(|s| s != stream);
     }
 
-    /// The next frame to send.
-    pub(super) fn pull(&mut self) -> Option<Bytes> {
+    /// The next to send.
+    pub(super) fn pull(&mut self) -> Option<Next> {
         if let Some(frame) = self.replay.pop_front().or_else(|| self.private.pop_front()) {
-            return Some(frame);
+            return Some(Next::Frame(frame));
         }
         let stream = self.waiting.pop_front()?;
         let slot = self.slots.get_mut(&stream)?;
-        let frame = if slot.dropped > 0 {
+        let next = if std::mem::take(&mut slot.whole) {
+            Some(Next::Book(stream.clone()))
+        } else if slot.dropped > 0 {
             let gap = format!(r#"{{"stream":"{stream}","gap":{}}}"#, std::mem::take(&mut slot.dropped));
-            Some(Bytes::from(gap))
+            Some(Next::Frame(Bytes::from(gap)))
         } else {
-            slot.kept.pop_front().or_else(|| slot.newest.take())
+            slot.kept.pop_front().or_else(|| slot.newest.take()).map(Next::Frame)
         };
         slot.listed = !slot.kept.is_empty() || slot.newest.is_some();
         if slot.listed {
             self.waiting.push_back(stream);
         }
-        frame
+        next
     }
 
     /// Is nothing waiting?
@@ -122,7 +171,10 @@ mod tests {
 
     fn drain(queue: &mut Queue) -> String {
         std::iter::from_fn(|| queue.pull())
-            .map(|f| String::from_utf8(f.to_vec()).unwrap())
+            .map(|next| match next {
+                Next::Frame(frame) => String::from_utf8(frame.to_vec()).unwrap(),
+                Next::Book(stream) => format!("whole {stream}"),
+            })
             .collect::<Vec<_>>()
             .join(" ")
     }
@@ -165,6 +217,40 @@ mod tests {
         }
         let text = drain(&mut queue);
         assert!(text.starts_with(r#"{"stream":"btcusdt@trade","gap":5} 5 6 7"#), "{}", &text[..80]);
+    }
+
+    #[test]
+    fn changes_of_a_book_beyond_the_bound_become_the_whole_book() {
+        let mut queue = Queue::default();
+        let book = stream(Channel::Book);
+        queue.push_book(&book);
+        queue.push_market(&book, Bytes::from_static(b"in it"), Thinning::Change);
+        assert_eq!(drain(&mut queue), "whole btcusdt@book");
+        for n in 0..CHANGES_MAX {
+            queue.push_market(&book, Bytes::from(n.to_string()), Thinning::Change);
+        }
+        assert!(drain(&mut queue).ends_with("98 99"));
+        for n in 0..=CHANGES_MAX {
+            queue.push_market(&book, Bytes::from(n.to_string()), Thinning::Change);
+        }
+        assert_eq!(drain(&mut queue), "whole btcusdt@book");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn stale_takes_the_place_of_what_it_makes_worthless() {
+        let mut queue = Queue::default();
+        let streams = [Channel::Book, Channel::Depth, Channel::Trade].map(stream);
+        queue.push_book(&streams[0]);
+        queue.push_market(&streams[1], Bytes::from_static(b"view"), Thinning::Newest);
+        queue.push_market(&streams[2], Bytes::from_static(b"trade"), Thinning::Keep);
+        for one in &streams {
+            queue.push_stale(one, Bytes::from(format!("stale {}", one.channel)));
+        }
+        assert_eq!(drain(&mut queue), "stale book stale depth trade stale trade");
+        queue.push_stale(&streams[0], Bytes::from_static(b"stale"));
+        queue.push_book(&streams[0]);
+        assert_eq!(drain(&mut queue), "whole btcusdt@book");
     }
 
     #[test]

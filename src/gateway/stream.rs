@@ -6,13 +6,15 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Gateway;
-use super::queue::Thinning;
+use super::queue::{Next, Thinning};
+use crate::book::{BookDiff, BookUpdate};
 use crate::ids::{ConnId, Symbol};
 use crate::instrument::Instrument;
-use crate::market::{Bar, Channel, Depth, PublicTrade, Stream};
+use crate::market::{Bar, Channel, Depth, Level, Mark, PublicTrade, Stream};
+use crate::num::{Price, Qty};
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
-use crate::wire::event::{BarData, DepthData, TradeData};
+use crate::wire::event::{BarData, BookData, DepthData, MarkData, TradeData};
 
 /// Streams one client may have.
 const STREAMS_MAX: usize = 1024;
@@ -28,7 +30,8 @@ pub(super) struct Streams {
 #[derive(Debug, Default)]
 struct Wanted {
     by: BTreeSet<ConnId>,
-    /// The newest frame of a stream that replaces itself: what a new subscriber sees first.
+    /// The newest frame of a stream that replaces itself: what a new subscriber sees first. Of a book: the whole of
+    /// it, as long as it has not changed.
     newest: Option<Bytes>,
 }
 
@@ -61,12 +64,15 @@ impl Gateway {
     fn parse_stream(&self, text: &str) -> Result<Stream, ErrorBody> {
         let bad = || {
             let message = format!(
-                "no stream {text:?}: it is symbol@depth, @depth:100ms, @bbo, @trade or @kline:<interval>"
+                "no stream {text:?}: it is symbol@depth, @depth:100ms, @bbo, @trade, @kline:<interval>, @book or @mark"
             );
             ErrorBody::new(ErrorCode::InvalidStream, message)
         };
         let (symbol, channel) = text.split_once('@').ok_or_else(bad)?;
         let channel = Channel::from_word(channel).ok_or_else(bad)?;
+        if let Some(why) = self.feed.refuses(channel) {
+            return Err(ErrorBody::new(ErrorCode::InvalidStream, format!("no stream {text:?}: {why}")));
+        }
         let symbol = self.instrument(&Symbol::new(symbol))?.symbol.clone();
         Ok(Stream { symbol, channel })
     }
@@ -93,11 +99,14 @@ impl Gateway {
             if wanted.by.is_empty() {
                 self.feed.subscribe(now, &stream, &mut self.venue);
             }
-            let newest = if wanted.by.insert(conn) { wanted.newest.clone() } else { None };
-            if let (Some(frame), Some(client)) = (newest, self.clients.get_mut(&conn)) {
-                client.queue.push_market(&stream, frame, Thinning::Newest);
-                self.ready.insert(conn);
+            let newest = if wanted.by.insert(conn) { wanted.newest.clone() } else { continue };
+            let Some(client) = self.clients.get_mut(&conn) else { continue };
+            match newest {
+                _ if stream.channel == Channel::Book => client.queue.push_book(&stream),
+                Some(frame) => client.queue.push_market(&stream, frame, Thinning::Newest),
+                None => continue,
             }
+            self.ready.insert(conn);
         }
     }
 
@@ -131,7 +140,6 @@ impl Gateway {
     }
 
     pub(super) fn publish_depth(&mut self, stream: &Stream, depth: &Depth) {
-        let pairs = |levels: &[crate::market::Level]| levels.iter().map(|l| (l.price, l.qty)).collect();
         let data = DepthData {
             time: depth.time,
             update_id: depth.update_id,
@@ -157,10 +165,79 @@ impl Gateway {
         self.spread(stream, &bar_data(bar), thinning);
     }
 
+    pub(super) fn publish_mark(&mut self, stream: &Stream, mark: &Mark) {
+        let data = MarkData {
+            time: mark.time,
+            mark: mark.mark,
+            index: mark.index,
+            funding_rate: mark.funding_rate,
+            next_funding: mark.next_funding,
+        };
+        self.spread(stream, &data, Thinning::Newest);
+    }
+
+    pub(super) fn publish_book(&mut self, stream: &Stream, update: BookUpdate) {
+        match update {
+            BookUpdate::Diff(diff) => {
+                if let Some(wanted) = self.streams.wanted.get_mut(stream) {
+                    wanted.newest = None;
+                }
+                self.spread(stream, &change_data(&diff), Thinning::Change);
+            }
+            BookUpdate::Stale(reason) => self.publish_stale(stream, &reason),
+            BookUpdate::Fresh => {
+                let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
+                wanted.newest = None;
+                for conn in &wanted.by {
+                    if let Some(client) = self.clients.get_mut(conn) {
+                        client.queue.push_book(stream);
+                        self.ready.insert(*conn);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What clients hold of a stream is old from now on, and they are told so.
+    pub(super) fn publish_stale(&mut self, stream: &Stream, reason: &str) {
+        let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
+        wanted.newest = None;
+        let text = serde_json::json!({ "stream": stream.to_string(), "stale": reason }).to_string();
+        let frame = Bytes::from(text);
+        for conn in &wanted.by {
+            if let Some(client) = self.clients.get_mut(conn) {
+                client.queue.push_stale(stream, frame.clone());
+                self.ready.insert(*conn);
+            }
+        }
+    }
+
+    /// The next frame for a client. A whole book is written when it is taken, and once for all who take it unchanged.
+    pub(super) fn next_frame(&mut self, conn: ConnId) -> Option<Bytes> {
+        loop {
+            match self.clients.get_mut(&conn)?.queue.pull()? {
+                Next::Frame(frame) => return Some(frame),
+                Next::Book(stream) => {
+                    if let Some(frame) = self.whole_book(&stream) {
+                        return Some(frame);
+                    }
+                }
+            }
+        }
+    }
+
+    fn whole_book(&mut self, stream: &Stream) -> Option<Bytes> {
+        let wanted = self.streams.wanted.get_mut(stream)?;
+        if wanted.newest.is_none() {
+            let depth = self.feed.book(stream)?;
+            wanted.newest = Some(frame_of(stream, &book_data(&depth)));
+        }
+        wanted.newest.clone()
+    }
+
     fn spread<T: Serialize>(&mut self, stream: &Stream, data: &T, thinning: Thinning) {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
-        let text = serde_json::to_string(&Frame { stream: stream.to_string(), data });
-        let frame = Bytes::from(text.expect("market data is made of strings, numbers and plain structs"));
+        let frame = frame_of(stream, data);
         if thinning == Thinning::Newest {
             wanted.newest = Some(frame.clone());
         }
@@ -175,16 +252,39 @@ impl Gateway {
     /// What clients hold is old from now on, and they are told so.
     pub(super) fn feed_down(&mut self, reason: &str) {
         self.log(super::LogLevel::Warn, "market data down", format!("reason={reason:?}"));
-        let mut told: Vec<(ConnId, Bytes)> = Vec::new();
-        for (stream, wanted) in &mut self.streams.wanted {
-            wanted.newest = None;
-            let text = serde_json::json!({ "stream": stream.to_string(), "stale": reason }).to_string();
-            let frame = Bytes::from(text);
-            told.extend(wanted.by.iter().map(|conn| (*conn, frame.clone())));
+        let streams: Vec<Stream> = self.streams.wanted.keys().cloned().collect();
+        for stream in streams {
+            self.publish_stale(&stream, reason);
         }
-        for (conn, frame) in told {
-            self.send(conn, frame);
-        }
+    }
+}
+
+fn frame_of<T: Serialize>(stream: &Stream, data: &T) -> Bytes {
+    let text = serde_json::to_string(&Frame { stream: stream.to_string(), data });
+    Bytes::from(text.expect("market data is made of strings, numbers and plain structs"))
+}
+
+fn pairs(levels: &[Level]) -> Vec<(Price, Qty)> {
+    levels.iter().map(|level| (level.price, level.qty)).collect()
+}
+
+fn book_data(depth: &Depth) -> BookData {
+    BookData {
+        time: depth.time,
+        update_id: depth.update_id,
+        previous_id: None,
+        bids: pairs(&depth.bids),
+        asks: pairs(&depth.asks),
+    }
+}
+
+fn change_data(diff: &BookDiff) -> BookData {
+    BookData {
+        time: diff.time,
+        update_id: diff.update_id,
+        previous_id: Some(diff.previous),
+        bids: pairs(&diff.bids),
+        asks: pairs(&diff.asks),
     }
 }
 

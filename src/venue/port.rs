@@ -6,10 +6,13 @@
 
 use bytes::Bytes;
 
+use crate::book::BookUpdate;
 use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
 use crate::journal::{ChargeKind, Forced};
-use crate::market::{Bar, Depth, Instructions, Interval, OrderType, PublicTrade, Side, Stream, Tif};
+use crate::market::{
+    Bar, Channel, Depth, Instructions, Interval, Mark, OrderType, PublicTrade, Side, Stream, Tif,
+};
 use crate::num::{Cash, Price, Qty, Rate};
 use crate::order::request::NewOrder;
 use crate::time::{Span, Time};
@@ -102,6 +105,14 @@ pub trait MarketFeed {
         count: u32,
         out: &mut Outbox,
     );
+    /// Why this kind of data cannot be had here, in words for the user; `None` if it can.
+    fn refuses(&self, _channel: Channel) -> Option<String> {
+        None
+    }
+    /// The whole book of a `book` stream as it stands after all events so far; `None` unless it is good.
+    fn book(&self, _stream: &Stream) -> Option<Depth> {
+        None
+    }
     /// Asks for all instruments anew. Answered by [`VenueEvent::Instruments`]. Done once by `start` itself.
     fn instruments(&mut self, now: Time, out: &mut Outbox);
     /// Is this link one of its own?
@@ -526,6 +537,14 @@ pub enum VenueEvent {
     Trade(Stream, PublicTrade),
     /// A bar, open or closed.
     Bar(Stream, Bar),
+    /// What became of a book; the book itself is [`MarketFeed::book`].
+    Book(Stream, BookUpdate),
+    /// Mark price, index price and funding rate.
+    Mark(Stream, Mark),
+    /// What came of this stream is old, for this reason; its next data ends it.
+    Stale(Stream, String),
+    /// Something a human should read, in words.
+    Warning(String),
     /// Bars asked for.
     History {
         /// Number of the request.

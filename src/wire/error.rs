@@ -30,7 +30,7 @@ catalogue! {
     /// No such symbol.
     InvalidSymbol = -10003, "invalid_symbol", "check the spelling; `products` lists what the exchange trades";
     /// No such stream.
-    InvalidStream = -10004, "invalid_stream", "use symbol@depth, @depth:100ms, @bbo, @trade or @kline:<interval>";
+    InvalidStream = -10004, "invalid_stream", "use symbol@depth, @depth:100ms, @bbo, @trade, @kline:<interval>, @book or @mark, as far as the market has it";
     /// A watching session cannot trade.
     NonTrading = -10005, "non_trading", "make the session with trading=True";
     /// The proof does not match the token.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::request::Ack;
 use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::market::{Instructions, OrderStatus, OrderType, Side, Tif, WorkingType};
-use crate::num::{Cash, Percent, Price, Qty};
+use crate::num::{Cash, Percent, Price, Qty, Rate};
 use crate::time::Time;
 
 /// Reply to `hello`.
@@ -327,6 +327,39 @@ pub struct DepthData {
     pub bids: Vec<(Price, Qty)>,
     /// `[price, quantity]`, rising.
     pub asks: Vec<(Price, Qty)>,
+}
+
+/// `data` of a `book` stream: the whole known book, or a change of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookData {
+    /// Event time, or time of receipt where the venue sends none.
+    pub time: Time,
+    /// The venue's update number of the book this makes.
+    pub update_id: u64,
+    /// Update number of the book this changes; absent: it is the whole book.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_id: Option<u64>,
+    /// `[price, quantity]`, absolute; in a change `"0"` removes the level.
+    pub bids: Vec<(Price, Qty)>,
+    /// As `bids`.
+    pub asks: Vec<(Price, Qty)>,
+}
+
+/// `data` of a `mark` stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkData {
+    /// Event time.
+    pub time: Time,
+    /// Mark price.
+    pub mark: Price,
+    /// Index price.
+    pub index: Price,
+    /// Rate of the next funding as it stands; positive: the long side pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funding_rate: Option<Rate>,
+    /// When it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_funding: Option<Time>,
 }
 
 /// `data` of a `trade` stream.

@@ -5,6 +5,7 @@
 //! side's tests use the other's half as an oracle.
 
 pub mod account;
+pub mod book;
 pub mod classify;
 pub mod errors;
 pub mod exchange_info;

@@ -22,6 +22,8 @@ pub fn stream_name(stream: &Stream) -> String {
         Channel::Bbo => format!("{symbol}@bookTicker"),
         Channel::Trade => format!("{symbol}@trade"),
         Channel::Kline(interval) => format!("{symbol}@kline_{interval}"),
+        Channel::Book => format!("{symbol}@depth@100ms"),
+        Channel::Mark => format!("{symbol}@markPrice@1s"),
     }
 }
 

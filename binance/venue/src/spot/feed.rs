@@ -3,7 +3,7 @@
 //! ([`api`](api)).
 
 use tradingsys::ids::{LinkId, Symbol};
-use tradingsys::market::{Interval, Stream};
+use tradingsys::market::{Channel, Interval, Stream};
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
@@ -71,6 +71,14 @@ impl MarketFeed for Feed {
         out: &mut Outbox,
     ) {
         self.api.history(now, request, symbol, interval, count, out);
+    }
+
+    fn refuses(&self, channel: Channel) -> Option<String> {
+        match channel {
+            Channel::Mark => Some("mark prices are of perpetuals; this gateway trades spot".to_owned()),
+            Channel::Book => Some("the spot feed does not keep whole books".to_owned()),
+            _ => None,
+        }
     }
 
     fn instruments(&mut self, now: Time, out: &mut Outbox) {

@@ -308,6 +308,7 @@ fn read(stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEv
             let trade = trade(data).ok()?;
             (Some((0, trade.id.saturating_add(1))), VenueEvent::Trade(name(), trade))
         }
+        Channel::Book | Channel::Mark => return None,
         Channel::Kline(_) => {
             let bar = kline(data).ok()?;
             // Within a bar the count of trades grows, and the closing message comes last.
