@@ -409,7 +409,7 @@ impl World {
             key(),
             self.plan.seed + u64::from(self.run),
         );
-        venue.recv_window = Span::from_secs(2);
+        venue.access.recv_window = Span::from_secs(2);
         let (feed, entry) = ports(&venue);
         let config = GatewayConfig {
             market: "spot",

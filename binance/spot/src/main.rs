@@ -39,7 +39,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     let (ws_api, streams) = (setup.endpoint("ws_api"), setup.endpoint("streams"));
     let mut config =
         SpotConfig::new(ws_api, streams, &setup.config.apikey, setup.key.clone().into(), setup.seed);
-    config.recv_window = setup.config.recv_window;
+    config.access.recv_window = setup.config.recv_window;
     let (feed, entry) = ports(&config);
     (Box::new(feed), Box::new(entry))
 }

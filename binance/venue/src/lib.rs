@@ -1,6 +1,9 @@
 //! The gateway's side of Binance as pure machines: feeds, logon, order entry, user stream, recovery queries.
 //!
-//! [`spot::ports`] makes both machines of the spot market from one configuration. No REST is used: market data comes
-//! from the streams host, everything else goes over the websocket API.
+//! [`spot::ports`] makes both machines of the spot market from one configuration. On spot no REST is used: market data comes from the streams host, everything else goes over the websocket
+//! API.
 
+mod common;
 pub mod spot;
+
+pub use common::{Access, Timing};

@@ -1,64 +1,35 @@
 //! The spot market: [`Feed`] brings market data in, [`Entry`] takes orders out and brings private facts in.
 
-use std::fmt;
-
 use binance_wire::sign::SecretKey;
 use tradingsys::time::Span;
 use tradingsys::venue::limit::{LimitKind, LimitRow};
 
+use crate::common::Access;
+
 mod entry;
 mod feed;
+mod frames;
+mod outcome;
 
 pub use entry::Entry;
 pub use feed::Feed;
 
 /// What both machines of the spot market are told once.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SpotConfig {
-    /// Address of the websocket API, e.g. `wss://ws-api.binance.com:443/ws-api/v3`.
-    pub ws_api: String,
     /// Base address of the market-data host, e.g. `wss://stream.binance.com:9443`; `/stream` is added.
     pub streams: String,
-    /// API key.
-    pub apikey: String,
-    /// The private key that belongs to it. Only Ed25519 can log on.
-    pub key: SecretKey,
-    /// How long after its timestamp a request may still be accepted, in whole milliseconds, at most 60 s.
-    pub recv_window: Span,
-    /// Seed of all jitter.
-    pub seed: u64,
-    /// Orders are refused when the clocks differ by more, or may differ by more. Requests carry the venue's time
-    /// anyway.
-    pub clock_tolerance: Span,
-    /// Limits assumed until the venue has stated its own.
-    pub limits: Vec<LimitRow>,
-    /// Times of the machines.
-    pub timing: Timing,
+    /// The websocket API, and as whom.
+    pub access: Access,
 }
 
 impl SpotConfig {
     /// With the venue's documented times and limits.
     pub fn new(ws_api: &str, streams: &str, apikey: &str, key: SecretKey, seed: u64) -> Self {
         Self {
-            ws_api: ws_api.to_owned(),
             streams: streams.trim_end_matches('/').to_owned(),
-            apikey: apikey.to_owned(),
-            key,
-            recv_window: Span::from_secs(5),
-            seed,
-            clock_tolerance: Span::from_millis(500),
-            limits: documented_limits(),
-            timing: Timing::default(),
+            access: Access::new(ws_api, apikey, key, seed, documented_limits()),
         }
-    }
-}
-
-impl fmt::Debug for SpotConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpotConfig")
-            .field("ws_api", &self.ws_api)
-            .field("streams", &self.streams)
-            .finish_non_exhaustive()
     }
 }
 
@@ -72,51 +43,9 @@ fn documented_limits() -> Vec<LimitRow> {
     ]
 }
 
-/// Times of the machines; a simulation shortens them.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// A connection that is not ready this long after the dial is given up.
-    pub handshake: Span,
-    /// A request without a reply for this long is given up. The venue's own limit is 10 s.
-    pub request: Span,
-    /// A link silent for this long is dead; after half of it, it is asked. The venue pings every 20 s.
-    pub silence: Span,
-    /// Age at which a connection is replaced. The venue closes it at 24 h.
-    pub life: Span,
-    /// First wait after a lost connection.
-    pub backoff: Span,
-    /// Longest wait after lost connections.
-    pub backoff_cap: Span,
-    /// Wait after the venue refused the key.
-    pub refused: Span,
-    /// How often the clocks are compared.
-    pub clock: Span,
-    /// How often all instruments are read anew.
-    pub instruments: Span,
-    /// How long a feed with lively streams may bring no data before it is replaced.
-    pub stale: Span,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            handshake: Span::from_secs(15),
-            request: Span::from_secs(12),
-            silence: Span::from_secs(25),
-            life: Span::from_secs(23 * 3_600),
-            backoff: Span::from_secs(1),
-            backoff_cap: Span::from_secs(30),
-            refused: Span::from_secs(300),
-            clock: Span::from_secs(30),
-            instruments: Span::from_secs(3_600),
-            stale: Span::from_secs(60),
-        }
-    }
-}
-
 /// Both ports of the spot market.
 pub fn ports(config: &SpotConfig) -> (Feed, Entry) {
-    (Feed::new(config.clone()), Entry::new(config.clone()))
+    (Feed::new(config.clone()), Entry::new(config.access.clone()))
 }
 
 #[cfg(test)]

@@ -1,20 +1,22 @@
 //! Market data in, over two kinds of connections that share one pace of dialling:
-//! [`streams`](streams) to the market-data host, and an anonymous one to the websocket API for instruments and bars
+//! [streams](crate::common::streams) to the market-data host, and an anonymous one to the websocket API for instruments and bars
 //! ([`api`](api)).
 
+use binance_wire::stream::{depth, stream_name};
 use tradingsys::ids::{LinkId, Symbol};
 use tradingsys::market::{Channel, Interval, Stream};
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
 
-use crate::spot::SpotConfig;
+use super::SpotConfig;
+use crate::common::streams::{Spelling, Streams};
 
 mod api;
-mod streams;
 
 use api::Api;
-use streams::Streams;
+
+const SPELLING: Spelling = Spelling { name: stream_name, depth };
 
 /// The market-data machine of the spot market.
 #[derive(Debug)]
@@ -28,8 +30,10 @@ impl Feed {
     /// A machine that has not started.
     pub fn new(config: SpotConfig) -> Self {
         // Another seed than order entry's: the two must not dial in step.
-        let dialer = Dialer::new(config.timing.backoff, config.timing.backoff_cap, !config.seed);
-        Self { streams: Streams::new(&config), api: Api::new(&config), dialer }
+        let SpotConfig { streams, access } = config;
+        let dialer = Dialer::new(access.timing.backoff, access.timing.backoff_cap, !access.seed);
+        let streams = Streams::new(format!("{streams}/stream"), SPELLING, access.timing, 2, 4);
+        Self { streams, api: Api::new(&access), dialer }
     }
 
     /// The exchange has just shown that it is there: the other connection need not wait out its backoff.
@@ -70,7 +74,8 @@ impl MarketFeed for Feed {
         count: u32,
         out: &mut Outbox,
     ) {
-        self.api.history(now, request, symbol, interval, count, out);
+        self.api.questions.history(now, request, symbol, interval, count, out);
+        self.api.flush(now, out);
     }
 
     fn refuses(&self, channel: Channel) -> Option<String> {
@@ -82,7 +87,8 @@ impl MarketFeed for Feed {
     }
 
     fn instruments(&mut self, now: Time, out: &mut Outbox) {
-        self.api.instruments(now, out);
+        self.api.questions.instruments();
+        self.api.flush(now, out);
     }
 
     fn owns(&self, link: LinkId) -> bool {

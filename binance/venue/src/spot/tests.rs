@@ -491,7 +491,7 @@ fn r33_connections_end_all_the_time_and_nobody_notices() {
     let mut venue = venue();
     venue.timing.life = Span::from_secs(60);
     let mut ours = ours();
-    ours.timing.life = Span::from_secs(40);
+    ours.access.timing.life = Span::from_secs(40);
     let mut world = World::new(venue, &ours, Span::ZERO);
     world.run_until(|event| matches!(event, VenueEvent::EntryUp));
     for word in ["trade", "bbo", "kline:1s"] {
@@ -559,14 +559,16 @@ fn all_channels_and_the_past() {
 
 #[test]
 fn a_wrong_private_key_is_refused() {
-    let config = SpotConfig { key: SecretKey::from_seed(&[4; 32]), ..ours() };
+    let mut config = ours();
+    config.access.key = SecretKey::from_seed(&[4; 32]);
     let mut world = World::new(venue(), &config, Span::ZERO);
     let why = world.run_for(|event| match event {
         VenueEvent::KeyRefused(why) => Some(why.clone()),
         _ => None,
     });
     assert!(why.contains("-1022"), "{why}");
-    let config = SpotConfig { apikey: "another".to_owned(), ..ours() };
+    let mut config = ours();
+    config.access.apikey = "another".to_owned();
     World::new(venue(), &config, Span::ZERO).run_until(|event| matches!(event, VenueEvent::KeyRefused(_)));
 }
 

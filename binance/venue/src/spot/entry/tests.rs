@@ -3,13 +3,19 @@
 
 use binance_wire::sign::{SecretKey, ws_payload};
 use serde_json::{Value, json};
-use tradingsys::ids::Symbol;
+use tradingsys::ids::{ClientOrderId, LinkId, Symbol};
 use tradingsys::market::{Side, Stp, Tif, WorkingType};
 use tradingsys::num::Qty;
-use tradingsys::order::request::Terms;
-use tradingsys::venue::port::VenueStatus;
+use tradingsys::order::request::{NewOrder, Terms};
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::port::{
+    Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry, Outbox,
+    PlaceOutcome, Query, VenueEvent, VenueStatus,
+};
 
 use super::*;
+use crate::common::Access;
+use crate::spot::SpotConfig;
 
 const START: i64 = 1_700_000_000_000;
 
@@ -27,9 +33,9 @@ impl Bench {
         Self::with(|_| ())
     }
 
-    fn with(change: impl FnOnce(&mut SpotConfig)) -> Self {
+    fn with(change: impl FnOnce(&mut Access)) -> Self {
         let key = SecretKey::from_seed(&[9; 32]);
-        let mut config = SpotConfig::new("ws://venue/ws-api/v3", "ws://venue", "the-key", key, 5);
+        let mut config = SpotConfig::new("ws://venue/ws-api/v3", "ws://venue", "the-key", key, 5).access;
         change(&mut config);
         Self { entry: Entry::new(config), now: Time::from_millis(START), out: Outbox::default() }
     }
@@ -39,7 +45,7 @@ impl Bench {
         Self::up_with(|_| ())
     }
 
-    fn up_with(change: impl FnOnce(&mut SpotConfig)) -> Self {
+    fn up_with(change: impl FnOnce(&mut Access)) -> Self {
         let mut bench = Self::with(change);
         bench.entry.start(bench.now, &mut bench.out);
         let link = bench.opened();

@@ -464,7 +464,8 @@ fn bars_that_cannot_be_had_are_answered_too() {
 #[test]
 fn r37_ten_minutes_of_refusals_are_at_most_sixty_dials() {
     for seed in 0..20 {
-        let config = SpotConfig { seed, ..config() };
+        let mut config = config();
+        config.access.seed = seed;
         let (mut feed, mut entry) = crate::spot::ports(&config);
         let (start, mut dials) = (Time::from_millis(START), 0);
         let (mut now, mut out) = (start, Outbox::default());

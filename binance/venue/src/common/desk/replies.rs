@@ -8,7 +8,7 @@ use tradingsys::time::{Span, Time};
 use tradingsys::venue::limit::LimitKind;
 use tradingsys::venue::port::{AmendOutcome, CancelOutcome, OrderReport, Outbox, PlaceOutcome, VenueEvent};
 
-use super::{Ask, Entry, Flight, Phase, QUERY_ATTEMPTS, Question, outcome};
+use super::{Ask, Desk, Dialect, Flight, Phase, QUERY_ATTEMPTS, Question};
 
 /// A ban (418) lasts two minutes at least.
 const BAN: Span = Span::from_secs(120);
@@ -20,7 +20,7 @@ const AGAIN: Span = Span::from_millis(250);
 const ALREADY_SUBSCRIBED: i64 = -2035;
 const TOO_MANY_ORDERS: i64 = -1015;
 
-impl Entry {
+impl<D: Dialect> Desk<D> {
     pub(super) fn frame(&mut self, now: Time, link: LinkId, text: &str, out: &mut Outbox) {
         match frame(text) {
             Ok(Frame::Reply(reply)) => self.reply(now, reply, out),
@@ -73,18 +73,18 @@ impl Entry {
             self.heed(now, error, out);
         }
         if flight.given_up {
-            late(&flight, reply.result, out);
+            self.late(&flight, reply.result, out);
             return;
         }
         match flight.ask {
             Ask::Place(id) => {
-                out.events.push(VenueEvent::Placed { id, outcome: outcome::placed(reply.result) });
+                out.events.push(VenueEvent::Placed { id, outcome: self.dialect.placed(reply.result) });
             }
             Ask::Cancel(id) => {
-                out.events.push(VenueEvent::CancelReply { id, outcome: outcome::canceled(reply.result) });
+                out.events.push(VenueEvent::CancelReply { id, outcome: self.dialect.canceled(reply.result) });
             }
             Ask::Amend(id) => {
-                out.events.push(VenueEvent::AmendReply { id, outcome: outcome::amended(reply.result) });
+                out.events.push(VenueEvent::AmendReply { id, outcome: self.dialect.amended(reply.result) });
             }
             Ask::Query(question) => self.answered(now, question, reply.result, out),
             Ask::OrderLimits => {
@@ -139,7 +139,7 @@ impl Entry {
             self.questions_at = Some(now + AGAIN);
             return;
         }
-        let answer = outcome::answer(&question.query, result);
+        let answer = self.dialect.answer(&question.query, result);
         out.events.push(VenueEvent::Answer { request: question.request, answer });
         self.flush(now, out);
     }
@@ -167,24 +167,24 @@ impl Entry {
             }
         }
     }
-}
 
-/// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
-fn late(flight: &Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
-    let report: Option<Box<OrderReport>> = match &flight.ask {
-        Ask::Place(_) => match outcome::placed(result) {
-            PlaceOutcome::Accepted(report) => Some(report),
+    /// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
+    fn late(&self, flight: &Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
+        let report: Option<Box<OrderReport>> = match &flight.ask {
+            Ask::Place(_) => match self.dialect.placed(result) {
+                PlaceOutcome::Accepted(report) => Some(report),
+                _ => None,
+            },
+            Ask::Cancel(_) => match self.dialect.canceled(result) {
+                CancelOutcome::Canceled(report) => Some(report),
+                _ => None,
+            },
+            Ask::Amend(_) => match self.dialect.amended(result) {
+                AmendOutcome::Amended(report) => Some(report),
+                _ => None,
+            },
             _ => None,
-        },
-        Ask::Cancel(_) => match outcome::canceled(result) {
-            CancelOutcome::Canceled(report) => Some(report),
-            _ => None,
-        },
-        Ask::Amend(_) => match outcome::amended(result) {
-            AmendOutcome::Amended(report) => Some(report),
-            _ => None,
-        },
-        _ => None,
-    };
-    out.events.extend(report.map(VenueEvent::Report));
+        };
+        out.events.extend(report.map(VenueEvent::Report));
+    }
 }

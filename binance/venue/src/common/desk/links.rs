@@ -7,7 +7,7 @@ use tradingsys::venue::limit::{Cost, Purpose};
 use tradingsys::venue::port::{LinkAction, Outbox, VenueEvent};
 use tradingsys::venue::watch::{Silence, SilenceWatch};
 
-use super::{Ask, Entry, Phase, Session};
+use super::{Ask, Desk, Dialect, Phase, Session};
 
 /// A replaced connection stays at least this long for the events already on their way.
 const LINGER: Span = Span::from_secs(1);
@@ -18,7 +18,7 @@ const TIME_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
 const SESSION_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 2 };
 const ORDER_LIMITS_COST: Cost = Cost { purpose: Purpose::Query, weight: 40 };
 
-impl Entry {
+impl<D: Dialect> Desk<D> {
     /// Opens the connection to come.
     pub(super) fn dial(&mut self, now: Time, out: &mut Outbox) {
         self.dial_at = None;
@@ -54,9 +54,9 @@ impl Entry {
         let best = self.clock.learn(sent, now, venue);
         out.events.push(VenueEvent::Clock { offset_nanos: best.offset_nanos, round_trip: best.round_trip });
         if self.enter(link, Phase::Timing, Phase::LoggingOn) {
-            let write = |entry: &Self, id| {
-                let stamp = entry.stamp(now);
-                let (apikey, key) = (&entry.config.apikey, &entry.config.key);
+            let write = |desk: &Self, id| {
+                let stamp = desk.stamp(now);
+                let (apikey, key) = (&desk.config.apikey, &desk.config.key);
                 logon(id, apikey, key, stamp.at.millis(), stamp.recv_window.millis())
             };
             self.ask(now, link, Ask::Logon, SESSION_COST, write, out);
@@ -88,8 +88,8 @@ impl Entry {
         }
         self.clock_at = Some(now + self.config.timing.clock);
         // The count of unfilled orders belongs to the account and outlives us: start from the venue's figure.
-        let write = |entry: &Self, id| {
-            let stamp = entry.stamp(now);
+        let write = |desk: &Self, id| {
+            let stamp = desk.stamp(now);
             Request::new(id, "account.rateLimits.orders")
                 .int("recvWindow", stamp.recv_window.millis())
                 .int("timestamp", stamp.at.millis())

@@ -5,9 +5,9 @@ use binance_wire::classify::{Verdict, is_not_found, is_unknown_order, order_verd
 use binance_wire::reply::{ApiError, Malformed};
 use tradingsys::venue::port::{AmendOutcome, Answer, CancelOutcome, PlaceOutcome, Query};
 
-type Result_<'a> = Result<&'a str, ApiError>;
+use crate::common::desk::Reply;
 
-pub(super) fn placed(result: Result_<'_>) -> PlaceOutcome {
+pub(super) fn placed(result: Reply<'_>) -> PlaceOutcome {
     match result.map(order) {
         Ok(Ok(report)) => PlaceOutcome::Accepted(Box::new(report)),
         Ok(Err(malformed)) => PlaceOutcome::Unknown(malformed.to_string()),
@@ -20,7 +20,7 @@ pub(super) fn placed(result: Result_<'_>) -> PlaceOutcome {
     }
 }
 
-pub(super) fn canceled(result: Result_<'_>) -> CancelOutcome {
+pub(super) fn canceled(result: Reply<'_>) -> CancelOutcome {
     match result.map(order) {
         Ok(Ok(report)) => CancelOutcome::Canceled(Box::new(report)),
         // Among others the reply for a leg of an order list, which cancels the whole list and has a shape of its own.
@@ -35,7 +35,7 @@ pub(super) fn canceled(result: Result_<'_>) -> CancelOutcome {
     }
 }
 
-pub(super) fn amended(result: Result_<'_>) -> AmendOutcome {
+pub(super) fn amended(result: Reply<'_>) -> AmendOutcome {
     match result.map(amended_order) {
         Ok(Ok(report)) => AmendOutcome::Amended(Box::new(report)),
         Ok(Err(malformed)) => AmendOutcome::Unknown(malformed.to_string()),
@@ -48,7 +48,7 @@ pub(super) fn amended(result: Result_<'_>) -> AmendOutcome {
     }
 }
 
-pub(super) fn answer(query: &Query, result: Result_<'_>) -> Answer {
+pub(super) fn answer(query: &Query, result: Reply<'_>) -> Answer {
     let text = match result {
         Ok(text) => text,
         Err(error) if is_not_found(error.code) => return Answer::NotFound,

@@ -2,22 +2,11 @@
 
 use binance_wire::request::Request;
 use tradingsys::order::request::{NewOrder, Terms};
-use tradingsys::time::{Span, Time};
+use tradingsys::time::Span;
 use tradingsys::venue::limit::{Cost, Purpose};
 use tradingsys::venue::port::{Amend, Cancel, Query};
 
-/// When a request is sent, in the venue's time, and how long it may take to be accepted.
-#[derive(Clone, Copy)]
-pub(super) struct Stamp {
-    pub(super) at: Time,
-    pub(super) recv_window: Span,
-}
-
-impl Stamp {
-    fn finish(self, request: Request) -> String {
-        request.int("recvWindow", self.recv_window.millis()).int("timestamp", self.at.millis()).finish()
-    }
-}
+use crate::common::desk::Stamp;
 
 pub(super) const ORDER_COST: Cost = Cost { purpose: Purpose::Order, weight: 1 };
 pub(super) const CANCEL_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
@@ -95,7 +84,7 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
         Query::TradesOfOrder { symbol, venue_id } => {
             trades(symbol).int("orderId", venue_id.cast_signed()).int("limit", PAGE)
         }
-        // Spot has neither funding nor income: those are answered without asking (see `Entry::query`).
+        // Spot has neither funding nor income: those are answered without asking (see `Dialect::known`).
         Query::Account | Query::Funding { .. } | Query::Income { .. } => {
             start("account.status").flag("omitZeroBalances", true)
         }
@@ -124,6 +113,7 @@ mod tests {
     use tradingsys::ids::{ClientOrderId, Symbol};
     use tradingsys::market::{OrderType, Side, Stp, Tif, WorkingType};
     use tradingsys::num::{Cash, Price, Qty};
+    use tradingsys::time::Time;
 
     use super::*;
 

@@ -11,8 +11,7 @@ use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkAction, Outbox};
 use tradingsys::venue::watch::SilenceWatch;
 
-use super::{OVERLAP, OVERLAP_MAX, Wanted};
-use crate::spot::Timing;
+use super::{OVERLAP, OVERLAP_MAX, Timing, Wanted};
 
 /// The venue takes five messages a second, pongs included, and closes the connection of who sends more.
 const PACE: Span = Span::from_millis(300);

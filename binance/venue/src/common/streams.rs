@@ -12,16 +12,17 @@
 
 use std::collections::BTreeMap;
 
-use binance_wire::stream::{StreamFrame, book_ticker, depth, kline, stream_frame, stream_name, trade};
+use binance_wire::reply::Malformed;
+use binance_wire::stream::{StreamFrame, book_ticker, kline, stream_frame, trade};
 use indexmap::IndexMap;
 use tradingsys::ids::LinkId;
-use tradingsys::market::{Channel, Stream};
+use tradingsys::market::{Channel, Depth, Stream};
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkAction, LinkInput, Outbox, VenueEvent};
 use tradingsys::venue::watch::Silence;
 
-use crate::spot::{SpotConfig, Timing};
+use super::Timing;
 
 mod link;
 
@@ -35,7 +36,43 @@ const OVERLAP_MAX: Span = Span::from_secs(10);
 const HELD: usize = 4_096;
 
 /// How far a stream of trades or bars has been told.
-type Mark = (i64, u64);
+pub(crate) type Mark = (i64, u64);
+
+/// What a market calls its streams, and how it spells their data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spelling {
+    /// The venue's name of a stream.
+    pub(crate) name: fn(&Stream) -> String,
+    /// Reads a view of the book; the time of receipt stands in where the venue sends none.
+    pub(crate) depth: fn(&str, Time) -> Result<Depth, Malformed>,
+}
+
+impl Spelling {
+    /// Reads a frame of data; what cannot be read is no data.
+    fn read(self, stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEvent)> {
+        let name = || stream.clone();
+        Some(match stream.channel {
+            Channel::Depth | Channel::DepthFast => {
+                (None, VenueEvent::Depth(name(), (self.depth)(data, now).ok()?))
+            }
+            Channel::Bbo => (None, VenueEvent::Bbo(name(), book_ticker(data, now).ok()?)),
+            Channel::Trade => {
+                let trade = trade(data).ok()?;
+                (Some((0, trade.id.saturating_add(1))), VenueEvent::Trade(name(), trade))
+            }
+            Channel::Book | Channel::Mark => return None,
+            Channel::Kline(_) => {
+                let bar = kline(data).ok()?;
+                // Within a bar the count of trades grows, and the closing message comes last.
+                let mark = (
+                    bar.start.nanos(),
+                    bar.trades.saturating_mul(2).saturating_add(u64::from(bar.closed) + 1),
+                );
+                (Some(mark), VenueEvent::Bar(name(), bar))
+            }
+        })
+    }
+}
 
 #[derive(Debug)]
 struct Wanted {
@@ -44,25 +81,29 @@ struct Wanted {
 }
 
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     url: String,
+    spelling: Spelling,
     timing: Timing,
     wanted: IndexMap<String, Wanted>,
     links: BTreeMap<LinkId, Link>,
     active: Option<LinkId>,
     coming: Option<LinkId>,
-    pub(super) dial_at: Option<Time>,
+    pub(crate) dial_at: Option<Time>,
     /// Trades and bars of the coming connection.
     held: Vec<(String, Mark, VenueEvent)>,
     up: bool,
     next_link: u32,
+    step: u32,
 }
 
 impl Streams {
-    pub(super) fn new(config: &SpotConfig) -> Self {
+    /// Over connections to `url`, numbered `first`, `first + step`, ….
+    pub(crate) fn new(url: String, spelling: Spelling, timing: Timing, first: u32, step: u32) -> Self {
         Self {
-            url: format!("{}/stream", config.streams),
-            timing: config.timing,
+            url,
+            spelling,
+            timing,
             wanted: IndexMap::new(),
             links: BTreeMap::new(),
             active: None,
@@ -70,14 +111,15 @@ impl Streams {
             dial_at: None,
             held: Vec::new(),
             up: false,
-            next_link: 2,
+            next_link: first,
+            step,
         }
     }
 
-    pub(super) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+    pub(crate) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
         self.dial_at = None;
         let id = LinkId(self.next_link);
-        self.next_link += 4;
+        self.next_link += self.step;
         dialer.dialled(now);
         self.links.insert(id, Link::new(now, &self.timing, dialer));
         if self.active.is_none() {
@@ -88,16 +130,16 @@ impl Streams {
         out.actions.push(LinkAction::Open { link: id, url: self.url.clone() });
     }
 
-    pub(super) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
-        let name = stream_name(stream);
+    pub(crate) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        let name = (self.spelling.name)(stream);
         if !self.wanted.contains_key(&name) {
             self.wanted.insert(name, Wanted { stream: stream.clone(), told: Mark::default() });
             self.changed(now, out);
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
-        if self.wanted.swap_remove(&stream_name(stream)).is_some() {
+    pub(crate) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
+        if self.wanted.swap_remove(&(self.spelling.name)(stream)).is_some() {
             self.changed(now, out);
         }
     }
@@ -109,7 +151,7 @@ impl Streams {
         }
     }
 
-    pub(super) fn handle(
+    pub(crate) fn handle(
         &mut self,
         now: Time,
         id: LinkId,
@@ -159,7 +201,7 @@ impl Streams {
         out: &mut Outbox,
     ) {
         let Some(wanted) = self.wanted.get_mut(name) else { return };
-        let Some((mark, event)) = read(&wanted.stream, data, now) else { return };
+        let Some((mark, event)) = self.spelling.read(&wanted.stream, data, now) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.data_at.replace(now).is_none() {
             dialer.proven();
@@ -234,7 +276,7 @@ impl Streams {
         out.events.push(VenueEvent::FeedDown(why.to_owned()));
     }
 
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         let lively = self.is_lively();
         let links = self.links.iter().flat_map(|(id, link)| {
             let active = self.active == Some(*id);
@@ -245,7 +287,7 @@ impl Streams {
         links.chain(self.dial_at).min()
     }
 
-    pub(super) fn timer(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+    pub(crate) fn timer(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
         if self.dial_at.is_some_and(|at| at <= now) {
             self.dial(now, dialer, out);
         }
@@ -296,25 +338,4 @@ impl Streams {
         let lively = |channel| matches!(channel, Channel::Depth | Channel::DepthFast | Channel::Bbo);
         self.wanted.values().any(|wanted| lively(wanted.stream.channel))
     }
-}
-
-/// Reads a frame of data; what cannot be read is no data.
-fn read(stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEvent)> {
-    let name = || stream.clone();
-    Some(match stream.channel {
-        Channel::Depth | Channel::DepthFast => (None, VenueEvent::Depth(name(), depth(data, now).ok()?)),
-        Channel::Bbo => (None, VenueEvent::Bbo(name(), book_ticker(data, now).ok()?)),
-        Channel::Trade => {
-            let trade = trade(data).ok()?;
-            (Some((0, trade.id.saturating_add(1))), VenueEvent::Trade(name(), trade))
-        }
-        Channel::Book | Channel::Mark => return None,
-        Channel::Kline(_) => {
-            let bar = kline(data).ok()?;
-            // Within a bar the count of trades grows, and the closing message comes last.
-            let mark =
-                (bar.start.nanos(), bar.trades.saturating_mul(2).saturating_add(u64::from(bar.closed) + 1));
-            (Some(mark), VenueEvent::Bar(name(), bar))
-        }
-    })
 }

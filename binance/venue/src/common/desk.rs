@@ -1,0 +1,391 @@
+//! Orders out, private facts in, over logged-on connections of the websocket API.
+//!
+//! Each connection goes through
+//!
+//! ```text
+//! Dialing ─open→ Timing ─time→ LoggingOn ─logon→ Subscribing ─subscribed→ Ready ─replaced→ Leaving → gone
+//!    └────────────┴──────────────┴─ failed, refused, silent, too slow ─┴──────┴───────────────┴→ gone
+//! ```
+//!
+//! At most one connection is *coming* (not ready yet), one is *active* (orders go over it), and those replaced are
+//! *leaving*: they finish their requests and still bring events. A planned end (23 h, `serverShutdown`) makes the new
+//! connection before it leaves the old one, so private events never pause; they may come twice, which the gateway's
+//! fill keys absorb. Losing the active connection answers every request in flight with `Unknown`, voids every
+//! question, and only then says `EntryDown`.
+//!
+//! An order is written to a connection once. Nothing here ever writes it again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use binance_wire::reply::ApiError;
+use binance_wire::request::Request;
+use bytes::Bytes;
+use tradingsys::ids::{ClientOrderId, LinkId};
+use tradingsys::order::request::NewOrder;
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::clock::ClockOffset;
+use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::limit::{Cost, RateBudget};
+use tradingsys::venue::port::{
+    Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry, Outbox,
+    PlaceOutcome, Query, VenueEvent,
+};
+use tradingsys::venue::watch::SilenceWatch;
+
+use super::Access;
+
+mod links;
+mod replies;
+
+/// When a request is sent, in the venue's time, and how long it may take to be accepted.
+#[derive(Clone, Copy)]
+pub struct Stamp {
+    pub(crate) at: Time,
+    pub(crate) recv_window: Span,
+}
+
+impl Stamp {
+    /// Ends a request that needs a time.
+    pub(crate) fn finish(self, request: Request) -> String {
+        request.int("recvWindow", self.recv_window.millis()).int("timestamp", self.at.millis()).finish()
+    }
+}
+
+/// What a market's requests look like, and how its replies are read.
+pub trait Dialect: fmt::Debug {
+    /// What an order costs.
+    fn order_cost(&self, order: &NewOrder) -> Cost;
+    /// The frame of an order.
+    fn place(&self, id: u64, order: &NewOrder, stamp: Stamp) -> String;
+    /// What a cancel costs.
+    fn cancel_cost(&self) -> Cost;
+    /// The frame of a cancel.
+    fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> String;
+    /// What an amend costs.
+    fn amend_cost(&self) -> Cost;
+    /// The frame of an amend.
+    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> String;
+    /// The answer to a question that need not be asked in this market.
+    fn known(&self, _query: &Query) -> Option<Answer> {
+        None
+    }
+    /// What a question costs.
+    fn query_cost(&self, query: &Query) -> Cost;
+    /// The frame of a question.
+    fn query(&self, id: u64, query: &Query, stamp: Stamp) -> String;
+    /// What the reply to an order says.
+    fn placed(&self, result: Reply<'_>) -> PlaceOutcome;
+    /// What the reply to a cancel says.
+    fn canceled(&self, result: Reply<'_>) -> CancelOutcome;
+    /// What the reply to an amend says.
+    fn amended(&self, result: Reply<'_>) -> AmendOutcome;
+    /// What the reply to a question says.
+    fn answer(&self, query: &Query, result: Reply<'_>) -> Answer;
+}
+
+/// A reply's result, or the venue's error.
+pub(crate) type Reply<'a> = Result<&'a str, ApiError>;
+
+/// Most questions in flight at once; the rest waits its turn, so that an order never stands behind a long row of them.
+const QUERIES_IN_FLIGHT: usize = 16;
+/// How often a question is asked again after a refusal that was not its own fault.
+const QUERY_ATTEMPTS: u8 = 3;
+/// How long the late reply to a request given up is still of use.
+const LATE: Span = Span::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Dialing,
+    Timing,
+    LoggingOn,
+    Subscribing,
+    Ready,
+    Leaving,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    phase: Phase,
+    watch: SilenceWatch,
+    /// When the phase must have ended: the handshake, the active life, the leaving.
+    until: Time,
+}
+
+/// What a request in flight is for.
+#[derive(Clone, Debug)]
+enum Ask {
+    Time,
+    Logon,
+    Subscribe,
+    OrderLimits,
+    Place(ClientOrderId),
+    Cancel(ClientOrderId),
+    Amend(ClientOrderId),
+    Query(Question),
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    request: u64,
+    query: Query,
+    attempts: u8,
+}
+
+#[derive(Debug)]
+struct Flight {
+    link: LinkId,
+    ask: Ask,
+    cost: Option<Cost>,
+    sent: Time,
+    until: Time,
+    /// Its asker was told that nothing is known; only good news is still passed on.
+    given_up: bool,
+}
+
+impl Flight {
+    /// Does anyone outside this machine wait for its reply?
+    fn is_awaited(&self) -> bool {
+        let asked = matches!(self.ask, Ask::Place(_) | Ask::Cancel(_) | Ask::Amend(_) | Ask::Query(_));
+        asked && !self.given_up
+    }
+}
+
+/// The machine of order entry.
+#[derive(Debug)]
+pub struct Desk<D> {
+    dialect: D,
+    config: Access,
+    pub(crate) sessions: BTreeMap<LinkId, Session>,
+    coming: Option<LinkId>,
+    active: Option<LinkId>,
+    dialer: Dialer,
+    dial_at: Option<Time>,
+    clock: ClockOffset,
+    clock_at: Option<Time>,
+    budget: RateBudget,
+    flights: BTreeMap<u64, Flight>,
+    questions: VecDeque<Question>,
+    questions_at: Option<Time>,
+    next_request: u64,
+    next_link: u32,
+}
+
+impl<D: Dialect> Desk<D> {
+    /// A machine that has not started.
+    pub(crate) fn with(dialect: D, config: Access) -> Self {
+        let dialer = Dialer::new(config.timing.backoff, config.timing.backoff_cap, config.seed);
+        let budget = RateBudget::new(&config.limits);
+        Self {
+            dialect,
+            config,
+            sessions: BTreeMap::new(),
+            coming: None,
+            active: None,
+            dialer,
+            dial_at: None,
+            clock: ClockOffset::default(),
+            clock_at: None,
+            budget,
+            flights: BTreeMap::new(),
+            questions: VecDeque::new(),
+            questions_at: None,
+            next_request: 1,
+            // Odd numbers are ours, even ones the feed's.
+            next_link: 1,
+        }
+    }
+
+    fn stamp(&self, now: Time) -> Stamp {
+        Stamp { at: self.clock.venue_time(now), recv_window: self.config.recv_window }
+    }
+
+    /// Puts a frame on a link and its request in flight. `write` gets the number of the request.
+    fn send(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        ask: Ask,
+        cost: Option<Cost>,
+        write: impl FnOnce(&Self, u64) -> String,
+        out: &mut Outbox,
+    ) {
+        let id = self.next_request;
+        self.next_request += 1;
+        let text = Bytes::from(write(self, id));
+        out.actions.push(LinkAction::Send { link, text });
+        let until = now + self.config.timing.request;
+        self.flights.insert(id, Flight { link, ask, cost, sent: now, until, given_up: false });
+    }
+
+    /// The link an order may use now, its cost reserved.
+    fn admit(&mut self, now: Time, cost: Cost) -> Result<LinkId, NotSent> {
+        let link = self.active.ok_or(NotSent::Disconnected)?;
+        let taken = self.budget.take(self.clock.venue_time(now), cost);
+        taken.map_err(|until| NotSent::RateLimited { retry_at: self.clock.own_time(until) })?;
+        Ok(link)
+    }
+
+    /// The link for a cancel or an amend: the one its order is on its way on, lest it overtakes it while connections
+    /// change.
+    fn follow(&self, id: &ClientOrderId, link: LinkId) -> LinkId {
+        let placing = |flight: &&Flight| matches!(&flight.ask, Ask::Place(order) if order == id);
+        self.flights.values().find(placing).map_or(link, |flight| flight.link)
+    }
+
+    /// Asks as many waiting questions as budget and flight allow.
+    fn flush(&mut self, now: Time, out: &mut Outbox) {
+        self.questions_at = None;
+        let Some(link) = self.active else { return };
+        let flying = self.flights.values().filter(|f| matches!(f.ask, Ask::Query(_)) && !f.given_up).count();
+        for _ in flying..QUERIES_IN_FLIGHT {
+            let Some(question) = self.questions.front() else { return };
+            let cost = self.dialect.query_cost(&question.query);
+            if let Err(until) = self.budget.take(self.clock.venue_time(now), cost) {
+                self.questions_at = Some(self.clock.own_time(until));
+                return;
+            }
+            let Some(question) = self.questions.pop_front() else { return };
+            let query = question.query.clone();
+            let write = |desk: &Self, id| desk.dialect.query(id, &query, desk.stamp(now));
+            self.send(now, link, Ask::Query(question), Some(cost), write, out);
+        }
+    }
+
+    /// Tells the asker that a request will not be answered any more.
+    fn give_up(ask: Ask, why: &str, out: &mut Outbox) {
+        let why = why.to_owned();
+        out.events.push(match ask {
+            Ask::Place(id) => VenueEvent::Placed { id, outcome: PlaceOutcome::Unknown(why) },
+            Ask::Cancel(id) => VenueEvent::CancelReply { id, outcome: CancelOutcome::Unknown(why) },
+            Ask::Amend(id) => VenueEvent::AmendReply { id, outcome: AmendOutcome::Unknown(why) },
+            Ask::Query(Question { request, .. }) => {
+                VenueEvent::Answer { request, answer: Answer::Failed(why) }
+            }
+            Ask::Time | Ask::Logon | Ask::Subscribe | Ask::OrderLimits => return,
+        });
+    }
+
+    fn expire_flights(&mut self, now: Time, out: &mut Outbox) {
+        let venue_now = self.clock.venue_time(now);
+        let due: Vec<u64> = self.flights.iter().filter(|(_, f)| f.until <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            let Some(mut flight) = self.flights.remove(&id) else { continue };
+            if let Some(cost) = flight.cost.take() {
+                self.budget.settle(venue_now, cost, &[]);
+            }
+            let order = matches!(flight.ask, Ask::Place(_) | Ask::Cancel(_) | Ask::Amend(_));
+            if !flight.given_up {
+                let waited = self.config.timing.request.millis();
+                Self::give_up(flight.ask.clone(), &format!("no reply for {waited} ms"), out);
+            }
+            if order && !flight.given_up {
+                flight.given_up = true;
+                flight.until = now + LATE;
+                self.flights.insert(id, flight);
+            }
+        }
+    }
+}
+
+impl<D: Dialect> OrderEntry for Desk<D> {
+    fn start(&mut self, now: Time, out: &mut Outbox) {
+        self.dial(now, out);
+    }
+
+    fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
+        if self.active.is_some()
+            && let Some(off) = self.clock.off(self.config.clock_tolerance)
+        {
+            return Err(NotSent::ClockOff(off));
+        }
+        let cost = self.dialect.order_cost(order);
+        let link = self.admit(now, cost)?;
+        let write = |desk: &Self, id| desk.dialect.place(id, order, desk.stamp(now));
+        self.send(now, link, Ask::Place(order.id.clone()), Some(cost), write, out);
+        Ok(())
+    }
+
+    fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
+        let cost = self.dialect.cancel_cost();
+        let link = self.admit(now, cost)?;
+        let link = self.follow(&cancel.id, link);
+        let write = |desk: &Self, id| desk.dialect.cancel(id, cancel, desk.stamp(now));
+        self.send(now, link, Ask::Cancel(cancel.id.clone()), Some(cost), write, out);
+        Ok(())
+    }
+
+    fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
+        let cost = self.dialect.amend_cost();
+        let link = self.admit(now, cost)?;
+        let link = self.follow(&amend.id, link);
+        let write = |desk: &Self, id| desk.dialect.amend(id, amend, desk.stamp(now));
+        self.send(now, link, Ask::Amend(amend.id.clone()), Some(cost), write, out);
+        Ok(())
+    }
+
+    fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox) {
+        if self.active.is_none() {
+            let answer = Answer::Failed("the exchange is not connected".to_owned());
+            out.events.push(VenueEvent::Answer { request, answer });
+            return;
+        }
+        if let Some(answer) = self.dialect.known(query) {
+            out.events.push(VenueEvent::Answer { request, answer });
+            return;
+        }
+        self.questions.push_back(Question { request, query: query.clone(), attempts: 0 });
+        self.flush(now, out);
+    }
+
+    fn owns(&self, link: LinkId) -> bool {
+        link.0 % 2 == 1
+    }
+
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
+        let Some(session) = self.sessions.get_mut(&link) else { return };
+        session.watch.heard(now);
+        match input {
+            LinkInput::Up => self.opened(now, link, out),
+            LinkInput::Down(why) => self.lost(now, link, why, out),
+            LinkInput::Text(text) => self.frame(now, link, text, out),
+            LinkInput::Alive | LinkInput::Response { .. } => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let sessions = self.sessions.values().flat_map(|s| [s.until, s.watch.deadline()]);
+        let flights = self.flights.values().map(|flight| flight.until);
+        let fixed = [self.dial_at, self.clock_at, self.questions_at];
+        sessions.chain(flights).chain(fixed.into_iter().flatten()).min()
+    }
+
+    fn timer(&mut self, now: Time, out: &mut Outbox) {
+        if self.dial_at.is_some_and(|at| at <= now) {
+            self.dial(now, out);
+        }
+        self.check_sessions(now, out);
+        self.expire_flights(now, out);
+        if let (Some(at), Some(link)) = (self.clock_at, self.active)
+            && at <= now
+        {
+            self.ask_time(now, link, out);
+        }
+        if self.questions_at.is_none_or(|at| at <= now) {
+            self.flush(now, out);
+        }
+    }
+
+    fn receive_window(&self) -> Span {
+        self.config.recv_window
+    }
+
+    fn stop(&mut self, _now: Time, out: &mut Outbox) {
+        let links = std::mem::take(&mut self.sessions).into_keys();
+        out.actions.extend(links.map(|link| LinkAction::Close { link }));
+        (self.coming, self.active, self.dial_at) = (None, None, None);
+        (self.clock_at, self.questions_at) = (None, None);
+        self.flights.clear();
+        self.questions.clear();
+    }
+}
