@@ -26,6 +26,7 @@ mod engine;
 mod event;
 mod fees;
 pub mod filters;
+pub mod futures;
 mod market;
 mod matching;
 mod order;
@@ -33,6 +34,8 @@ mod query;
 mod replay;
 mod request;
 mod restore;
+mod settlement;
+mod spot;
 mod stop;
 mod synthetic;
 mod transaction;
@@ -41,8 +44,12 @@ pub use config::{
     AccountId, AccountSettings, BookSource, Config, Limits, Listing, ListingError, PercentPrice, Rate,
 };
 pub use engine::Exchange;
-pub use event::{Balance, BalanceChange, BestChange, BookChange, Change, Event, OrderEvent, Transfer};
-pub use order::{Expiry, Fill, Order, OrderStatus, PreventedMatch, Prevention};
+pub use event::{
+    Balance, BalanceChange, BestChange, BookChange, Change, Event, MarketEvent, OrderEvent, Transfer,
+};
+pub use order::{
+    Expiry, Fill, Order, OrderStatus, Origin, PositionSide, PositionTerms, PreventedMatch, Prevention,
+};
 pub use replay::ReplayError;
 pub use request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, OrderRef,

@@ -32,8 +32,9 @@ pub(super) struct Account {
     pub(super) updated: Time,
 }
 
+/// All accounts.
 #[derive(Debug)]
-pub(super) struct Bank {
+pub struct Bank {
     pub(super) accounts: BTreeMap<AccountId, Account>,
     pub(super) fee_asset: FeeAsset,
     touched: BTreeMap<AccountId, BTreeSet<Asset>>,

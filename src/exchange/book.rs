@@ -12,6 +12,8 @@ pub(super) struct Resting {
     pub(super) id: VenueOrderId,
     pub(super) account: AccountId,
     pub(super) lots: i64,
+    /// May it only make a position smaller?
+    pub(super) reduces: bool,
 }
 
 /// Where an order rests: its side, its price and its place in the queue.

@@ -5,7 +5,8 @@ use crate::instrument::Instrument;
 use crate::market::Stp;
 use crate::num::{ONE, ParseNumberError, Price, parse_raw};
 
-/// A share of an amount, such as a fee rate: `0.001` is ten basis points. Counted in 10⁻¹⁰.
+/// A share of an amount, such as a fee rate: `0.001` is ten basis points. Counted in 10⁻¹⁰. Only a funding rate is
+/// ever negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Rate(i64);
@@ -24,6 +25,10 @@ impl Rate {
     /// In raw units of 10⁻¹⁰.
     pub const fn raw(self) -> i64 {
         self.0
+    }
+    /// From raw units of 10⁻¹⁰.
+    pub const fn from_raw(raw: i64) -> Self {
+        Self(raw)
     }
     /// Is it nothing?
     pub const fn is_zero(self) -> bool {
@@ -163,9 +168,12 @@ impl AccountId {
     pub const HOUSE: Self = Self(u32::MAX - 1);
     /// Where fees are collected.
     pub const FEES: Self = Self(u32::MAX);
+    /// The insurance fund of the futures exchange: what liquidations leave over, and what pays for those that leave
+    /// a debt.
+    pub const INSURANCE: Self = Self(u32::MAX - 2);
     /// Does the exchange itself own it?
     pub const fn is_internal(self) -> bool {
-        self.0 >= Self::HOUSE.0
+        self.0 >= Self::INSURANCE.0
     }
 }
 

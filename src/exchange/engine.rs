@@ -8,9 +8,11 @@ use crate::exchange::config::{AccountId, AccountSettings, Config, Listing, Listi
 use crate::exchange::event::{Balance, Event, Transfer};
 use crate::exchange::fees::FeeAsset;
 use crate::exchange::market::Market;
+use crate::exchange::order::PositionTerms;
 use crate::exchange::request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, Canceled, Placed, Reject, Request,
 };
+use crate::exchange::settlement::Settlement;
 use crate::exchange::transaction::Transaction;
 use crate::ids::{Asset, Symbol};
 use crate::instrument::InstrumentStatus;
@@ -21,15 +23,17 @@ use crate::time::Time;
 ///
 /// Every call that can change something takes the time. Time never runs backwards here: an earlier one counts as the
 /// latest seen. What a call made happen waits in [`Exchange::drain_events`].
+///
+/// The parameter is what it settles: nothing said, spot; [`crate::exchange::futures::Futures`] is the other one.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct Exchange<S: Settlement = Bank> {
     pub(super) markets: BTreeMap<Symbol, Market>,
-    pub(super) bank: Bank,
-    pub(super) events: Vec<Event>,
+    pub(super) settlement: S,
+    pub(super) events: Vec<S::Told>,
     now: Time,
 }
 
-impl Exchange {
+impl Exchange<Bank> {
     /// An exchange without accounts (but for the internal ones), orders and trades.
     ///
     /// # Errors
@@ -37,27 +41,15 @@ impl Exchange {
     pub fn new(config: Config) -> Result<Self, ListingError> {
         let fee_asset =
             FeeAsset { asset: config.fee_asset, discount: config.fee_asset_discount, ..FeeAsset::default() };
-        let mut exchange = Self {
-            markets: BTreeMap::new(),
-            bank: Bank::new(fee_asset),
-            events: Vec::new(),
-            now: Time::default(),
-        };
-        for listing in config.listings {
-            let symbol = listing.instrument.symbol.clone();
-            if exchange.markets.insert(symbol.clone(), Market::new(listing)?).is_some() {
-                return Err(ListingError::Twice(symbol));
-            }
-        }
-        Ok(exchange)
+        Self::list(config.listings, Bank::new(fee_asset))
     }
 
     /// Opens an account without money; of one that is open, changes the settings. The internal ones cannot be changed.
     pub fn open_account(&mut self, id: AccountId, settings: AccountSettings) {
-        match self.bank.accounts.get_mut(&id) {
+        match self.settlement.accounts.get_mut(&id) {
             Some(_) if id.is_internal() => {}
             Some(account) => account.settings = settings,
-            None => self.bank.open(id, settings),
+            None => self.settlement.open(id, settings),
         }
     }
 
@@ -89,7 +81,7 @@ impl Exchange {
         amount: Cash,
     ) -> Result<(), Reject> {
         self.account(account)?;
-        if !self.bank.can_take(account, asset, amount) {
+        if !self.settlement.can_take(account, asset, amount) {
             return Err(Reject::InsufficientBalance);
         }
         self.transfer(now, account, asset, -amount);
@@ -98,18 +90,18 @@ impl Exchange {
 
     fn transfer(&mut self, now: Time, account: AccountId, asset: &Asset, delta: Cash) {
         let time = self.advance(now);
-        self.bank.credit(account, asset, delta);
+        self.settlement.credit(account, asset, delta);
         if !account.is_internal() {
             self.events.push(Event::Transfer(Transfer { account, time, asset: asset.clone(), delta }));
         }
-        self.events.extend(self.bank.take_changes(time).into_iter().map(Event::Balances));
+        self.events.extend(self.settlement.take_changes(time).into_iter().map(Event::Balances));
     }
 
     /// Sets the fee asset's price in a quote asset, which then wins over its last trade; `None` goes back to that.
     pub fn set_fee_asset_price(&mut self, quote: &Asset, price: Option<Price>) {
         match price {
-            Some(price) => self.bank.fee_asset.fixed.insert(quote.clone(), price),
-            None => self.bank.fee_asset.fixed.remove(quote),
+            Some(price) => self.settlement.fee_asset.fixed.insert(quote.clone(), price),
+            None => self.settlement.fee_asset.fixed.remove(quote),
         };
     }
 
@@ -130,7 +122,7 @@ impl Exchange {
     /// # Errors
     /// [`Reject`]; nothing has happened then.
     pub fn place(&mut self, now: Time, account: AccountId, request: &Request) -> Result<Placed, Reject> {
-        self.transact(now, account, &request.symbol, |t| t.place(account, request))
+        self.transact(now, account, &request.symbol, |t| t.place(account, request, &PositionTerms::default()))
     }
 
     /// Checks an order as far as it is checked before the engine: types, modes, filters. Nothing happens.
@@ -140,7 +132,7 @@ impl Exchange {
     pub fn check(&self, account: AccountId, request: &Request) -> Result<(), Reject> {
         self.account(account)?;
         let market = self.markets.get(&request.symbol).ok_or(Reject::UnknownSymbol)?;
-        admission::check(market, &self.bank, account, request)
+        admission::check(market, &self.settlement, account, request)
     }
 
     /// Cancels an open order.
@@ -183,44 +175,8 @@ impl Exchange {
         self.transact(now, account, &amend.symbol, |t| t.amend(account, amend))
     }
 
-    /// Appends all events since the last call, oldest first.
-    pub fn drain_events(&mut self, out: &mut Vec<Event>) {
-        out.append(&mut self.events);
-    }
-
-    /// The latest time seen.
-    pub fn now(&self) -> Time {
-        self.now
-    }
-
-    /// Runs one transaction on a symbol.
-    fn transact<T>(
-        &mut self,
-        now: Time,
-        account: AccountId,
-        symbol: &Symbol,
-        act: impl FnOnce(&mut Transaction<'_>) -> Result<T, Reject>,
-    ) -> Result<T, Reject> {
-        self.account(account)?;
-        let mut transaction = self.begin(now, symbol).ok_or(Reject::UnknownSymbol)?;
-        let result = act(&mut transaction);
-        transaction.finish();
-        result
-    }
-
-    pub(super) fn begin(&mut self, now: Time, symbol: &Symbol) -> Option<Transaction<'_>> {
-        let now = self.advance(now);
-        let market = self.markets.get_mut(symbol)?;
-        Some(Transaction { market, bank: &mut self.bank, events: &mut self.events, now })
-    }
-
-    fn advance(&mut self, now: Time) -> Time {
-        self.now = self.now.max(now);
-        self.now
-    }
-
     pub(super) fn account(&self, id: AccountId) -> Result<&Account, Reject> {
-        self.bank.accounts.get(&id).ok_or(Reject::UnknownAccount)
+        self.settlement.accounts.get(&id).ok_or(Reject::UnknownAccount)
     }
 
     /// What an account has of an asset; nothing if it never had any.
@@ -229,7 +185,7 @@ impl Exchange {
     /// [`Reject::UnknownAccount`].
     pub fn balance(&self, account: AccountId, asset: &Asset) -> Result<Balance, Reject> {
         self.account(account)?;
-        Ok(self.bank.holding(account, asset).balance(asset))
+        Ok(self.settlement.holding(account, asset).balance(asset))
     }
 
     /// All assets an account ever had, by name.
@@ -247,6 +203,62 @@ impl Exchange {
     /// [`Reject::UnknownAccount`].
     pub fn settings(&self, account: AccountId) -> Result<(AccountSettings, Time), Reject> {
         self.account(account).map(|a| (a.settings, a.updated))
+    }
+}
+
+impl<S: Settlement> Exchange<S> {
+    /// An exchange that lists these, without orders and trades.
+    pub(super) fn list(listings: Vec<Listing>, settlement: S) -> Result<Self, ListingError> {
+        let mut exchange =
+            Self { markets: BTreeMap::new(), settlement, events: Vec::new(), now: Time::default() };
+        for listing in listings {
+            let symbol = listing.instrument.symbol.clone();
+            if exchange.markets.insert(symbol.clone(), Market::new(listing)?).is_some() {
+                return Err(ListingError::Twice(symbol));
+            }
+        }
+        Ok(exchange)
+    }
+
+    /// Appends all events since the last call, oldest first.
+    pub fn drain_events(&mut self, out: &mut Vec<S::Told>) {
+        out.append(&mut self.events);
+    }
+
+    /// The latest time seen.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Runs one transaction on a symbol.
+    pub(super) fn transact<T>(
+        &mut self,
+        now: Time,
+        account: AccountId,
+        symbol: &Symbol,
+        act: impl FnOnce(&mut Transaction<'_, S>) -> Result<T, S::Refusal>,
+    ) -> Result<T, S::Refusal> {
+        self.open_here(account)?;
+        let mut transaction = self.begin(now, symbol).ok_or(Reject::UnknownSymbol)?;
+        let result = act(&mut transaction);
+        transaction.finish();
+        result
+    }
+
+    pub(super) fn begin(&mut self, now: Time, symbol: &Symbol) -> Option<Transaction<'_, S>> {
+        let now = self.advance(now);
+        let market = self.markets.get_mut(symbol)?;
+        Some(Transaction { market, settlement: &mut self.settlement, events: &mut self.events, now })
+    }
+
+    pub(super) fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Refuses an account that is not open.
+    pub(super) fn open_here(&self, id: AccountId) -> Result<(), Reject> {
+        self.settlement.settings(id).map(drop).ok_or(Reject::UnknownAccount)
     }
 
     /// A listed symbol.

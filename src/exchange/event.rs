@@ -41,6 +41,30 @@ pub enum Event {
     },
 }
 
+/// What the engine tells whatever it settles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MarketEvent {
+    /// Private: an order changed.
+    Order(Box<OrderEvent>),
+    /// Public: a trade.
+    Trade(Symbol, PublicTrade),
+    /// Public: levels of the book changed.
+    Book(BookChange),
+    /// Public: the best bid or offer changed.
+    Best(BestChange),
+}
+
+impl From<MarketEvent> for Event {
+    fn from(event: MarketEvent) -> Self {
+        match event {
+            MarketEvent::Order(event) => Self::Order(event),
+            MarketEvent::Trade(symbol, trade) => Self::Trade { symbol, trade },
+            MarketEvent::Book(change) => Self::Book(change),
+            MarketEvent::Best(change) => Self::Best(change),
+        }
+    }
+}
+
 /// What happened to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

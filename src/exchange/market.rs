@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::exchange::book::{Book, Place};
+use crate::exchange::book::{Book, Place, Resting};
 use crate::exchange::config::{AccountId, BookSource, Listing, ListingError};
 use crate::exchange::event::{BestChange, BookChange};
 use crate::exchange::order::{Fill, Order};
@@ -32,13 +32,30 @@ pub(super) enum Want {
 pub(super) struct Offer {
     pub(super) ticks: i64,
     pub(super) lots: i64,
-    /// Whose; `None` if it is of a recorded book.
-    pub(super) account: Option<AccountId>,
+    /// Which order; `None` if it is of a recorded book.
+    pub(super) resting: Option<Resting>,
+}
+
+/// What a taker would get from the book as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    pub(super) lots: i64,
+    pub(super) quote: Cash,
+}
+
+impl Plan {
+    /// What a taker of this side would pay for it.
+    pub(super) fn paid(&self, market: &Market, side: Side) -> Cash {
+        match side {
+            Side::Buy => self.quote,
+            Side::Sell => market.qty(self.lots).as_cash(),
+        }
+    }
 }
 
 /// An order at work, with what the engine needs besides what it shows.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub struct Slot {
     pub(super) order: Order,
     pub(super) want: Want,
     /// How much of the account's balance it holds, in [`Market::paid_in`] its side.
@@ -75,8 +92,9 @@ pub(super) struct Owned {
     pub(super) fills: Vec<Fill>,
 }
 
+/// One symbol.
 #[derive(Debug)]
-pub(super) struct Market {
+pub struct Market {
     pub(super) listing: Listing,
     /// One tick × one lot, raw.
     unit: i128,
@@ -209,10 +227,10 @@ impl Market {
             None => Box::new(self.book.orders(side).map(|(ticks, resting)| Offer {
                 ticks,
                 lots: resting.lots,
-                account: Some(resting.account),
+                resting: Some(resting),
             })),
             Some(shown) => {
-                Box::new(shown.offers(side).map(|(ticks, lots)| Offer { ticks, lots, account: None }))
+                Box::new(shown.offers(side).map(|(ticks, lots)| Offer { ticks, lots, resting: None }))
             }
         }
     }

@@ -1,35 +1,18 @@
-//! Price-time matching, settlement and self-trade prevention.
+//! Price-time matching and self-trade prevention.
 
-use crate::exchange::account::Bank;
+use std::collections::BTreeMap;
+
 use crate::exchange::book::{Resting, crosses};
 use crate::exchange::config::AccountId;
-use crate::exchange::event::{Change, Event};
-use crate::exchange::fees::{Traded, plain_fee};
-use crate::exchange::market::{Market, Offer, Slot, Want, next};
-use crate::exchange::order::{Expiry, Fill, OrderStatus, PreventedMatch, Prevention};
+use crate::exchange::event::{Change, MarketEvent};
+use crate::exchange::market::{Market, Offer, Plan, Slot, Want, next};
+use crate::exchange::order::{Expiry, Fill, Order, OrderStatus, PositionSide, PreventedMatch, Prevention};
 use crate::exchange::request::Placed;
+use crate::exchange::settlement::{Amounts, Settlement};
 use crate::exchange::transaction::Transaction;
-use crate::ids::{Asset, TradeId, VenueOrderId};
+use crate::ids::{TradeId, VenueOrderId};
 use crate::market::{PublicTrade, Side, Stp, Tif};
-use crate::num::{Cash, Qty};
-use crate::order::request::Terms;
-
-/// What a taker would get from the book as it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Plan {
-    lots: i64,
-    quote: Cash,
-}
-
-impl Plan {
-    /// What a taker of this side would pay for it.
-    pub(super) fn paid(&self, market: &Market, side: Side) -> Cash {
-        match side {
-            Side::Buy => self.quote,
-            Side::Sell => market.qty(self.lots).as_cash(),
-        }
-    }
-}
+use crate::num::Qty;
 
 /// One match about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +24,14 @@ pub(super) struct Match {
     pub(super) next: Option<i64>,
 }
 
-impl Transaction<'_> {
+impl<S: Settlement> Transaction<'_, S> {
     /// What a taker would get now: own orders met on the way do what self-trade prevention makes of them.
-    pub(super) fn plan(
-        &self,
-        account: AccountId,
-        side: Side,
-        stp: Stp,
-        limit: Option<i64>,
-        mut want: Want,
-    ) -> Plan {
+    pub(super) fn plan(&self, taker: &Slot) -> Plan {
         let market = &self.market;
-        let mut plan = Plan::default();
-        for Offer { ticks, lots, account: owner } in market.offers(side.opposite()) {
+        let Order { account, side, stp, .. } = taker.order;
+        let limit = taker.limit().map(|price| market.ticks(price));
+        let (mut plan, mut want, mut bought) = (Plan::default(), taker.want, Bought::default());
+        for Offer { ticks, lots, resting } in market.offers(side.opposite()) {
             if limit.is_some_and(|limit| !crosses(side, limit, ticks)) {
                 break;
             }
@@ -61,16 +39,20 @@ impl Transaction<'_> {
             if wanted == 0 {
                 break;
             }
-            let lots = wanted.min(lots);
-            let own = owner == Some(account);
-            match stp {
-                Stp::ExpireMaker if own => continue,
-                Stp::ExpireTaker | Stp::ExpireBoth if own => break,
-                Stp::Decrement if own => {}
-                _ => {
-                    plan.lots += lots;
-                    plan.quote += market.notional(ticks, lots);
-                }
+            let own = resting.is_some_and(|maker| maker.account == account);
+            if own && matches!(stp, Stp::ExpireTaker | Stp::ExpireBoth) {
+                break;
+            }
+            if own && stp == Stp::ExpireMaker {
+                continue;
+            }
+            let lots = match resting.filter(|_| S::REDUCES) {
+                Some(maker) => bought.trade(self, &taker.order, maker, wanted),
+                None => wanted.min(lots),
+            };
+            if !own || stp != Stp::Decrement {
+                plan.lots += lots;
+                plan.quote += market.notional(ticks, lots);
             }
             want = market.wanted_after(want, ticks, lots);
         }
@@ -82,10 +64,7 @@ impl Transaction<'_> {
         let mut placed = Placed { order: slot.order.clone(), fills: Vec::new(), prevented: Vec::new() };
         let limit = slot.limit().map(|price| self.market.ticks(price));
         let tif = slot.order.terms.tif();
-        let killed = tif == Some(Tif::Fok) && {
-            let plan = self.plan(slot.order.account, slot.order.side, slot.order.stp, limit, slot.want);
-            plan.lots < slot.lots()
-        };
+        let killed = tif == Some(Tif::Fok) && { self.plan(&slot).lots < slot.lots() };
         if !killed {
             self.take(&mut slot, limit, &mut placed);
         }
@@ -109,7 +88,7 @@ impl Transaction<'_> {
         placed
     }
 
-    fn expire(&mut self, slot: &mut Slot, expiry: Expiry) {
+    pub(super) fn expire(&mut self, slot: &mut Slot, expiry: Expiry) {
         slot.order.status = OrderStatus::Expired;
         slot.order.expiry = Some(expiry);
         slot.order.updated = self.now;
@@ -127,7 +106,7 @@ impl Transaction<'_> {
             if limit.is_some_and(|limit| !crosses(side, limit, ticks)) {
                 break;
             }
-            let lots = self.market.wanted(taker.want, ticks).min(resting.lots);
+            let lots = self.market.wanted(taker.want, ticks).min(resting.lots).min(self.cap(&resting));
             if lots == 0 {
                 break;
             }
@@ -151,14 +130,42 @@ impl Transaction<'_> {
         self.fill(&mut maker, one, true);
         let buyer_is_maker = maker.order.side == Side::Buy;
         let (price, qty) = (fill.price, fill.qty);
+        let accounts = [taker.order.account, maker.order.account];
         self.put_back(maker);
         let trade = PublicTrade { id: trade_id, time: self.now, price, qty, buyer_is_maker };
-        let instrument = &self.market.listing.instrument;
-        self.bank.fee_asset.on_trade(&instrument.base, &instrument.quote, price);
-        self.events.push(Event::Trade { symbol: instrument.symbol.clone(), trade });
+        self.settlement.traded(self.market, price);
+        let symbol = self.market.listing.instrument.symbol.clone();
+        self.events.push(MarketEvent::Trade(symbol, trade).into());
         self.market.last = Some(ticks);
         self.market.stops.on_trade(ticks);
+        for account in accounts {
+            self.expire_idle(account);
+        }
         fill
+    }
+
+    /// How many lots a resting order may still trade.
+    pub(super) fn cap(&self, resting: &Resting) -> i64 {
+        if !resting.reduces {
+            return i64::MAX;
+        }
+        let maker = self.market.orders.get(&resting.id);
+        maker.map_or(0, |slot| self.settlement.cap(self.market, &slot.order, 0))
+    }
+
+    /// Ends the orders of an account that have nothing to reduce any more.
+    pub(super) fn expire_idle(&mut self, account: AccountId) {
+        for id in self.settlement.idle(self.market, account) {
+            self.end(id, Expiry::PositionClosed);
+        }
+    }
+
+    /// Ends an open order for a reason of the exchange.
+    pub(super) fn end(&mut self, id: VenueOrderId, expiry: Expiry) {
+        if let Some(mut slot) = self.withdraw(id) {
+            self.expire(&mut slot, expiry);
+            self.close(slot);
+        }
     }
 
     /// Takes an order of the book in hand, to be put back or closed.
@@ -191,30 +198,13 @@ impl Transaction<'_> {
         let done = self.market.is_done(slot.want, next);
         order.status = if done { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
         let account = order.account;
-        let fee = self.settle(slot, qty, quote, maker);
-        let fill = Fill::new(&slot.order, (trade_id, price, qty), fee, maker);
+        let settled = self.settlement.settle(self.market, slot, Amounts { price, qty, quote }, maker);
+        let fill = Fill::new(&slot.order, (trade_id, price, qty), settled.fee, settled.realised, maker);
         if !account.is_internal() {
             self.market.owners.entry(account).or_default().fills.push(fill.clone());
             self.tell(&slot.order, Change::Trade(fill.clone()));
         }
         fill
-    }
-
-    /// The money of one side of a trade: it pays from what it holds, receives, and pays its fee. Gives the fee.
-    fn settle(&mut self, slot: &mut Slot, qty: Qty, quote: Cash, maker: bool) -> (Asset, Cash) {
-        let instrument = &self.market.listing.instrument;
-        let (base, quote_asset) = (instrument.base.clone(), instrument.quote.clone());
-        let account = slot.order.account;
-        let (paid, received) = match slot.order.side {
-            Side::Buy => ((&quote_asset, quote), (&base, qty.as_cash())),
-            Side::Sell => ((&base, qty.as_cash()), (&quote_asset, quote)),
-        };
-        self.bank.pay(account, paid.0, paid.1);
-        slot.held -= paid.1;
-        self.bank.credit(account, received.0, received.1);
-        self.release_surplus(slot);
-        let traded = Traded { base: &base, quote_asset: &quote_asset, qty, quote };
-        charge_fee(self.bank, account, &traded, received, maker)
     }
 
     /// Two orders of one account met: the taker's mode decides who loses what.
@@ -275,7 +265,7 @@ impl Transaction<'_> {
         if ends {
             order.status = OrderStatus::ExpiredInMatch;
         }
-        self.release_surplus(slot);
+        self.settlement.release(self.market, slot);
         self.tell(&slot.order, Change::Prevented(prevention));
     }
 
@@ -287,7 +277,8 @@ impl Transaction<'_> {
             slot.order.updated = self.now;
             slot.arrival = next(&mut self.market.counters.arrival);
             self.tell(&slot.order, Change::New);
-            if self.cover(&mut slot) {
+            let plan = self.plan_unpriced(&slot);
+            if self.settlement.reserve(self.market, &mut slot, &plan).is_ok() {
                 self.execute(slot);
             } else {
                 self.expire(&mut slot, Expiry::Rejected);
@@ -295,41 +286,34 @@ impl Transaction<'_> {
             }
         }
     }
-
-    /// A triggered market buy held its stop price; what it will pay stands in the book now. Locks the difference.
-    fn cover(&mut self, slot: &mut Slot) -> bool {
-        let order = &slot.order;
-        if !matches!(order.terms, Terms::Stop { limit: None, .. }) || order.side == Side::Sell {
-            return true;
-        }
-        let plan = self.plan(order.account, order.side, order.stp, None, slot.want);
-        let missing = plan.quote - slot.held;
-        if !missing.is_positive() {
-            return true;
-        }
-        let covered = self.bank.lock(order.account, &self.market.listing.instrument.quote, missing);
-        if covered {
-            slot.held += missing;
-        }
-        covered
-    }
 }
 
-/// Charges the fee of one side of a trade, and says what it was.
-fn charge_fee(
-    bank: &mut Bank,
-    account: AccountId,
-    traded: &Traded<'_>,
-    received: (&Asset, Cash),
-    maker: bool,
-) -> (Asset, Cash) {
-    let Some(settings) = bank.accounts.get(&account).map(|a| a.settings) else {
-        return (received.0.clone(), Cash::ZERO);
-    };
-    let rate = if maker { settings.maker_fee } else { settings.taker_fee };
-    let in_fee_asset = if settings.pay_in_fee_asset { bank.fee_asset.fee(traded, rate) } else { None };
-    let affordable = in_fee_asset.filter(|(asset, fee)| bank.holding(account, asset).free >= *fee);
-    let (asset, fee) = affordable.unwrap_or_else(|| (received.0.clone(), plain_fee(received.1, rate)));
-    bank.charge(account, &asset, fee);
-    (asset, fee)
+/// What accounts would have bought (sold: negative) by a plan, by position.
+#[derive(Debug, Default)]
+struct Bought(BTreeMap<(AccountId, PositionSide), i64>);
+
+impl Bought {
+    /// How many of the lots wanted a resting order would trade, after what its account traded before.
+    fn trade<S: Settlement>(
+        &mut self,
+        transaction: &Transaction<'_, S>,
+        taker: &Order,
+        resting: Resting,
+        wanted: i64,
+    ) -> i64 {
+        let Some(maker) = transaction.market.orders.get(&resting.id).map(|slot| &slot.order) else {
+            return 0;
+        };
+        let bought = self.0.entry((maker.account, maker.position.side)).or_default();
+        let cap = match resting.reduces {
+            true => transaction.settlement.cap(transaction.market, maker, *bought),
+            false => i64::MAX,
+        };
+        let lots = wanted.min(resting.lots).min(cap);
+        for order in [maker, taker] {
+            let signed = if order.side == Side::Buy { lots } else { -lots };
+            *self.0.entry((order.account, order.position.side)).or_default() += signed;
+        }
+        lots
+    }
 }

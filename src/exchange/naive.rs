@@ -213,7 +213,7 @@ impl Naive {
         let fee = fee.unwrap_or_else(|| (received.clone(), cut(got.raw() * rate / ONE)));
         self.add(order.account, &fee.0, -fee.1);
         self.add(AccountId::FEES, &fee.0, fee.1);
-        self.tell(s, id, Change::Trade(Fill::new(&order, trade, fee, maker)));
+        self.tell(s, id, Change::Trade(Fill::new(&order, trade, fee, Cash::ZERO, maker)));
     }
 
     pub(super) fn finish(&mut self, s: usize) {

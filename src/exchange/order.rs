@@ -52,6 +52,82 @@ words! {
         InsufficientLiquidity = "INSUFFICIENT_LIQUIDITY",
         /// A triggered stop was refused, for it would have cost more than the account has.
         Rejected = "REJECTED",
+        /// Its time is over.
+        GoodTillDate = "GOOD_TILL_DATE",
+        /// The position it was to reduce is gone.
+        PositionClosed = "POSITION_CLOSED",
+        /// Its account is being liquidated.
+        Liquidation = "LIQUIDATION",
+        /// Its symbol is being settled.
+        Settlement = "SETTLEMENT",
+    }
+}
+
+words! {
+    /// Which of an account's positions in a symbol is meant.
+    PositionSide {
+        /// The only one, in one-way mode.
+        Both = "BOTH",
+        /// The long one, in hedge mode.
+        Long = "LONG",
+        /// The short one, in hedge mode.
+        Short = "SHORT",
+    }
+}
+
+words! {
+    /// Who placed an order.
+    Origin {
+        /// The account's owner.
+        Client = "CLIENT",
+        /// The exchange, to close a position whose margin ran out.
+        Liquidation = "LIQUIDATION",
+        /// The exchange, because the other side of the position was liquidated and found no market.
+        Deleveraging = "ADL",
+        /// The exchange, to close a position of a symbol that ends.
+        Settlement = "SETTLEMENT",
+    }
+}
+
+/// What an order says of the position it changes. On spot nothing is a position, and this is the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PositionTerms {
+    /// Of which position.
+    pub side: PositionSide,
+    /// May it only make the position smaller?
+    pub reduce_only: bool,
+    /// Does it close the whole position, however large that is when it is triggered?
+    pub close_position: bool,
+    /// When it expires, if it does.
+    pub good_till: Option<Time>,
+    /// Who placed it.
+    pub origin: Origin,
+    /// The conditional order that triggered it, if one did.
+    pub conditional: Option<u64>,
+}
+
+impl Default for PositionTerms {
+    fn default() -> Self {
+        Self {
+            side: PositionSide::Both,
+            reduce_only: false,
+            close_position: false,
+            good_till: None,
+            origin: Origin::Client,
+            conditional: None,
+        }
+    }
+}
+
+impl PositionTerms {
+    /// Can an order of this side only make its position smaller? In hedge mode a sale of the long position and a
+    /// purchase of the short one always do.
+    pub const fn reduces(&self, side: Side) -> bool {
+        match (self.side, side) {
+            (PositionSide::Both, _) => self.reduce_only,
+            (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy) => true,
+            (PositionSide::Long, Side::Buy) | (PositionSide::Short, Side::Sell) => false,
+        }
     }
 }
 
@@ -94,6 +170,8 @@ pub struct Order {
     pub updated: Time,
     /// When it began to work: at once, or, for a stop, when it was triggered; `None` while it waits.
     pub working_since: Option<Time>,
+    /// What it says of a position.
+    pub position: PositionTerms,
 }
 
 impl Order {
@@ -125,6 +203,7 @@ impl Order {
             created: now,
             updated: now,
             working_since: request.terms.stop().is_none().then_some(now),
+            position: PositionTerms::default(),
         }
     }
 
@@ -161,6 +240,10 @@ pub struct Fill {
     pub maker: bool,
     /// When.
     pub time: Time,
+    /// Profit realised by closing (part of) a position, before fees; zero on spot.
+    pub realised: Cash,
+    /// Of which position; `BOTH` on spot.
+    pub position_side: PositionSide,
 }
 
 impl Fill {
@@ -169,6 +252,7 @@ impl Fill {
         order: &Order,
         (trade_id, price, qty): (TradeId, Price, Qty),
         (fee_asset, fee): (Asset, Cash),
+        realised: Cash,
         maker: bool,
     ) -> Self {
         Self {
@@ -184,6 +268,8 @@ impl Fill {
             fee_asset,
             maker,
             time: order.updated,
+            realised,
+            position_side: order.position.side,
         }
     }
 }

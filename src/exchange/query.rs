@@ -5,18 +5,19 @@ use crate::exchange::engine::Exchange;
 use crate::exchange::market::{Market, Owned};
 use crate::exchange::order::{Fill, Order};
 use crate::exchange::request::{OrderRef, Page, Reject};
+use crate::exchange::settlement::Settlement;
 use crate::ids::{Symbol, VenueOrderId};
 use crate::market::{Depth, Side};
 use crate::num::Price;
 use crate::time::Time;
 
-impl Exchange {
+impl<S: Settlement> Exchange<S> {
     fn market(&self, symbol: &Symbol) -> Result<&Market, Reject> {
         self.markets.get(symbol).ok_or(Reject::UnknownSymbol)
     }
 
     fn owned(&self, account: AccountId, symbol: &Symbol) -> Result<(&Market, Option<&Owned>), Reject> {
-        self.account(account)?;
+        self.open_here(account)?;
         let market = self.market(symbol)?;
         Ok((market, market.owners.get(&account)))
     }
@@ -26,7 +27,7 @@ impl Exchange {
     /// # Errors
     /// [`Reject::UnknownAccount`], [`Reject::UnknownSymbol`], [`Reject::UnknownOrder`], [`Reject::IdMismatch`].
     pub fn order(&self, account: AccountId, symbol: &Symbol, order: &OrderRef) -> Result<&Order, Reject> {
-        self.account(account)?;
+        self.open_here(account)?;
         self.market(symbol)?.find(account, order).map(|slot| &slot.order)
     }
 
@@ -35,7 +36,7 @@ impl Exchange {
     /// # Errors
     /// [`Reject::UnknownAccount`], [`Reject::UnknownSymbol`].
     pub fn open_orders(&self, account: AccountId, symbol: Option<&Symbol>) -> Result<Vec<&Order>, Reject> {
-        self.account(account)?;
+        self.open_here(account)?;
         match symbol {
             Some(symbol) => Ok(self.market(symbol)?.open_orders(account).collect()),
             None => Ok(self.markets.values().flat_map(|market| market.open_orders(account)).collect()),
@@ -56,7 +57,7 @@ impl Exchange {
         let ids = owned.map_or(&[][..], |owned| &owned.ids);
         let first = ids.partition_point(|id| *id < page.from_id.unwrap_or(0));
         let orders = ids[first..].iter().filter_map(|id| market.orders.get(id)).map(|slot| &slot.order);
-        Ok(cut(orders.filter(|order| page.covers(order.created)).collect(), page))
+        Ok(page.cut(orders.filter(|order| page.covers(order.created)).collect()))
     }
 
     /// Part of the fills of an account in a symbol, of one order or of all; `page.from_id` is a trade id.
@@ -74,7 +75,7 @@ impl Exchange {
         let fills = owned.map_or(&[][..], |owned| &owned.fills);
         let first = fills.partition_point(|fill| fill.trade_id < page.from_id.unwrap_or(0));
         let wanted = |fill: &&Fill| page.covers(fill.time) && order.is_none_or(|id| fill.order_id == id);
-        Ok(cut(fills[first..].iter().filter(wanted).collect(), page))
+        Ok(page.cut(fills[first..].iter().filter(wanted).collect()))
     }
 
     /// The public book, at most `levels` a side.
@@ -93,16 +94,17 @@ impl Exchange {
 }
 
 impl Page {
-    fn covers(&self, time: Time) -> bool {
+    pub(super) fn covers(&self, time: Time) -> bool {
         self.start.is_none_or(|start| time >= start) && self.end.is_none_or(|end| time <= end)
     }
-}
 
-fn cut<T>(mut rows: Vec<T>, page: &Page) -> Vec<T> {
-    if page.from_id.is_some() || page.start.is_some() {
-        rows.truncate(page.limit);
-    } else {
-        rows.drain(..rows.len().saturating_sub(page.limit));
+    /// At most so many rows as wanted: the first, or the last ones.
+    pub(super) fn cut<T>(&self, mut rows: Vec<T>) -> Vec<T> {
+        if self.from_id.is_some() || self.start.is_some() {
+            rows.truncate(self.limit);
+        } else {
+            rows.drain(..rows.len().saturating_sub(self.limit));
+        }
+        rows
     }
-    rows
 }

@@ -15,13 +15,13 @@
 use std::collections::BTreeMap;
 
 use crate::exchange::book::{best_first, crosses};
-use crate::exchange::config::AccountId;
 use crate::exchange::engine::Exchange;
-use crate::exchange::event::{BestChange, BookChange, Event};
+use crate::exchange::event::{BestChange, BookChange, MarketEvent};
 use crate::exchange::market::{Market, Slot, next};
 use crate::exchange::matching::Match;
 use crate::exchange::order::Fill;
 use crate::exchange::request::Placed;
+use crate::exchange::settlement::Settlement;
 use crate::exchange::transaction::Transaction;
 use crate::ids::Symbol;
 use crate::instrument::{Instrument, InstrumentStatus};
@@ -127,8 +127,8 @@ impl Market {
     }
 }
 
-impl Exchange {
-    fn replayed(&mut self, now: Time, symbol: &Symbol) -> Result<Transaction<'_>, ReplayError> {
+impl<S: Settlement> Exchange<S> {
+    fn replayed(&mut self, now: Time, symbol: &Symbol) -> Result<Transaction<'_, S>, ReplayError> {
         let transaction = self.begin(now, symbol).filter(|t| t.market.shown.is_some());
         transaction.ok_or_else(|| ReplayError::NotReplayed(symbol.clone()))
     }
@@ -192,7 +192,7 @@ impl Exchange {
         if let Some(shown) = transaction.market.shown_mut().filter(|_| best.update_id > update) {
             shown.newer = Some(Newer { update_id: best.update_id, bid, ask });
         }
-        transaction.events.push(Event::Best(best.clone()));
+        transaction.events.push(MarketEvent::Best(best.clone()).into());
         Ok(())
     }
 
@@ -214,8 +214,8 @@ impl Exchange {
             .zip(instrument.lots(trade.qty))
             .ok_or_else(|| ReplayError::OffGrid(symbol.clone()))?;
         let trading = instrument.status == InstrumentStatus::Trading;
-        transaction.bank.fee_asset.on_trade(&instrument.base, &instrument.quote, trade.price);
-        transaction.events.push(Event::Trade { symbol: symbol.clone(), trade: trade.clone() });
+        transaction.settlement.traded(transaction.market, trade.price);
+        transaction.events.push(MarketEvent::Trade(symbol.clone(), trade.clone()).into());
         transaction.market.last = Some(ticks);
         if trading {
             let side = if trade.buyer_is_maker { Side::Buy } else { Side::Sell };
@@ -227,12 +227,12 @@ impl Exchange {
     }
 }
 
-impl Transaction<'_> {
+impl<S: Settlement> Transaction<'_, S> {
     /// Passes a change of the recorded book on, and the best prices if nothing newer told them.
     fn publish_shown(self, change: BookChange) {
-        self.events.push(Event::Book(change));
+        self.events.push(MarketEvent::Book(change).into());
         if self.market.shown.as_ref().is_some_and(|shown| shown.newer.is_none()) {
-            self.events.extend(self.market.take_best(self.now).map(Event::Best));
+            self.events.extend(self.market.take_best(self.now).map(|best| MarketEvent::Best(best).into()));
         }
     }
 
@@ -250,6 +250,7 @@ impl Transaction<'_> {
             let behind = offers.get(index + 1).map(|(ticks, _)| *ticks);
             let next = if lots < offered { Some(ticks) } else { behind };
             placed.fills.push(self.fill_outside(taker, (ticks, lots), next, false));
+            self.expire_idle(taker.order.account);
         }
     }
 
@@ -260,7 +261,8 @@ impl Transaction<'_> {
                 break;
             }
             let through = price != ticks;
-            let filled = if through { resting.lots } else { resting.lots.min(lots) };
+            let wanted = if through { resting.lots } else { resting.lots.min(lots) };
+            let filled = wanted.min(self.cap(&resting));
             if filled == 0 {
                 break;
             }
@@ -269,6 +271,7 @@ impl Transaction<'_> {
             self.market.book.reduce(self.market.place_of(&maker), filled);
             self.fill_outside(&mut maker, (price, filled), None, true);
             self.put_back(maker);
+            self.expire_idle(resting.account);
         }
     }
 
@@ -282,13 +285,7 @@ impl Transaction<'_> {
     ) -> Fill {
         let trade_id = next(&mut self.market.counters.trade);
         let fill = self.fill(slot, Match { trade_id, ticks, lots, next: next_price }, maker);
-        let (base, quote) = match fill.side {
-            Side::Buy => (-fill.qty.as_cash(), fill.quote),
-            Side::Sell => (fill.qty.as_cash(), -fill.quote),
-        };
-        let instrument = &self.market.listing.instrument;
-        self.bank.credit(AccountId::HOUSE, &instrument.base, base);
-        self.bank.credit(AccountId::HOUSE, &instrument.quote, quote);
+        self.settlement.stand_in(self.market, &fill);
         fill
     }
 }

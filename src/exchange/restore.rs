@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::exchange::account::Bank;
 use crate::exchange::book::Resting;
 use crate::exchange::config::AccountId;
 use crate::exchange::engine::Exchange;
@@ -65,7 +66,7 @@ pub enum RestoreError {
     },
 }
 
-impl Exchange {
+impl Exchange<Bank> {
     /// Takes over a past.
     ///
     /// # Errors
@@ -73,7 +74,7 @@ impl Exchange {
     pub fn restore(&mut self, past: &Past) -> Result<(), RestoreError> {
         for (account, asset, amount) in &past.holdings {
             self.account(*account).map_err(|_| RestoreError::UnknownAccount(*account))?;
-            self.bank.credit(*account, asset, *amount);
+            self.settlement.credit(*account, asset, *amount);
         }
         for (symbol, numbers) in &past.numbers {
             self.restored(symbol)?.count_from(*numbers);
@@ -91,7 +92,7 @@ impl Exchange {
             market.owners.entry(fill.account).or_default().fills.push(fill.clone());
         }
         // A change that is part of the past is not told.
-        self.bank.take_changes(self.now());
+        self.settlement.take_changes(self.now());
         Ok(())
     }
 
@@ -108,7 +109,7 @@ impl Exchange {
         let asset = market.paid_in(order.side).clone();
         let held = slot.held;
         market.take_over(slot);
-        if !self.bank.lock(account, &asset, held) {
+        if !self.settlement.lock(account, &asset, held) {
             return Err(RestoreError::TooLittle { account, asset });
         }
         Ok(())
@@ -166,7 +167,8 @@ impl Market {
                 self.stops.insert(direction, stop, id);
             } else {
                 let place = self.place_of(&slot);
-                self.book.insert(place, Resting { id, account, lots: slot.lots() });
+                let reduces = slot.order.position.reduces(slot.order.side);
+                self.book.insert(place, Resting { id, account, lots: slot.lots(), reduces });
             }
         }
         self.orders.insert(id, slot);

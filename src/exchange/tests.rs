@@ -18,7 +18,7 @@ use crate::market::OrderType;
 use crate::num::Cash;
 
 /// An instrument with tick 0.01, lot 0.001 and a least notional of 1.
-fn instrument(base: &str, quote: &str) -> Instrument {
+pub(in crate::exchange) fn instrument(base: &str, quote: &str) -> Instrument {
     let n = |text: &str| text.parse().unwrap();
     let q = |text: &str| text.parse().unwrap();
     Instrument {

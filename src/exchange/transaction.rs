@@ -1,44 +1,43 @@
 //! One call on one symbol: admission, placing, cancelling, amending.
 //!
-//! A [`Transaction`] borrows the symbol and the bank. Whatever it does, it ends with [`Transaction::finish`], which
+//! A [`Transaction`] borrows the symbol and the money side. Whatever it does, it ends with [`Transaction::finish`], which
 //! runs the stops that fired and publishes what changed.
 
 use crate::exchange::account::Bank;
-use crate::exchange::admission;
 use crate::exchange::book::{Resting, crosses};
 use crate::exchange::config::AccountId;
-use crate::exchange::event::{Change, Event, OrderEvent};
+use crate::exchange::event::{Change, MarketEvent, OrderEvent};
 use crate::exchange::filters;
-use crate::exchange::market::{Market, Slot, Want, next};
-use crate::exchange::order::{Order, OrderStatus};
+use crate::exchange::market::{Market, Plan, Slot, Want, next};
+use crate::exchange::order::{Order, OrderStatus, PositionTerms};
 use crate::exchange::request::{
     Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, CancelRestriction, Canceled, Filter, Placed,
     Reject, Request,
 };
+use crate::exchange::settlement::Settlement;
 use crate::exchange::stop::Direction;
 use crate::ids::{ClientOrderId, VenueOrderId};
 use crate::instrument::InstrumentStatus;
-use crate::market::{Side, Stp};
 use crate::num::{Cash, Qty};
 use crate::order::request::Terms;
 use crate::time::Time;
 
 #[derive(Debug)]
-pub(super) struct Transaction<'a> {
+pub(super) struct Transaction<'a, S: Settlement> {
     pub(super) market: &'a mut Market,
-    pub(super) bank: &'a mut Bank,
-    pub(super) events: &'a mut Vec<Event>,
+    pub(super) settlement: &'a mut S,
+    pub(super) events: &'a mut Vec<S::Told>,
     pub(super) now: Time,
 }
 
-impl Transaction<'_> {
+impl<S: Settlement> Transaction<'_, S> {
     /// Runs the stops that fired, then publishes the changes of the book and of balances.
     pub(super) fn finish(mut self) {
         self.run_stops();
         let (book, best) = self.market.take_changes(self.now);
-        self.events.extend(book.map(Event::Book));
-        self.events.extend(best.map(Event::Best));
-        self.events.extend(self.bank.take_changes(self.now).into_iter().map(Event::Balances));
+        self.events.extend(book.map(|change| MarketEvent::Book(change).into()));
+        self.events.extend(best.map(|change| MarketEvent::Best(change).into()));
+        self.settlement.tell(self.now, self.events);
     }
 
     /// Tells the owner of a change.
@@ -48,27 +47,37 @@ impl Transaction<'_> {
         }
         let execution_id = next(&mut self.market.counters.execution);
         let event = OrderEvent { execution_id, time: self.now, change, order: order.clone() };
-        self.events.push(Event::Order(Box::new(event)));
+        self.events.push(MarketEvent::Order(Box::new(event)).into());
         execution_id
     }
 
-    pub(super) fn place(&mut self, account: AccountId, request: &Request) -> Result<Placed, Reject> {
-        admission::check(self.market, self.bank, account, request)?;
-        self.place_checked(account, request)
+    pub(super) fn place(
+        &mut self,
+        account: AccountId,
+        request: &Request,
+        position: &PositionTerms,
+    ) -> Result<Placed, S::Refusal> {
+        self.settlement.admit(self.market, account, request, position)?;
+        self.place_checked(account, request, position)
     }
 
     /// The engine's part of placing.
-    fn place_checked(&mut self, account: AccountId, request: &Request) -> Result<Placed, Reject> {
+    pub(super) fn place_checked(
+        &mut self,
+        account: AccountId,
+        request: &Request,
+        position: &PositionTerms,
+    ) -> Result<Placed, S::Refusal> {
         if self.market.listing.instrument.status != InstrumentStatus::Trading {
-            return Err(Reject::MarketClosed);
+            return Err(Reject::MarketClosed.into());
         }
         if self.market.is_taken(account, &request.client_id) {
-            return Err(Reject::Duplicate);
+            return Err(Reject::Duplicate.into());
         }
         if let Terms::Stop { order_type, stop, .. } = request.terms {
             let (direction, stop) = (Direction::of(request.side, order_type), self.market.ticks(stop));
             if self.market.last.is_some_and(|last| direction.reached(stop, last)) {
-                return Err(Reject::WouldTrigger);
+                return Err(Reject::WouldTrigger.into());
             }
         }
         let limit = request.terms.price().map(|price| self.market.ticks(price));
@@ -76,9 +85,8 @@ impl Transaction<'_> {
         if let (Terms::PostOnly { .. }, Some(limit), Some(best)) = (request.terms, limit, best)
             && crosses(request.side, limit, best)
         {
-            return Err(Reject::WouldMatch);
+            return Err(Reject::WouldMatch.into());
         }
-        let stp = request.stp.unwrap_or(self.market.listing.default_stp);
         let want = match request.terms {
             Terms::MarketQuote { amount } => Want::Quote(amount),
             _ => Want::Lots(self.market.lots(request.qty)),
@@ -86,13 +94,9 @@ impl Transaction<'_> {
         if let (Want::Quote(_), Some(best)) = (want, best)
             && self.market.wanted(want, best) == 0
         {
-            return Err(Reject::Filter(Filter::LotSize));
+            return Err(Reject::Filter(Filter::LotSize).into());
         }
-        let held = self.hold_for(account, request, want, stp);
-        if !self.bank.lock(account, self.market.paid_in(request.side), held) {
-            return Err(Reject::InsufficientBalance);
-        }
-        let slot = self.accept(account, request, want, held);
+        let slot = self.accept(account, request, position, want)?;
         if slot.order.working_since.is_some() {
             return Ok(self.execute(slot));
         }
@@ -104,48 +108,54 @@ impl Transaction<'_> {
         Ok(Placed { order, fills: Vec::new(), prevented: Vec::new() })
     }
 
-    /// What a new order must hold: by its limit or stop price, its amount, or by what the book would give it now.
-    fn hold_for(&self, account: AccountId, request: &Request, want: Want, stp: Stp) -> Cash {
-        let market = &self.market;
-        let limit = request.terms.price().or(request.terms.stop()).map(|price| market.ticks(price));
-        match (limit, want) {
-            (Some(limit), Want::Lots(lots)) => market.hold(request.side, limit, lots),
-            (None, Want::Lots(lots)) if request.side == Side::Sell => market.hold(Side::Sell, 0, lots),
-            (None, Want::Quote(amount)) if request.side == Side::Buy => amount,
-            _ => {
-                let plan = self.plan(account, request.side, stp, None, want);
-                plan.paid(market, request.side)
-            }
-        }
-    }
-
-    /// The order exists from here on.
-    fn accept(&mut self, account: AccountId, request: &Request, want: Want, held: Cash) -> Slot {
-        let id = next(&mut self.market.counters.order);
+    /// The order exists from here on, if its account can afford it.
+    fn accept(
+        &mut self,
+        account: AccountId,
+        request: &Request,
+        position: &PositionTerms,
+        want: Want,
+    ) -> Result<Slot, S::Refusal> {
+        let id = self.market.counters.order + 1;
         let default_stp = self.market.listing.default_stp;
         let order = Order::new(id, account, request, default_stp, self.now);
+        let order = Order { position: *position, ..order };
+        let arrival = self.market.counters.arrival + 1;
+        let mut slot = Slot { order, want, held: Cash::ZERO, arrival };
+        let plan = self.plan_unpriced(&slot);
+        self.settlement.reserve(self.market, &mut slot, &plan)?;
+        (self.market.counters.order, self.market.counters.arrival) = (id, arrival);
         let owned = self.market.owners.entry(account).or_default();
         owned.open.insert(id);
         owned.names.insert((request.client_id.clone(), id));
         if !account.is_internal() {
             owned.ids.push(id);
         }
-        self.tell(&order, Change::New);
-        let arrival = next(&mut self.market.counters.arrival);
-        Slot { order, want, held, arrival }
+        self.tell(&slot.order, Change::New);
+        Ok(slot)
+    }
+
+    /// What the book would give an order that has no limit; nothing for one that has, or that waits.
+    pub(super) fn plan_unpriced(&self, slot: &Slot) -> Plan {
+        let order = &slot.order;
+        if slot.limit().is_some() || order.working_since.is_none() {
+            return Plan::default();
+        }
+        self.plan(slot)
     }
 
     /// Puts what is left of a working limit order on the book.
     pub(super) fn rest(&mut self, slot: Slot) {
         let place = self.market.place_of(&slot);
-        let resting = Resting { id: slot.order.id, account: slot.order.account, lots: slot.lots() };
+        let reduces = slot.order.position.reduces(slot.order.side);
+        let resting = Resting { id: slot.order.id, account: slot.order.account, lots: slot.lots(), reduces };
         self.market.book.insert(place, resting);
         self.market.touch(place.side, place.ticks);
         self.market.orders.insert(slot.order.id, slot);
     }
 
     /// Takes an open order out of the book or the stops.
-    fn withdraw(&mut self, id: VenueOrderId) -> Option<Slot> {
+    pub(super) fn withdraw(&mut self, id: VenueOrderId) -> Option<Slot> {
         let slot = self.market.orders.remove(&id)?;
         if let Some((direction, stop)) = self.market.waiting(&slot.order) {
             self.market.stops.remove(direction, stop, id);
@@ -161,8 +171,7 @@ impl Transaction<'_> {
     pub(super) fn close(&mut self, mut slot: Slot) {
         debug_assert!(!slot.order.status.is_open(), "only ended orders are closed");
         let (id, account) = (slot.order.id, slot.order.account);
-        let held = std::mem::take(&mut slot.held);
-        self.bank.unlock(account, self.market.paid_in(slot.order.side), held);
+        self.settlement.release(self.market, &mut slot);
         let owned = self.market.owners.entry(account).or_default();
         owned.open.remove(&id);
         if account.is_internal() {
@@ -195,8 +204,8 @@ impl Transaction<'_> {
     }
 
     /// May the account touch open orders here now?
-    fn may_change(&self, account: AccountId) -> Result<(), Reject> {
-        let settings = self.bank.accounts.get(&account).ok_or(Reject::UnknownAccount)?.settings;
+    pub(super) fn may_change(&self, account: AccountId) -> Result<(), Reject> {
+        let settings = self.settlement.settings(account).ok_or(Reject::UnknownAccount)?;
         if !settings.can_trade {
             return Err(Reject::AccountBlocked);
         }
@@ -204,20 +213,6 @@ impl Transaction<'_> {
             InstrumentStatus::Halted => Err(Reject::MarketClosed),
             InstrumentStatus::Trading | InstrumentStatus::CancelOnly => Ok(()),
         }
-    }
-
-    pub(super) fn cancel_replace(
-        &mut self,
-        account: AccountId,
-        mode: CancelReplaceMode,
-        cancel: &Cancel,
-        request: &Request,
-    ) -> Result<CancelReplaced, Reject> {
-        admission::check(self.market, self.bank, account, request)?;
-        let cancel = self.cancel(account, cancel);
-        let attempt = cancel.is_ok() || mode == CancelReplaceMode::AllowFailure;
-        let new = attempt.then(|| self.place_checked(account, request));
-        Ok(CancelReplaced { cancel, new })
     }
 
     pub(super) fn amend(&mut self, account: AccountId, amend: &Amend) -> Result<Amended, Reject> {
@@ -273,25 +268,27 @@ impl Transaction<'_> {
             self.close(slot);
             return Ok(Amended { order, previous_id, execution_id });
         }
-        self.release_surplus(&mut slot);
+        self.settlement.release(self.market, &mut slot);
         let execution_id = self.tell(&slot.order, Change::Replaced { previous_id: previous_id.clone() });
         let order = slot.order.clone();
         self.market.orders.insert(id, slot);
         Ok(Amended { order, previous_id, execution_id })
     }
+}
 
-    /// Unlocks what an open order holds beyond its need.
-    pub(super) fn release_surplus(&mut self, slot: &mut Slot) {
-        let order = &slot.order;
-        let at = order.terms.price().or(order.terms.stop().filter(|_| order.working_since.is_none()));
-        let need = match (at, order.side, slot.want) {
-            (Some(price), side, Want::Lots(lots)) => self.market.hold(side, self.market.ticks(price), lots),
-            (None, Side::Sell, Want::Lots(lots)) => self.market.hold(Side::Sell, 0, lots),
-            _ => return,
-        };
-        let (account, side) = (order.account, order.side);
-        let surplus = slot.held - need;
-        slot.held = need;
-        self.bank.unlock(account, self.market.paid_in(side), surplus);
+impl Transaction<'_, Bank> {
+    pub(super) fn cancel_replace(
+        &mut self,
+        account: AccountId,
+        mode: CancelReplaceMode,
+        cancel: &Cancel,
+        request: &Request,
+    ) -> Result<CancelReplaced, Reject> {
+        let position = PositionTerms::default();
+        self.settlement.admit(self.market, account, request, &position)?;
+        let cancel = self.cancel(account, cancel);
+        let attempt = cancel.is_ok() || mode == CancelReplaceMode::AllowFailure;
+        let new = attempt.then(|| self.place_checked(account, request, &position));
+        Ok(CancelReplaced { cancel, new })
     }
 }

@@ -10,7 +10,8 @@ use binance_wire::render::Object;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tradingsys::exchange::{
-    AccountId, Change, Expiry, Fill, LastNumbers, Order, OrderEvent, OrderStatus, Past, Transfer,
+    AccountId, Change, Expiry, Fill, LastNumbers, Order, OrderEvent, OrderStatus, Past, PositionSide,
+    PositionTerms, Transfer,
 };
 use tradingsys::ids::{Asset, ClientOrderId, Symbol};
 use tradingsys::market::{OrderType, Side, Stp, Tif};
@@ -313,6 +314,8 @@ fn fill_of(line: &TradeLine, account: AccountId) -> Fill {
         fee_asset: line.commission_asset.clone(),
         maker: line.maker,
         time: line.time_ns,
+        realised: Cash::ZERO,
+        position_side: PositionSide::Both,
     }
 }
 
@@ -347,5 +350,6 @@ fn order_of(line: OrderLine, account: AccountId) -> Order {
         created: line.created_ns,
         updated: line.updated_ns,
         working_since: line.working_ns,
+        position: PositionTerms::default(),
     }
 }
