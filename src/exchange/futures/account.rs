@@ -140,15 +140,6 @@ impl Account {
         self.positions.get(&(symbol.clone(), side)).copied().unwrap_or_default()
     }
 
-    /// The positions of a symbol.
-    pub(super) fn of<'a>(
-        &'a self,
-        symbol: &Symbol,
-    ) -> impl Iterator<Item = (PositionSide, &'a Position)> + use<'a> {
-        let range = (symbol.clone(), PositionSide::Both)..=(symbol.clone(), PositionSide::Short);
-        self.positions.range(range).map(|((_, side), position)| (*side, position))
-    }
-
     pub(super) fn exposure(&self, symbol: &Symbol, side: PositionSide) -> Exposure {
         self.exposures.get(&(symbol.clone(), side)).copied().unwrap_or_default()
     }

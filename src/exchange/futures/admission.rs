@@ -12,6 +12,7 @@ use crate::instrument::Instrument;
 use crate::market::{Side, Tif};
 use crate::num::{Cash, ONE, Price, Qty};
 use crate::order::request::Terms;
+use crate::time::Time;
 
 /// Refuses what must not reach the engine. Of the house only the grid is checked.
 pub(super) fn check(
@@ -57,7 +58,9 @@ fn check_terms(market: &Market, request: &Request) -> Result<(), Reject> {
     match request.terms {
         Terms::Limit { .. } | Terms::PostOnly { .. } | Terms::Market => {}
         Terms::MarketQuote { .. } => return Err(MarketReject::QuoteAmountNotSupported.into()),
-        Terms::Stop { order_type, .. } => return Err(MarketReject::TypeNotSupported(order_type).into()),
+        Terms::Stop { .. } | Terms::Trailing { .. } => {
+            return Err(MarketReject::TypeNotSupported(request.terms.order_type()).into());
+        }
     }
     match request.stp.filter(|stp| !market.listing.allowed_stp.contains(stp)) {
         Some(stp) => Err(MarketReject::StpNotSupported(stp).into()),
@@ -142,13 +145,12 @@ pub(super) fn check_band(
     }
 }
 
-/// Is a good-till date far enough ahead, and on an order that can have one?
-pub(super) fn check_good_till(
-    order: &Request,
-    position: &PositionTerms,
-    least: crate::time::Time,
-) -> Result<(), Reject> {
-    let Some(at) = position.good_till else { return Ok(()) };
-    let gtc = matches!(order.terms, Terms::Limit { tif: Tif::Gtc, .. });
-    if gtc && at > least { Ok(()) } else { Err(Reject::GoodTillDate(at)) }
+/// Is a good-till date far enough ahead, and on an order that can have one? One of time in force `GTD` must.
+pub(super) fn check_good_till(order: &Request, position: &PositionTerms, least: Time) -> Result<(), Reject> {
+    let Some(at) = position.good_till else {
+        let missing = order.terms.tif() == Some(Tif::Gtd);
+        return if missing { Err(Reject::GoodTillDate(Time::default())) } else { Ok(()) };
+    };
+    let rests = matches!(order.terms, Terms::Limit { tif: Tif::Gtc | Tif::Gtd, .. });
+    if rests && at > least { Ok(()) } else { Err(Reject::GoodTillDate(at)) }
 }

@@ -34,7 +34,7 @@ impl Transaction<'_, Clearing> {
         let mut slot = before.clone();
         slot.order.terms = match order.terms {
             Terms::PostOnly { .. } => Terms::PostOnly { price: modify.price },
-            _ => Terms::Limit { price: modify.price, tif: Tif::Gtc },
+            _ => Terms::Limit { price: modify.price, tif: order.terms.tif().unwrap_or(Tif::Gtc) },
         };
         slot.order.qty = modify.qty;
         slot.want = Want::Lots(self.market.lots(modify.qty - done));

@@ -8,7 +8,7 @@ use crate::market::Side;
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 
-/// A new order as asked for. A post-only order (GTX) is [`Terms::PostOnly`], a good-till-date one a GTC limit with
+/// A new order as asked for. A post-only order (GTX) is [`Terms::PostOnly`], a good-till-date one (GTD) a limit with
 /// [`PositionTerms::good_till`].
 ///
 /// [`Terms::PostOnly`]: crate::order::request::Terms::PostOnly
@@ -111,8 +111,8 @@ pub enum Reject {
     /// Reduce-only is said by the position side in hedge mode.
     #[error("reduce-only is not taken in hedge mode; the position side says it")]
     ReduceOnlyInHedgeMode,
-    /// The good-till date is too near or too far, or the order is not GTC.
-    #[error("good-till date {0:?} is not taken; it belongs to GTC limit orders and must be 600 s ahead")]
+    /// The good-till date is too near or too far, or missing, or the order does not rest.
+    #[error("good-till date {0:?} is not taken; it belongs to orders that rest and must be 600 s ahead")]
     GoodTillDate(Time),
     /// Only limit orders can be modified.
     #[error("only limit orders can be modified")]

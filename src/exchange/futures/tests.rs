@@ -156,12 +156,9 @@ impl Stage {
         };
         assert_eq!(accounts.values().map(worth).sum::<Cash>(), self.deposited(), "wallets less costs");
         for symbol in [btc(), eth()] {
-            let held = accounts.values().flat_map(|account| account.of(&symbol).collect::<Vec<_>>());
-            assert_eq!(
-                held.map(|(_, position)| position.qty).sum::<Qty>(),
-                Qty::ZERO,
-                "positions of {symbol}"
-            );
+            let all = accounts.values().flat_map(|account| &account.positions);
+            let held = all.filter(|((of, _), _)| *of == symbol).map(|(_, position)| position.qty);
+            assert_eq!(held.sum::<Qty>(), Qty::ZERO, "positions of {symbol}");
         }
         for (id, account) in accounts.iter().filter(|(id, _)| !id.is_internal()) {
             let booked: Cash = account.income.iter().map(|row| row.amount).sum();
