@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::exit::Exit;
+
 /// Oldest SQLite whose write-ahead log is free of the reset race (sqlite.org/wal.html, 2026-03).
 const SQLITE_LEAST: i32 = 3_051_003;
 
@@ -62,6 +64,15 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// It was moved away, deleted or replaced while it was in use.
+    #[error(
+        "{file} is not the file this gateway has been writing any more; put the one it was back, or restart the gateway",
+        file = .file.display()
+    )]
+    Gone {
+        /// The file.
+        file: PathBuf,
+    },
     /// SQLite said so.
     #[error("{file}: {source}", file = .file.display())]
     Sqlite {
@@ -90,6 +101,13 @@ impl StoreError {
     }
     fn file(file: &Path) -> impl Fn(io::Error) -> Self + '_ {
         move |source| Self::File { file: file.to_owned(), source }
+    }
+}
+
+impl From<StoreError> for Exit {
+    fn from(error: StoreError) -> Self {
+        let advice = if error.is_busy() { "; close the program that holds it" } else { "" };
+        Self::configuration(format!("{error}{advice}"))
     }
 }
 

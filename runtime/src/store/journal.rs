@@ -74,16 +74,12 @@ impl Journal {
             self.connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
             self.full_sync = sync;
         }
+        let (rows, at) = after(&self.last, batches)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut at = self.last.clone();
         {
             let mut insert = transaction.prepare_cached("INSERT INTO record VALUES(?1, ?2, ?3, ?4)")?;
-            for record in batches.iter().flat_map(|batch| &batch.records) {
-                let body = serde_json::to_string(record)
-                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                at.seq += 1;
-                at.sum = chain::next(&at.sum, at.seq, &body);
-                insert.execute((at.seq as i64, kind_of(&body), &body, &at.sum))?;
+            for (seq, body, sum) in &rows {
+                insert.execute((*seq as i64, kind_of(body), body, sum))?;
             }
         }
         transaction.commit()?;
@@ -91,14 +87,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Connects anew after an error, and says whether the transaction that failed is in the file after all
-    /// (then it is on the disk too). A connection that met an error is not trusted again.
+    /// Connects anew after an error, and says whether these batches, whose transaction failed, are in the file
+    /// after all (then they are on the disk too). A connection that met an error is not trusted again.
     ///
     /// # Errors
-    /// The file still cannot be used; nothing is changed then.
-    pub fn reopen(&mut self) -> Result<bool, StoreError> {
+    /// The file still cannot be used, or is gone, or another journal stands in its place; nothing is changed
+    /// then.
+    pub fn reopen(&mut self, batches: &[Batch]) -> Result<bool, StoreError> {
         let wrong = StoreError::sqlite(&self.path);
+        if !self.path.exists() {
+            return Err(StoreError::Gone { file: self.path.clone() });
+        }
         let (connection, _, _) = connect(&self.path)?;
+        if read_id(&connection).map_err(&wrong)? != self.id {
+            return Err(StoreError::Gone { file: self.path.clone() });
+        }
         let last = connection
             .query_row("SELECT seq, sum FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
                 Ok(Position { seq: row.get::<_, i64>(0)? as u64, sum: row.get(1)? })
@@ -109,8 +112,11 @@ impl Journal {
                 }
                 other => Err(wrong(other)),
             })?;
-        let more = last != self.last;
-        if more {
+        let written = last == after(&self.last, batches).map_err(&wrong)?.1;
+        if !written && last != self.last {
+            return Err(StoreError::Gone { file: self.path.clone() });
+        }
+        if written {
             // A write of its own, synced, takes the rows before it along.
             connection
                 .execute(
@@ -121,8 +127,25 @@ impl Journal {
         }
         drop(wrong);
         (self.connection, self.last, self.full_sync) = (connection, last, true);
-        Ok(more)
+        Ok(written)
     }
+}
+
+/// A record as it is written: number, text, sum.
+type Row = (u64, String, String);
+
+/// The rows of these batches behind that position, and where the chain ends with them.
+fn after(last: &Position, batches: &[Batch]) -> rusqlite::Result<(Vec<Row>, Position)> {
+    let mut at = last.clone();
+    let mut rows = Vec::new();
+    for record in batches.iter().flat_map(|batch| &batch.records) {
+        let body = serde_json::to_string(record)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        at.seq += 1;
+        at.sum = chain::next(&at.sum, at.seq, &body);
+        rows.push((at.seq, body, at.sum.clone()));
+    }
+    Ok((rows, at))
 }
 
 /// The word of the record's kind. Serde writes the tag of an enum first.

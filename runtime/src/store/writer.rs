@@ -134,7 +134,7 @@ impl Appender {
     }
 
     fn attempt(&mut self, group: &[Batch], sync: bool) -> Result<(), String> {
-        if self.failing && self.journal.reopen().map_err(|error| error.to_string())? {
+        if self.failing && self.journal.reopen(group).map_err(|error| error.to_string())? {
             // The error hid a commit that took place.
             return Ok(());
         }

@@ -187,12 +187,33 @@ fn after_a_failed_commit_the_file_itself_says_what_is_in_it() {
     let dir = Scratch::new("reopen");
     let (mut journal, _) = Journal::open(&dir.0).unwrap();
     journal.append(&[batch(1, vec![end(1)])], false).unwrap();
-    assert!(!journal.reopen().unwrap());
+    let second = [batch(2, vec![end(2)])];
+    assert!(!journal.reopen(&second).unwrap());
     let known = journal.last.clone();
-    journal.append(&[batch(2, vec![end(2)])], false).unwrap();
+    journal.append(&second, false).unwrap();
     journal.last = known;
-    assert!(journal.reopen().unwrap());
+    assert!(journal.reopen(&second).unwrap());
     journal.append(&[batch(3, vec![end(3)])], true).unwrap();
     drop(journal);
     assert_eq!(Journal::open(&dir.0).unwrap().1.records, [end(1), end(2), end(3)]);
+}
+
+#[test]
+fn a_journal_that_is_gone_or_another_one_has_committed_nothing() {
+    let next = [batch(2, vec![end(2)])];
+    for replaced in [false, true] {
+        let dir = Scratch::new("reopen-gone");
+        let (mut journal, _) = Journal::open(&dir.0).unwrap();
+        journal.append(&[batch(1, vec![end(1)])], true).unwrap();
+        let away = Scratch::new("reopen-away");
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+            std::fs::rename(dir.path(name), away.path(name)).unwrap();
+        }
+        if replaced {
+            filled(&dir.0, 2);
+        }
+        let error = journal.reopen(&next).unwrap_err();
+        assert!(matches!(error, StoreError::Gone { .. }), "{replaced}: {error}");
+        assert_eq!(dir.path(FILE).exists(), replaced, "no new one is made in its place");
+    }
 }
