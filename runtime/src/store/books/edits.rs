@@ -51,6 +51,7 @@ pub(super) fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<RawRow>
 pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut present: BTreeMap<Key, Texts> = BTreeMap::new();
+    let mut misplaced = false;
     for row in rows {
         match key_of(&row, market) {
             Ok(key) => {
@@ -60,6 +61,7 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
                 let symbol = Symbol::new(&row.symbol);
                 let reason = format!("position row ({}, {:?}): {reason}", row.session, row.symbol);
                 differences.push(Difference::Bad(None, BadEdit { symbol: Some(symbol), reason }));
+                misplaced = true;
             }
         }
     }
@@ -70,7 +72,14 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
     for key in keys {
         let found = present.remove(&key);
         let row = shown.entry(key.clone()).or_insert(Shown { shadow: None, expected: None, revision: 0 });
-        match difference(&key, row, found.as_ref()) {
+        let outcome = match difference(&key, row, found.as_ref()) {
+            // Perhaps the user did not delete it but spoiled what it is found by: no reason to book it to zero.
+            Ok(Some(_)) if misplaced && found.is_none() => {
+                Err("it is gone, and there is a row that cannot be understood: is that the one?".to_owned())
+            }
+            outcome => outcome,
+        };
+        match outcome {
             Ok(edit) => {
                 row.expected = found;
                 differences.extend(edit.map(Difference::Edit));
