@@ -83,17 +83,16 @@ fn database(product: &'static Product, config: &Config, findings: &mut Findings)
             return;
         }
     };
-    let refused = |error: store::StoreError| Exit::configuration(error.to_string());
-    let opened = Journal::open(&config.db).map_err(refused).and_then(|(journal, found)| {
+    let opened = Journal::open(&config.db).and_then(|(journal, found)| {
         let edits = if config.db.join(books::FILE).exists() {
-            Books::open(&config.db, product.market, journal.id()).map_err(refused)?.1
+            Books::look(&config.db, product.market, journal.id())?.1
         } else {
             books::Findings::default()
         };
         Ok((found.records.len(), edits))
     });
     match opened {
-        Err(exit) => findings.fail("database", exit),
+        Err(error) => findings.fail("database", error.into()),
         Ok((records, found)) => {
             for bad in found.bad {
                 findings.fail("database", Exit::configuration(bad.reason));

@@ -6,6 +6,7 @@ import json
 import resource
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -177,6 +178,24 @@ def test_r57_a_locked_pos_db_does_not_hold_up_trading(gateway: Gateway, exchange
     editor.close()
     shows(gateway, net(client))
     ties_out(gateway, exchange)
+
+
+def test_a_moments_reading_of_pos_db_is_nothing_to_speak_of(gateway: Gateway) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    shows(gateway, net(client))
+    reader = sqlite3.connect(gateway.folder / "db" / "pos.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM position").fetchall()
+    client.buy("10")
+    # Held, not waited for: long enough that the row was tried and was not written.
+    time.sleep(0.6)
+    assert reader.execute("SELECT qty FROM position").fetchall() != [(str(net(client)),)]
+    reader.execute("COMMIT")
+    reader.close()
+    shows(gateway, net(client))
+    assert not gateway.logged("pos_db_waits")
 
 
 def test_r57_a_pos_db_locked_at_the_start_does_not_hold_up_the_gateway(gateway: Gateway) -> None:

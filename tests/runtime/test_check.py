@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 
 import pytest
@@ -94,6 +95,42 @@ def test_verify_folds_the_journal_and_compares(gateway: Gateway) -> None:
     gateway.sql("UPDATE _asset SET amount = '5'")
     done = gateway.run("verify", "-c=spot.json")
     assert done.returncode == 78 and "fail books" in done.stdout
+
+
+def test_check_and_verify_change_nothing(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client().buy("10")
+    gateway.running.end()
+    gateway.sql("UPDATE position SET qty = '5'")
+    folder = gateway.folder / "db"
+
+    def files() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("pos.db")}
+
+    edited = files()
+    for command in ("check", "verify"):
+        assert gateway.run(command, "-c=spot.json").returncode == 0
+        assert files() == edited, f"{command}: no backup is due before the edit is taken"
+    (folder / "pos.db").write_bytes(b"this is no database, but longer than a hundred bytes: " * 4)
+    damaged = files()
+    for command in ("check", "verify"):
+        done = gateway.run(command, "-c=spot.json")
+        assert done.returncode == 78 and "pos.db is damaged" in done.stdout, done.stdout
+        assert "makes a new one from the journal" in done.stdout
+        assert "was given" not in done.stdout, "no difference where nothing can be compared"
+        assert files() == damaged, command
+
+
+def test_check_and_verify_tell_a_locked_pos_db(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client().buy("10")
+    gateway.running.end()
+    editor = sqlite3.connect(gateway.folder / "db" / "pos.db", isolation_level=None)
+    editor.execute("BEGIN EXCLUSIVE")
+    for command in ("check", "verify"):
+        done = gateway.run(command, "-c=spot.json")
+        assert done.returncode == 78 and "pos.db: database is locked; close" in done.stdout + done.stderr
+    editor.close()
 
 
 def test_verify_without_a_journal_says_so(gateway: Gateway) -> None:

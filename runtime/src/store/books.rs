@@ -82,8 +82,10 @@ pub struct Books {
     applied: Applied,
     /// Rows the user has changed: not touched until the next start.
     edited: BTreeSet<Key>,
-    /// The gateway's tables were written by somebody else: the whole file is left as it is.
+    /// The gateway's tables were written by somebody else, or the file was replaced: all of it is left as it is.
     frozen: bool,
+    /// The connection is to a file that has been made anew since.
+    outdated: bool,
 }
 
 /// Why the tables are not what the gateway left.
@@ -106,6 +108,8 @@ pub struct Projected {
     /// The file was missing or damaged and has been made anew from what was shown; the damaged one's new
     /// name.
     pub rebuilt: Option<String>,
+    /// Another file stands in its place now. That one is read at the next start and not touched before.
+    pub replaced: bool,
 }
 
 impl Books {
@@ -119,6 +123,33 @@ impl Books {
         let path = folder.join(FILE);
         let mut findings = Findings::default();
         let connection = file::open(&path, market, journal, &mut findings)?;
+        let books = Self::over(connection, path, market, journal, &mut findings)?;
+        if !findings.edits.is_empty() {
+            let backup = file::back_up(&books.connection, &books.path)?;
+            findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
+        }
+        Ok((books, findings))
+    }
+
+    /// The same without changing anything: what an opening would put aside is named among the bad.
+    ///
+    /// # Errors
+    /// As for [`Books::open`].
+    pub fn look(folder: &Path, market: &'static str, journal: &str) -> Result<(Self, Findings), StoreError> {
+        let path = folder.join(FILE);
+        let mut findings = Findings::default();
+        let connection = file::look(&path, market, journal, &mut findings)?;
+        let books = Self::over(connection, path, market, journal, &mut findings)?;
+        Ok((books, findings))
+    }
+
+    fn over(
+        connection: Connection,
+        path: PathBuf,
+        market: &'static str,
+        journal: &str,
+        findings: &mut Findings,
+    ) -> Result<Self, StoreError> {
         let mut books = Self {
             connection,
             path,
@@ -127,13 +158,10 @@ impl Books {
             applied: Applied { journal: journal.to_owned(), ..Applied::default() },
             edited: BTreeSet::new(),
             frozen: false,
+            outdated: false,
         };
-        books.read(&mut findings)?;
-        if !findings.edits.is_empty() {
-            let backup = file::back_up(&books.connection, &books.path)?;
-            findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
-        }
-        Ok((books, findings))
+        books.read(findings)?;
+        Ok(books)
     }
 
     fn read(&mut self, findings: &mut Findings) -> Result<(), StoreError> {
@@ -207,6 +235,7 @@ impl Books {
             self.rebuild()?;
             return self.write(rows, applied, Some("it was gone".into()));
         }
+        self.reconnect()?;
         match self.write(rows, applied, None) {
             Err(error) if is_corrupt(&error) => {
                 let aside = super::put_aside(&self.path, "corrupt")
@@ -214,19 +243,33 @@ impl Books {
                 self.rebuild()?;
                 self.write(rows, applied, Some(aside))
             }
+            Err(error) if was_moved(&error) => {
+                self.frozen = true;
+                Ok(Projected { replaced: true, ..Projected::default() })
+            }
             other => other,
         }
     }
 
-    /// A new file with all that has been shown so far.
+    /// A new file with all that has been shown so far: whole, or not at all.
     fn rebuild(&mut self) -> rusqlite::Result<()> {
-        self.connection = file::create(&self.path, self.market)?;
+        file::create_filled(&self.path, self.market, |transaction| {
+            self.mirror.write_all(transaction, self.market)?;
+            mirror::write_meta(transaction, &self.mirror, &self.applied, self.market)
+        })?;
         self.edited.clear();
         self.mirror.forget_expected();
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        self.mirror.write_all(&transaction, self.market)?;
-        mirror::write_meta(&transaction, &self.mirror, &self.applied, self.market)?;
-        transaction.commit()
+        self.outdated = true;
+        self.reconnect()
+    }
+
+    /// Opens the file that was made in place of the one we have open.
+    fn reconnect(&mut self) -> rusqlite::Result<()> {
+        if self.outdated {
+            self.connection = file::connect(&self.path)?;
+            self.outdated = false;
+        }
+        Ok(())
     }
 
     fn write(
@@ -260,7 +303,7 @@ impl Books {
         self.mirror = mirror;
         self.applied = applied.clone();
         self.edited.extend(edit_pending.iter().cloned());
-        Ok(Projected { edit_pending, rebuilt })
+        Ok(Projected { edit_pending, rebuilt, replaced: false })
     }
 }
 
@@ -318,6 +361,11 @@ fn swap(
 fn updated_at(time: Time) -> String {
     let nanos = u64::try_from(time.nanos()).unwrap_or(0);
     tradingsys_logger::timestamp(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(nanos))
+}
+
+/// Is the file we have open not the one at its path any more?
+fn was_moved(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_DBMOVED)
 }
 
 /// A value of `_meta`.

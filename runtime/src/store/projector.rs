@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -18,6 +18,9 @@ use super::{is_busy, journal};
 
 /// Pause before a locked file is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+
+/// A file somebody holds no longer than this is nothing to speak of: reading it takes a moment too.
+const BUSY_FOR: Duration = Duration::from_secs(2);
 
 /// How often the write-ahead log is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -129,11 +132,12 @@ impl Keeper {
     /// Until it is done, or the gateway ends and the file stays locked.
     fn project(&mut self, job: &Job) {
         let mut last_tries = 0;
-        while let Err(error) = self.attempt(job) {
-            if !self.troubled {
+        let start = Instant::now();
+        while let Err((reason, busy)) = self.attempt(job) {
+            if !self.troubled && (!busy || start.elapsed() >= BUSY_FOR) {
                 self.troubled = true;
-                let advice = if error.1 { "close the editor that holds it" } else { "retrying" };
-                tracing::warn!(target: "books", reason = error.0, advice, "pos_db_waits");
+                let advice = if busy { "close the editor that holds it" } else { "retrying" };
+                tracing::warn!(target: "books", reason, advice, "pos_db_waits");
             }
             if self.ending.load(Ordering::Relaxed) {
                 last_tries += 1;
@@ -168,6 +172,10 @@ impl Keeper {
         }
         if let Some(reason) = projected.rebuilt {
             tracing::warn!(target: "books", reason, "pos_db_rebuilt");
+        }
+        if projected.replaced {
+            let advice = "restart the gateway: the file in its place is read then, and not touched before";
+            tracing::error!(target: "books", advice, "pos_db_replaced");
         }
         Ok(())
     }
@@ -205,8 +213,6 @@ fn log_late(books: &mut Books, findings: &Findings) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use tradingsys::gateway::io::{Batch, PositionRow};
     use tradingsys::ids::{Asset, SessionId, Symbol};
     use tradingsys::journal::Record;

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tradingsys::gateway::io::BadEdit;
 
 use super::{Findings, meta};
 use crate::files;
@@ -54,12 +55,8 @@ pub(super) fn open(
         match inspect(path, journal) {
             Ok(Inspection::Ours(connection)) => return Ok(connection),
             Ok(Inspection::Empty) => {}
-            Ok(Inspection::Foreign) => {
-                return Err(StoreError::Foreign { file: path.to_owned(), what: "position file" });
-            }
-            Ok(Inspection::Newer(found)) => {
-                return Err(StoreError::Newer { file: path.to_owned(), found, known: SCHEMA });
-            }
+            Ok(Inspection::Foreign) => return Err(foreign(path)),
+            Ok(Inspection::Newer(found)) => return Err(newer(path, found)),
             Ok(Inspection::OtherJournal(rows)) => {
                 let aside = put_aside(path, "other")?;
                 findings.other_journal = true;
@@ -76,6 +73,44 @@ pub(super) fn open(
         }
     }
     create(path, market).map_err(wrong)
+}
+
+/// The folder's file as it is; an empty one in memory in place of one that would be put aside.
+pub(super) fn look(
+    path: &Path,
+    market: &str,
+    journal: &str,
+    findings: &mut Findings,
+) -> Result<Connection, StoreError> {
+    let wrong = StoreError::sqlite(path);
+    let aside = match inspect(path, journal) {
+        Ok(Inspection::Ours(connection)) => return Ok(connection),
+        Ok(Inspection::Empty) => None,
+        Ok(Inspection::Foreign) => return Err(foreign(path)),
+        Ok(Inspection::Newer(found)) => return Err(newer(path, found)),
+        Ok(Inspection::OtherJournal(_)) => Some("belongs to another journal".to_owned()),
+        Err(error) if is_corrupt(&error) => Some(format!("is damaged ({error})")),
+        Err(error) => return Err(wrong(error)),
+    };
+    findings.bad.extend(aside.map(|what| BadEdit {
+        symbol: None,
+        reason: format!(
+            "{} {what}; the next start keeps it under another name and makes a new one from the journal, edits in it \
+             are not taken",
+            path.display()
+        ),
+    }));
+    let memory = Connection::open_in_memory().map_err(&wrong)?;
+    memory.execute_batch(&create_sql(market)).map_err(&wrong)?;
+    Ok(memory)
+}
+
+fn foreign(path: &Path) -> StoreError {
+    StoreError::Foreign { file: path.to_owned(), what: "position file" }
+}
+
+fn newer(path: &Path, found: i64) -> StoreError {
+    StoreError::Newer { file: path.to_owned(), found, known: SCHEMA }
 }
 
 enum Inspection {
@@ -127,21 +162,41 @@ fn rows_in_words(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 /// An empty file with all tables, readable by its owner only.
 pub(super) fn create(path: &Path, market: &str) -> rusqlite::Result<Connection> {
     if !path.exists() {
-        let failed = |error: std::io::Error| {
-            rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-                Some(error.to_string()),
-            )
-        };
-        files::create_private(path).map_err(failed)?;
+        files::create_private(path).map_err(unusable)?;
     }
     let connection = connect(path)?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", create_sql(market)))?;
     Ok(connection)
 }
 
+/// A file with all tables and what `fill` puts into them, in place at once or not at all.
+pub(super) fn create_filled(
+    path: &Path,
+    market: &str,
+    fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    // What an earlier try left.
+    let _ = std::fs::remove_file(&new);
+    let mut connection = create(&new, market)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    fill(&transaction)?;
+    transaction.commit()?;
+    drop(connection);
+    std::fs::rename(&new, path).map_err(unusable)
+}
+
+fn unusable(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+        Some(error.to_string()),
+    )
+}
+
 /// Rollback mode and full sync: one file to copy, and any old tool may write beside us.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     // Waiting is the projector's affair.
     connection.busy_timeout(std::time::Duration::ZERO)?;

@@ -286,6 +286,31 @@ fn a_row_that_cannot_be_understood_names_itself_and_its_symbol() {
 }
 
 #[test]
+fn a_row_whose_key_was_spoiled_is_not_taken_for_a_deleted_one() {
+    for sql in [
+        "UPDATE position SET market = 'usdt' WHERE session_id = 1",
+        "UPDATE position SET side = 'LONG' WHERE session_id = 1",
+        "UPDATE position SET session_id = 70000 WHERE session_id = 1",
+        "UPDATE position SET symbol = 'doge usdt' WHERE session_id = 1",
+    ] {
+        let dir = shown("books-spoiled");
+        user(&dir, sql);
+        let (mut books, findings) = open(&dir);
+        assert_eq!(findings.edits, [], "{sql}: nobody set 10 to 0");
+        let stopped: Vec<_> = findings.bad.iter().filter_map(|bad| bad.symbol.as_ref()).collect();
+        assert!(stopped.contains(&&Symbol::new("dogeusdt")), "{sql}: {stopped:?}");
+        show(&mut books, 9, &[position(1, "dogeusdt", "11", "0.2")]);
+        drop(books);
+        user(
+            &dir,
+            "UPDATE position SET market = 'spot', side = 'BOTH', session_id = 1, symbol = 'dogeusdt' WHERE qty = '10'",
+        );
+        let (_, findings) = open(&dir);
+        assert!(findings.edits.is_empty() && findings.bad.is_empty(), "{sql}: mended, it is as it was");
+    }
+}
+
+#[test]
 fn somebody_elses_writing_in_the_gateways_tables_stops_all_trading() {
     for sql in [
         "UPDATE _shadow SET qty = '5' WHERE session_id = 1",
@@ -355,6 +380,53 @@ fn a_file_lost_while_the_gateway_runs_comes_back_whole() {
     drop(books);
     let (_, findings) = open(&dir);
     assert!(findings.edits.is_empty() && findings.bad.is_empty());
+}
+
+#[test]
+fn a_lost_file_that_cannot_be_made_at_once_is_made_whole_later() {
+    let dir = shown("books-lost-full");
+    let (mut books, _) = open(&dir);
+    std::fs::remove_file(dir.path(FILE)).unwrap();
+    // SQLite cannot write: where its own journals would be are folders.
+    let in_the_way = ["pos.db-journal", "pos.db.new-journal"].map(|name| dir.path(name));
+    for path in &in_the_way {
+        std::fs::create_dir(path).unwrap();
+    }
+    let more = rows(&[position(1, "dogeusdt", "11", "0.2")]);
+    books.project(&more, &applied(8)).unwrap_err();
+    for path in &in_the_way {
+        std::fs::remove_dir(path).unwrap();
+    }
+    let done = books.project(&more, &applied(8)).unwrap();
+    assert!(done.rebuilt.is_some() && done.edit_pending.is_empty(), "{done:?}");
+    drop(books);
+    assert_eq!(qty(&dir, 1, "dogeusdt").as_deref(), Some("11"));
+    assert_eq!(qty(&dir, 2, "btcusdt").as_deref(), Some("0.5"));
+    let (_, findings) = open(&dir);
+    assert!(findings.edits.is_empty() && findings.bad.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn a_file_put_in_its_place_is_read_at_the_next_start() {
+    let dir = shown("books-replaced");
+    let (mut books, _) = open(&dir);
+    let copy = dir.path("copy.db");
+    std::fs::copy(dir.path(FILE), &copy).unwrap();
+    Connection::open(&copy)
+        .unwrap()
+        .execute_batch("UPDATE position SET qty = 3 WHERE session_id = 1")
+        .unwrap();
+    std::fs::rename(&copy, dir.path(FILE)).unwrap();
+    let more = [position(1, "dogeusdt", "11", "0.2"), position(2, "btcusdt", "0.6", "60000")];
+    assert!(show(&mut books, 8, &more).replaced);
+    assert_eq!(show(&mut books, 9, &more), Projected::default(), "told once");
+    drop(books);
+    assert_eq!(qty(&dir, 1, "dogeusdt").as_deref(), Some("3"));
+    let (mut books, findings) = open(&dir);
+    assert_eq!((findings.edits[0].shown, findings.edits[0].found), (number("10"), number("3")));
+    show(&mut books, 10, &[position(1, "dogeusdt", "4", "0.2"), position(2, "btcusdt", "0.6", "60000")]);
+    assert_eq!(qty(&dir, 1, "dogeusdt").as_deref(), Some("4"));
+    assert_eq!(qty(&dir, 2, "btcusdt").as_deref(), Some("0.6"));
 }
 
 #[test]
