@@ -86,7 +86,7 @@ impl Desk {
             Ok(token) => {
                 self.token_error = None;
                 let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-                let input = Input::Opened { token: token.as_deref(), nonce: &nonce };
+                let input = Input::Opened { token: &token, nonce: &nonce };
                 self.client.handle(now, input, &mut self.out);
             }
             Err(message) => {

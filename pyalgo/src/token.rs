@@ -50,7 +50,14 @@ impl Address {
 
     /// Files the token may be in, the likeliest first.
     fn token_files(&self) -> Vec<PathBuf> {
-        let Self::Tcp { port, .. } = self else { return Vec::new() };
+        let port = match self {
+            Self::Tcp { port, .. } => port,
+            Self::Unix(path) => {
+                let mut beside = path.as_os_str().to_owned();
+                beside.push(".token");
+                return vec![beside.into()];
+            }
+        };
         let name = format!("{port}.token");
         let folder = |variable: &str, folder: &str| {
             std::env::var_os(variable)
@@ -63,13 +70,13 @@ impl Address {
 }
 
 /// The token of the gateway at an address: from the file given, else from `TRADINGSYS_TOKEN_FILE`, else from where the
-/// gateway writes it. `None` for a Unix socket without a token file: who may open it is the file system's matter.
-pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<Option<String>, String> {
+/// gateway writes it.
+pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<String, String> {
     let chosen = given.map(Path::to_path_buf);
     let chosen = chosen.or_else(|| std::env::var_os("TRADINGSYS_TOKEN_FILE").map(PathBuf::from));
     if let Some(file) = chosen {
         return match read(&file) {
-            Ok(token) => Ok(Some(token)),
+            Ok(token) => Ok(token),
             Err(error) => Err(format!("the token file {} cannot be read: {error}", file.display())),
         };
     }
@@ -77,12 +84,9 @@ pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<Option<Str
     let mut tried = Vec::new();
     for file in &files {
         match read(file) {
-            Ok(token) => return Ok(Some(token)),
+            Ok(token) => return Ok(token),
             Err(error) => tried.push(format!("{} ({error})", file.display())),
         }
-    }
-    if matches!(address, Address::Unix(_)) {
-        return Ok(None);
     }
     Err(format!(
         "the gateway's token was not found: {}; run the strategy as the gateway's user, or give token_file=",

@@ -148,6 +148,13 @@ pub fn token_path(configured: Option<&Path>, port: u16) -> Result<PathBuf, Exit>
     ))
 }
 
+/// Where the token of the door at that Unix socket is written: beside it.
+pub fn token_path_of_socket(socket: &Path) -> PathBuf {
+    let mut name = socket.as_os_str().to_owned();
+    name.push(".token");
+    PathBuf::from(name)
+}
+
 /// A fresh token: 64 hex characters.
 ///
 /// # Errors

@@ -95,8 +95,11 @@ fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Resu
         let stores = open_stores(product, config)?;
         let token = files::new_token()?;
         redact::add_secret(&token);
-        let token_path = files::token_path(config.token_file.as_deref(), listeners.port)?;
-        files::write_token(&token_path, &token)?;
+        let mut token_files = vec![files::token_path(config.token_file.as_deref(), listeners.port)?];
+        token_files.extend(config.unix_socket.as_deref().map(files::token_path_of_socket));
+        for file in &token_files {
+            files::write_token(file, &token)?;
+        }
         let seed = seed()?;
         let (feed, entry) = connect(VenueSetup { config, key, seed });
         let clock = Clock::new();
@@ -116,7 +119,9 @@ fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Resu
         drop(stores.records);
         let parts = Parts { gateway, clock, tls, listeners, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
-        let _ = std::fs::remove_file(&token_path);
+        for file in &token_files {
+            let _ = std::fs::remove_file(file);
+        }
         exit
     })
 }
@@ -166,12 +171,11 @@ struct Stores {
 }
 
 fn open_stores(product: &'static Product, config: &Config) -> Result<Stores, Exit> {
-    let refused = |error: StoreError| Exit::configuration(error.to_string());
-    let (journal, found) = Journal::open(&config.db).map_err(refused)?;
+    let (journal, found) = Journal::open(&config.db)?;
     if let Some(backup) = &found.migrated {
         tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
     }
-    let (books, findings) = open_books(product, config, journal.id()).map_err(refused)?;
+    let (books, findings) = open_books(product, config, journal.id())?;
     for (event, fields) in &findings.notes {
         tracing::warn!(target: "store", fields = fields.as_str(), "{event}");
     }

@@ -262,11 +262,25 @@ impl Client {
                 order.reason = Some(error.message);
                 self.push_order(*key, order);
             }
+            Aim::Cancel { order_id, .. } if self.was_told(order_id, error.code) => {}
             Aim::Cancel { order_id, symbol } | Aim::Amend { order_id, symbol } => {
                 self.push(Event::OrderError { order_id: order_id.clone(), symbol: symbol.clone(), error });
             }
             Aim::CancelAll => self.push(Event::Error(error)),
         }
+    }
+
+    /// Was the same refusal of a cancel told already, and has nothing changed since? A strategy that wants an order
+    /// cancelled says so at every tick.
+    fn was_told(&mut self, id: &ClientOrderId, code: i64) -> bool {
+        let Some(tracked) = self.orders.key(id).and_then(|key| self.orders.get_mut(key)) else {
+            return false;
+        };
+        if tracked.refusal_told.replace(code) != Some(code) {
+            return false;
+        }
+        tracked.kill = Kill::No;
+        true
     }
 
     /// Sends the cancels that waited for their orders to be accepted.

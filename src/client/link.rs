@@ -21,15 +21,12 @@ impl Client {
         out.push(Output::Connect);
     }
 
-    pub(super) fn opened(&mut self, now: Time, token: Option<&str>, nonce: &str, out: &mut Vec<Output>) {
+    pub(super) fn opened(&mut self, now: Time, token: &str, nonce: &str, out: &mut Vec<Output>) {
         if !matches!(self.phase, Phase::Opening { .. }) {
             return;
         }
-        self.phase = Phase::Greeting {
-            until: now + STEP_TIMEOUT,
-            token: token.map(str::to_owned),
-            nonce: nonce.to_owned(),
-        };
+        self.phase =
+            Phase::Greeting { until: now + STEP_TIMEOUT, token: token.to_owned(), nonce: nonce.to_owned() };
         self.call(Call::Hello(Hello { version: VERSION, nonce: nonce.to_owned() }), Asked::Hello, out);
     }
 
@@ -48,15 +45,12 @@ impl Client {
             Ok(welcome) => welcome,
             Err(error) => return self.refused(now, error, out),
         };
-        let proof = match token {
-            Some(token) if !proof::is_gateway(&token, &nonce, &welcome.nonce, &welcome.proof) => {
-                let message = "the gateway's proof does not match the token: something else listens on that port, \
-                               or the token file is of an earlier run";
-                return self.refused(now, ErrorBody::new(ErrorCode::BadProof, message), out);
-            }
-            Some(token) => proof::of_client(&token, &nonce, &welcome.nonce, self.config.session_id),
-            None => String::new(),
-        };
+        if !proof::is_gateway(&token, &nonce, &welcome.nonce, &welcome.proof) {
+            let message = "the gateway's proof does not match the token: something else listens on that port, \
+                           or the token file is of an earlier run";
+            return self.refused(now, ErrorBody::new(ErrorCode::BadProof, message), out);
+        }
+        let proof = proof::of_client(&token, &nonce, &welcome.nonce, self.config.session_id);
         let pending = self.unanswered.iter().map(|command| Pending {
             epoch: command.epoch,
             method: command.method.to_owned(),
@@ -219,7 +213,8 @@ impl Client {
             .collect();
         for key in gone {
             let words = "it ended while its events were lost: the position tells what it did";
-            self.orders.set_state(key, OrderStatus::Expired, Some((ErrorCode::Undefined.code(), words)));
+            let code = ErrorCode::Undefined.code();
+            self.orders.set_state(key, OrderStatus::Expired, Some(code), Some(words.to_owned()));
             changes.push(key);
         }
         self.positions.clear();

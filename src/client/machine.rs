@@ -43,10 +43,10 @@ pub struct Config {
 pub enum Input<'a> {
     /// Begin: connect and log in.
     Start,
-    /// The websocket is open. The token of that gateway (none: the way itself is proof), and fresh random hex.
+    /// The websocket is open. The token of that gateway, and fresh random hex.
     Opened {
         /// The token's text.
-        token: Option<&'a str>,
+        token: &'a str,
         /// 16 to 64 random bytes as hex.
         nonce: &'a str,
     },
@@ -75,7 +75,7 @@ pub enum Output {
 pub(super) enum Phase {
     Idle,
     Opening { until: Time },
-    Greeting { until: Time, token: Option<String>, nonce: String },
+    Greeting { until: Time, token: String, nonce: String },
     LoggingIn { until: Time },
     Restoring { until: Time, orders: bool, positions: bool, snapshot: bool },
     Live,
@@ -362,7 +362,15 @@ impl Client {
                     change.key = self.orders.key(&change.order.order_id);
                     return;
                 }
-                change.key = Some(self.orders.set(change.order.clone(), change.fill.clone()));
+                change.key = Some(match change.key {
+                    // Made on this side.
+                    Some(key) if placed.at.is_none() => {
+                        let OrderView { state, code, reason, .. } = change.order.clone();
+                        self.orders.set_state(key, state, code, reason);
+                        key
+                    }
+                    _ => self.orders.set(change.order.clone(), change.fill.clone()),
+                });
                 if let Some(position) = &change.position {
                     self.positions.insert(position.symbol.clone(), position.clone());
                 }
@@ -370,7 +378,10 @@ impl Client {
             Event::Position { position, .. } if !known => {
                 self.positions.insert(position.symbol.clone(), position.clone());
             }
-            Event::State(state) => self.state = state.clone(),
+            Event::State(state) => {
+                self.state = state.clone();
+                self.orders.forget_refusals();
+            }
             Event::OrderError { order_id, symbol, .. } => {
                 if let Some(tracked) = self.orders.key(order_id).and_then(|key| self.orders.get_mut(key)) {
                     *symbol = Some(tracked.order.symbol.clone());

@@ -35,6 +35,8 @@ pub struct Tracked {
     pub kill: Kill,
     /// The gateway has it: it answered, or told of it.
     pub(super) accepted: bool,
+    /// Code a cancel was refused with, told already: the same one is not told again until something changes.
+    pub(super) refusal_told: Option<i64>,
     held: bool,
 }
 
@@ -76,7 +78,9 @@ impl OrderTable {
         let key = OrderKey(self.last_key);
         self.keys.insert(order.order_id.clone(), key);
         let ended = order.state.is_terminal();
-        self.orders.insert(key, Tracked { order, last_fill: None, kill: Kill::No, accepted, held: false });
+        let tracked =
+            Tracked { order, last_fill: None, kill: Kill::No, accepted, refusal_told: None, held: false };
+        self.orders.insert(key, tracked);
         if ended {
             self.end(key);
         }
@@ -96,6 +100,7 @@ impl OrderTable {
         let ended = tracked.is_active() && order.state.is_terminal();
         tracked.order = order;
         tracked.accepted = true;
+        tracked.refusal_told = None;
         if fill.is_some() {
             tracked.last_fill = fill;
         }
@@ -105,12 +110,26 @@ impl OrderTable {
         key
     }
 
-    pub(super) fn set_state(&mut self, key: OrderKey, state: OrderStatus, reason: Option<(i64, &str)>) {
+    /// The way to the exchange changed: what was refused may be refused again, and is told again.
+    pub(super) fn forget_refusals(&mut self) {
+        for tracked in self.orders.values_mut() {
+            tracked.refusal_told = None;
+        }
+    }
+
+    /// Sets what this side makes of an order; the gateway has not told of it.
+    pub(super) fn set_state(
+        &mut self,
+        key: OrderKey,
+        state: OrderStatus,
+        code: Option<i64>,
+        reason: Option<String>,
+    ) {
         let Some(tracked) = self.orders.get_mut(&key) else { return };
         let ended = tracked.is_active() && state.is_terminal();
         tracked.order.state = state;
-        tracked.order.code = reason.map(|(code, _)| code);
-        tracked.order.reason = reason.map(|(_, words)| words.to_owned());
+        tracked.order.code = code;
+        tracked.order.reason = reason;
         if ended {
             self.end(key);
         }

@@ -58,7 +58,7 @@ impl Desk {
         sent.map(|request| (request.id, request.call)).collect()
     }
     fn log_in(&mut self, last: &str, resume: &str, answers: &str, epoch: u32) -> request::Login {
-        self.input(Input::Opened { token: Some(TOKEN), nonce: NONCE });
+        self.input(Input::Opened { token: TOKEN, nonce: NONCE });
         let [(Some(id), Call::Hello(hello))] = &self.calls()[..] else { panic!("no hello") };
         let proof = proof::of_gateway(TOKEN, &hello.nonce, "bb");
         self.frame(&format!(
@@ -181,6 +181,34 @@ fn row_004_47_a_kill_waits_for_the_acceptance_and_is_sent_once() {
 }
 
 #[test]
+fn a_cancel_refused_at_every_tick_is_told_once_until_something_changes() {
+    let mut desk = Desk::live();
+    let key = desk.send();
+    let order_id = desk.id(key);
+    desk.order_event(1, &order_id, "NEW", "0", "0");
+    desk.told();
+    desk.calls();
+    let ticks = |desk: &mut Desk, code: i64| -> Vec<String> {
+        (0..3)
+            .flat_map(|_| {
+                assert_eq!(desk.client.kill(key, &mut desk.out), Ok(true));
+                let [(Some(id), Call::Cancel(_))] = &desk.calls()[..] else { panic!("no cancel") };
+                desk.frame(&format!(r#"{{"id":{id},"error":{{"code":{code},"name":"x","message":"x"}}}}"#));
+                desk.told()
+            })
+            .collect()
+    };
+    assert_eq!(ticks(&mut desk, -30002), ["order error -30002"]);
+    assert_eq!(ticks(&mut desk, -30004), ["order error -30004"], "another reason");
+    desk.frame(r#"{"event":"state","state":"recovering"}"#);
+    desk.told();
+    assert_eq!(ticks(&mut desk, -30004), ["order error -30004"], "another state");
+    desk.order_event(2, &order_id, "PARTIALLY_FILLED", "4", "4");
+    desk.told();
+    assert_eq!(ticks(&mut desk, -30004), ["order error -30004"], "another filling");
+}
+
+#[test]
 fn a_refused_order_ends_rejected_with_its_code() {
     let mut desk = Desk::live();
     let key = desk.send();
@@ -243,13 +271,26 @@ fn a_kill_in_doubt_is_sent_when_the_order_turns_up() {
     let mut desk = Desk::live();
     let key = desk.send();
     assert_eq!(desk.client.kill(key, &mut desk.out), Ok(true));
-    reconnect(&mut desk);
+    desk.input(Input::Lost(Some(1006), "reset"));
+    assert_eq!(desk.told(), ["UNKNOWN now", "state Down"], "the strategy has heard of the doubt");
+    desk.now = desk.client.deadline().unwrap();
+    desk.input(Input::Timer);
+    desk.out.clear();
     desk.log_in(r#"{"gen":1,"seq":0}"#, "events", "[null]", 1000);
-    assert_eq!(desk.calls(), []);
+    assert_eq!(desk.calls(), [], "the gateway may not have it");
     let order_id = desk.id(key);
     desk.order_event(1, &order_id, "NEW", "0", "0");
     assert!(matches!(&desk.calls()[..], [(_, Call::Cancel(cancel))] if cancel.order_id.as_str() == order_id));
     assert_eq!(desk.client.orders().get(key).unwrap().kill, Kill::Asked);
+}
+
+#[test]
+fn a_kill_wanted_while_in_doubt_is_not_refused() {
+    let mut desk = Desk::live();
+    let key = desk.send();
+    desk.input(Input::Lost(None, "reset"));
+    desk.told();
+    assert_eq!(desk.client.kill(key, &mut desk.out), Ok(true), "sent as soon as the gateway has the order");
 }
 
 #[test]
@@ -335,7 +376,7 @@ fn an_event_of_a_later_version_counts() {
 #[test]
 fn the_first_login_fails_with_the_reason() {
     let mut desk = Desk::new(config());
-    desk.input(Input::Opened { token: Some(TOKEN), nonce: NONCE });
+    desk.input(Input::Opened { token: TOKEN, nonce: NONCE });
     desk.frame(
         r#"{"id":1,"result":{"version":1,"market":"spot","gateway":"t 0","nonce":"bb","proof":"00"}}"#,
     );

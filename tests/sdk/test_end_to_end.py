@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sdk.conftest import Connect
 from support.system import System, wait_for
 
-from pyalgo import OrderState, OrderType, Side, SmartOrder, Tif
+from pyalgo import BadProof, ConnectError, Engine, OrderState, OrderType, Side, SmartOrder, Tif
 
 
 def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
@@ -26,3 +28,29 @@ def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
     assert sum(float(trade["qty"]) for trade in system.trades()) == 10.0
     held = wait_for("pos.db", system.positions)
     assert {key: float(quantity) for key, quantity in held.items()} == {(1, "dogeusdt"): sub.net}
+
+
+@pytest.mark.parametrize("slashes", ["", "//"])
+def test_a_strategy_comes_in_by_the_unix_socket(tmp_path: Path, slashes: str) -> None:
+    path = tmp_path / "s.sock"
+    system = System(tmp_path, unix_socket="s.sock")
+    try:
+        with Engine() as eng:
+            session = eng.make_session(f"unix:{slashes}{path}", 1, name="unix", trading=True)
+            sub = session.subscribe("dogeusdt", "depth:100ms")
+            order = SmartOrder(sub)
+            sub.on_data = lambda _: order.send(sub.bid_prc(5), 10, Side.BUY, OrderType.LIMIT)
+            sub.on_order = lambda told: told.state == OrderState.NEW and eng.stop()
+            eng.run()
+            assert order.state == OrderState.NEW
+        token = path.with_name("s.sock.token")
+        assert token.stat().st_mode & 0o777 == 0o600
+        token.write_text("0" * 64)
+        with pytest.raises(BadProof):
+            Engine().make_session(f"unix:{path}", 1)
+        assert system.gateway.running.end() == 143
+        assert not path.exists() and not token.exists()
+        with pytest.raises(ConnectError, match="no gateway at unix:"):
+            Engine().make_session(f"unix:{path}", 1)
+    finally:
+        system.stop()

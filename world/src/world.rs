@@ -289,7 +289,7 @@ impl World {
             }
             Arrival::StrategyIn(k, conn) if self.strategies[k].conn == Some(conn) => {
                 let nonce = format!("{:016x}{:016x}", self.rng.u64(..), self.rng.u64(..));
-                self.strategy_input(k, ClientInput::Opened { token: Some(TOKEN), nonce: &nonce });
+                self.strategy_input(k, ClientInput::Opened { token: TOKEN, nonce: &nonce });
             }
             Arrival::StrategyLost(k, conn, code) if self.strategies[k].conn == Some(conn) => {
                 self.strategies[k].conn = None;
