@@ -20,9 +20,11 @@ impl Gateway {
                 self.waiting_edits.push(edit);
                 continue;
             }
-            let base = self.books.accepted(edit.session, &edit.symbol, edit.revision).unwrap_or(edit.shown);
+            let before = self.books.accepted(edit.session, &edit.symbol, edit.revision);
+            let base = before.map_or(edit.shown, |accepted| accepted.qty);
             let delta = edit.found - base;
-            let avg_price = edit.found_avg.filter(|avg| Some(*avg) != edit.shown_avg);
+            let known_avg = before.and_then(|accepted| accepted.avg_price).or(edit.shown_avg);
+            let avg_price = edit.found_avg.filter(|avg| Some(*avg) != known_avg);
             if delta.is_zero() && avg_price.is_none() {
                 continue;
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::position::{Change, Position, Step, Totals};
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::{AdjustRecord, CashRecord, FillRecord, Owner, Record};
-use crate::num::{Cash, Qty};
+use crate::num::{Cash, Price, Qty};
 use crate::time::{Span, Time};
 
 /// What tells one fill from another. The order is part of it: a self-trade puts one trade id on two orders.
@@ -34,6 +34,15 @@ pub struct Cursor {
     pub time: Time,
 }
 
+/// What was last accepted from the user for one revision of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Quantity.
+    pub qty: Qty,
+    /// Average price, if the user gave one.
+    pub avg_price: Option<Price>,
+}
+
 /// Assets of a symbol in use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -53,7 +62,7 @@ pub struct Books {
     positions: BTreeMap<(SessionId, Symbol), Position>,
     assets: BTreeMap<(Owner, Asset), Cash>,
     fees: BTreeMap<(SessionId, Asset), Cash>,
-    accepted: BTreeMap<(SessionId, Symbol, u64), Qty>,
+    accepted: BTreeMap<(SessionId, Symbol, u64), Accepted>,
     cursors: BTreeMap<Symbol, Cursor>,
     touched: Touched,
 }
@@ -140,8 +149,8 @@ impl Books {
         self.fees.iter().map(|((session, asset), amount)| (*session, asset, *amount))
     }
 
-    /// The value last accepted from the user for that revision of the row.
-    pub fn accepted(&self, session: SessionId, symbol: &Symbol, revision: u64) -> Option<Qty> {
+    /// What was last accepted from the user for that revision of the row.
+    pub fn accepted(&self, session: SessionId, symbol: &Symbol, revision: u64) -> Option<Accepted> {
         self.accepted.get(&(session, symbol.clone(), revision)).copied()
     }
 
@@ -188,7 +197,10 @@ impl Books {
     }
 
     fn adjust(&mut self, adjust: &AdjustRecord) {
-        self.accepted.insert((adjust.session, adjust.symbol.clone(), adjust.revision), adjust.qty);
+        let revision = (adjust.session, adjust.symbol.clone(), adjust.revision);
+        let before = self.accepted.get(&revision).and_then(|accepted| accepted.avg_price);
+        let accepted = Accepted { qty: adjust.qty, avg_price: adjust.avg_price.or(before) };
+        self.accepted.insert(revision, accepted);
         if let Some(Listing { holding, .. }) = self.listings.get(&adjust.symbol).cloned() {
             self.credit(Owner::Session(adjust.session), &holding, adjust.delta.as_cash());
             self.credit(Owner::Unattributed, &holding, -adjust.delta.as_cash());
@@ -335,6 +347,7 @@ mod tests {
         let books = fold(&[adjust]);
         assert_eq!(books.total(&Asset::new("DOGE")), Cash::ZERO);
         assert_eq!(books.asset(Owner::Unattributed, &Asset::new("DOGE")), Cash::whole(2));
-        assert_eq!(books.accepted(SessionId(1), &Symbol::new("dogeusdt"), 3), Some(Qty::whole(3)));
+        let accepted = Accepted { qty: Qty::whole(3), avg_price: None };
+        assert_eq!(books.accepted(SessionId(1), &Symbol::new("dogeusdt"), 3), Some(accepted));
     }
 }

@@ -13,8 +13,8 @@ fn i21_an_edit_is_applied_once_relative_to_what_was_shown() {
         revision: 4,
         shown: Qty::whole(5),
         found: Qty::whole(3),
-        shown_avg: None,
-        found_avg: None,
+        shown_avg: Some("0.2".parse().unwrap()),
+        found_avg: Some("0.3".parse().unwrap()),
     };
     let mut once = Bench::new(bench.journal.clone(), vec![edit.clone()], START + Span::from_secs(60));
     assert_eq!(once.net(), Qty::whole(8), "shown 5, set to 3, five more filled meanwhile");
@@ -23,6 +23,8 @@ fn i21_an_edit_is_applied_once_relative_to_what_was_shown() {
     assert!(once.events().contains(&"position".to_owned()));
     let twice = Bench::new(once.journal.clone(), vec![edit], START + Span::from_secs(120));
     assert_eq!(twice.net(), Qty::whole(8), "a crash before the row was shown again applies nothing twice");
+    let adjustments = twice.journal.iter().filter(|record| matches!(record, Record::Adjust(_)));
+    assert_eq!(adjustments.count(), 1, "neither the quantity nor the average price");
 }
 
 #[test]

@@ -91,3 +91,18 @@ fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
     assert_eq!(seqs, (1..=many).collect::<Vec<_>>());
     assert!(bench.closed.is_empty(), "{:?}", bench.closed);
 }
+
+#[test]
+fn an_order_that_comes_while_stopping_is_refused() {
+    let mut bench = Bench::ready();
+    // The end waits for the journal; a client may still speak meanwhile.
+    bench.hold_commits = true;
+    bench.input(Input::Stop);
+    assert_eq!(bench.closed, [(bench.conn, 1001)]);
+    bench.call(&doge_order(1, &json!({})));
+    bench.commit();
+    let reply =
+        bench.sent.iter().find(|frame| frame["error"].is_object()).expect("every command is answered");
+    assert_eq!(reply["error"]["code"], ErrorCode::Stopping.code(), "{reply}");
+    assert!(bench.script.0.borrow().placed.is_empty());
+}
