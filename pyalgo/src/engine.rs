@@ -60,11 +60,10 @@ impl Timer {
     }
 }
 
-fn seconds(py: Python<'_>, value: f64, what: &str) -> PyResult<Span> {
+fn seconds(value: f64, what: &str) -> PyResult<Span> {
     if value.is_finite() && (0.0..1e9).contains(&value) {
         return Ok(Span::from_nanos((value * 1e9) as i64));
     }
-    let _ = py;
     Err(PyValueError::new_err(format!("{what} is a number of seconds from 0 up, not {value}")))
 }
 
@@ -182,8 +181,8 @@ impl Engine {
 impl Engine {
     #[new]
     #[pyo3(signature = (interval = 0.001))]
-    fn new(py: Python<'_>, interval: f64) -> PyResult<Self> {
-        let interval = duration(seconds(py, interval, "interval")?);
+    fn new(interval: f64) -> PyResult<Self> {
+        let interval = duration(seconds(interval, "interval")?);
         let reactor = Reactor::new(interval).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(Self {
             reactor: Arc::new(reactor),
@@ -215,7 +214,7 @@ impl Engine {
             let message = format!("session_id {session_id} is not a whole number from 0 to 65535");
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))
         })?;
-        let patience = seconds(py, wait, "wait")?;
+        let patience = seconds(wait, "wait")?;
         let make = || {
             let mut seed = [0; 8];
             // Without randomness the jitter is the same for all: no harm.
@@ -296,13 +295,13 @@ impl Engine {
 
     /// Calls `callback()` every so many seconds.
     fn every(&self, py: Python<'_>, s: f64, callback: Py<PyAny>) -> PyResult<Timer> {
-        let every = seconds(py, s, "the period")?;
+        let every = seconds(s, "the period")?;
         self.set_timer(py, every, Some(every), callback)
     }
 
     /// Calls `callback()` once, after so many seconds.
     fn after(&self, py: Python<'_>, s: f64, callback: Py<PyAny>) -> PyResult<Timer> {
-        let wait = seconds(py, s, "the wait")?;
+        let wait = seconds(s, "the wait")?;
         self.set_timer(py, wait, None, callback)
     }
 

@@ -15,6 +15,11 @@ pub(crate) struct Depth {
     pub(crate) data: DepthData,
 }
 
+/// The level of that number, if there is one.
+fn at<T>(levels: &[T], level: i64) -> Option<&T> {
+    levels.get(usize::try_from(level).ok()?)
+}
+
 #[pymethods]
 impl Depth {
     #[getter]
@@ -41,17 +46,17 @@ impl Depth {
     pub(crate) fn ask_level(&self) -> usize {
         self.data.asks.len()
     }
-    pub(crate) fn bid_prc(&self, level: usize) -> f64 {
-        self.data.bids.get(level).map_or(f64::NAN, |found| price(found.0))
+    pub(crate) fn bid_prc(&self, level: i64) -> f64 {
+        at(&self.data.bids, level).map_or(f64::NAN, |found| price(found.0))
     }
-    pub(crate) fn bid_vol(&self, level: usize) -> f64 {
-        self.data.bids.get(level).map_or(f64::NAN, |found| qty(found.1))
+    pub(crate) fn bid_vol(&self, level: i64) -> f64 {
+        at(&self.data.bids, level).map_or(f64::NAN, |found| qty(found.1))
     }
-    pub(crate) fn ask_prc(&self, level: usize) -> f64 {
-        self.data.asks.get(level).map_or(f64::NAN, |found| price(found.0))
+    pub(crate) fn ask_prc(&self, level: i64) -> f64 {
+        at(&self.data.asks, level).map_or(f64::NAN, |found| price(found.0))
     }
-    pub(crate) fn ask_vol(&self, level: usize) -> f64 {
-        self.data.asks.get(level).map_or(f64::NAN, |found| qty(found.1))
+    pub(crate) fn ask_vol(&self, level: i64) -> f64 {
+        at(&self.data.asks, level).map_or(f64::NAN, |found| qty(found.1))
     }
     #[getter]
     fn bids(&self) -> Vec<(f64, f64)> {

@@ -19,7 +19,7 @@ use tradingsys::wire::event::{BalanceView, BarData, Product as Facts};
 use tradingsys::wire::request::{Call, History, Nothing, Symbols};
 
 use crate::clock::duration;
-use crate::convert::{raise, symbol as symbol_of};
+use crate::convert::{misuse, raise, symbol as symbol_of};
 use crate::desk::Desk;
 use crate::market_data::Bar;
 use crate::reactor::{Reactor, lock};
@@ -306,7 +306,9 @@ impl Session {
     }
 
     /// The newest bars, oldest first.
-    fn history(&self, py: Python<'_>, symbol: &str, interval: &str, count: u32) -> PyResult<Vec<Bar>> {
+    fn history(&self, py: Python<'_>, symbol: &str, interval: &str, count: i64) -> PyResult<Vec<Bar>> {
+        let count = u32::try_from(count)
+            .map_err(|_| misuse(py, &format!("count {count} is not a number of bars from 1 to 1000")))?;
         let symbol = symbol_of(symbol);
         let interval = interval.strip_prefix("kline:").unwrap_or(interval).to_owned();
         let call = Call::History(History { symbol: symbol.clone(), interval, count });

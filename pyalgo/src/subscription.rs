@@ -270,11 +270,11 @@ impl Subscription {
         Ok(qty(Qty::from_raw(given(quantity)?.floor(lot))))
     }
     #[pyo3(signature = (price, n = 1))]
-    fn tick_up(&self, price: &Bound<'_, PyAny>, n: u32) -> PyResult<f64> {
+    fn tick_up(&self, price: &Bound<'_, PyAny>, n: i32) -> PyResult<f64> {
         Ok(to_f64(given(price)?.stepped(self.tick(price.py())?, i64::from(n))))
     }
     #[pyo3(signature = (price, n = 1))]
-    fn tick_dn(&self, price: &Bound<'_, PyAny>, n: u32) -> PyResult<f64> {
+    fn tick_dn(&self, price: &Bound<'_, PyAny>, n: i32) -> PyResult<f64> {
         Ok(to_f64(given(price)?.stepped(self.tick(price.py())?, -i64::from(n))))
     }
     fn order_support(&self, order_type: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -402,16 +402,16 @@ impl DepthSubscription {
     fn ask_level(slf: &Bound<'_, Self>) -> usize {
         base(slf).depth(Depth::ask_level, 0)
     }
-    fn bid_prc(slf: &Bound<'_, Self>, level: usize) -> f64 {
+    fn bid_prc(slf: &Bound<'_, Self>, level: i64) -> f64 {
         base(slf).depth(|depth| depth.bid_prc(level), f64::NAN)
     }
-    fn bid_vol(slf: &Bound<'_, Self>, level: usize) -> f64 {
+    fn bid_vol(slf: &Bound<'_, Self>, level: i64) -> f64 {
         base(slf).depth(|depth| depth.bid_vol(level), f64::NAN)
     }
-    fn ask_prc(slf: &Bound<'_, Self>, level: usize) -> f64 {
+    fn ask_prc(slf: &Bound<'_, Self>, level: i64) -> f64 {
         base(slf).depth(|depth| depth.ask_prc(level), f64::NAN)
     }
-    fn ask_vol(slf: &Bound<'_, Self>, level: usize) -> f64 {
+    fn ask_vol(slf: &Bound<'_, Self>, level: i64) -> f64 {
         base(slf).depth(|depth| depth.ask_vol(level), f64::NAN)
     }
 }

@@ -62,7 +62,8 @@ def test_row_004_42_depth_facts_and_position(start: Start) -> None:
     assert (sub.bid_level, sub.ask_level) == (2, 1)
     assert [(sub.bid_prc(i), sub.bid_vol(i)) for i in range(2)] == [(0.2, 1000.0), (0.19999, 0.5)]
     assert (sub.ask_prc(0), sub.ask_vol(0)) == (0.20001, 12345678.5)
-    assert math.isnan(sub.ask_prc(1))
+    assert math.isnan(sub.ask_prc(1)) and math.isnan(sub.bid_prc(-1)), "there is no such level"
+    assert math.isnan(seen[-1].ask_vol(1)) and math.isnan(seen[-1].bid_vol(-1))
     assert sub.time == NOON + 1_234_567_890
     assert sub.datetime == datetime(2024, 11, 21, 12, 0, 1, 234567, tzinfo=UTC)
     assert (sub.tick_size, sub.lot, sub.min_notional, sub.min_prc, sub.max_prc) == (
@@ -115,6 +116,8 @@ def test_row_004_43_bars(start: Start) -> None:
         assert (shown.buy_volume, shown.buy_amount, shown.is_closed) == (4.0, 8.0, True)
         assert (shown.interval, shown.start_time, shown.time) == ("1m", NOON, NOON + 59_999_000_000)
         assert shown.datetime == datetime(2024, 11, 21, 12, 0, 59, 999000, tzinfo=UTC)
+    with pytest.raises(Misuse, match="count -1"):
+        play.session.history("DOGEUSDT", "1m", -1)
     bars = play.session.history("DOGEUSDT", "1m", 2)
     assert [(b.symbol, b.start_time, b.is_closed) for b in bars] == [
         ("dogeusdt", NOON, True),
@@ -297,6 +300,7 @@ def test_row_004_56_prices_and_quantities_on_the_grid(start: Start) -> None:
     assert sub.floor_to_lot_size(0.39999) == 0.3
     assert sub.tick_up(1.0, 3) == 1.03
     assert sub.tick_dn(1.0, 3) == 0.97
+    assert (sub.tick_up(1.0, -3), sub.tick_dn(1.0, -3)) == (0.97, 1.03)
     assert (sub.tick_up("1.001"), sub.tick_dn("1.009")) == (1.01, 1.0)
     assert sub.round_price(1.005) == 1.01
     assert (sub.round_price(1.006, Side.BUY), sub.round_price(1.001, Side.SELL)) == (1.0, 1.01)
