@@ -5,13 +5,15 @@
 //! record is committed.
 //!
 //! * `door` lets clients in; `command` takes orders and cancels; `question` answers.
-//! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for.
+//! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for;
+//!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
 //! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to
 //!   keep.
 
 mod command;
 mod commits;
+mod conditional;
 mod door;
 mod doubt;
 mod edit;
@@ -20,6 +22,7 @@ pub mod io;
 mod question;
 mod queue;
 mod recovery;
+mod reduce;
 mod stream;
 mod tie_out;
 
@@ -28,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use self::commits::{Commits, Held};
+use self::conditional::Strays;
 use self::door::Client;
 use self::doubt::Doubts;
 use self::fact::Orphans;
@@ -70,6 +74,7 @@ pub struct Gateway {
     recovery: Recovery,
     doubts: Doubts,
     orphans: Orphans,
+    strays: Strays,
     tie_out: TieOut,
     bad_edits: Vec<BadEdit>,
     waiting_edits: Vec<Edit>,
@@ -134,6 +139,7 @@ impl Gateway {
             recovery,
             doubts: Doubts::default(),
             orphans: Orphans::default(),
+            strays: Strays::default(),
             tie_out: TieOut::default(),
             bad_edits,
             waiting_edits: Vec::new(),
@@ -250,6 +256,7 @@ impl Gateway {
     pub fn deadline(&self) -> Option<Time> {
         // Questions can only be asked while the exchange is there.
         let questions = earliest(self.doubts.deadline(), self.orphans.deadline());
+        let questions = earliest(questions, self.strays.deadline());
         [
             self.feed.deadline(),
             self.entry.deadline(),
@@ -289,6 +296,7 @@ impl Gateway {
         self.door_timer(now);
         self.doubt_timer(now);
         self.orphan_timer(now);
+        self.stray_timer(now);
         self.recovery_timer(now);
         if self.prune_at <= now {
             self.prune_at = now + Span::from_secs(60);

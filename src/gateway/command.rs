@@ -89,6 +89,8 @@ impl Gateway {
         let instrument = self.instrument(&order.symbol)?.clone();
         self.may_place(&instrument.symbol)?;
         let id = self.order_id(self.epoch, session, order.n);
+        let mut instructions = order.instructions();
+        instructions.reduce_only &= self.venue_may_judge(session, &instrument, order);
         let draft = Draft {
             side: order.side,
             order_type: order.order_type,
@@ -97,9 +99,13 @@ impl Gateway {
             qty: order.qty,
             quote_amount: order.quote_amount,
             stop: order.stop_price,
-            instructions: order.instructions(),
+            instructions,
         };
         let new = admit(now, &instrument, &draft, id, SELF_TRADE).map_err(|refusal| refused(&refusal))?;
+        if order.reduce_only {
+            let waits = new.terms.is_conditional();
+            self.judge_reduction(session, &instrument.symbol, order.side, order.qty, waits)?;
+        }
         self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(&reason))?;
         self.list(now, &instrument);
         let conditional = new.terms.is_conditional() && instrument.rules.conditionals_apart;
@@ -260,6 +266,9 @@ impl Gateway {
             let lot = instrument.lot();
             let range = if free { format!("above {filled}") } else { format!("between {filled} and {most}") };
             return refuse(format!("quantity {qty} is not a multiple of {lot} {range}"));
+        }
+        if let (Some(session), true) = (order.session, order.instructions.reduce_only && qty > order.qty) {
+            self.judge_reduction(session, symbol, order.side, Some(qty - order.qty), false)?;
         }
         if free {
             check_amended(instrument, price, qty).map_err(|refusal| refused(&refusal))?;

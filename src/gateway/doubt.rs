@@ -79,7 +79,7 @@ impl Gateway {
         }
     }
 
-    fn doubt(&mut self, now: Time, id: &ClientOrderId) {
+    pub(super) fn doubt(&mut self, now: Time, id: &ClientOrderId) {
         let final_after = now + self.entry.receive_window() + ENGINE_WITHIN;
         let fresh = Doubt {
             final_after,
@@ -126,7 +126,7 @@ impl Gateway {
                 self.doubts.settle(&id);
                 continue;
             };
-            if self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2) && order.venue_id.is_none() {
+            if self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2) && !order.lives() {
                 self.probe(now, &id);
                 continue;
             }
@@ -135,7 +135,9 @@ impl Gateway {
                 None => {
                     let (symbol, conditional) = (&order.symbol, order.waits());
                     let ask = |client_id| Query::Order { symbol: symbol.clone(), client_id, conditional };
-                    order.names().into_iter().map(ask).collect()
+                    // Nothing renames an order that waits apart.
+                    let names = if conditional { vec![order.known_as.clone()] } else { order.names() };
+                    names.into_iter().map(ask).collect()
                 }
             };
             if let Some(doubt) = self.doubts.doubts.get_mut(&id) {
@@ -199,6 +201,7 @@ impl Gateway {
         }
         match outcome {
             CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
+            CancelOutcome::Ended => self.canceled(now, id),
             CancelOutcome::UnknownOrder => self.not_placed(now, id),
             CancelOutcome::Rejected { .. } | CancelOutcome::Unknown(_) => {
                 if let Some(doubt) = self.doubts.doubts.get_mut(id) {
@@ -210,7 +213,7 @@ impl Gateway {
 
     /// Proven: the exchange never had it.
     fn not_placed(&mut self, now: Time, id: &ClientOrderId) {
-        let placed = self.orders.get(id).is_none_or(|o| o.venue_id.is_some() || o.state != State::Unknown);
+        let placed = self.orders.get(id).is_none_or(|o| o.lives() || o.state != State::Unknown);
         self.doubts.settle(id);
         if placed {
             return;

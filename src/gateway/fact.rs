@@ -112,6 +112,7 @@ impl Gateway {
         }
         match outcome {
             CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
+            CancelOutcome::Ended => self.canceled(now, id),
             CancelOutcome::UnknownOrder => {
                 self.step(id, Event::CancelLose);
                 let message = "the exchange no longer has the order open; how it ended follows";
@@ -128,6 +129,13 @@ impl Gateway {
                 self.enter_doubt(now, id, &reason);
             }
         }
+    }
+
+    /// The venue says that it is cancelled, and no more than that.
+    pub(super) fn canceled(&mut self, now: Time, id: &ClientOrderId) {
+        self.orders.update(id, |order| order.changed = now);
+        self.end(id, OrderStatus::Canceled);
+        self.order_changed(now, id, None);
     }
 
     pub(super) fn amend_replied(&mut self, now: Time, id: &ClientOrderId, outcome: AmendOutcome) {
@@ -157,6 +165,7 @@ impl Gateway {
         self.recovery.saw(&report.symbol);
         let Some(id) = self.identify(now, report, source) else { return };
         let before = self.told_state(&id);
+        let waited = self.orders.get(&id).is_some_and(Order::waits);
         self.learn(&id, report);
         let fill = report.fill.as_ref().and_then(|fill| self.book_fill(&id, fill));
         let missing = self.advance(now, &id, report);
@@ -167,6 +176,12 @@ impl Gateway {
             self.fetch_missing(now, &id, source);
         }
         self.adopt_orphans(now, &report.symbol, report.venue_id, &id);
+        self.adopt_strays(now, &report.symbol, report.venue_id);
+        let triggered = waited && self.orders.get(&id).is_some_and(|o| !o.waits() && !o.state.is_over());
+        if triggered && report.conditional_id.is_some() {
+            self.follow_child(now, &id);
+        }
+        self.guard_reductions(now);
     }
 
     fn told_state(&self, id: &ClientOrderId) -> Option<Told> {
@@ -193,6 +208,9 @@ impl Gateway {
         };
         if self.orders.get(&id).is_some() {
             return Some(id);
+        }
+        if parts.is_none() && self.keep_stray(now, report, source) {
+            return None;
         }
         self.adopt(now, &id, parts, report, source);
         Some(id)
@@ -291,7 +309,7 @@ impl Gateway {
 
     /// Applies the report's status. True: fills are missing and must be fetched.
     fn advance(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) -> bool {
-        let end = match report.status {
+        let end = match self.status_told(id, report) {
             VenueStatus::New | VenueStatus::PartiallyFilled => {
                 let resurrected = self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced);
                 self.step(id, Event::Live);
@@ -448,6 +466,7 @@ impl Gateway {
             self.live_again(now, id, false);
         }
         self.order_changed(now, id, told);
+        self.guard_reductions(now);
     }
 
     fn orphan(&mut self, now: Time, fill: &Fill) {

@@ -67,6 +67,15 @@ pub(super) enum Purpose {
         /// The venue's number.
         venue_id: VenueOrderId,
     },
+    /// What a conditional order says of itself, as another one may have come of it.
+    Parent {
+        /// Symbol.
+        symbol: Symbol,
+        /// The number of the order nobody knows.
+        venue_id: VenueOrderId,
+        /// The conditional order.
+        order: ClientOrderId,
+    },
     /// Fills the venue has counted and we have not.
     Missing {
         /// Of which order.
@@ -218,6 +227,7 @@ impl Gateway {
         self.recovery.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
+        self.strays.ask_again(now);
         self.recovery_begin(now);
     }
 
@@ -228,6 +238,7 @@ impl Gateway {
         self.recovery.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
+        self.strays.ask_again(now);
         if news {
             self.tell_state();
         }
@@ -246,6 +257,7 @@ impl Gateway {
         self.begin_round(now, &symbols);
         self.doubt_timer(now);
         self.orphan_timer(now);
+        self.stray_timer(now);
     }
 
     fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
@@ -293,6 +305,9 @@ impl Gateway {
             (Purpose::Orphan { symbol, venue_id }, answer) => {
                 self.orphan_answered(now, symbol, venue_id, answer)
             }
+            (Purpose::Parent { symbol, venue_id, order }, answer) => {
+                self.parent_answered(now, &(symbol, venue_id), &order, answer);
+            }
             (Purpose::Missing { order, query }, Answer::Trades(fills)) => {
                 self.missing_found(now, &order, query, &fills)
             }
@@ -316,7 +331,7 @@ impl Gateway {
             Purpose::OpenOrders { conditional: true, .. } => Query::OpenConditionals,
             Purpose::Account => Query::Account,
             Purpose::Trades { query, .. } | Purpose::Missing { query, .. } => query.clone(),
-            Purpose::Doubt { .. } | Purpose::Orphan { .. } => return,
+            Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
         };
         self.log(
             LogLevel::Warn,
@@ -406,6 +421,7 @@ impl Gateway {
                 self.recovery.phase = Phase::Ready;
                 self.recovery.sweep_at = Some(now + self.recovery.pause(now));
                 self.tell_state();
+                self.guard_reductions(now);
             }
             Phase::Ready => self.recovery.sweep_at = Some(now + self.recovery.pause(now)),
             _ => {}

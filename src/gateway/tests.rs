@@ -1,9 +1,11 @@
 //! The gateway against a scripted venue: what the exchange says is laid into its mouth, what it is asked is read back.
 
 mod books;
+mod conditional;
 mod door;
 mod doubt;
 mod orders;
+mod perpetual;
 mod recovery;
 
 use std::cell::RefCell;
@@ -26,6 +28,7 @@ struct Script {
     events: Vec<VenueEvent>,
     placed: Vec<NewOrder>,
     canceled: Vec<Cancel>,
+    amended: Vec<Amend>,
     queries: Vec<(u64, Query)>,
     refuse: Option<NotSent>,
 }
@@ -60,7 +63,8 @@ impl OrderEntry for Scripted {
         self.0.borrow_mut().canceled.push(cancel.clone());
         Ok(())
     }
-    fn amend(&mut self, _: Time, _: &Amend, _: &mut Outbox) -> Result<(), NotSent> {
+    fn amend(&mut self, _: Time, amend: &Amend, _: &mut Outbox) -> Result<(), NotSent> {
+        self.0.borrow_mut().amended.push(amend.clone());
         Ok(())
     }
     fn query(&mut self, _: Time, request: u64, query: &Query, _: &mut Outbox) {

@@ -81,7 +81,7 @@ impl Gateway {
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {
         let delta = self.difference(asset);
-        if delta.is_zero() || !self.orphans.is_empty() {
+        if delta.is_zero() || !self.orphans.is_empty() || !self.strays.is_empty() {
             self.tie_out.seen.remove(asset);
             return;
         }

@@ -64,10 +64,6 @@ impl Terms {
     pub const fn is_conditional(&self) -> bool {
         matches!(self, Self::Stop { .. } | Self::Trailing { .. })
     }
-    /// Can it only fill at once, or not at all?
-    pub const fn is_immediate(&self) -> bool {
-        matches!(self, Self::Market | Self::MarketQuote { .. } | Self::Limit { tif: Tif::Ioc | Tif::Fok, .. })
-    }
     /// The limit price, if there is one.
     pub const fn price(&self) -> Option<Price> {
         match self {

@@ -217,6 +217,12 @@ impl Order {
         self.conditional && self.venue_id.is_none()
     }
 
+    /// Is it, as far as is known, a stop among the ordinary orders that has not been triggered?
+    pub fn is_untriggered_stop(&self) -> bool {
+        let stop = self.order_type.is_some_and(OrderType::is_conditional);
+        stop && !self.conditional && self.filled.is_zero()
+    }
+
     /// What can still fill.
     pub fn left(&self) -> Qty {
         self.qty - self.filled

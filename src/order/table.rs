@@ -13,6 +13,7 @@ use crate::time::Time;
 pub struct Orders {
     orders: BTreeMap<ClientOrderId, Order>,
     open: BTreeSet<ClientOrderId>,
+    reducing: BTreeSet<ClientOrderId>,
     by_venue: BTreeMap<(Symbol, VenueOrderId), ClientOrderId>,
     by_conditional: BTreeMap<(Symbol, u64), ClientOrderId>,
 }
@@ -41,6 +42,11 @@ impl Orders {
     /// Orders of a session that are not over.
     pub fn open_of(&self, session: SessionId) -> impl Iterator<Item = &Order> {
         self.open().filter(move |o| o.session == Some(session))
+    }
+
+    /// Reduce-only orders that are not over.
+    pub fn open_reducing(&self) -> impl Iterator<Item = &Order> {
+        self.reducing.iter().filter_map(|id| self.orders.get(id))
     }
 
     /// Takes in a new order; the record is the journal's.
@@ -76,6 +82,9 @@ impl Orders {
             changed: record.time,
         };
         self.open.insert(order.id.clone());
+        if order.instructions.reduce_only {
+            self.reducing.insert(order.id.clone());
+        }
         self.orders.insert(order.id.clone(), order);
     }
 
@@ -91,8 +100,12 @@ impl Orders {
         }
         if order.state.is_over() {
             self.open.remove(id);
+            self.reducing.remove(id);
         } else {
             self.open.insert(id.clone());
+            if order.instructions.reduce_only {
+                self.reducing.insert(id.clone());
+            }
         }
         Some(result)
     }
