@@ -10,11 +10,12 @@ use tradingsys::time::{Span, Time};
 use crate::auth::Security;
 use crate::chaos::{Arrival, Plan};
 use crate::config::ReplyOrder;
-use crate::connection::KeyIndex;
+use crate::connection::{Connection, KeyIndex};
 use crate::faults::{Side, Stage, Subject};
 use crate::io::{Conn, SimOutput};
-use crate::methods::{Answer, Call, Method, by_name};
+use crate::methods::{Answer, Call, Method, by_name, method_name};
 use crate::params::Params;
+use crate::product::Product;
 use crate::sim::{Sim, Task};
 
 #[derive(serde::Deserialize)]
@@ -53,7 +54,8 @@ impl Sim {
         if !self.faults.is_empty() {
             let name = serde_json::from_str::<Frame<'_>>(&text).ok().and_then(|frame| frame.method);
             let account = self.account_of_session(conn);
-            let arrival = self.arrival(now, subject(name.as_deref().unwrap_or_default(), &account));
+            let product = self.product_of(conn);
+            let arrival = self.arrival(now, subject(product, name.as_deref().unwrap_or_default(), &account));
             match arrival {
                 Arrival::Now => {}
                 Arrival::Never => return self.flush(None, out),
@@ -84,7 +86,7 @@ impl Sim {
             return self.send(conn, reply, out);
         };
         let id = frame.id.map_or("null", RawValue::get);
-        match self.understood(&frame) {
+        match understood(self.product_of(conn), &frame) {
             Err(error) => {
                 let limits = self.returns_limits(conn, None);
                 let reply = self.api_reply(now, conn, id, &error.into(), limits, false);
@@ -94,21 +96,14 @@ impl Sim {
         }
     }
 
-    fn understood(&self, frame: &Frame<'_>) -> Result<Asked, ErrorReply> {
-        let invalid = || ErrorReply::bad(code::INVALID_JSON, "Invalid JSON Request");
-        let name = frame.method.as_deref().ok_or_else(invalid)?;
-        let params = frame.params.map(Params::from_json).transpose()?.unwrap_or_default();
-        if REMOVED.contains(&name) {
-            return Err(ErrorReply::new(410, code::SHUTTING_DOWN, "This service is no longer available."));
-        }
-        let unknown = || ErrorReply::bad(code::UNSUPPORTED_OPERATION, "This operation is not supported.");
-        Ok(Asked { method: by_name(name).ok_or_else(unknown)?, params })
+    fn product_of(&self, conn: Conn) -> Product {
+        self.connections.get(&conn).map_or(Product::Spot, |connection| connection.product)
     }
 
     fn api_asked(&mut self, now: Time, conn: Conn, id: &str, asked: &Asked, out: &mut Vec<SimOutput>) {
         let account = self.account_of_session(conn);
-        let peer = self.connections[&conn].peer.clone();
-        let plan = self.plan(now, subject(asked.method.name, &account), &peer);
+        let (peer, product) = (self.connections[&conn].peer.clone(), self.connections[&conn].product);
+        let plan = self.plan(now, subject(product, asked.method.name, &account), &peer);
         if let Some((fault, Stage::Before)) = plan.cut {
             self.flush(None, out);
             return self.cut(conn, fault, out);
@@ -130,7 +125,7 @@ impl Sim {
             }
             None => self.flush(Some((SimOutput::Send(conn, reply), first)), out),
         }
-        self.close_banned(now, &peer, out);
+        self.close_banned(now, product, &peer, out);
     }
 
     /// Does the reply come before the private events of the same request?
@@ -152,10 +147,10 @@ impl Sim {
     fn api_serve(&mut self, now: Time, conn: Conn, asked: &Asked, plan: &Plan) -> Served {
         let Asked { method, params } = asked;
         let connection = &self.connections[&conn];
-        let (peer, unit) = (connection.peer.clone(), connection.unit);
+        let (peer, unit, product) = (connection.peer.clone(), connection.unit, connection.product);
         let logon = connection.session().and_then(|session| session.logon).map(|logon| logon.key);
         let (weight, free) = method.weight.charge(params);
-        if let Err(error) = self.rates.charge(now, &peer, weight) {
+        if let Err(error) = self.pool(product).charge(now, &peer, weight) {
             return error.into();
         }
         if let Some(error) = &plan.unserved {
@@ -167,7 +162,7 @@ impl Sim {
         };
         let answer = self.serve(now, method, params, Asker { conn: Some(conn), key, unit, lag: plan.lag });
         if free && answer.is_ok() {
-            self.rates.refund(now, &peer, weight);
+            self.pool(product).refund(now, &peer, weight);
         }
         let answer = plan.replaced.clone().map_or(answer, Err);
         Served { answer, account: key.map(|key| self.keys.at(key).account) }
@@ -201,17 +196,19 @@ impl Sim {
             return Bytes::from(object.end());
         }
         let peer = self.connections.get(&conn).map_or(String::new(), |connection| connection.peer.clone());
-        let rows = self.rates.rows(now, &peer, served.account.filter(|_| orders));
+        let pool = self.product_of(conn);
+        let rows = self.pool(pool).rows(now, &peer, served.account.filter(|_| orders));
         Bytes::from(object.raw("rateLimits", &rows).end())
     }
 
     /// Connections of a banned address are closed.
-    pub(crate) fn close_banned(&mut self, now: Time, peer: &str, out: &mut Vec<SimOutput>) {
-        if self.rates.banned(now, peer).is_none() {
+    pub(crate) fn close_banned(&mut self, now: Time, product: Product, peer: &str, out: &mut Vec<SimOutput>) {
+        if self.pool(product).banned(now, peer).is_none() {
             return;
         }
+        let theirs = |connection: &Connection| connection.peer == peer && connection.product == product;
         let all: Vec<Conn> =
-            self.connections.iter().filter(|(_, c)| c.peer == peer).map(|(conn, _)| *conn).collect();
+            self.connections.iter().filter(|(_, c)| theirs(c)).map(|(conn, _)| *conn).collect();
         for conn in all {
             self.close(conn, 1008, "banned", out);
         }
@@ -231,7 +228,18 @@ pub(crate) struct Asker {
     pub(crate) lag: Span,
 }
 
-fn subject<'a>(method: &'a str, account: &'a str) -> Subject<'a> {
-    let method = method.strip_prefix("v3/").unwrap_or(method);
-    Subject { method: Some(method), account: Some(account), side: Some(Side::Api), event: None }
+fn understood(product: Product, frame: &Frame<'_>) -> Result<Asked, ErrorReply> {
+    let invalid = || ErrorReply::bad(code::INVALID_JSON, "Invalid JSON Request");
+    let name = frame.method.as_deref().ok_or_else(invalid)?;
+    let params = frame.params.map(Params::from_json).transpose()?.unwrap_or_default();
+    if product == Product::Spot && REMOVED.contains(&name) {
+        return Err(ErrorReply::new(410, code::SHUTTING_DOWN, "This service is no longer available."));
+    }
+    let unknown = || ErrorReply::bad(code::UNSUPPORTED_OPERATION, "This operation is not supported.");
+    Ok(Asked { method: by_name(product, name).ok_or_else(unknown)?, params })
+}
+
+fn subject<'a>(product: Product, method: &'a str, account: &'a str) -> Subject<'a> {
+    let (method, product) = (Some(method_name(product, method)), Some(product));
+    Subject { method, account: Some(account), side: Some(Side::Api), product, event: None }
 }

@@ -4,10 +4,11 @@ use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::Object;
 use tradingsys::time::{Span, Time};
 
-use crate::connection::Kind;
+use crate::connection::Connection;
 use crate::faults::{Fault, Rule, Side, Stage, Subject};
 use crate::io::{Conn, Journal, SimOutput};
 use crate::limits::{banned, refused_for_weight};
+use crate::product::Product;
 use crate::sim::{PrivateFrame, Sim, Task};
 
 /// Faults that cut a connection.
@@ -71,6 +72,7 @@ impl Sim {
     /// What is in store for a request that has arrived.
     pub(crate) fn plan(&mut self, now: Time, subject: Subject<'_>, peer: &str) -> Plan {
         let mut plan = Plan::default();
+        let product = subject.product.unwrap_or(Product::Spot);
         if self.faults.is_empty() {
             return plan;
         }
@@ -78,10 +80,10 @@ impl Sim {
         if let Some(rule) = self.struck(now, &[Fault::Rate429, Fault::Rate418], subject) {
             plan.unserved = Some(if rule.fault == Fault::Rate418 {
                 let length = rule.ms.map_or(self.config.timing.ban, Span::from_millis);
-                self.rates.ban(now, peer, length);
+                self.pool(product).ban(now, peer, length);
                 banned(now, now + length)
             } else {
-                refused_for_weight(now, self.config.limits.weight_per_minute)
+                refused_for_weight(now, self.pool(product).weight_limit())
             });
         }
         if let Some(rule) = self.struck(now, &[Fault::ReplyError], subject) {
@@ -110,14 +112,18 @@ impl Sim {
     }
 
     /// Cuts all connections of a kind.
-    pub(crate) fn cut_all(&mut self, fault: Fault, side: Option<Side>, out: &mut Vec<SimOutput>) {
-        let of_side = |kind: &Kind| match side {
-            None => true,
-            Some(Side::Api) => matches!(kind, Kind::Api(_)),
-            Some(Side::Streams) => matches!(kind, Kind::Streams(_)),
+    pub(crate) fn cut_all(
+        &mut self,
+        fault: Fault,
+        (side, product): (Option<Side>, Option<Product>),
+        out: &mut Vec<SimOutput>,
+    ) {
+        let fits = |connection: &Connection| {
+            product.is_none_or(|product| product == connection.product)
+                && side.is_none_or(|side| side == connection.side())
         };
         let all: Vec<Conn> =
-            self.connections.iter().filter(|(_, c)| of_side(&c.kind)).map(|(conn, _)| *conn).collect();
+            self.connections.iter().filter(|(_, c)| fits(c)).map(|(conn, _)| *conn).collect();
         for conn in all {
             self.cut(conn, fault, out);
         }
@@ -128,7 +134,8 @@ impl Sim {
         const EVENTS: [Fault; 4] =
             [Fault::EventDrop, Fault::EventDuplicate, Fault::EventReorder, Fault::EventDelay];
         let now = self.venue_time();
-        let held = self.connections.get(&frame.conn).and_then(|connection| connection.held_until);
+        let connection = self.connections.get(&frame.conn);
+        let held = connection.and_then(|connection| connection.held_until);
         let struck = if self.faults.is_empty() {
             None
         } else {
@@ -136,7 +143,8 @@ impl Sim {
             let subject = Subject {
                 event: Some(frame.event),
                 account: Some(&account),
-                side: Some(Side::Api),
+                side: connection.map(Connection::side),
+                product: connection.map(|connection| connection.product),
                 ..Subject::default()
             };
             self.faults.strike(now, &EVENTS, subject)

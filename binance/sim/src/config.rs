@@ -11,6 +11,7 @@ use tradingsys::ids::Asset;
 use tradingsys::num::Cash;
 use tradingsys::time::Span;
 
+pub use crate::futures::streams::Unrouted;
 use crate::recording::Recording;
 
 /// Everything the machine is told.
@@ -32,6 +33,8 @@ pub struct Config {
     pub replay: Option<Arc<Recording>>,
     /// Recorded time passes so many times faster than time does.
     pub replay_speed: i64,
+    /// What streams of futures without a route carry.
+    pub unrouted: Unrouted,
 }
 
 impl Default for Config {
@@ -45,6 +48,7 @@ impl Default for Config {
             ticks_per_second: 10,
             replay: None,
             replay_speed: 1,
+            unrouted: Unrouted::default(),
         }
     }
 }
@@ -74,6 +78,12 @@ pub struct Timing {
     pub shutdown_notice: Span,
     /// Length of the first ban.
     pub ban: Span,
+    /// Between two pings on futures.
+    pub futures_ping: Span,
+    /// In which a ping on futures must be answered.
+    pub futures_pong: Span,
+    /// Life of a listen key after it was last extended.
+    pub listen_key: Span,
 }
 
 impl Default for Timing {
@@ -84,6 +94,9 @@ impl Default for Timing {
             life: Span::from_secs(24 * 3600),
             shutdown_notice: Span::from_secs(10),
             ban: Span::from_secs(120),
+            futures_ping: Span::from_secs(180),
+            futures_pong: Span::from_secs(600),
+            listen_key: Span::from_secs(3_600),
         }
     }
 }
@@ -99,6 +112,9 @@ impl Timing {
             life: cut(self.life),
             shutdown_notice: cut(self.shutdown_notice),
             ban: cut(self.ban),
+            futures_ping: cut(self.futures_ping),
+            futures_pong: cut(self.futures_pong),
+            listen_key: cut(self.listen_key),
         }
     }
 }
@@ -120,6 +136,32 @@ pub struct Limits {
     pub stream_frames_per_second: u32,
     /// Refused requests within a window after which the address is banned.
     pub ban_after: u32,
+    /// Those of futures; connections and bans are limited as on spot.
+    pub futures: FuturesLimits,
+}
+
+/// Rate limits of futures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuturesLimits {
+    /// Request weight per address and minute.
+    pub weight_per_minute: u32,
+    /// Orders per account and ten seconds.
+    pub orders_per_10s: u32,
+    /// Orders per account and minute.
+    pub orders_per_minute: u32,
+    /// Frames per second a client may send on a stream connection.
+    pub stream_frames_per_second: u32,
+}
+
+impl Default for FuturesLimits {
+    fn default() -> Self {
+        Self {
+            weight_per_minute: 2_400,
+            orders_per_10s: 300,
+            orders_per_minute: 1_200,
+            stream_frames_per_second: 10,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -132,6 +174,7 @@ impl Default for Limits {
             connections_per_5m: 300,
             stream_frames_per_second: 5,
             ban_after: 100,
+            futures: FuturesLimits::default(),
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! An *API* connection has a session: anonymous, or logged on with one key; beside it any number of private
 //! subscriptions, at most one per account. A *stream* connection has a set of streams and the `combined`
-//! property.
+//! property; those of futures came by a route, and may listen to accounts by their listen keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,8 @@ use bytes::Bytes;
 use tradingsys::exchange::AccountId;
 use tradingsys::time::Time;
 
+use crate::faults::Side;
+use crate::product::{Product, Route};
 use crate::streams::StreamName;
 
 /// One open websocket.
@@ -24,6 +26,8 @@ use crate::streams::StreamName;
 pub(crate) struct Connection {
     /// What it serves.
     pub(crate) kind: Kind,
+    /// Of which product.
+    pub(crate) product: Product,
     /// In which unit its times are.
     pub(crate) unit: TimeUnit,
     /// Address of the peer.
@@ -86,19 +90,31 @@ pub(crate) struct Subscription {
 }
 
 /// Subscriptions of a stream connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Streams {
     /// Payloads are wrapped in `{"stream":…,"data":…}`.
     pub(crate) combined: bool,
     /// Names as subscribed, those nobody knows included.
     pub(crate) names: BTreeMap<String, Option<StreamName>>,
+    /// By which way it came.
+    pub(crate) route: Route,
+    /// Listen keys, and which events of each are wanted; `None` wants all.
+    pub(crate) listen_keys: BTreeMap<String, Option<Vec<String>>>,
+}
+
+impl Streams {
+    /// No streams yet.
+    pub(crate) fn by(route: Route) -> Self {
+        Self { combined: false, names: BTreeMap::new(), route, listen_keys: BTreeMap::new() }
+    }
 }
 
 impl Connection {
     /// A connection just opened.
-    pub(crate) fn new(kind: Kind, unit: TimeUnit, peer: String, since: Time) -> Self {
+    pub(crate) fn new(kind: Kind, product: Product, unit: TimeUnit, peer: String, since: Time) -> Self {
         Self {
             kind,
+            product,
             unit,
             peer,
             since,
@@ -133,6 +149,14 @@ impl Connection {
         match &mut self.kind {
             Kind::Api(session) => Some(session),
             Kind::Streams(_) => None,
+        }
+    }
+
+    /// On which side it is, as faults tell them apart.
+    pub(crate) fn side(&self) -> Side {
+        match &self.kind {
+            Kind::Api(_) => Side::Api,
+            Kind::Streams(_) => Side::Streams,
         }
     }
 

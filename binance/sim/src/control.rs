@@ -134,7 +134,7 @@ impl Sim {
         if cut && rule.method.is_none() {
             self.record_fault(now, 0, rule.fault, "all");
             self.flush(None, out);
-            self.cut_all(rule.fault, rule.side, out);
+            self.cut_all(rule.fault, (rule.side, rule.product), out);
             return Ok(0);
         }
         if !rule.fault.is_immediate() {

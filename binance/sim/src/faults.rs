@@ -8,6 +8,8 @@ use binance_wire::render::Object;
 use serde::Deserialize;
 use tradingsys::time::{Span, Time};
 
+use crate::product::Product;
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Fault {
@@ -165,6 +167,9 @@ pub(crate) struct Rule {
     /// Only these connections.
     #[serde(default)]
     pub(crate) side: Option<Side>,
+    /// Only this product.
+    #[serde(default)]
+    pub(crate) product: Option<Product>,
     /// Chance of each match, 0 to 1. Without it and `nth`: every match.
     #[serde(default)]
     pub(crate) probability: Option<f64>,
@@ -250,6 +255,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) account: Option<&'a str>,
     /// The connection.
     pub(crate) side: Option<Side>,
+    /// The product.
+    pub(crate) product: Option<Product>,
 }
 
 /// A rule in force.
@@ -345,12 +352,13 @@ impl Active {
         let rule = &self.rule;
         let account = rule.account.as_ref().is_none_or(|account| subject.account == Some(account.as_str()));
         let side = rule.side.is_none_or(|side| subject.side == Some(side));
+        let product = rule.product.is_none_or(|product| subject.product == Some(product));
         let method = rule.method.as_ref().is_none_or(|names| subject.method.is_some_and(|m| names.holds(m)));
         let event = rule.event.as_ref().is_none_or(|names| {
             subject.event.is_some_and(|(event, execution)| names.holds(event) || names.holds(execution))
         });
         let alive = self.until.is_none_or(|until| now < until);
-        account && side && method && event && alive
+        account && side && product && method && event && alive
     }
 }
 

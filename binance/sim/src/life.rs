@@ -7,43 +7,45 @@ use tradingsys::time::Time;
 use crate::connection::{Connection, Kind, Session, Streams};
 use crate::faults::{Fault, Side, Subject};
 use crate::io::{Conn, HttpRequest, SimOutput};
+use crate::product::{Door, Product};
 use crate::sim::{Sim, Task};
-use crate::streams::{Kind as Stream, StreamName, names_of_path};
+use crate::streams::{StreamName, names_of_path};
 
 impl Sim {
     pub(crate) fn opened(&mut self, now: Time, conn: Conn, request: &HttpRequest, out: &mut Vec<SimOutput>) {
-        let path = request.path.trim_end_matches('/');
-        let api = path == "/ws-api/v3";
-        if !api && !path.starts_with("/ws") && !path.starts_with("/stream") {
+        let Some((door, path)) = Door::of_path(request.path.trim_end_matches('/')) else {
             return out.push(SimOutput::Refuse(conn, 404));
-        }
-        let side = if api { Side::Api } else { Side::Streams };
-        let subject = Subject { side: Some(side), ..Subject::default() };
+        };
+        let product = door.product();
+        let side = if matches!(door, Door::Api(_)) { Side::Api } else { Side::Streams };
+        let subject = Subject { side: Some(side), product: Some(product), ..Subject::default() };
         if let Some((number, rule)) = self.faults.strike(now, &[Fault::ConnectionRefuse], subject) {
             self.record_fault(now, number, Fault::ConnectionRefuse, "");
             self.flush(None, out);
             return out.push(SimOutput::Refuse(conn, rule.status.unwrap_or(503)));
         }
-        if !self.rates.connect(now, &request.peer) {
+        if !self.pool(product).connect(now, &request.peer) {
             return out.push(SimOutput::Refuse(conn, 429));
         }
-        let Some(unit) = unit_of_query(&request.query) else {
+        let Some(unit) = unit_of_query(product, &request.query) else {
             return out.push(SimOutput::Refuse(conn, 400));
         };
-        let kind = if api {
-            let quiet = request.query.split('&').any(|pair| pair == "returnRateLimits=false");
-            Kind::Api(Session { return_limits: !quiet, ..Session::default() })
-        } else {
-            Kind::Streams(Streams::default())
+        let kind = match door {
+            Door::Api(_) => {
+                let quiet = request.query.split('&').any(|pair| pair == "returnRateLimits=false");
+                Kind::Api(Session { return_limits: !quiet, ..Session::default() })
+            }
+            Door::Streams(route) => Kind::Streams(Streams::by(route)),
         };
-        self.connections.insert(conn, Connection::new(kind, unit, request.peer.clone(), now));
-        if !api {
+        self.connections.insert(conn, Connection::new(kind, product, unit, request.peer.clone(), now));
+        if side == Side::Streams {
             let (combined, names) = names_of_path(path, &request.query);
             self.set_combined(conn, combined);
             self.subscribe(conn, &names);
+            self.listen_by_query(conn, &request.query);
         }
         let timing = self.config.timing;
-        self.later(timing.ping, Task::Ping(conn));
+        self.later(product.pings(&timing).0, Task::Ping(conn));
         self.later(timing.life, Task::LifeOver(conn));
     }
 
@@ -60,8 +62,12 @@ impl Sim {
 
     /// Counts a frame; false if the connection hears nothing (any more).
     pub(crate) fn count_frame(&mut self, now: Time, conn: Conn, out: &mut Vec<SimOutput>) -> bool {
-        let most = self.config.limits.stream_frames_per_second;
+        let limits = self.config.limits;
         let Some(connection) = self.connections.get_mut(&conn) else { return false };
+        let most = match connection.product {
+            Product::Spot => limits.stream_frames_per_second,
+            Product::Futures => limits.futures.stream_frames_per_second,
+        };
         if !connection.is_live() {
             return false;
         }
@@ -76,6 +82,7 @@ impl Sim {
         let timing = self.config.timing;
         let Some(connection) = self.connections.get_mut(&conn).filter(|c| !c.closing) else { return };
         let payload = Bytes::from(now.millis().to_string());
+        let (between, within) = connection.product.pings(&timing);
         let first = connection.ping.is_none();
         if first {
             connection.ping = Some((payload.clone(), now));
@@ -84,9 +91,9 @@ impl Sim {
             out.push(SimOutput::Ping(conn, payload));
         }
         if first {
-            self.later(timing.pong, Task::PongDue(conn, now));
+            self.later(within, Task::PongDue(conn, now));
         }
-        self.later(timing.ping, Task::Ping(conn));
+        self.later(between, Task::Ping(conn));
     }
 
     /// A pong. It answers a ping if its payload is that of the first open ping or of a later one; any other
@@ -148,10 +155,10 @@ impl Sim {
     /// No longer sends a stream to a connection; a diff nobody listens to is not gathered.
     pub(crate) fn unlisten(&mut self, name: StreamName, conn: Conn) {
         self.listeners.remove(name, conn);
-        if let StreamName::Of(place, Stream::DepthDiff { fast }) = name
-            && !self.listeners.any(name)
+        if !self.listeners.any(name)
+            && let Some(diff) = self.diff_of(name)
         {
-            self.markets[usize::from(place)].data.diffs[usize::from(fast)] = None;
+            *diff = None;
         }
     }
 
@@ -163,7 +170,8 @@ impl Sim {
         out: &mut Vec<SimOutput>,
     ) {
         let mut frames = Vec::new();
-        for (conn, connection) in &self.connections {
+        // Futures have no such event.
+        for (conn, connection) in self.connections.iter().filter(|(_, c)| c.product == Product::Spot) {
             let event = Object::new().text("e", "serverShutdown").int("E", connection.unit.of(now)).end();
             let text = match &connection.kind {
                 Kind::Api(_) => Object::new().raw("event", &event).end(),
@@ -191,9 +199,10 @@ impl Sim {
 }
 
 /// `timeUnit` of a query; `None` for one that does not exist.
-fn unit_of_query(query: &str) -> Option<TimeUnit> {
+fn unit_of_query(product: Product, query: &str) -> Option<TimeUnit> {
     match query.split('&').find_map(|pair| pair.strip_prefix("timeUnit=")) {
         None => Some(TimeUnit::Millis),
+        Some(_) if product == Product::Futures => Some(TimeUnit::Millis),
         Some(word) => TimeUnit::from_word(word),
     }
 }

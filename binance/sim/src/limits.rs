@@ -1,7 +1,8 @@
 //! Request weights, request and connection counts per address, unfilled-order counts per account.
 //!
 //! Windows are fixed and aligned to the clock, as the venue's are: what is used falls to zero at :00, never
-//! slides. An address that goes on after a 429 is banned (418) until a time.
+//! slides. An address that goes on after a 429 is banned (418) until a time. Each product has pools of its own;
+//! orders of futures are plain counts, which fills do not give back.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use tradingsys::exchange::AccountId;
 use tradingsys::time::{Span, Time};
 
 use crate::config::{Limits, Timing};
+use crate::product::Product;
 
 /// Usage within one aligned window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,13 +51,56 @@ struct Address {
 #[derive(Clone, Copy, Debug, Default)]
 struct Orders {
     ten_seconds: Window,
-    day: Window,
+    long: Window,
 }
 
-/// All counts.
+/// The limits of one product.
+#[derive(Clone, Copy, Debug)]
+struct Pool {
+    product: Product,
+    weight_per_minute: u32,
+    requests_per_5m: u32,
+    orders_per_10s: u32,
+    /// Orders in the long window.
+    orders: u32,
+    /// The long window, and its words.
+    window: (Span, &'static str),
+    connections_per_5m: u32,
+    ban_after: u32,
+}
+
+impl Pool {
+    const fn of(product: Product, limits: &Limits) -> Self {
+        let &Limits { weight_per_minute, requests_per_5m, orders_per_10s, orders_per_day, .. } = limits;
+        let &Limits { connections_per_5m, ban_after, futures, .. } = limits;
+        let spot = Self {
+            product,
+            weight_per_minute,
+            requests_per_5m,
+            orders_per_10s,
+            orders: orders_per_day,
+            window: (DAY, "DAY"),
+            connections_per_5m,
+            ban_after,
+        };
+        match product {
+            Product::Spot => spot,
+            Product::Futures => Self {
+                weight_per_minute: futures.weight_per_minute,
+                requests_per_5m: u32::MAX,
+                orders_per_10s: futures.orders_per_10s,
+                orders: futures.orders_per_minute,
+                window: (MINUTE, "MINUTE"),
+                ..spot
+            },
+        }
+    }
+}
+
+/// All counts of one product.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimits {
-    limits: Limits,
+    limits: Pool,
     ban: Span,
     addresses: BTreeMap<String, Address>,
     orders: BTreeMap<AccountId, Orders>,
@@ -63,7 +108,8 @@ pub(crate) struct RateLimits {
 
 impl RateLimits {
     /// No usage yet.
-    pub(crate) fn new(limits: Limits, timing: &Timing) -> Self {
+    pub(crate) fn new(product: Product, limits: &Limits, timing: &Timing) -> Self {
+        let limits = Pool::of(product, limits);
         Self { limits, ban: timing.ban, addresses: BTreeMap::new(), orders: BTreeMap::new() }
     }
 
@@ -138,32 +184,40 @@ impl RateLimits {
     /// # Errors
     /// 429 with -1015 when one of the windows is full.
     pub(crate) fn order_room(&mut self, now: Time, account: AccountId) -> Result<(), ErrorReply> {
-        let (short, day) = self.order_counts(now, account);
+        let (short, long) = self.order_counts(now, account);
         let full = if short >= self.limits.orders_per_10s {
-            Some((self.limits.orders_per_10s, "10 SECOND", TEN_SECONDS))
-        } else if day >= self.limits.orders_per_day {
-            Some((self.limits.orders_per_day, "1 DAY", DAY))
+            Some((self.limits.orders_per_10s, 10, "SECOND", TEN_SECONDS))
+        } else if long >= self.limits.orders {
+            let (length, word) = self.limits.window;
+            Some((self.limits.orders, 1, word, length))
         } else {
             None
         };
-        let Some((limit, window, length)) = full else { return Ok(()) };
-        let message = format!("Too many new orders; current limit is {limit} orders per {window}.");
+        let Some((limit, number, window, length)) = full else { return Ok(()) };
+        let message = format!("Too many new orders; current limit is {limit} orders per {number} {window}.");
         let error = ErrorReply::new(429, code::TOO_MANY_ORDERS, message);
         Err(retry(error, now, end_of(now, length)))
     }
 
     /// Counts a new order of an account.
     pub(crate) fn count_order(&mut self, now: Time, account: AccountId) {
+        self.count_orders(now, account, 1, 1);
+    }
+
+    /// Counts so many orders in ten seconds and in the long window.
+    pub(crate) fn count_orders(&mut self, now: Time, account: AccountId, short: u32, long: u32) {
+        let length = self.limits.window.0;
         let orders = self.orders.entry(account).or_default();
-        *orders.ten_seconds.at(now, TEN_SECONDS) += 1;
-        *orders.day.at(now, DAY) += 1;
+        *orders.ten_seconds.at(now, TEN_SECONDS) += short;
+        *orders.long.at(now, length) += long;
     }
 
     /// The first fill of an order takes it out of every window; one that rested counts for more.
     pub(crate) fn order_filled(&mut self, now: Time, account: AccountId, maker: bool) {
+        let length = self.limits.window.0;
         let orders = self.orders.entry(account).or_default();
         let given_back = if maker { 5 } else { 1 };
-        for used in [orders.ten_seconds.at(now, TEN_SECONDS), orders.day.at(now, DAY)] {
+        for used in [orders.ten_seconds.at(now, TEN_SECONDS), orders.long.at(now, length)] {
             *used = used.saturating_sub(given_back);
         }
     }
@@ -179,17 +233,18 @@ impl RateLimits {
 
     /// The two ORDERS rows of an account.
     pub(crate) fn order_rows(&mut self, now: Time, account: AccountId) -> Vec<String> {
-        let (short, day) = self.order_counts(now, account);
+        let (short, long) = self.order_counts(now, account);
         vec![
             row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).int("count", short).end(),
-            row("ORDERS", "DAY", 1, self.limits.orders_per_day).int("count", day).end(),
+            row("ORDERS", self.limits.window.1, 1, self.limits.orders).int("count", long).end(),
         ]
     }
 
-    /// Unfilled orders of an account in ten seconds and in the day.
+    /// Orders of an account that count in ten seconds and in the long window.
     pub(crate) fn order_counts(&mut self, now: Time, account: AccountId) -> (u32, u32) {
+        let length = self.limits.window.0;
         let orders = self.orders.entry(account).or_default();
-        (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.day.at(now, DAY))
+        (*orders.ten_seconds.at(now, TEN_SECONDS), *orders.long.at(now, length))
     }
 
     /// Weight an address used in this minute.
@@ -197,9 +252,29 @@ impl RateLimits {
         *self.address(peer).weight.at(now, MINUTE)
     }
 
-    /// `rateLimits` of exchangeInfo: over REST with the request count, over the websocket API with the
-    /// connections.
+    /// Names of the headers that count orders.
+    pub(crate) const fn order_headers(&self) -> [&'static str; 2] {
+        match self.limits.product {
+            Product::Spot => ["x-mbx-order-count-10s", "x-mbx-order-count-1d"],
+            Product::Futures => ["x-mbx-order-count-10s", "x-mbx-order-count-1m"],
+        }
+    }
+
+    /// The limit of request weight per minute.
+    pub(crate) const fn weight_limit(&self) -> u32 {
+        self.limits.weight_per_minute
+    }
+
+    /// `rateLimits` of exchangeInfo: on spot over REST with the request count, over the websocket API with the
+    /// connections; on futures with neither.
     pub(crate) fn info_rows(&self, websocket: bool) -> String {
+        if self.limits.product == Product::Futures {
+            return array([
+                row("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight_per_minute).end(),
+                row("ORDERS", "MINUTE", 1, self.limits.orders).end(),
+                row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).end(),
+            ]);
+        }
         let last = if websocket {
             row("CONNECTIONS", "MINUTE", 5, self.limits.connections_per_5m)
         } else {
@@ -208,7 +283,7 @@ impl RateLimits {
         array([
             row("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight_per_minute).end(),
             row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).end(),
-            row("ORDERS", "DAY", 1, self.limits.orders_per_day).end(),
+            row("ORDERS", "DAY", 1, self.limits.orders).end(),
             last.end(),
         ])
     }
@@ -258,7 +333,7 @@ mod tests {
     fn limits(change: impl Fn(&mut Limits)) -> RateLimits {
         let mut limits = Limits::default();
         change(&mut limits);
-        RateLimits::new(limits, &Timing::default())
+        RateLimits::new(Product::Spot, &limits, &Timing::default())
     }
 
     #[test]

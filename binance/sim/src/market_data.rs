@@ -99,10 +99,10 @@ pub(crate) struct MarketData {
     aggregated: VecDeque<AggTrade>,
     open_aggregate: Option<AggTrade>,
     next_aggregate: u64,
-    /// Diffs gathered, every second and every 100 ms; `None` while nobody listens.
-    pub(crate) diffs: [Option<Diff>; 2],
-    /// Update id shown last by the partial depth streams, every second and every 100 ms.
-    pub(crate) shown: [u64; 2],
+    /// Diffs gathered per speed; `None` while nobody listens. Spot has two speeds: every second and every 100 ms.
+    pub(crate) diffs: [Option<Diff>; 3],
+    /// Update id shown last by the partial depth streams, per speed.
+    pub(crate) shown: [u64; 3],
 }
 
 impl MarketData {
@@ -118,8 +118,8 @@ impl MarketData {
             aggregated: VecDeque::new(),
             open_aggregate: None,
             next_aggregate: 1,
-            diffs: [None, None],
-            shown: [0, 0],
+            diffs: [None, None, None],
+            shown: [0; 3],
         }
     }
 

@@ -8,8 +8,10 @@ use tradingsys::time::{Span, Time};
 
 use crate::auth::Security;
 use crate::connection::KeyIndex;
+use crate::futures::methods as futures;
 use crate::io::Conn;
 use crate::params::Params;
+use crate::product::Product;
 use crate::sim::Sim;
 
 /// A request on its way through the machine.
@@ -74,7 +76,14 @@ pub(crate) struct Method {
     pub(crate) run: fn(&mut Sim, &Call<'_>) -> Answer,
 }
 
-const fn method(
+impl Method {
+    /// Its name in fault rules: the websocket's, or its path if it has none.
+    pub(crate) const fn label(&self) -> &'static str {
+        if self.name.is_empty() { self.path } else { self.name }
+    }
+}
+
+pub(crate) const fn method(
     name: &'static str,
     (verb, path): (&'static str, &'static str),
     security: Security,
@@ -85,7 +94,8 @@ const fn method(
     Method { name, verb, path, security, weight, params, run }
 }
 
-const NONE: (&str, &str) = ("", "");
+/// Neither verb nor path.
+pub(crate) const NONE: (&str, &str) = ("", "");
 /// Parameters of a new order.
 pub(crate) const ORDER: &[&str] = &[
     "symbol",
@@ -358,20 +368,37 @@ pub(crate) const METHODS: &[Method] = &[
     method("", ("GET", "/sapi/v1/margin/isolated/allPairs"), Key, Of(0), &["symbol"], Sim::no_pairs),
 ];
 
+/// The requests of a product.
+fn table(product: Product) -> &'static [Method] {
+    match product {
+        Product::Spot => METHODS,
+        Product::Futures => futures::METHODS,
+    }
+}
+
+/// A websocket name without the version that may stand before it.
+pub(crate) fn method_name(product: Product, name: &str) -> &str {
+    let versions: &[&str] = match product {
+        Product::Spot => &["v3/"],
+        Product::Futures => &["v1/", "v2/"],
+    };
+    versions.iter().find_map(|version| name.strip_prefix(version)).unwrap_or(name)
+}
+
 /// Finds a request by its websocket name, with or without the version before it.
-pub(crate) fn by_name(name: &str) -> Option<&'static Method> {
-    let name = name.strip_prefix("v3/").unwrap_or(name);
-    METHODS.iter().find(|method| method.name == name && !name.is_empty())
+pub(crate) fn by_name(product: Product, name: &str) -> Option<&'static Method> {
+    let name = method_name(product, name);
+    table(product).iter().find(|method| method.name == name && !name.is_empty())
 }
 
 /// Finds a request by verb and path.
 pub(crate) fn by_path(verb: &str, path: &str) -> Option<&'static Method> {
-    METHODS.iter().find(|method| method.path == path && method.verb == verb)
+    table(Product::of_path(path)).iter().find(|method| method.path == path && method.verb == verb)
 }
 
 /// Is there a request of this path, whatever its verb?
 pub(crate) fn path_known(path: &str) -> bool {
-    METHODS.iter().any(|method| method.path == path)
+    table(Product::of_path(path)).iter().any(|method| method.path == path)
 }
 
 fn depth_weight(params: &Params) -> u32 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use binance_sim::Recording;
 use binance_sim::config::{
-    AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
+    self, AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
     usual_balances,
 };
 use binance_wire::sign::SecretKey;
@@ -59,6 +59,20 @@ pub(crate) struct Options {
     /// Which comes first: the reply to an order or its private events.
     #[arg(long, value_enum, default_value_t = Order::Random)]
     pub(crate) reply_order: Order,
+    /// What streams of futures without a route carry.
+    #[arg(long, value_enum, default_value_t = Unrouted::Public)]
+    pub(crate) unrouted: Unrouted,
+}
+
+/// What streams of futures without a route carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unrouted {
+    /// Everything.
+    All,
+    /// What the public route carries.
+    Public,
+    /// Nothing.
+    None,
 }
 
 /// Order of a reply and the events it caused.
@@ -107,6 +121,11 @@ impl Options {
             ticks_per_second: self.ticks_per_second,
             replay: self.replay.as_deref().map(recording).transpose()?,
             replay_speed: self.replay_speed,
+            unrouted: match self.unrouted {
+                Unrouted::All => config::Unrouted::All,
+                Unrouted::Public => config::Unrouted::Public,
+                Unrouted::None => config::Unrouted::None,
+            },
         })
     }
 }

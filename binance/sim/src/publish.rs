@@ -13,6 +13,7 @@ use crate::connection::{Kind as Serves, Streams};
 use crate::feed::within;
 use crate::io::{Conn, SimOutput};
 use crate::market_data::{AggTrade, Diff, cut};
+use crate::product::Route;
 use crate::sim::Sim;
 use crate::streams::{Control, Kind, MarketIndex, StreamName, answer, name_list, read_control};
 
@@ -37,21 +38,45 @@ impl Sim {
     /// Subscribes a connection; names nobody knows are kept and stay silent.
     pub(crate) fn subscribe(&mut self, conn: Conn, names: &[String]) {
         for text in names {
-            let name = StreamName::parse(text, |symbol| {
-                self.places.get(&tradingsys::ids::Symbol::new(symbol)).copied()
-            });
+            let Some(route) = self.streams_mut(conn).map(|streams| streams.route) else { return };
+            let name = self.stream_named(route, text);
             let Some(streams) = self.streams_mut(conn) else { return };
             if streams.names.len() >= MOST_STREAMS {
                 return;
             }
             streams.names.insert(text.clone(), name);
-            if let Some(name) = name {
-                self.listeners.add(name, conn);
-                if let StreamName::Of(place, Kind::DepthDiff { fast }) = name {
-                    let diff = &mut self.markets[usize::from(place)].data.diffs[usize::from(fast)];
-                    diff.get_or_insert_default();
+            match name {
+                Some(name) => {
+                    self.listeners.add(name, conn);
+                    if let Some(diff) = self.diff_of(name) {
+                        diff.get_or_insert_default();
+                    }
                 }
+                None if self.futures.may_be_listen_key(route, text) => {
+                    self.listen(conn, text, None);
+                }
+                None => {}
             }
+        }
+    }
+
+    /// The stream of a name on a route; a route does not know the streams of another.
+    fn stream_named(&self, route: Route, text: &str) -> Option<StreamName> {
+        if route == Route::Spot {
+            let place = |symbol: &str| self.places.get(&tradingsys::ids::Symbol::new(symbol)).copied();
+            return StreamName::parse(text, place);
+        }
+        self.futures.stream_named(route, text).map(StreamName::Futures)
+    }
+
+    /// Where the changes for a diff stream are gathered.
+    pub(crate) fn diff_of(&mut self, name: StreamName) -> Option<&mut Option<Diff>> {
+        match name {
+            StreamName::Of(place, Kind::DepthDiff { fast }) => {
+                Some(&mut self.markets[usize::from(place)].data.diffs[usize::from(fast)])
+            }
+            StreamName::Futures(name) => self.futures.diff_of(name),
+            _ => None,
         }
     }
 
@@ -89,6 +114,7 @@ impl Sim {
     fn unsubscribe(&mut self, conn: Conn, names: &[String]) {
         for text in names {
             let Some(streams) = self.streams_mut(conn) else { return };
+            streams.listen_keys.remove(text);
             let removed = streams.names.remove(text).flatten();
             // Another spelling of the same stream may still be subscribed.
             let still = streams.names.values().any(|name| *name == removed);

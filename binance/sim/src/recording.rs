@@ -2,8 +2,9 @@
 //!
 //! Every line is `<local time of receipt, ns> <frame>`. Frames of the combined stream are `depthUpdate`,
 //! `bookTicker` and `trade`; the line without `"stream"` is the snapshot. Update ids and trade ids are
-//! kept. Times are shifted by a constant so that the recording starts at a given time: by so much that no
-//! event is told before it happened.
+//! kept. A recording of futures is known by its differences: they name the one before them (`pu`). Times are
+//! shifted by a constant so that the recording starts at a given time: by so much that no event is told before
+//! it happened.
 
 use serde::Deserialize;
 use tradingsys::exchange::{BestChange, BookChange};
@@ -11,6 +12,8 @@ use tradingsys::ids::Symbol;
 use tradingsys::market::{Depth, Level, PublicTrade};
 use tradingsys::num::{Price, Qty};
 use tradingsys::time::{Span, Time};
+
+use crate::product::Product;
 
 /// A piece of a recording. Times count from its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(crate) enum Piece {
 /// A recorded market.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recording {
+    /// Of which product.
+    pub(crate) product: Product,
     /// Of which symbol.
     pub(crate) symbol: Symbol,
     /// The book at the start.
@@ -87,6 +92,7 @@ enum Data {
         #[serde(rename = "U")]
         first: u64,
         u: u64,
+        pu: Option<u64>,
         b: Vec<Row>,
         a: Vec<Row>,
     },
@@ -126,7 +132,7 @@ fn levels(rows: &[Row]) -> Result<Vec<Level>, String> {
 /// A frame of a stream: its symbol, the venue's time if it says one, and itself.
 fn piece(data: &Data) -> Result<(Symbol, Option<Time>, Piece), String> {
     Ok(match data {
-        Data::Diff { event, s, first, u, b, a } => {
+        Data::Diff { event, s, first, u, b, a, .. } => {
             let (symbol, time) = (Symbol::new(s), Time::from_millis(*event));
             let (bids, asks) = (levels(b)?, levels(a)?);
             let (first_update_id, last_update_id) = (*first, *u);
@@ -152,6 +158,8 @@ fn piece(data: &Data) -> Result<(Symbol, Option<Time>, Piece), String> {
 /// One frame with its local time.
 struct Line {
     local: Time,
+    /// The difference before this one, as a difference of futures names it.
+    before: Option<u64>,
     symbol: Symbol,
     event: Option<Time>,
     piece: Piece,
@@ -176,7 +184,8 @@ impl Recording {
                 }
                 Frame::Stream { data } => {
                     let (symbol, event, piece) = piece(&data).map_err(wrong)?;
-                    lines.push(Line { local, symbol, event, piece });
+                    let before = if let Data::Diff { pu, .. } = &data { *pu } else { None };
+                    lines.push(Line { local, before, symbol, event, piece });
                 }
             }
         }
@@ -191,26 +200,13 @@ impl Recording {
         // early.
         let lead = |line: &Line| line.event.map(|event| event - line.local);
         let lead = lines.iter().filter_map(lead).max().unwrap_or(Span::ZERO);
-        let known = snapshot.update_id;
-        let pieces = lines.into_iter().filter(|line| !is_known(&line.piece, known));
+        let product =
+            if lines.iter().any(|line| line.before.is_some()) { Product::Futures } else { Product::Spot };
+        lines.retain(|line| !is_known(product, &line.piece, snapshot.update_id));
+        unbroken(snapshot.update_id, &lines)?;
+        let pieces = lines.into_iter();
         let pieces = pieces.map(|line| (line.local - begun, shifted(line.piece, begun + lead))).collect();
-        let recording = Self { symbol, snapshot, pieces };
-        recording.unbroken().map(|()| recording)
-    }
-
-    /// Does every difference join the one before it?
-    fn unbroken(&self) -> Result<(), BadRecording> {
-        let mut shown = self.snapshot.update_id;
-        for (_, piece) in &self.pieces {
-            if let Piece::Diff(change) = piece {
-                let found = change.first_update_id;
-                if found > shown + 1 {
-                    return Err(BadRecording::Gap { shown, found });
-                }
-                shown = change.last_update_id;
-            }
-        }
-        Ok(())
+        Ok(Self { product, symbol, snapshot, pieces })
     }
 
     /// The tick and lot to list it with: those given, or as much finer as some recorded level needs (orders
@@ -244,9 +240,28 @@ impl Recording {
     }
 }
 
+/// Does every difference join the one before it, and the first one the snapshot?
+fn unbroken(snapshot: u64, lines: &[Line]) -> Result<(), BadRecording> {
+    let mut shown = snapshot;
+    for line in lines {
+        let Piece::Diff(change) = &line.piece else { continue };
+        // The first one after a snapshot of futures holds the snapshot's update.
+        let (joined, found) = match line.before {
+            Some(before) if shown != snapshot => (before == shown, before),
+            _ => (change.first_update_id <= shown + 1, change.first_update_id),
+        };
+        if !joined {
+            return Err(BadRecording::Gap { shown, found });
+        }
+        shown = change.last_update_id;
+    }
+    Ok(())
+}
+
 /// Does the snapshot hold it already?
-fn is_known(piece: &Piece, known: u64) -> bool {
+fn is_known(product: Product, piece: &Piece, known: u64) -> bool {
     match piece {
+        Piece::Diff(change) if product == Product::Futures => change.last_update_id < known,
         Piece::Diff(change) => change.last_update_id <= known,
         Piece::Best(best) => best.update_id <= known,
         Piece::Trade(_) => false,

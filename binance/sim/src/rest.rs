@@ -10,6 +10,7 @@ use crate::faults::{Fault, Stage, Subject};
 use crate::io::{HttpReply, HttpRequest, Request, SimOutput};
 use crate::methods::{Method, by_path, path_known};
 use crate::params::Params;
+use crate::product::Product;
 use crate::sim::{Sim, Task};
 
 /// Paths that were removed: 410.
@@ -22,9 +23,10 @@ impl Sim {
         if http.path.starts_with("/control/") {
             return self.control(now, request, &http, out);
         }
-        let name = by_path(&http.method, path(&http)).map_or("", |method| method.name);
+        let name = by_path(&http.method, path(&http)).map_or("", Method::label);
+        let product = Product::of_path(&http.path);
         let account = self.account_of_header(&http);
-        match self.arrival(now, subject(name, &account)) {
+        match self.arrival(now, subject(product, name, &account)) {
             Arrival::Now => self.serve_http(now, request, &http, out),
             // The client waits until it gives up.
             Arrival::Never => self.flush(None, out),
@@ -58,7 +60,8 @@ impl Sim {
             return reply(request, status, String::new(), out);
         };
         let account = self.account_of_header(http);
-        let plan = self.plan(now, subject(method.name, &account), &http.peer);
+        let product = Product::of_path(path);
+        let plan = self.plan(now, subject(product, method.label(), &account), &http.peer);
         if let Some((fault, Stage::Before)) = plan.cut {
             self.flush(None, out);
             return cut(request, fault, out);
@@ -78,7 +81,7 @@ impl Sim {
             // Over another connection than the events', so the order between them is the network's.
             None => self.flush(Some((SimOutput::Reply(request, answer), true)), out),
         }
-        self.close_banned(now, &http.peer, out);
+        self.close_banned(now, product, &http.peer, out);
     }
 
     fn rest_serve(&mut self, now: Time, method: &Method, http: &HttpRequest, plan: &Plan) -> Served {
@@ -86,7 +89,9 @@ impl Sim {
             Ok(params) => params,
             Err(error) => return error.into(),
         };
+        let product = Product::of_path(&http.path);
         let unit = match http.header("x-mbx-time-unit").map(TimeUnit::from_word) {
+            _ if product == Product::Futures => TimeUnit::Millis,
             None => TimeUnit::Millis,
             Some(Some(unit)) => unit,
             Some(None) => {
@@ -95,7 +100,7 @@ impl Sim {
             }
         };
         let (weight, free) = method.weight.charge(&params);
-        if let Err(error) = self.rates.charge(now, &http.peer, weight) {
+        if let Err(error) = self.pool(product).charge(now, &http.peer, weight) {
             return error.into();
         }
         if let Some(error) = &plan.unserved {
@@ -107,19 +112,20 @@ impl Sim {
         };
         let answer = self.serve(now, method, &params, Asker { conn: None, key, unit, lag: plan.lag });
         if free && answer.is_ok() {
-            self.rates.refund(now, &http.peer, weight);
+            self.pool(product).refund(now, &http.peer, weight);
         }
         let answer = plan.replaced.clone().map_or(answer, Err);
         Served { answer, account: key.map(|key| self.keys.at(key).account) }
     }
 
     fn rest_reply(&mut self, now: Time, http: &HttpRequest, method: &Method, served: Served) -> HttpReply {
-        let used = self.rates.weight_used(now, &http.peer).to_string();
+        let pool = self.pool(Product::of_path(&http.path));
+        let used = pool.weight_used(now, &http.peer).to_string();
         let mut headers = vec![("x-mbx-used-weight", used.clone()), ("x-mbx-used-weight-1m", used)];
         if let (Ok(_), Some(account), "POST") = (&served.answer, served.account, method.verb) {
-            let (short, day) = self.rates.order_counts(now, account);
-            headers.push(("x-mbx-order-count-10s", short.to_string()));
-            headers.push(("x-mbx-order-count-1d", day.to_string()));
+            let (short, long) = pool.order_counts(now, account);
+            let [of_short, of_long] = pool.order_headers();
+            headers.extend([(of_short, short.to_string()), (of_long, long.to_string())]);
         }
         match served.answer {
             Ok(body) => HttpReply { status: 200, headers, body },
@@ -138,8 +144,9 @@ fn path(http: &HttpRequest) -> &str {
     http.path.trim_end_matches('/')
 }
 
-fn subject<'a>(method: &'a str, account: &'a str) -> Subject<'a> {
-    Subject { method: Some(method), account: Some(account), side: None, event: None }
+fn subject<'a>(product: Product, method: &'a str, account: &'a str) -> Subject<'a> {
+    let product = Some(product);
+    Subject { method: Some(method), account: Some(account), side: None, product, event: None }
 }
 
 /// Cuts the connection of a request; a half-open one never answers.

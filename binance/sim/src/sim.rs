@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Listeners};
 use crate::faults::Faults;
 use crate::feed::{Begun, Feed};
+use crate::futures::Futures;
 use crate::history::mix;
 use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
 use crate::journal::{BadJournal, Journaled, Resumed, TransferKind, transfer_line};
@@ -27,6 +28,7 @@ use crate::limits::RateLimits;
 use crate::listings::Spec;
 use crate::market_data::MarketData;
 use crate::order_json::Label;
+use crate::product::Product;
 use crate::streams::MarketIndex;
 
 /// Between two looks at what the timed streams have to say.
@@ -57,6 +59,8 @@ pub(crate) enum Task {
     Reply(Request, HttpReply),
     /// The notice of a shutdown, given at that venue time, is over.
     Down(Time),
+    /// A listen key may have run out.
+    ListenKeyOver(AccountId),
 }
 
 /// One market.
@@ -110,6 +114,7 @@ pub struct Sim {
     pub(crate) recent: VecDeque<OrderEvent>,
     pub(crate) staged: Staged,
     pub(crate) faults: Faults,
+    pub(crate) futures: Futures,
     agenda: Agenda<Task>,
     clock: Clock,
     events: Vec<Event>,
@@ -163,7 +168,8 @@ impl Sim {
             places: BTreeMap::new(),
             connections: BTreeMap::new(),
             listeners: Listeners::default(),
-            rates: RateLimits::new(config.limits, &config.timing),
+            rates: RateLimits::new(Product::Spot, &config.limits, &config.timing),
+            futures: Futures::new(&config),
             random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),
             labels: resumed.labels,
             recent: VecDeque::new(),
@@ -265,6 +271,15 @@ impl Sim {
             Task::Send(conn, text) => self.send(conn, text, out),
             Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
             Task::Down(announced) => self.down(announced, out),
+            Task::ListenKeyOver(account) => self.listen_key_over(now, account),
+        }
+    }
+
+    /// The rate pools of a product.
+    pub(crate) fn pool(&mut self, product: Product) -> &mut RateLimits {
+        match product {
+            Product::Spot => &mut self.rates,
+            Product::Futures => &mut self.futures.rates,
         }
     }
 

@@ -15,6 +15,8 @@ pub(crate) enum StreamName {
     Of(MarketIndex, Kind),
     /// `!miniTicker@arr`.
     AllMiniTickers,
+    /// A stream of futures.
+    Futures(crate::futures::streams::Name),
 }
 
 /// Data of one symbol.
