@@ -1,0 +1,77 @@
+//! Lines of the journals of futures. Like those of spot: exact decimals as strings, `time` in milliseconds.
+
+use binance_wire::render::Object;
+use tradingsys::exchange::futures::Income;
+use tradingsys::exchange::{Fill, OrderEvent};
+use tradingsys::ids::Symbol;
+
+use super::frames::Style;
+use super::order_json::{execution_type, kind, tif};
+
+/// A line of `futures_trades.jsonl`.
+pub(crate) fn trade_line(style: &Style, event: &OrderEvent, fill: &Fill, account: &str) -> String {
+    Object::new()
+        .int("trade_id", fill.trade_id)
+        .text("symbol", &style.symbol)
+        .int("order_id", fill.order_id)
+        .text("client_order_id", event.order.client_id.as_str())
+        .text("account", account)
+        .text("side", fill.side.as_str())
+        .text("position_side", fill.position_side.as_str())
+        .text("price", &fill.price.to_string())
+        .text("qty", &fill.qty.to_string())
+        .text("quote", &fill.quote.to_string())
+        .text("realized_pnl", &fill.realised.to_string())
+        .text("commission", &fill.fee.to_string())
+        .text("commission_asset", fill.fee_asset.as_str())
+        .int("time", fill.time.millis())
+        .flag("maker", fill.maker)
+        .text("origin", event.order.position.origin.as_str())
+        .int("time_ns", fill.time.nanos())
+        .end()
+}
+
+/// A line of `futures_orders.jsonl`.
+pub(crate) fn order_line(style: &Style, event: &OrderEvent, account: &str) -> String {
+    let order = &event.order;
+    let line = Object::new()
+        .text("event", execution_type(event))
+        .int("execution_id", event.execution_id)
+        .text("symbol", &style.symbol)
+        .int("order_id", order.id)
+        .text("client_order_id", order.client_id.as_str())
+        .text("account", account)
+        .text("side", order.side.as_str())
+        .text("position_side", order.position.side.as_str())
+        .text("type", kind(order))
+        .text("tif", tif(order))
+        .text("price", &order.terms.price().unwrap_or_default().to_string())
+        .flag("reduce_only", order.position.reduce_only)
+        .text("qty", &order.qty.to_string())
+        .text("filled", &order.filled.to_string())
+        .text("filled_quote", &order.filled_quote.to_string())
+        .text("status", order.status.as_str())
+        .text("origin", order.position.origin.as_str())
+        .int("time", event.time.millis());
+    let line = match order.position.conditional {
+        Some(id) => line.int("algo_id", id),
+        None => line,
+    };
+    line.end()
+}
+
+/// A line of `futures_income.jsonl`: a booking in a wallet. Their sum is the balance.
+pub(crate) fn income_line(income: &Income, account: &str) -> String {
+    let line = Object::new()
+        .int("id", income.id)
+        .text("account", account)
+        .text("kind", income.kind.as_str())
+        .text("symbol", &income.symbol.as_ref().map_or(String::new(), Symbol::upper))
+        .text("asset", income.asset.as_str())
+        .text("amount", &income.amount.to_string())
+        .int("time", income.time.millis());
+    match income.trade_id {
+        Some(id) => line.int("trade_id", id).end(),
+        None => line.end(),
+    }
+}
