@@ -27,6 +27,7 @@ mod event;
 mod fees;
 pub mod filters;
 pub mod futures;
+mod house;
 mod market;
 mod matching;
 mod order;
@@ -47,6 +48,7 @@ pub use engine::Exchange;
 pub use event::{
     Balance, BalanceChange, BestChange, BookChange, Change, Event, MarketEvent, OrderEvent, Transfer,
 };
+pub use house::House;
 pub use order::{
     Expiry, Fill, Order, OrderStatus, Origin, PositionSide, PositionTerms, PreventedMatch, Prevention,
 };

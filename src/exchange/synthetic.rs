@@ -1,6 +1,6 @@
 //! A seeded market: makers and takers around a price that wanders and comes back.
 //!
-//! [`Synthetic`] is a customer of the exchange like any other: it trades as [`AccountId::HOUSE`], by ordinary orders
+//! [`Synthetic`] is a customer of the exchange like any other: it trades as [`AccountId::HOUSE`](crate::exchange::AccountId::HOUSE), by ordinary orders
 //! that the book matches by price and time, so a client's better price is hit first and a client's order that the
 //! price reaches is filled. The same seed, start and calls give the same market.
 //!
@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::exchange::config::{AccountId, Rate};
-use crate::exchange::engine::Exchange;
+use crate::exchange::config::Rate;
+use crate::exchange::house::House;
 use crate::exchange::request::{Cancel, OrderRef, Request};
 use crate::ids::{ClientOrderId, Symbol, VenueOrderId};
 use crate::instrument::{Instrument, InstrumentStatus};
@@ -105,8 +105,8 @@ impl Synthetic {
     }
 
     /// Sets up the ladder. Nothing happens if the exchange does not list the symbol.
-    pub fn start(&mut self, now: Time, exchange: &mut Exchange) {
-        let Some(instrument) = exchange.listing(&self.config.symbol).map(|l| l.instrument.clone()) else {
+    pub fn start(&mut self, now: Time, exchange: &mut impl House) {
+        let Some(instrument) = exchange.listed(&self.config.symbol).map(|l| l.instrument.clone()) else {
             return;
         };
         let fine = |price: Price| price.raw() * i128::from(FINE) / instrument.tick().raw();
@@ -114,19 +114,19 @@ impl Synthetic {
         let ticks = |rate: Rate| (anchor * i128::from(rate.raw()) / ONE) as i64 / FINE;
         (self.spread, self.gap) = (ticks(self.config.spread).max(2), ticks(self.config.gap).max(1));
         self.anchor = anchor as i64;
-        self.fair = exchange.last_price(&self.config.symbol).map_or(anchor, fine) as i64;
+        self.fair = exchange.last_traded(&self.config.symbol).map_or(anchor, fine) as i64;
         self.refill(now, exchange, &instrument);
         self.schedule(now);
     }
 
     /// Takes the ladder down and sets it up around another price, to which it keeps coming back from now on.
-    pub fn move_to(&mut self, now: Time, anchor: Price, exchange: &mut Exchange) {
+    pub fn move_to(&mut self, now: Time, anchor: Price, exchange: &mut impl House) {
         for side in [Side::Buy, Side::Sell] {
             while let Some((ticks, id)) = self.best(side) {
                 self.withdraw(now, exchange, side, ticks, id);
             }
         }
-        let Some(instrument) = exchange.listing(&self.config.symbol).map(|l| l.instrument.clone()) else {
+        let Some(instrument) = exchange.listed(&self.config.symbol).map(|l| l.instrument.clone()) else {
             return;
         };
         self.config.anchor = anchor;
@@ -141,7 +141,7 @@ impl Synthetic {
     }
 
     /// Makes the steps that are due, each at its own time; at most a thousand, then the deadline stays in the past.
-    pub fn timer(&mut self, now: Time, exchange: &mut Exchange) {
+    pub fn timer(&mut self, now: Time, exchange: &mut impl House) {
         for _ in 0..MAX_STEPS {
             let Some(at) = self.next.filter(|at| *at <= now) else { return };
             self.step(at, exchange);
@@ -154,8 +154,8 @@ impl Synthetic {
         self.next = Some(at + Span::from_nanos(self.random.i64(1..=2 * mean)));
     }
 
-    fn step(&mut self, at: Time, exchange: &mut Exchange) {
-        let Some(listing) = exchange.listing(&self.config.symbol) else { return };
+    fn step(&mut self, at: Time, exchange: &mut impl House) {
+        let Some(listing) = exchange.listed(&self.config.symbol) else { return };
         if listing.instrument.status != InstrumentStatus::Trading {
             return;
         }
@@ -215,10 +215,10 @@ impl Synthetic {
     }
 
     /// Drops quotes that were filled; they go from the best on.
-    fn forget_filled(&mut self, exchange: &Exchange) {
+    fn forget_filled(&mut self, exchange: &impl House) {
         for side in [Side::Buy, Side::Sell] {
             while let Some((ticks, id)) = self.best(side) {
-                if exchange.order(AccountId::HOUSE, &self.config.symbol, &OrderRef::Id(id)).is_ok() {
+                if exchange.house_has(&self.config.symbol, id) {
                     break;
                 }
                 self.ladder(side).remove(&ticks);
@@ -227,7 +227,7 @@ impl Synthetic {
     }
 
     /// Takes back quotes better than the fair price allows.
-    fn retreat(&mut self, at: Time, exchange: &mut Exchange) {
+    fn retreat(&mut self, at: Time, exchange: &mut impl House) {
         for side in [Side::Buy, Side::Sell] {
             let touch = self.touch(side);
             while let Some((ticks, id)) = self.best(side) {
@@ -240,7 +240,7 @@ impl Synthetic {
     }
 
     /// Quotes at the touch again when the ladder begins too far from it, and keeps its length.
-    fn refill(&mut self, at: Time, exchange: &mut Exchange, instrument: &Instrument) {
+    fn refill(&mut self, at: Time, exchange: &mut impl House, instrument: &Instrument) {
         for side in [Side::Buy, Side::Sell] {
             let touch = self.touch(side);
             let best = self.best(side).map_or(i64::MAX, |(ticks, _)| away(side, touch, ticks));
@@ -262,8 +262,8 @@ impl Synthetic {
     }
 
     /// A taker: more often a buyer while the book is under the fair price, and the other way round.
-    fn take(&mut self, at: Time, exchange: &mut Exchange, instrument: &Instrument) {
-        let Some(depth) = exchange.depth(&self.config.symbol, 1) else { return };
+    fn take(&mut self, at: Time, exchange: &mut impl House, instrument: &Instrument) {
+        let Some(depth) = exchange.shown(&self.config.symbol, 1) else { return };
         let (Some(bid), Some(ask)) = (depth.bids.first(), depth.asks.first()) else { return };
         let middle = (bid.price.raw() + ask.price.raw()) * i128::from(FINE) / instrument.tick().raw() / 2;
         let rich = i128::from(self.fair) >= middle;
@@ -277,7 +277,7 @@ impl Synthetic {
     }
 
     /// A level gets another size.
-    fn resize(&mut self, at: Time, exchange: &mut Exchange, instrument: &Instrument) {
+    fn resize(&mut self, at: Time, exchange: &mut impl House, instrument: &Instrument) {
         let side = if self.random.bool() { Side::Buy } else { Side::Sell };
         let index = self.random.usize(0..self.config.levels.max(1));
         let level = match side {
@@ -290,7 +290,7 @@ impl Synthetic {
         }
     }
 
-    fn withdraw(&mut self, at: Time, exchange: &mut Exchange, side: Side, ticks: i64, id: VenueOrderId) {
+    fn withdraw(&mut self, at: Time, exchange: &mut impl House, side: Side, ticks: i64, id: VenueOrderId) {
         self.ladder(side).remove(&ticks);
         let cancel = Cancel {
             symbol: self.config.symbol.clone(),
@@ -298,15 +298,14 @@ impl Synthetic {
             cancel_id: self.name(),
             restriction: None,
         };
-        // An unknown order was filled: just as gone.
-        let _ = exchange.cancel(at, AccountId::HOUSE, &cancel);
+        exchange.house_cancel(at, &cancel);
     }
 
     /// Adds a level; false if the exchange would not have it.
     fn quote(
         &mut self,
         at: Time,
-        exchange: &mut Exchange,
+        exchange: &mut impl House,
         instrument: &Instrument,
         side: Side,
         ticks: i64,
@@ -326,7 +325,7 @@ impl Synthetic {
     fn place(
         &mut self,
         at: Time,
-        exchange: &mut Exchange,
+        exchange: &mut impl House,
         instrument: &Instrument,
         (side, ticks, lots): (Side, i64, i64),
         tif: Tif,
@@ -339,7 +338,7 @@ impl Synthetic {
             qty: instrument.qty_of(lots),
             stp: Some(Stp::None),
         };
-        let placed = exchange.place(at, AccountId::HOUSE, &request).ok()?;
+        let placed = exchange.house_place(at, &request)?;
         Some((placed.order.id, placed.order.status.is_open()))
     }
 

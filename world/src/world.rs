@@ -103,6 +103,7 @@ fn account() -> AccountConfig {
         maker_fee: USUAL_FEE,
         taker_fee: USUAL_FEE,
         pays_in_bnb: false,
+        wallets: binance_sim::config::Wallets::default(),
     }
 }
 

@@ -244,6 +244,7 @@ mod tests {
             maker_fee: tradingsys::exchange::Rate::ZERO,
             taker_fee: tradingsys::exchange::Rate::ZERO,
             pays_in_bnb: false,
+            wallets: crate::config::Wallets::default(),
         };
         let secret = SecretKey::from_secret("s");
         Keys::new(&[account("a", &secret, true), account("b", &secret, false)])

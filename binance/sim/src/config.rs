@@ -198,6 +198,29 @@ pub struct AccountConfig {
     pub taker_fee: Rate,
     /// Fees are paid in BNB, with the venue's discount, while there is enough of it.
     pub pays_in_bnb: bool,
+    /// Its wallets beside the spot one.
+    pub wallets: Wallets,
+}
+
+/// What an account has beside its spot wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wallets {
+    /// USDT in the futures wallet at the start.
+    pub futures: Cash,
+    /// Fee rate on futures of fills that rested.
+    pub futures_maker_fee: Rate,
+    /// Fee rate on futures of fills that took.
+    pub futures_taker_fee: Rate,
+}
+
+impl Default for Wallets {
+    fn default() -> Self {
+        Self {
+            futures: Cash::whole(100_000),
+            futures_maker_fee: Rate::basis_points(2),
+            futures_taker_fee: Rate::basis_points(5),
+        }
+    }
 }
 
 /// An entry of the accounts file.
@@ -213,6 +236,9 @@ struct AccountEntry {
     maker_fee: Option<String>,
     taker_fee: Option<String>,
     pays_in_bnb: Option<bool>,
+    futures_balance: Option<String>,
+    futures_maker_fee: Option<String>,
+    futures_taker_fee: Option<String>,
 }
 
 /// Why accounts cannot be used.
@@ -257,8 +283,8 @@ fn account(entry: AccountEntry) -> Result<AccountConfig, BadAccounts> {
         (None, Some(secret)) => SecretKey::from_secret(secret).checker(),
         _ => return Err(wrong("give either public_key_pem or hmac_secret".into())),
     };
-    let fee = |text: &Option<String>| match text {
-        None => Ok(USUAL_FEE),
+    let fee = |text: &Option<String>, usual: Rate| match text {
+        None => Ok(usual),
         Some(text) => text.parse::<Rate>().map_err(|e| wrong(format!("fee {text:?}: {e}"))),
     };
     let mut balances = Vec::new();
@@ -272,12 +298,23 @@ fn account(entry: AccountEntry) -> Result<AccountConfig, BadAccounts> {
             }
         }
     }
+    let usual = Wallets::default();
+    let futures = match &entry.futures_balance {
+        None => usual.futures,
+        Some(text) => text.parse().map_err(|e| wrong(format!("futures_balance {text:?}: {e}")))?,
+    };
+    let wallets = Wallets {
+        futures,
+        futures_maker_fee: fee(&entry.futures_maker_fee, usual.futures_maker_fee)?,
+        futures_taker_fee: fee(&entry.futures_taker_fee, usual.futures_taker_fee)?,
+    };
     Ok(AccountConfig {
         checker,
         may_trade: entry.permissions.as_ref().is_none_or(|list| list.iter().any(|p| p == "TRADE")),
         balances,
-        maker_fee: fee(&entry.maker_fee)?,
-        taker_fee: fee(&entry.taker_fee)?,
+        maker_fee: fee(&entry.maker_fee, USUAL_FEE)?,
+        taker_fee: fee(&entry.taker_fee, USUAL_FEE)?,
+        wallets,
         pays_in_bnb: entry.pays_in_bnb.unwrap_or(false),
         api_key: entry.apikey,
         name: name.clone(),

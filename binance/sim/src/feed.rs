@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tradingsys::exchange::{BestChange, BookChange, Exchange, Synthetic, SyntheticConfig};
+use tradingsys::exchange::{BestChange, BookChange, House, Synthetic, SyntheticConfig};
 use tradingsys::market::{Depth, Level, PublicTrade};
 use tradingsys::num::Price;
 use tradingsys::time::{Span, Time};
@@ -46,7 +46,7 @@ impl Feed {
         spec: &'static Spec,
         seed: u64,
         rate: u32,
-        exchange: &mut Exchange,
+        exchange: &mut impl House,
     ) -> Begun {
         let past = History::new(seed, spec.clone());
         let price = spec.price(past.ticks(now));
@@ -59,12 +59,17 @@ impl Feed {
     }
 
     /// Begins a replayed market with its snapshot.
-    pub(crate) fn replay(now: Time, recording: Arc<Recording>, speed: i64, exchange: &mut Exchange) -> Begun {
+    pub(crate) fn replay(
+        now: Time,
+        recording: Arc<Recording>,
+        speed: i64,
+        exchange: &mut impl House,
+    ) -> Begun {
         let mut replay = Replay { recording, begun: now, speed: speed.max(1), next: 0 };
         let book = Depth { time: now, ..replay.recording.snapshot.clone() };
         let best = |levels: &[Level]| levels.first().map_or(Price::ZERO, |level| level.price);
         let price = best(&book.bids).max(best(&book.asks));
-        if exchange.replay_snapshot(now, &replay.recording.symbol, &book).is_err() {
+        if exchange.show_book(now, &replay.recording.symbol, &book).is_err() {
             // Off the grid of the listing: the market stays empty.
             replay.next = replay.recording.pieces.len();
         }
@@ -80,7 +85,7 @@ impl Feed {
     }
 
     /// Makes changes that are due; the deadline says whether there are more.
-    pub(crate) fn timer(&mut self, now: Time, exchange: &mut Exchange) {
+    pub(crate) fn timer(&mut self, now: Time, exchange: &mut impl House) {
         match self {
             Self::Synthetic(house) => house.timer(now, exchange),
             Self::Replay(replay) => replay.timer(now, exchange),
@@ -88,7 +93,7 @@ impl Feed {
     }
 
     /// Moves a synthetic market to another price; false for a recorded one, which goes its own way.
-    pub(crate) fn move_to(&mut self, now: Time, price: Price, exchange: &mut Exchange) -> bool {
+    pub(crate) fn move_to(&mut self, now: Time, price: Price, exchange: &mut impl House) -> bool {
         match self {
             Self::Synthetic(house) => {
                 house.move_to(now, price, exchange);
@@ -128,7 +133,7 @@ impl Replay {
     }
 
     /// Tells one piece, so that what is made of the book after it is of this piece.
-    fn timer(&mut self, now: Time, exchange: &mut Exchange) {
+    fn timer(&mut self, now: Time, exchange: &mut impl House) {
         let recording = self.recording.clone();
         if let Some((span, piece)) = recording.pieces.get(self.next).filter(|(span, _)| self.at(*span) <= now)
         {
@@ -138,12 +143,12 @@ impl Replay {
             let _ = match piece {
                 Piece::Diff(change) => {
                     let change = BookChange { time: self.shown(change.time), ..change.clone() };
-                    exchange.replay_diff(at, &change)
+                    exchange.show_diff(at, &change)
                 }
-                Piece::Best(best) => exchange.replay_best(at, &BestChange { time: at, ..best.clone() }),
+                Piece::Best(best) => exchange.show_best(at, &BestChange { time: at, ..best.clone() }),
                 Piece::Trade(trade) => {
                     let trade = PublicTrade { time: self.shown(trade.time), ..trade.clone() };
-                    exchange.replay_trade(at, &recording.symbol, &trade)
+                    exchange.show_trade(at, &recording.symbol, &trade)
                 }
             };
         }

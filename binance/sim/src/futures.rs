@@ -42,7 +42,7 @@ use streams::{Kind, Name, Unrouted};
 #[derive(Debug)]
 pub(crate) struct Market {
     pub(crate) data: MarketData,
-    pub(crate) feed: Feed<Core>,
+    pub(crate) feed: Feed,
     pub(crate) style: Style,
     /// When it was listed, in milliseconds.
     pub(crate) listed: i64,
@@ -71,8 +71,8 @@ pub(crate) struct Futures {
     labels: BTreeMap<(Symbol, u64), Label>,
     /// The client's numbers of changes, by execution, until the events are told.
     modify_ids: BTreeMap<u64, i64>,
-    /// When all orders of an account in a symbol are cancelled.
-    countdowns: BTreeMap<(AccountId, Symbol), Time>,
+    /// When the core wants to be called next, as planned.
+    pub(crate) planned: Option<Time>,
     /// Symbols an account wants isolated margin for.
     isolated: BTreeSet<(AccountId, Symbol)>,
 }
@@ -113,7 +113,7 @@ impl Futures {
             recent: VecDeque::new(),
             labels: BTreeMap::new(),
             modify_ids: BTreeMap::new(),
-            countdowns: BTreeMap::new(),
+            planned: None,
             isolated: BTreeSet::new(),
         };
         for (place, spec) in (0..).zip(&listings::SPECS) {
@@ -124,7 +124,8 @@ impl Futures {
 
     fn open_market(&mut self, config: &Config, now: Time, place: MarketIndex, spec: &listings::Spec) {
         let symbol = Symbol::new(spec.symbol);
-        let index = crate::listings::Spec::of(&symbol).expect("every perpetual has a spot symbol of its name");
+        let index =
+            crate::listings::Spec::of(&symbol).expect("every perpetual has a spot symbol of its name");
         let Config { seed, ticks_per_second, replay, replay_speed, .. } = config;
         let of_this = |recording: &&std::sync::Arc<crate::recording::Recording>| {
             recording.product == Product::Futures && recording.symbol == symbol

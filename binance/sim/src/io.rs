@@ -75,11 +75,25 @@ pub enum Journal {
     Transfers,
     /// `faults.jsonl`: every fault that struck.
     Faults,
+    /// `futures_trades.jsonl`: every fill of a perpetual, one line per order that took part.
+    FuturesTrades,
+    /// `futures_orders.jsonl`: every change of an order for a perpetual.
+    FuturesOrders,
+    /// `futures_income.jsonl`: every booking in a futures wallet.
+    FuturesIncome,
 }
 
 impl Journal {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Trades, Self::Orders, Self::Transfers, Self::Faults];
+    pub const ALL: [Self; 7] = [
+        Self::Trades,
+        Self::Orders,
+        Self::Transfers,
+        Self::Faults,
+        Self::FuturesTrades,
+        Self::FuturesOrders,
+        Self::FuturesIncome,
+    ];
 
     /// Its file's name.
     pub const fn file_name(self) -> &'static str {
@@ -88,6 +102,9 @@ impl Journal {
             Self::Orders => "orders.jsonl",
             Self::Transfers => "transfers.jsonl",
             Self::Faults => "faults.jsonl",
+            Self::FuturesTrades => "futures_trades.jsonl",
+            Self::FuturesOrders => "futures_orders.jsonl",
+            Self::FuturesIncome => "futures_income.jsonl",
         }
     }
 }

@@ -252,6 +252,14 @@ impl RateLimits {
         *self.address(peer).weight.at(now, MINUTE)
     }
 
+    /// The order limits of an account, as futures answer them.
+    pub(crate) fn order_limit_rows(&self) -> String {
+        array([
+            row("ORDERS", "SECOND", 10, self.limits.orders_per_10s).end(),
+            row("ORDERS", self.limits.window.1, 1, self.limits.orders).end(),
+        ])
+    }
+
     /// Names of the headers that count orders.
     pub(crate) const fn order_headers(&self) -> [&'static str; 2] {
         match self.limits.product {

@@ -167,5 +167,6 @@ fn account(text: &str) -> Result<AccountConfig, String> {
         maker_fee: USUAL_FEE,
         taker_fee: USUAL_FEE,
         pays_in_bnb: false,
+        wallets: binance_sim::config::Wallets::default(),
     })
 }

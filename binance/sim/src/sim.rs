@@ -33,6 +33,8 @@ use crate::streams::MarketIndex;
 
 /// Between two looks at what the timed streams have to say.
 pub(crate) const BEAT: Span = Span::from_millis(100);
+/// The same for the slower streams of futures.
+const FUTURES_BEAT: Span = Span::from_millis(250);
 /// Events of orders kept for queries that lag.
 const RECENT: usize = 20_000;
 
@@ -61,6 +63,10 @@ pub(crate) enum Task {
     Down(Time),
     /// A listen key may have run out.
     ListenKeyOver(AccountId),
+    /// Something in the futures core is due.
+    FuturesCore,
+    /// A change of a synthetic perpetual.
+    FuturesStep(MarketIndex),
 }
 
 /// One market.
@@ -169,7 +175,7 @@ impl Sim {
             connections: BTreeMap::new(),
             listeners: Listeners::default(),
             rates: RateLimits::new(Product::Spot, &config.limits, &config.timing),
-            futures: Futures::new(&config),
+            futures: Futures::new(&config, now)?,
             random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),
             labels: resumed.labels,
             recent: VecDeque::new(),
@@ -183,6 +189,9 @@ impl Sim {
         sim.open_accounts(now, &resumed.known);
         for (place, spec) in (0..).zip(specs) {
             sim.open_market(now, place, spec);
+        }
+        for place in 0..sim.futures.markets.len() {
+            sim.plan_futures_step(now, MarketIndex::try_from(place).expect("markets are few"));
         }
         sim.absorb(now);
         sim.plan_beat();
@@ -210,7 +219,7 @@ impl Sim {
     fn open_market(&mut self, now: Time, place: MarketIndex, spec: &'static Spec) {
         let symbol = spec.symbol_name();
         let Config { seed, ticks_per_second, replay, replay_speed, .. } = &self.config;
-        let begun = match replay.as_ref().filter(|recording| recording.symbol == symbol) {
+        let begun = match replay.as_ref().filter(|r| r.product == Product::Spot && r.symbol == symbol) {
             Some(recording) => Feed::replay(now, recording.clone(), *replay_speed, &mut self.exchange),
             None => Feed::synthetic(now, spec, *seed, *ticks_per_second, &mut self.exchange),
         };
@@ -258,7 +267,10 @@ impl Sim {
             Task::PongDue(conn, sent) => self.pong_due(conn, sent, out),
             Task::LifeOver(conn) => self.close(conn, 1001, "connection is 24 hours old", out),
             Task::Beat => {
-                self.beat(now);
+                if now.millis() % 100 == 0 {
+                    self.beat(now);
+                }
+                self.futures_beat(now);
                 self.plan_beat();
             }
             Task::Step(place) => {
@@ -272,6 +284,16 @@ impl Sim {
             Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
             Task::Down(announced) => self.down(announced, out),
             Task::ListenKeyOver(account) => self.listen_key_over(now, account),
+            Task::FuturesCore => {
+                self.futures.planned = None;
+                self.futures.core.timer(now);
+                self.absorb(now);
+            }
+            Task::FuturesStep(place) => {
+                self.futures.markets[usize::from(place)].feed.timer(now, &mut self.futures.core);
+                self.absorb(now);
+                self.plan_futures_step(now, place);
+            }
         }
     }
 
@@ -300,8 +322,26 @@ impl Sim {
 
     fn plan_beat(&mut self) {
         let now = self.clock.now.nanos();
-        let next = (now.div_euclid(BEAT.nanos()) + 1) * BEAT.nanos();
-        self.later(Span::from_nanos(next - now), Task::Beat);
+        let next = |beat: Span| (now.div_euclid(beat.nanos()) + 1) * beat.nanos();
+        self.later(Span::from_nanos(next(BEAT).min(next(FUTURES_BEAT)) - now), Task::Beat);
+    }
+
+    /// Plans the next thing that happens by itself in the futures core, if it is sooner than what is planned.
+    pub(crate) fn plan_core(&mut self) {
+        let next = self.futures.core.deadline();
+        if let Some(next) = next.filter(|next| self.futures.planned.is_none_or(|planned| *next < planned)) {
+            self.futures.planned = Some(next);
+            let now = self.venue_time();
+            self.later(next.since(now), Task::FuturesCore);
+        }
+    }
+
+    fn plan_futures_step(&mut self, now: Time, place: MarketIndex) {
+        let feed = &self.futures.markets[usize::from(place)].feed;
+        let still = self.config.ticks_per_second == 0 && !feed.tells_changes();
+        if let Some(next) = feed.deadline().filter(|_| !still) {
+            self.later(next.since(now), Task::FuturesStep(place));
+        }
     }
 
     fn plan_step(&mut self, now: Time, place: MarketIndex) {
@@ -325,6 +365,8 @@ impl Sim {
                 self.publish_aggregate(now, place, &ended);
             }
         }
+        self.futures_absorb(now);
+        self.plan_core();
     }
 
     fn absorb_one(&mut self, now: Time, event: Event) {
@@ -398,7 +440,8 @@ impl Sim {
 fn listing(spec: &Spec, config: &Config) -> Listing {
     let mut listing = spec.listing();
     let instrument = &mut listing.instrument;
-    if let Some(recording) = config.replay.as_ref().filter(|recording| recording.symbol == instrument.symbol)
+    if let Some(recording) =
+        config.replay.as_ref().filter(|r| r.product == Product::Spot && r.symbol == instrument.symbol)
     {
         (instrument.price.step, instrument.qty.step) = recording.grid(instrument.tick(), instrument.lot());
         listing.source = BookSource::Replayed;

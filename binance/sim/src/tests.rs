@@ -54,6 +54,7 @@ pub(super) fn account(name: &str) -> AccountConfig {
         maker_fee: Rate::basis_points(10),
         taker_fee: Rate::basis_points(10),
         pays_in_bnb: false,
+        wallets: crate::config::Wallets::default(),
     }
 }
 

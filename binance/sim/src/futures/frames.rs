@@ -31,14 +31,16 @@ impl Style {
 
     /// A quantity.
     pub(crate) fn qty(&self, qty: Qty) -> String {
-        qty.fixed(self.qty)
+        if self.qty == 0 { qty.to_string() } else { qty.fixed(self.qty) }
     }
 
     /// Rows of a book.
     pub(crate) fn levels(&self, levels: &[Level]) -> String {
-        array(levels.iter().map(|level| {
-            array([quoted(&self.price(level.price)), quoted(&self.qty(level.qty))])
-        }))
+        array(
+            levels
+                .iter()
+                .map(|level| array([quoted(&self.price(level.price)), quoted(&self.qty(level.qty))])),
+        )
     }
 }
 
@@ -71,7 +73,13 @@ pub(crate) fn depth(now: Time, at: Time, style: &Style, frame: &BookFrame<'_>) -
 }
 
 /// `bookTicker`.
-pub(crate) fn book_ticker(now: Time, at: Time, style: &Style, update: u64, (bid, ask): (Level, Level)) -> String {
+pub(crate) fn book_ticker(
+    now: Time,
+    at: Time,
+    style: &Style,
+    update: u64,
+    (bid, ask): (Level, Level),
+) -> String {
     Object::new()
         .text("e", "bookTicker")
         .int("u", update)

@@ -1,5 +1,15 @@
 //! The perpetuals of the synthetic exchange, on the underlying of the spot symbols of the same names.
 
+use tradingsys::exchange::futures::Contract;
+use tradingsys::exchange::{BookSource, Limits, Listing};
+use tradingsys::ids::{Asset, Symbol};
+use tradingsys::instrument::{Grid, Instrument, InstrumentKind, InstrumentStatus, OrderRules};
+use tradingsys::market::{OrderType, Stp};
+use tradingsys::num::{Cash, Qty};
+
+use crate::config::Config;
+use crate::product::Product;
+
 /// One perpetual: its grid, filters and margin terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Spec {
@@ -26,11 +36,9 @@ pub(crate) struct Spec {
     /// Decimals quantities are written with.
     pub(crate) qty_places: u32,
     /// Highest leverage.
-    pub(crate) max_leverage: u8,
+    pub(crate) max_leverage: u32,
     /// When it was listed, in milliseconds.
     pub(crate) listed: i64,
-    /// Lots traded per second, about.
-    pub(crate) lots_per_second: i64,
 }
 
 /// All perpetuals.
@@ -49,7 +57,6 @@ pub(crate) const SPECS: [Spec; 5] = [
         qty_places: 3,
         max_leverage: 125,
         listed: 1_569_398_400_000,
-        lots_per_second: 800,
     },
     Spec {
         symbol: "ETHUSDT",
@@ -65,7 +72,6 @@ pub(crate) const SPECS: [Spec; 5] = [
         qty_places: 3,
         max_leverage: 100,
         listed: 1_574_841_600_000,
-        lots_per_second: 9_000,
     },
     Spec {
         symbol: "BNBUSDT",
@@ -81,7 +87,6 @@ pub(crate) const SPECS: [Spec; 5] = [
         qty_places: 2,
         max_leverage: 75,
         listed: 1_581_321_600_000,
-        lots_per_second: 900,
     },
     Spec {
         symbol: "SOLUSDT",
@@ -97,7 +102,6 @@ pub(crate) const SPECS: [Spec; 5] = [
         qty_places: 2,
         max_leverage: 75,
         listed: 1_600_070_400_000,
-        lots_per_second: 9_000,
     },
     Spec {
         symbol: "DOGEUSDT",
@@ -113,6 +117,57 @@ pub(crate) const SPECS: [Spec; 5] = [
         qty_places: 0,
         max_leverage: 75,
         listed: 1_594_353_600_000,
-        lots_per_second: 60_000,
     },
 ];
+
+fn number<T: std::str::FromStr>(text: &str) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    text.parse().expect("the constants are plain decimals")
+}
+
+impl Spec {
+    /// As the core lists it under this configuration.
+    pub(crate) fn contract(&self, config: &Config) -> Contract {
+        let symbol = Symbol::new(self.symbol);
+        let mut instrument = Instrument {
+            kind: InstrumentKind::Perpetual,
+            base: Asset::new(self.base),
+            quote: Asset::new("USDT"),
+            holding: Asset::new(self.symbol),
+            symbol,
+            status: InstrumentStatus::Trading,
+            price: Grid { min: number(self.min_price), max: number(self.max_price), step: number(self.tick) },
+            qty: Grid { min: number(self.lot), max: number(self.max_qty), step: number(self.lot) },
+            market_qty: Grid { min: Qty::ZERO, max: number(self.max_market_qty), step: Qty::ZERO },
+            min_notional: number(self.min_notional),
+            max_notional: Cash::ZERO,
+            notional_applies_to_market: true,
+            order_types: OrderType::ALL.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            rules: OrderRules::default(),
+            amend_allowed: true,
+            quote_qty_market_allowed: false,
+        };
+        let mut source = BookSource::Matching;
+        let recording = config.replay.as_ref();
+        let of_this = recording.filter(|r| r.product == Product::Futures && r.symbol == instrument.symbol);
+        if let Some(recording) = of_this {
+            (instrument.price.step, instrument.qty.step) =
+                recording.grid(instrument.tick(), instrument.lot());
+            source = BookSource::Replayed;
+        }
+        let listing = Listing {
+            limits: Limits { max_orders: 200, max_amends: 10_000, ..Limits::default() },
+            allowed_stp: vec![Stp::None, Stp::ExpireTaker, Stp::ExpireMaker, Stp::ExpireBoth],
+            source,
+            ..Listing::new(instrument)
+        };
+        let mut contract = Contract::new(listing);
+        // A smaller contract has the same ladder from its own highest leverage on.
+        for bracket in &mut contract.brackets {
+            bracket.max_leverage = bracket.max_leverage.min(self.max_leverage);
+        }
+        contract
+    }
+}

@@ -176,7 +176,9 @@ pub(crate) fn trade(style: &Style, fill: &Fill) -> String {
 pub(crate) fn execution_type(event: &OrderEvent) -> &'static str {
     match &event.change {
         Change::New => "NEW",
-        Change::Trade(_) if matches!(event.order.position.origin, Origin::Liquidation | Origin::Deleveraging) => {
+        Change::Trade(_)
+            if matches!(event.order.position.origin, Origin::Liquidation | Origin::Deleveraging) =>
+        {
             "CALCULATED"
         }
         Change::Trade(_) => "TRADE",

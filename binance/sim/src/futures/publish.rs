@@ -125,7 +125,11 @@ impl Sim {
         };
         self.futures_publish_all(Kind::MarkPrice { fast: true }, "!markPrice@arr@1s", all(Self::mark_frame));
         if seconds % 3 == 0 {
-            self.futures_publish_all(Kind::MarkPrice { fast: false }, "!markPrice@arr", all(Self::mark_frame));
+            self.futures_publish_all(
+                Kind::MarkPrice { fast: false },
+                "!markPrice@arr",
+                all(Self::mark_frame),
+            );
         }
         if seconds % 2 == 0 {
             self.futures_publish_all(Kind::MiniTicker, "!miniTicker@arr", all(Self::mini_frame));

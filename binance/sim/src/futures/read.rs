@@ -53,7 +53,11 @@ fn price_match(params: &Params) -> Result<Option<(&'static str, bool, usize)>, E
 }
 
 /// The price a match stands for now.
-fn matched(depth: &Depth, side: Side, (_, opponent, level): (&str, bool, usize)) -> Result<Price, ErrorReply> {
+fn matched(
+    depth: &Depth,
+    side: Side,
+    (_, opponent, level): (&str, bool, usize),
+) -> Result<Price, ErrorReply> {
     let buys = side == Side::Buy;
     let levels = if buys == opponent { &depth.asks } else { &depth.bids };
     let found = levels.get(level - 1).or(levels.last());
@@ -70,7 +74,11 @@ pub(crate) fn client_id<'a>(params: &'a Params, name: &str) -> Result<Option<&'a
     if text.len() > 36 {
         return Err(ErrorReply::bad(-4015, "Client order id length should be less than 36 chars"));
     }
-    if text.bytes().all(legal) { Ok(Some(text)) } else { Err(ErrorReply::bad(-4015, "Client order id is not valid.")) }
+    if text.bytes().all(legal) {
+        Ok(Some(text))
+    } else {
+        Err(ErrorReply::bad(-4015, "Client order id is not valid."))
+    }
 }
 
 /// `side`.
@@ -147,7 +155,12 @@ fn check_precision(params: &Params, names: &[&str], places: u32) -> Result<(), E
 
 impl Futures {
     /// Do a request's numbers fit what the symbol writes?
-    pub(crate) fn check_numbers(&self, params: &Params, place: usize, prices: &[&str]) -> Result<(), ErrorReply> {
+    pub(crate) fn check_numbers(
+        &self,
+        params: &Params,
+        place: usize,
+        prices: &[&str],
+    ) -> Result<(), ErrorReply> {
         let style = &self.markets[place].style;
         check_precision(params, prices, style.price)?;
         check_precision(params, &["quantity"], style.qty)

@@ -19,10 +19,9 @@ pub(crate) fn refusal(reject: Reject) -> ErrorReply {
         Reject::PriceFarAbove(most) => (-4016, format!("Limit price can't be higher than {most}.")),
         Reject::QtyOffStep(_) => (-4023, "Quantity not increased by step size.".to_owned()),
         Reject::PriceFarBelow(least) => (-4024, format!("Limit price can't be lower than {least}.")),
-        Reject::MarketTooFar => (
-            -4131,
-            "The counterparty's best price does not meet the PERCENT_PRICE filter limit.".to_owned(),
-        ),
+        Reject::MarketTooFar => {
+            (-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.".to_owned())
+        }
         Reject::NotionalTooSmall(least) => (
             -4164,
             format!("Order's notional must be no smaller than {least} (unless you choose reduce only)."),
@@ -33,9 +32,7 @@ pub(crate) fn refusal(reject: Reject) -> ErrorReply {
             (-2027, "Exceeded the maximum allowable position at current leverage.".to_owned())
         }
         Reject::ReduceOnly => (-2022, "ReduceOnly Order is rejected.".to_owned()),
-        Reject::PositionSide(_) => {
-            (-4061, "Order's position side does not match user's setting.".to_owned())
-        }
+        Reject::PositionSide(_) => (-4061, "Order's position side does not match user's setting.".to_owned()),
         Reject::ReduceOnlyInHedgeMode => return ErrorReply::not_required("reduceonly"),
         Reject::GoodTillDate(_) => (
             -5040,

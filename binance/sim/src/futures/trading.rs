@@ -4,7 +4,7 @@ use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::{Object, array};
 use tradingsys::exchange::futures::Reject;
 use tradingsys::exchange::{AccountId, Order, OrderRef, Page, Reject as MarketReject};
-use tradingsys::ids::{ClientOrderId, Symbol};
+use tradingsys::ids::ClientOrderId;
 use tradingsys::time::{Span, Time};
 
 use super::order_json::{self, Label};
@@ -116,13 +116,7 @@ impl Sim {
         self.futures_modify_one(call.now, call.account, call.params, place)
     }
 
-    fn futures_modify_one(
-        &mut self,
-        now: Time,
-        account: AccountId,
-        params: &Params,
-        place: usize,
-    ) -> Answer {
+    fn futures_modify_one(&mut self, now: Time, account: AccountId, params: &Params, place: usize) -> Answer {
         let (modify, id) = self.futures.modification(params, place)?;
         let modified = self.futures.core.modify(now, account, &modify).map_err(|reject| match reject {
             Reject::Market(MarketReject::UnknownOrder) => query_refusal(MarketReject::UnknownOrder),
@@ -166,18 +160,18 @@ impl Sim {
     /// `DELETE /fapi/v1/batchOrders`.
     pub(crate) fn futures_batch_cancel(&mut self, call: &Call<'_>) -> Answer {
         let place = self.perpetual(call.params, "symbol")?;
-        let wanted: Vec<OrderRef> = match (list(call.params, "orderIdList")?, list(call.params, "origClientOrderIdList")?)
-        {
-            (Some(ids), _) => {
-                let number = |id: &String| id.parse().map(OrderRef::Id);
-                let ids: Result<_, _> = ids.iter().map(number).collect();
-                ids.map_err(|_| ErrorReply::invalid("orderIdList"))?
-            }
-            (None, Some(names)) => {
-                names.iter().map(|name| OrderRef::ClientId(ClientOrderId::foreign(name))).collect()
-            }
-            (None, None) => return Err(ErrorReply::missing_both("orderIdList", "origClientOrderIdList")),
-        };
+        let wanted: Vec<OrderRef> =
+            match (list(call.params, "orderIdList")?, list(call.params, "origClientOrderIdList")?) {
+                (Some(ids), _) => {
+                    let number = |id: &String| id.parse().map(OrderRef::Id);
+                    let ids: Result<_, _> = ids.iter().map(number).collect();
+                    ids.map_err(|_| ErrorReply::invalid("orderIdList"))?
+                }
+                (None, Some(names)) => {
+                    names.iter().map(|name| OrderRef::ClientId(ClientOrderId::foreign(name))).collect()
+                }
+                (None, None) => return Err(ErrorReply::missing_both("orderIdList", "origClientOrderIdList")),
+            };
         if wanted.is_empty() || wanted.len() > 10 {
             return Err(ErrorReply::bad(-4082, "Invalid number of batch orders."));
         }
@@ -235,7 +229,8 @@ impl Sim {
         let place = self.perpetual_if_named(call.params)?;
         let page = page(call.params, "orderId", None)?;
         let mut orders: Vec<Order> = Vec::new();
-        for market in self.futures.markets.iter().enumerate().filter(|(at, _)| place.is_none_or(|p| p == *at)) {
+        for market in self.futures.markets.iter().enumerate().filter(|(at, _)| place.is_none_or(|p| p == *at))
+        {
             let found = self.futures.core.all_orders(call.account, &market.1.data.symbol, &page);
             orders.extend(found.map_err(query_refusal)?.into_iter().cloned());
         }
@@ -266,28 +261,15 @@ impl Sim {
         let needed = || ErrorReply::missing("countdownTime");
         let millis = call.params.integer("countdownTime")?.ok_or_else(needed)?;
         let market = &self.futures.markets[place];
-        let key = (call.account, market.data.symbol.clone());
-        let answer =
-            Object::new().text("symbol", &market.style.symbol).text("countdownTime", &millis.to_string()).end();
-        if millis == 0 {
-            self.futures.countdowns.remove(&key);
-        } else {
-            let after = Span::from_millis(millis);
-            self.futures.countdowns.insert(key.clone(), call.now + after);
-            self.later(after, crate::sim::Task::CountdownOver(key.0, key.1));
-        }
-        Ok(answer)
-    }
-
-    /// A countdown may be over; it is unless it was started anew or stopped.
-    pub(crate) fn countdown_over(&mut self, now: Time, account: AccountId, symbol: &Symbol) {
-        let key = (account, symbol.clone());
-        if self.futures.countdowns.get(&key).is_some_and(|until| *until <= now) {
-            self.futures.countdowns.remove(&key);
-            // An account without open orders has nothing to cancel.
-            let _ = self.futures.core.cancel_all(now, account, symbol);
-            self.absorb(now);
-        }
+        let (symbol, after) = (market.data.symbol.clone(), Span::from_millis(millis));
+        let core = &mut self.futures.core;
+        core.countdown_cancel_all(call.now, call.account, &symbol, after).map_err(refusal)?;
+        self.plan_core();
+        let market = &self.futures.markets[place];
+        Ok(Object::new()
+            .text("symbol", &market.style.symbol)
+            .text("countdownTime", &millis.to_string())
+            .end())
     }
 }
 
@@ -312,7 +294,9 @@ fn members(params: &Params) -> Result<Vec<Params>, ErrorReply> {
 /// A JSON array of numbers or strings.
 fn list(params: &Params, name: &str) -> Result<Option<Vec<String>>, ErrorReply> {
     let Some(text) = params.text(name)? else { return Ok(None) };
-    let invalid = || ErrorReply::bad(code::INVALID_PARAMETER, format!("Data sent for parameter '{name}' is not valid."));
+    let invalid = || {
+        ErrorReply::bad(code::INVALID_PARAMETER, format!("Data sent for parameter '{name}' is not valid."))
+    };
     let values: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|_| invalid())?;
     let word = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => Some(text.clone()),

@@ -64,6 +64,7 @@ fn venue() -> Config {
         maker_fee: USUAL_FEE,
         taker_fee: USUAL_FEE,
         pays_in_bnb: false,
+        wallets: binance_sim::config::Wallets::default(),
     };
     Config { accounts: vec![account], ..Config::default() }
 }
