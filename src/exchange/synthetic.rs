@@ -135,6 +135,14 @@ impl Synthetic {
         self.refill(now, exchange, &instrument);
     }
 
+    /// Goes along with a price it depends on: what it comes back to and its fair price move as far as that did. The
+    /// ladder follows by the next steps.
+    pub fn follow(&mut self, anchor: Price, instrument: &Instrument) {
+        let to = (anchor.raw() * i128::from(FINE) / instrument.tick().raw()) as i64;
+        self.config.anchor = anchor;
+        self.fair = (self.fair + to - std::mem::replace(&mut self.anchor, to)).max((self.spread + 2) * FINE);
+    }
+
     /// When it wants to be called next by [`Synthetic::timer`].
     pub fn deadline(&self) -> Option<Time> {
         self.next

@@ -20,7 +20,7 @@ use crate::rest::reply;
 use crate::sim::Sim;
 
 /// JSON of a result, or what is wrong in words.
-type Outcome = Result<String, String>;
+pub(crate) type Outcome = Result<String, String>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +65,8 @@ struct SetStatus {
     status: String,
 }
 
-fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
+/// The body of a request.
+pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
     serde_json::from_str(body).map_err(|error| format!("the body is not as it should be: {error}"))
 }
 
@@ -89,6 +90,9 @@ impl Sim {
             ("POST", "/control/cancel") => self.cancel_order(now, &http.body),
             ("POST", "/control/price") => self.set_price(now, &http.body),
             ("POST", "/control/status") => self.set_status(&http.body),
+            ("POST", path) if path.starts_with("/control/futures/") => {
+                self.futures_control(now, &path["/control/futures/".len()..], &http.body)
+            }
             _ => Err(format!("there is no {} {path}", http.method)),
         };
         self.absorb(now);
@@ -99,7 +103,7 @@ impl Sim {
         }
     }
 
-    fn account_named(&self, name: &str) -> Result<AccountId, String> {
+    pub(crate) fn account_named(&self, name: &str) -> Result<AccountId, String> {
         let place = self.config.accounts.iter().position(|account| account.name == name);
         let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
         Ok(AccountId(u32::try_from(place).unwrap_or(u32::MAX)))
@@ -182,6 +186,7 @@ impl Sim {
                     .text("name", &account.name)
                     .raw("balances", &array(balances))
                     .raw("orders", &self.orders_of(id, all)?)
+                    .raw("futures", &self.futures_state(id)?)
                     .end(),
             );
         }
@@ -270,6 +275,8 @@ impl Sim {
         if !self.markets[place].feed.move_to(now, wanted.price, &mut self.exchange) {
             return Err("a recorded market goes its own way".into());
         }
+        self.absorb(now);
+        self.follow_index(now, true);
         Ok("{}".into())
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tradingsys::exchange::{BestChange, BookChange, House, Synthetic, SyntheticConfig};
+use tradingsys::exchange::{BestChange, BookChange, House, Rate, Synthetic, SyntheticConfig};
+use tradingsys::instrument::Instrument;
 use tradingsys::market::{Depth, Level, PublicTrade};
 use tradingsys::num::Price;
 use tradingsys::time::{Span, Time};
@@ -40,18 +41,19 @@ pub(crate) struct Begun {
 }
 
 impl Feed {
-    /// Begins a synthetic market where its past ends.
+    /// Begins a synthetic market where its past ends; `swing` is how far it strays from there, if not as usual.
     pub(crate) fn synthetic(
         now: Time,
         spec: &'static Spec,
         seed: u64,
-        rate: u32,
+        (rate, swing): (u32, Option<Rate>),
         exchange: &mut impl House,
     ) -> Begun {
         let past = History::new(seed, spec.clone());
         let price = spec.price(past.ticks(now));
         let usual = SyntheticConfig::around(spec.symbol_name(), price);
-        let shape = SyntheticConfig { steps_per_second: rate, ..usual };
+        let swing = swing.unwrap_or(usual.swing);
+        let shape = SyntheticConfig { steps_per_second: rate, swing, ..usual };
         let of_symbol = spec.symbol.bytes().fold(seed, |hash, b| mix(hash ^ u64::from(b)));
         let mut house = Synthetic::new(shape, of_symbol);
         house.start(now, exchange);
@@ -100,6 +102,13 @@ impl Feed {
                 true
             }
             Self::Replay(_) => false,
+        }
+    }
+
+    /// A synthetic market goes along with a price it depends on; a recorded one goes its own way.
+    pub(crate) fn follow(&mut self, price: Price, instrument: &Instrument) {
+        if let Self::Synthetic(house) = self {
+            house.follow(price, instrument);
         }
     }
 

@@ -4,6 +4,7 @@
 //! journals are those of spot. The spot price of the same simulator is the index.
 
 mod account;
+mod control;
 mod frames;
 mod info;
 mod journal;
@@ -22,8 +23,9 @@ mod trading;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tradingsys::exchange::futures::{Event, Futures as Core};
-use tradingsys::exchange::{AccountId, AccountSettings, ListingError, Order, OrderEvent};
+use tradingsys::exchange::{AccountId, AccountSettings, ListingError, Order, OrderEvent, Rate};
 use tradingsys::ids::{Asset, Symbol};
+use tradingsys::num::Price;
 use tradingsys::time::Time;
 
 use crate::bars::Bars;
@@ -38,6 +40,11 @@ use listen_keys::ListenKeys;
 use order_json::Label;
 use streams::{Kind, Name, Unrouted};
 
+/// Makes a perpetual's random numbers others than its index's.
+const APART: u64 = 0x7065_7270;
+/// How far a perpetual strays from its index.
+const SWING: Rate = Rate::basis_points(4);
+
 /// One perpetual.
 #[derive(Debug)]
 pub(crate) struct Market {
@@ -46,6 +53,8 @@ pub(crate) struct Market {
     pub(crate) style: Style,
     /// When it was listed, in milliseconds.
     pub(crate) listed: i64,
+    /// The price of the underlying as it was last seen.
+    index: Price,
     /// Last update id told by each diff stream.
     told: [u64; 3],
 }
@@ -132,13 +141,15 @@ impl Futures {
         };
         let begun = match replay.as_ref().filter(of_this) {
             Some(recording) => Feed::replay(now, recording.clone(), *replay_speed, &mut self.core),
-            None => Feed::synthetic(now, index, *seed, *ticks_per_second, &mut self.core),
+            None => {
+                Feed::synthetic(now, index, seed ^ APART, (*ticks_per_second, Some(SWING)), &mut self.core)
+            }
         };
         let Begun { feed, price, past } = begun;
         let style = Style { symbol: symbol.upper(), price: spec.price_places, qty: spec.qty_places };
         let data = MarketData::new(symbol.clone(), Bars::new(now, price, past));
         self.places.insert(symbol, place);
-        self.markets.push(Market { data, feed, style, listed: spec.listed, told: [0; 3] });
+        self.markets.push(Market { data, feed, style, listed: spec.listed, index: price, told: [0; 3] });
     }
 
     /// The place of a listed perpetual.

@@ -3,6 +3,7 @@
 use binance_wire::render::array;
 use tradingsys::exchange::BestChange;
 use tradingsys::market::{Depth, PublicTrade, Side};
+use tradingsys::num::Price;
 use tradingsys::time::Time;
 
 use super::frames::{self, BookFrame};
@@ -72,9 +73,36 @@ impl Sim {
         frames::book_ticker(now, at, &market.style, update, sides)
     }
 
+    /// Perpetuals go along with the spot price, which is their index. While the synthetic markets stand still, they
+    /// are moved there at once.
+    pub(crate) fn follow_index(&mut self, now: Time, at_once: bool) {
+        for place in 0..self.futures.markets.len() {
+            let Some(index) = self.index_price(place) else { continue };
+            let market = &mut self.futures.markets[place];
+            if std::mem::replace(&mut market.index, index) == index {
+                continue;
+            }
+            if at_once {
+                market.feed.move_to(now, index, &mut self.futures.core);
+            } else if let Some(listing) = self.futures.core.listing(&market.data.symbol) {
+                market.feed.follow(index, &listing.instrument);
+            }
+        }
+    }
+
+    /// The spot price of a perpetual's underlying: the middle of its best prices.
+    fn index_price(&self, place: usize) -> Option<Price> {
+        let symbol = &self.futures.markets[place].data.symbol;
+        let spot = &self.markets[usize::from(*self.places.get(symbol)?)].data;
+        let (bid, ask) = (spot.best_of(Side::Buy).price, spot.best_of(Side::Sell).price);
+        let both = bid.is_positive() && ask.is_positive();
+        Some(if both { Price::from_raw((bid.raw() + ask.raw()) / 2) } else { spot.last_price() })
+    }
+
     /// Timed streams of perpetuals.
     pub(crate) fn futures_beat(&mut self, now: Time) {
         let millis = now.millis();
+        self.follow_index(now, false);
         let due = |every: i64| millis % every == 0;
         for place in 0..self.futures.markets.len() {
             self.futures_roll(now, place);

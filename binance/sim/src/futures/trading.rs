@@ -3,8 +3,11 @@
 use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::{Object, array};
 use tradingsys::exchange::futures::Reject;
-use tradingsys::exchange::{AccountId, Order, OrderRef, Page, Reject as MarketReject};
+use tradingsys::exchange::{AccountId, Order, OrderRef, Page, Reject as MarketReject, Request};
 use tradingsys::ids::ClientOrderId;
+use tradingsys::market::{Level, Side, Tif};
+use tradingsys::num::Qty;
+use tradingsys::order::request::Terms;
 use tradingsys::time::{Span, Time};
 
 use super::order_json::{self, Label};
@@ -55,16 +58,11 @@ impl Sim {
     ) -> Answer {
         let mut ticket = self.futures.ticket(params, place, now)?;
         self.name(&mut ticket.order.request);
+        self.futures.check_fok(&ticket.order.request)?;
         let placed = self.futures.core.place(now, account, &ticket.order).map_err(refusal)?;
         let label = Label { price_match: ticket.price_match, ..Label::default() };
         self.futures.keep_label(&placed.order, label);
         let mut order = placed.order;
-        let fok = matches!(order.terms.tif(), Some(tradingsys::market::Tif::Fok));
-        if fok && order.filled.is_zero() {
-            let words = "Due to the order could not be filled immediately, the FOK order has been rejected. \
-                         The order will not be recorded in the order history";
-            return Err(ErrorReply::bad(-5021, words));
-        }
         if !ticket.result {
             as_accepted(&mut order);
         }
@@ -270,6 +268,25 @@ impl Sim {
             .text("symbol", &market.style.symbol)
             .text("countdownTime", &millis.to_string())
             .end())
+    }
+}
+
+impl super::Futures {
+    /// An order that is to be filled whole or not at all is refused if the book has too little for it.
+    fn check_fok(&self, request: &Request) -> Result<(), ErrorReply> {
+        let Terms::Limit { price, tif: Tif::Fok } = request.terms else { return Ok(()) };
+        let depth = self.core.depth(&request.symbol, usize::MAX).ok_or_else(ErrorReply::symbol)?;
+        let (levels, buys) = match request.side {
+            Side::Buy => (&depth.asks, true),
+            Side::Sell => (&depth.bids, false),
+        };
+        let within = |level: &&Level| if buys { level.price <= price } else { level.price >= price };
+        if levels.iter().filter(within).map(|level| level.qty).sum::<Qty>() >= request.qty {
+            return Ok(());
+        }
+        let words = "Due to the order could not be filled immediately, the FOK order has been rejected. The order \
+                     will not be recorded in the order history";
+        Err(ErrorReply::bad(-5021, words))
     }
 }
 

@@ -1,0 +1,195 @@
+//! The control interface of futures: what an operator, or another client of the account, would do.
+
+use binance_wire::render::{Object, array};
+use serde::Deserialize;
+use tradingsys::exchange::futures::{ContractStatus, NewOrder};
+use tradingsys::exchange::{AccountId, OrderRef, PositionSide, PositionTerms, Request};
+use tradingsys::ids::{ClientOrderId, Symbol};
+use tradingsys::market::{Side, Stp, Tif};
+use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::order::request::Terms;
+use tradingsys::time::Time;
+
+use super::order_json;
+use super::streams::Unrouted;
+use crate::control::{Outcome, read};
+use crate::sim::Sim;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    account: String,
+    amount: Cash,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trade {
+    /// Without it: the house takes from the book.
+    account: Option<String>,
+    symbol: String,
+    side: Side,
+    qty: Qty,
+    /// Without it: a market order.
+    price: Option<Price>,
+    client_id: Option<String>,
+    #[serde(default)]
+    reduce_only: bool,
+    position_side: Option<PositionSide>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelOrder {
+    account: String,
+    symbol: String,
+    order_id: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetPrice {
+    symbol: String,
+    price: Price,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetStatus {
+    symbol: String,
+    status: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Serves {
+    serves: Unrouted,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfAccount {
+    account: String,
+}
+
+fn words(reject: impl std::fmt::Display) -> String {
+    reject.to_string()
+}
+
+impl Sim {
+    /// A request of the control interface about futures; `what` is the path after `/control/futures/`.
+    pub(crate) fn futures_control(&mut self, now: Time, what: &str, body: &str) -> Outcome {
+        match what {
+            "transfer" => self.futures_transfer(now, body),
+            "trade" => self.futures_hand(now, body),
+            "cancel" => self.futures_cancel_by_hand(now, body),
+            "price" => self.futures_set_price(now, body),
+            "status" => self.futures_set_status(body),
+            "unrouted" => {
+                self.futures.unrouted = read::<Serves>(body)?.serves;
+                Ok("{}".into())
+            }
+            "listen_key" => {
+                let account = self.account_named(&read::<OfAccount>(body)?.account)?;
+                self.listen_key_expire(now, account);
+                Ok("{}".into())
+            }
+            _ => Err(format!("there is no POST /control/futures/{what}")),
+        }
+    }
+
+    pub(crate) fn perpetual_named(&self, name: &str) -> Result<usize, String> {
+        let place = self.futures.places.get(&Symbol::new(name)).copied().map(usize::from);
+        place.ok_or_else(|| format!("there is no perpetual {name:?}"))
+    }
+
+    fn futures_transfer(&mut self, now: Time, body: &str) -> Outcome {
+        let transfer: Transfer = read(body)?;
+        let account = self.account_named(&transfer.account)?;
+        self.futures.core.transfer(now, account, transfer.amount).map_err(words)?;
+        Ok("{}".into())
+    }
+
+    /// An order by hand: of an account, as its owner would enter it elsewhere, or of the house.
+    fn futures_hand(&mut self, now: Time, body: &str) -> Outcome {
+        let trade: Trade = read(body)?;
+        let place = self.perpetual_named(&trade.symbol)?;
+        let account = match &trade.account {
+            Some(name) => self.account_named(name)?,
+            None => AccountId::HOUSE,
+        };
+        let terms = match trade.price {
+            Some(price) => Terms::Limit { price, tif: Tif::Gtc },
+            None => Terms::Market,
+        };
+        let client_id = match &trade.client_id {
+            Some(id) => ClientOrderId::foreign(id),
+            None => ClientOrderId::foreign(&format!("web_{}", self.random_id())),
+        };
+        let stp = (account == AccountId::HOUSE).then_some(Stp::None);
+        let symbol = self.futures.markets[place].data.symbol.clone();
+        let request = Request { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp };
+        let side = trade.position_side.unwrap_or(PositionSide::Both);
+        let position = PositionTerms { side, reduce_only: trade.reduce_only, ..PositionTerms::default() };
+        let placed = self.futures.core.place(now, account, &NewOrder { request, position }).map_err(words)?;
+        let style = &self.futures.markets[place].style;
+        Ok(order_json::queried(style, &placed.order, order_json::Label::default()))
+    }
+
+    fn futures_cancel_by_hand(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: CancelOrder = read(body)?;
+        let account = self.account_named(&wanted.account)?;
+        let place = self.perpetual_named(&wanted.symbol)?;
+        let symbol = self.futures.markets[place].data.symbol.clone();
+        let order = OrderRef::Id(wanted.order_id);
+        let canceled = self.futures.core.cancel(now, account, &symbol, &order).map_err(words)?;
+        let style = &self.futures.markets[place].style;
+        Ok(order_json::queried(style, &canceled.order, order_json::Label::default()))
+    }
+
+    /// Moves a synthetic perpetual to another price; the index stays where it is.
+    fn futures_set_price(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: SetPrice = read(body)?;
+        let place = self.perpetual_named(&wanted.symbol)?;
+        if !wanted.price.is_positive() {
+            return Err("the price must be above zero".into());
+        }
+        if !self.futures.markets[place].feed.move_to(now, wanted.price, &mut self.futures.core) {
+            return Err("a recorded market goes its own way".into());
+        }
+        Ok("{}".into())
+    }
+
+    fn futures_set_status(&mut self, body: &str) -> Outcome {
+        let wanted: SetStatus = read(body)?;
+        let place = self.perpetual_named(&wanted.symbol)?;
+        let status = ContractStatus::from_word(&wanted.status).ok_or_else(|| {
+            let known: Vec<&str> = ContractStatus::ALL.iter().map(|status| status.as_str()).collect();
+            format!("there is no status {:?}: {}", wanted.status, known.join(", "))
+        })?;
+        let symbol = self.futures.markets[place].data.symbol.clone();
+        self.futures.core.set_contract_status(&symbol, status).map_err(words)?;
+        Ok("{}".into())
+    }
+
+    /// What an account has on futures, for the whole state.
+    pub(crate) fn futures_state(&self, account: AccountId) -> Outcome {
+        let view = self.futures.core.account_view(account).map_err(words)?;
+        let positions = self.futures.core.positions(account, None).map_err(words)?;
+        let positions = positions.iter().map(|position| {
+            Object::new()
+                .text("symbol", &position.symbol.upper())
+                .text("side", position.side.as_str())
+                .text("qty", &position.qty.to_string())
+                .text("entry", &position.entry.to_string())
+                .end()
+        });
+        let open: Vec<_> =
+            self.futures.core.open_orders(account, None).map_err(words)?.into_iter().cloned().collect();
+        Ok(Object::new()
+            .text("wallet", &view.margin.wallet.to_string())
+            .raw("positions", &array(positions))
+            .raw("orders", &self.futures_rows(&open))
+            .end())
+    }
+}
