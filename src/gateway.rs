@@ -7,10 +7,12 @@
 //! * `door` lets clients in; `command` takes orders and cancels; `question` answers.
 //! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for;
 //!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
+//! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
 //! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to
 //!   keep.
 
+mod charge;
 mod command;
 mod commits;
 mod conditional;
@@ -18,6 +20,7 @@ mod door;
 mod doubt;
 mod edit;
 mod fact;
+mod funding;
 pub mod io;
 mod question;
 mod queue;
@@ -35,6 +38,7 @@ use self::conditional::Strays;
 use self::door::Client;
 use self::doubt::Doubts;
 use self::fact::Orphans;
+use self::funding::Fundings;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, Output};
 use self::recovery::{Purpose, Recovery};
 use self::stream::Streams;
@@ -76,6 +80,7 @@ pub struct Gateway {
     orphans: Orphans,
     strays: Strays,
     tie_out: TieOut,
+    fundings: Fundings,
     bad_edits: Vec<BadEdit>,
     waiting_edits: Vec<Edit>,
     store_failed: Option<String>,
@@ -141,6 +146,7 @@ impl Gateway {
             orphans: Orphans::default(),
             strays: Strays::default(),
             tie_out: TieOut::default(),
+            fundings: Fundings::default(),
             bad_edits,
             waiting_edits: Vec::new(),
             store_failed: None,
@@ -257,6 +263,7 @@ impl Gateway {
         // Questions can only be asked while the exchange is there.
         let questions = earliest(self.doubts.deadline(), self.orphans.deadline());
         let questions = earliest(questions, self.strays.deadline());
+        let questions = earliest(questions, self.fundings.deadline());
         [
             self.feed.deadline(),
             self.entry.deadline(),
@@ -297,6 +304,7 @@ impl Gateway {
         self.doubt_timer(now);
         self.orphan_timer(now);
         self.stray_timer(now);
+        self.funding_timer(now);
         self.recovery_timer(now);
         if self.prune_at <= now {
             self.prune_at = now + Span::from_secs(60);
@@ -330,6 +338,7 @@ impl Gateway {
                 break;
             }
         }
+        self.settle_moved(now);
         let touched = self.books.take_touched();
         if touched != Default::default() {
             let rows = self.project(&touched);
@@ -448,6 +457,7 @@ impl Gateway {
                 self.session_mut(*session).log.fold_ack(*sequence);
             }
             Record::Cash(cash) => self.tie_out.fold(cash),
+            Record::Funding(funding) => self.fundings.fold(funding),
             _ => {}
         }
     }
@@ -516,6 +526,17 @@ impl Gateway {
         let symbol = about.and_then(|id| self.orders.get(id)).map(|o| o.symbol.clone());
         let order_id = about.cloned();
         self.tell(now, session, Private::Notice { code: code.to_owned(), message, symbol, order_id });
+    }
+
+    fn notice_of(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        code: &str,
+        message: String,
+        symbol: Option<Symbol>,
+    ) {
+        self.tell(now, session, Private::Notice { code: code.to_owned(), message, symbol, order_id: None });
     }
 
     fn position_view(&self, session: SessionId, symbol: &Symbol) -> PositionView {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Asset, ClientOrderId, CommandNumber, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::market::{Instructions, OrderType, Side, Tif};
-use crate::num::{Cash, Price, Qty};
+use crate::num::{Cash, Price, Qty, Rate};
 use crate::time::Time;
 
 /// One fact. Serialised as `{"kind":"fill", …}`; a field is never renamed or removed, only added with a default.
@@ -45,6 +45,12 @@ pub enum Record {
     Cash(CashRecord),
     /// An accepted edit of `pos.db`.
     Adjust(AdjustRecord),
+    /// Funding as it was published and paid; a later record of the same key replaces it.
+    Funding(FundingRecord),
+    /// An owner's share of a payment or charge, or a correction of it.
+    Charge(ChargeRecord),
+    /// A session's part of a fill by which the venue itself ended a position.
+    Allocation(AllocationRecord),
     /// A private event of a session, as it will be sent.
     Event {
         /// Owner.
@@ -255,6 +261,8 @@ pub enum ChargeKind {
     Insurance,
     /// Money moved to or from another account of the same owner.
     Transfer,
+    /// Profit or fee of a trade: booked with its fill.
+    Trade,
     /// Anything else: rewards, rebates, conversions.
     Other,
 }
@@ -271,6 +279,78 @@ pub struct CashRecord {
     /// `opening`, `transfer`, `difference`.
     pub reason: String,
     /// When.
+    pub time: Time,
+}
+
+/// See [`Record::Funding`]. Key: (symbol, charge, time).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FundingRecord {
+    /// Symbol.
+    pub symbol: Symbol,
+    /// Regular or special.
+    pub charge: ChargeKind,
+    /// The funding time.
+    pub time: Time,
+    /// In which asset it is paid.
+    pub asset: Asset,
+    /// Rate; a long position pays a positive one.
+    pub rate: Rate,
+    /// Mark price it was reckoned with.
+    pub mark: Price,
+    /// What the account was paid, where the venue has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid: Option<Cash>,
+}
+
+/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, owner) add up to the owner's share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChargeRecord {
+    /// What for.
+    pub charge: ChargeKind,
+    /// Of which symbol, where it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub symbol: Option<Symbol>,
+    /// Asset.
+    pub asset: Asset,
+    /// Whose share.
+    pub owner: Owner,
+    /// Signed change.
+    pub delta: Cash,
+    /// The venue's number of the payment, where it has one and no other key tells it from the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Venue time: the funding time, the hour of the interest.
+    pub time: Time,
+}
+
+/// See [`Record::Allocation`]. Key: (symbol, trade id, venue id, session). The fill itself is EXTERNAL's; this moves a
+/// part of it to the session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllocationRecord {
+    /// Why the venue did it.
+    pub forced: Forced,
+    /// Whose position it ended.
+    pub session: SessionId,
+    /// Symbol.
+    pub symbol: Symbol,
+    /// The venue's trade number.
+    pub trade_id: TradeId,
+    /// The venue's order number.
+    pub venue_id: VenueOrderId,
+    /// Side of the fill.
+    pub side: Side,
+    /// Price.
+    pub price: Price,
+    /// The session's part of the quantity.
+    pub qty: Qty,
+    /// Of the quote amount.
+    pub quote: Cash,
+    /// Of the fee.
+    pub fee: Cash,
+    /// The fee's asset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_asset: Option<Asset>,
+    /// Venue time of the fill.
     pub time: Time,
 }
 

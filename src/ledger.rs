@@ -1,4 +1,7 @@
 //! The books: fills, positions, assets, fees. Append-only; every view is a fold of facts.
 
 pub mod books;
+pub mod funding;
+mod history;
 pub mod position;
+pub mod split;

@@ -102,6 +102,8 @@ pub enum Event {
         position: PositionView,
         /// Why.
         reason: String,
+        /// The fill that ended it, where the exchange did.
+        fill: Option<FillView>,
     },
     /// A cancel or amend did not do what it should.
     OrderError {

@@ -128,7 +128,7 @@ impl Client {
                     OrderChange { key: None, order, fill, position: Some(position), replayed: false };
                 Event::Order(Box::new(change))
             }
-            Private::Position { position, reason } => Event::Position { position, reason },
+            Private::Position { position, reason, fill } => Event::Position { position, reason, fill },
             Private::CancelReject { order_id, code, name, message } => {
                 Event::OrderError { order_id, symbol: None, error: ErrorBody { code, name, message } }
             }

@@ -44,7 +44,8 @@ impl Gateway {
                 time: now,
             }));
             let position = self.position_view(edit.session, &edit.symbol);
-            self.tell(now, edit.session, Private::Position { position, reason: "edit of pos.db".to_owned() });
+            let reason = "edit of pos.db".to_owned();
+            self.tell(now, edit.session, Private::Position { position, reason, fill: None });
         }
     }
 

@@ -15,7 +15,7 @@ use crate::num::{Cash, Price, Qty};
 use crate::order::state::{Event, Order, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{
-    AmendOutcome, Answer, Balance, CancelOutcome, Fill, Income, OrderReport, PlaceOutcome, Query, VenueStatus,
+    AmendOutcome, Answer, Balance, CancelOutcome, Fill, OrderReport, PlaceOutcome, Query, VenueStatus,
 };
 use crate::wire::error::ErrorCode;
 use crate::wire::event::{FillView, Private};
@@ -167,7 +167,7 @@ impl Gateway {
         let before = self.told_state(&id);
         let waited = self.orders.get(&id).is_some_and(Order::waits);
         self.learn(&id, report);
-        let fill = report.fill.as_ref().and_then(|fill| self.book_fill(&id, fill));
+        let fill = report.fill.as_ref().and_then(|fill| self.book_fill(now, &id, fill));
         let missing = self.advance(now, &id, report);
         if fill.is_some() || self.told_state(&id) != before {
             self.order_changed(now, &id, fill);
@@ -217,7 +217,7 @@ impl Gateway {
     }
 
     /// A symbol met in a report for the first time.
-    fn list_reported(&mut self, now: Time, symbol: &Symbol) -> Option<()> {
+    pub(super) fn list_reported(&mut self, now: Time, symbol: &Symbol) -> Option<()> {
         if self.books.listing(symbol).is_some() {
             return Some(());
         }
@@ -375,11 +375,11 @@ impl Gateway {
     }
 
     /// Books a fill of a known order, once. Returns what its session is to be told.
-    pub(super) fn book_fill(&mut self, id: &ClientOrderId, fill: &Fill) -> Option<FillView> {
+    pub(super) fn book_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) -> Option<FillView> {
         if self.books.has(&(fill.symbol.clone(), fill.trade_id, fill.venue_id)) {
             return None;
         }
-        let session = self.orders.get(id)?.session;
+        let (session, forced) = self.orders.get(id).map(|order| (order.session, order.forced))?;
         let record = FillRecord {
             symbol: fill.symbol.clone(),
             trade_id: fill.trade_id,
@@ -398,7 +398,9 @@ impl Gateway {
         };
         self.fill_order(&record);
         self.orders.update(id, |order| order.changed = order.changed.max(fill.time));
+        let parts = forced.map(|forced| self.forced_parts(&record, forced)).unwrap_or_default();
         self.emit(Record::Fill(record));
+        self.allocate(now, parts);
         self.recovery.saw(&fill.symbol);
         Some(FillView {
             trade_id: fill.trade_id,
@@ -456,7 +458,7 @@ impl Gateway {
     fn late_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) {
         self.log(LogLevel::Info, "fill learnt by query", format!("order={id} trade={}", fill.trade_id));
         self.recovery.fault(now);
-        let told = self.book_fill(id, fill);
+        let told = self.book_fill(now, id, fill);
         let ending = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending);
         let filled = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.qty);
         if let Some(end) = ending.or(filled.then_some(OrderStatus::Filled)) {
@@ -574,13 +576,6 @@ impl Gateway {
         self.log(LogLevel::Info, "transfer", format!("asset={asset} delta={delta}"));
         let reason = "transfer".to_owned();
         self.emit(Record::Cash(CashRecord { owner: Owner::External, asset, delta, reason, time }));
-    }
-
-    /// The account was paid or charged: compare with the exchange.
-    pub(super) fn income(&mut self, now: Time, income: &Income) {
-        let fields = format!("kind={:?} asset={} amount={}", income.kind, income.asset, income.amount);
-        self.log(LogLevel::Info, "income", fields);
-        self.recovery_sweep_now(now);
     }
 
     pub(super) fn garbled(&mut self, now: Time, frame: &str) {

@@ -27,7 +27,7 @@ use crate::wire::event::{GatewayState, StateEvent};
 /// Own trades read again before the cursor, as replicas may have shown them late.
 const OVERLAP: Span = Span::from_secs(60);
 /// Rows of a full page.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 /// Longest window of a query by time.
 const DAY: Span = Span::from_secs(24 * 3600);
 /// How long sweeps are sooner after a fault, and by which factor.
@@ -75,6 +75,18 @@ pub(super) enum Purpose {
         venue_id: VenueOrderId,
         /// The conditional order.
         order: ClientOrderId,
+    },
+    /// Rates of a contract's fundings.
+    Funding {
+        /// The question.
+        query: Query,
+        /// When it was asked first: younger fundings may be missing.
+        asked: Time,
+    },
+    /// Payments and charges.
+    Income {
+        /// The question.
+        query: Query,
     },
     /// Fills the venue has counted and we have not.
     Missing {
@@ -225,6 +237,7 @@ impl Gateway {
     pub(super) fn entry_up(&mut self, now: Time) {
         self.recovery.phase = Phase::Waiting;
         self.recovery.forget_questions();
+        self.fundings.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
         self.strays.ask_again(now);
@@ -236,6 +249,7 @@ impl Gateway {
         let news = self.recovery.connected();
         self.recovery.phase = Phase::Down(reason.to_owned());
         self.recovery.forget_questions();
+        self.fundings.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
         self.strays.ask_again(now);
@@ -271,6 +285,22 @@ impl Gateway {
             self.read_trades(now, symbol, None);
         }
         self.round_ask(now, Query::Account, Purpose::Account);
+        if matches!(self.recovery.phase, Phase::First | Phase::Second) {
+            self.read_payments(now);
+        }
+    }
+
+    /// Fundings and payments since the last ones known: some may have been missed.
+    fn read_payments(&mut self, now: Time) {
+        let contracts = self.contracts_in_use();
+        for symbol in &contracts {
+            let (query, purpose) = self.funding_query(now, symbol);
+            self.round_ask(now, query, purpose);
+        }
+        if self.books.contracts().next().is_some() {
+            let (query, purpose) = self.income_query(now);
+            self.round_ask(now, query, purpose);
+        }
     }
 
     /// Does any instrument keep its conditional orders apart?
@@ -318,10 +348,27 @@ impl Gateway {
             (Purpose::Trades { symbol, query }, Answer::Trades(fills)) => {
                 self.trades_page(now, &symbol, &query, &fills)
             }
+            (Purpose::Funding { query: Query::Funding { symbol, .. }, asked }, Answer::Funding(rates)) => {
+                let next = self.funding_answered(now, &symbol, asked, &rates);
+                self.ask_next(now, of_round, next);
+            }
+            (Purpose::Income { .. }, Answer::Income(rows)) => {
+                let next = self.income_answered(now, &rows);
+                self.ask_next(now, of_round, next);
+            }
             (purpose, answer) => self.ask_later(now, purpose, &answer),
         }
         if of_round {
             self.round_progress(now);
+        }
+    }
+
+    /// The next page of an answer.
+    fn ask_next(&mut self, now: Time, of_round: bool, next: Option<(Query, Purpose)>) {
+        match next {
+            Some((query, purpose)) if of_round => self.round_ask(now, query, purpose),
+            Some((query, purpose)) => drop(self.ask(now, &query, purpose)),
+            None => {}
         }
     }
 
@@ -330,7 +377,10 @@ impl Gateway {
             Purpose::OpenOrders { conditional: false, .. } => Query::OpenOrders,
             Purpose::OpenOrders { conditional: true, .. } => Query::OpenConditionals,
             Purpose::Account => Query::Account,
-            Purpose::Trades { query, .. } | Purpose::Missing { query, .. } => query.clone(),
+            Purpose::Trades { query, .. }
+            | Purpose::Missing { query, .. }
+            | Purpose::Funding { query, .. }
+            | Purpose::Income { query } => query.clone(),
             Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
         };
         self.log(

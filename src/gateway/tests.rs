@@ -2,6 +2,7 @@
 
 mod books;
 mod conditional;
+mod contract;
 mod door;
 mod doubt;
 mod orders;

@@ -81,7 +81,8 @@ impl Gateway {
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {
         let delta = self.difference(asset);
-        if delta.is_zero() || !self.orphans.is_empty() || !self.strays.is_empty() {
+        let waits = !self.orphans.is_empty() || !self.strays.is_empty() || self.fundings.unsettled(now);
+        if delta.is_zero() || waits {
             self.tie_out.seen.remove(asset);
             return;
         }
@@ -107,6 +108,7 @@ impl Gateway {
             Some((seen, _)) if *seen == delta => {}
             _ => {
                 self.tie_out.seen.insert(asset.clone(), (delta, now));
+                self.suspect_funding(now, asset);
                 // Look again soon rather than at the next regular sweep.
                 self.recovery.fault(now);
             }

@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::History;
 use super::position::{Change, Position, Step, Totals};
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
-use crate::journal::{AdjustRecord, CashRecord, FillRecord, Owner, Record};
+use crate::journal::{
+    AdjustRecord, AllocationRecord, CashRecord, ChargeKind, ChargeRecord, FillRecord, Owner, Record,
+};
 use crate::num::{Cash, Price, Qty};
 use crate::time::{Span, Time};
 
@@ -54,6 +57,16 @@ pub struct Listing {
     pub holding: Asset,
 }
 
+impl Listing {
+    /// Is a position of it kept in the contract itself?
+    pub fn is_contract(&self) -> bool {
+        self.holding != self.base
+    }
+}
+
+/// What tells one payment or charge from another: what for, of which symbol and asset, when.
+pub type ChargeKey = (ChargeKind, Option<Symbol>, Asset, Time);
+
 /// The books.
 #[derive(Debug, Default)]
 pub struct Books {
@@ -63,6 +76,12 @@ pub struct Books {
     assets: BTreeMap<(Owner, Asset), Cash>,
     fees: BTreeMap<(SessionId, Asset), Cash>,
     accepted: BTreeMap<(SessionId, Symbol, u64), Accepted>,
+    charges: BTreeMap<ChargeKey, BTreeMap<Owner, Cash>>,
+    /// The venue's numbers of payments, and those they are of.
+    charge_ids: BTreeMap<(ChargeKind, u64), ChargeKey>,
+    allocations: BTreeSet<(FillKey, SessionId)>,
+    ended: BTreeMap<Symbol, (VenueOrderId, BTreeMap<SessionId, Qty>)>,
+    history: History,
     cursors: BTreeMap<Symbol, Cursor>,
     touched: Touched,
 }
@@ -79,6 +98,8 @@ impl Books {
             Record::Fill(fill) => self.post(fill),
             Record::Cash(cash) => self.book(cash),
             Record::Adjust(adjust) => self.adjust(adjust),
+            Record::Charge(charge) => self.charge(charge),
+            Record::Allocation(allocation) => self.allocate(allocation),
             Record::Cursor { symbol, trade_id, time } => {
                 self.cursors.insert(symbol.clone(), Cursor { trade_id: *trade_id, time: *time });
             }
@@ -154,6 +175,60 @@ impl Books {
         self.accepted.get(&(session, symbol.clone(), revision)).copied()
     }
 
+    /// Symbols in use of which positions are kept in contracts.
+    pub fn contracts(&self) -> impl Iterator<Item = (&Symbol, &Listing)> {
+        self.listings.iter().filter(|(_, listing)| listing.is_contract())
+    }
+
+    /// What each owner held of a contract at an instant by the exchange's time: what happened in the instant itself
+    /// is counted where `inclusive`. A difference nobody has explained counts for nobody.
+    pub fn held(&self, symbol: &Symbol, instant: Time, inclusive: bool) -> BTreeMap<Owner, Cash> {
+        let listing = self.listings.get(symbol);
+        listing.map(|listing| self.history.at(&listing.holding, instant, inclusive)).unwrap_or_default()
+    }
+
+    /// Times of the first and the last change of a contract's positions.
+    pub fn held_between(&self, symbol: &Symbol) -> Option<(Time, Time)> {
+        self.history.span(&self.listings.get(symbol)?.holding)
+    }
+
+    /// Contracts whose positions changed since the last call, each with the exchange's time of the earliest change.
+    pub fn take_moved(&mut self) -> Vec<(Symbol, Time)> {
+        let fresh = self.history.take_fresh();
+        if fresh.is_empty() {
+            return Vec::new();
+        }
+        let moved = |(symbol, listing): (&Symbol, &Listing)| {
+            fresh.get(&listing.holding).map(|time| (symbol.clone(), *time))
+        };
+        self.contracts().filter_map(moved).collect()
+    }
+
+    /// Shares of a payment or charge as they are booked.
+    pub fn charged(&self, key: &ChargeKey) -> BTreeMap<Owner, Cash> {
+        self.charges.get(key).cloned().unwrap_or_default()
+    }
+
+    /// Is the payment of that number booked?
+    pub fn knows_charge(&self, kind: ChargeKind, id: u64) -> bool {
+        self.charge_ids.contains_key(&(kind, id))
+    }
+
+    /// Has the venue's number of that payment been heard?
+    pub fn is_identified(&self, key: &ChargeKey) -> bool {
+        self.charge_ids.values().any(|identified| identified == key)
+    }
+
+    /// The last order by which the venue ended positions of a symbol, and what it took from each session.
+    pub fn ended(&self, symbol: &Symbol) -> Option<(VenueOrderId, &BTreeMap<SessionId, Qty>)> {
+        self.ended.get(symbol).map(|(venue_id, parts)| (*venue_id, parts))
+    }
+
+    /// All payments and charges booked, with their shares.
+    pub fn charges(&self) -> impl Iterator<Item = (&ChargeKey, &BTreeMap<Owner, Cash>)> {
+        self.charges.iter()
+    }
+
     /// Views changed since the last call.
     pub fn take_touched(&mut self) -> Touched {
         std::mem::take(&mut self.touched)
@@ -171,6 +246,7 @@ impl Books {
         let signed = fill.side.signed(fill.qty).as_cash();
         let paid = if signed.is_negative() { fill.quote } else { -fill.quote };
         self.credit(owner, &holding, signed);
+        self.remember(&fill.symbol, fill.time, owner, signed);
         self.credit(owner, &quote, paid);
         if let Some(realised) = fill.realised {
             self.credit(Owner::Clearing, &quote, realised - paid);
@@ -194,6 +270,57 @@ impl Books {
 
     fn book(&mut self, cash: &CashRecord) {
         self.credit(cash.owner, &cash.asset, cash.delta);
+        // A difference is booked when it is seen, not when it came about, and taken back when it is explained.
+        if cash.owner != Owner::Unattributed {
+            self.history.add(cash.time, cash.owner, &cash.asset, cash.delta);
+        }
+    }
+
+    fn charge(&mut self, charge: &ChargeRecord) {
+        self.credit(charge.owner, &charge.asset, charge.delta);
+        let key = (charge.charge, charge.symbol.clone(), charge.asset.clone(), charge.time);
+        if let Some(id) = charge.id {
+            self.charge_ids.insert((charge.charge, id), key.clone());
+        }
+        *self.charges.entry(key).or_default().entry(charge.owner).or_default() += charge.delta;
+    }
+
+    /// Moves a part of a fill from EXTERNAL to a session.
+    fn allocate(&mut self, part: &AllocationRecord) {
+        let key = (part.symbol.clone(), part.trade_id, part.venue_id);
+        let Some(Listing { quote, holding, .. }) = self.listings.get(&part.symbol).cloned() else { return };
+        if !self.allocations.insert((key, part.session)) {
+            return;
+        }
+        let ended = self.ended.entry(part.symbol.clone()).or_default();
+        if ended.0 != part.venue_id {
+            *ended = (part.venue_id, BTreeMap::new());
+        }
+        *ended.1.entry(part.session).or_default() += part.qty;
+        let signed = part.side.signed(part.qty).as_cash();
+        let paid = if signed.is_negative() { part.quote } else { -part.quote };
+        for (owner, sign) in [(Owner::Session(part.session), 1), (Owner::External, -1)] {
+            let of = |amount: Cash| Cash::from_raw(amount.raw() * sign);
+            self.credit(owner, &holding, of(signed));
+            self.remember(&part.symbol, part.time, owner, of(signed));
+            self.credit(owner, &quote, of(paid));
+            if let Some(asset) = &part.fee_asset {
+                self.credit(owner, asset, of(-part.fee));
+            }
+        }
+        if let Some(asset) = &part.fee_asset {
+            *self.fees.entry((part.session, asset.clone())).or_default() += part.fee;
+            self.touched.fees.insert((part.session, asset.clone()));
+        }
+        let change = Change::Fill { side: part.side, qty: part.qty, quote: part.quote, base_fee: Qty::ZERO };
+        self.step(part.session, &part.symbol, Step { time: part.time, trade_id: part.trade_id, change });
+    }
+
+    /// Keeps in mind when a position of a contract changed.
+    fn remember(&mut self, symbol: &Symbol, time: Time, owner: Owner, delta: Cash) {
+        if let Some(listing) = self.listings.get(symbol).filter(|listing| listing.is_contract()) {
+            self.history.add(time, owner, &listing.holding, delta);
+        }
     }
 
     fn adjust(&mut self, adjust: &AdjustRecord) {
@@ -204,6 +331,9 @@ impl Books {
         if let Some(Listing { holding, .. }) = self.listings.get(&adjust.symbol).cloned() {
             self.credit(Owner::Session(adjust.session), &holding, adjust.delta.as_cash());
             self.credit(Owner::Unattributed, &holding, -adjust.delta.as_cash());
+            let delta = adjust.delta.as_cash();
+            self.remember(&adjust.symbol, adjust.time, Owner::Session(adjust.session), delta);
+            self.remember(&adjust.symbol, adjust.time, Owner::Unattributed, -delta);
         }
         let change = Change::Edit { delta: adjust.delta, avg_price: adjust.avg_price };
         self.step(adjust.session, &adjust.symbol, Step { time: adjust.time, trade_id: 0, change });

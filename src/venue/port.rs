@@ -276,8 +276,8 @@ pub enum Query {
         /// From when.
         since: Time,
     },
-    /// What the account was paid or charged other than by trading since a time, oldest first, at most one page of
-    /// 1000.
+    /// What the account was paid or charged since a time, oldest first, at most one page of 1000; what trades paid and
+    /// cost is among it.
     Income {
         /// From when.
         since: Time,

@@ -92,12 +92,15 @@ pub enum Private {
         /// The position in that symbol now.
         position: PositionView,
     },
-    /// A position changed without an order (an edit of `pos.db`).
+    /// A position changed without an order of the session: an edit of `pos.db`, or the exchange ended it.
     Position {
         /// The position now.
         position: PositionView,
-        /// Why.
+        /// Why: `edit of pos.db`, `liquidation`, `adl`, `settlement`.
         reason: String,
+        /// The session's part of the fill that ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fill: Option<FillView>,
     },
     /// A cancel or amend did not do what it should.
     CancelReject {

@@ -27,6 +27,9 @@ def test_every_statement_of_the_page_runs(gateway: Gateway) -> None:
     eventually(gateway.position, "a position in pos.db")
     journal = [gateway.sql(text, "journal.db") for text in statements("journal.db")]
     assert all(journal), "each finds rows"
+    for file in ("pos.db", "journal.db"):
+        for text in statements(f"usdt/{file}"):
+            gateway.sql(text, file)
     gateway.running.end()
     texts = statements("pos.db")
     rows = {

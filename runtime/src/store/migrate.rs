@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 /// The schema this version writes.
-pub(super) const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 2;
 
 /// `tsys`: SQLite's mark of whose file it is.
 pub(super) const APPLICATION_ID: i64 = 0x7473_7973;
@@ -19,8 +19,15 @@ CREATE INDEX record_cash ON record(seq) WHERE kind = 'cash';
 CREATE INDEX record_adjust ON record(seq) WHERE kind = 'adjust';
 ";
 
+/// Schema 2: perpetuals. Records of new kinds, which a program of schema 1 would take for damage.
+const STEP_2: &str = "
+CREATE INDEX record_funding ON record(seq) WHERE kind = 'funding';
+CREATE INDEX record_charge ON record(seq) WHERE kind = 'charge';
+CREATE INDEX record_allocation ON record(seq) WHERE kind = 'allocation';
+";
+
 /// What readers see. Made anew at every start, so that a view can be improved without a new schema.
-const VIEWS: [(&str, &str, &[&str]); 6] = [
+const VIEWS: [(&str, &str, &[&str]); 9] = [
     (
         "fill",
         "fill",
@@ -34,6 +41,7 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
             "price",
             "qty",
             "quote",
+            "realised",
             "fee",
             "fee_asset",
             "maker",
@@ -68,19 +76,40 @@ const VIEWS: [(&str, &str, &[&str]); 6] = [
         "adjust",
         &["session", "symbol", "revision", "shown", "qty", "delta", "avg_price", "time"],
     ),
+    ("funding", "funding", &["symbol", "charge", "time", "asset", "rate", "mark", "paid"]),
+    ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time"]),
+    (
+        "allocation",
+        "allocation",
+        &[
+            "forced",
+            "session",
+            "symbol",
+            "trade_id",
+            "venue_id",
+            "side",
+            "price",
+            "qty",
+            "quote",
+            "fee",
+            "fee_asset",
+            "time",
+        ],
+    ),
     ("event", "event", &["session", "generation", "sequence", "frame"]),
 ];
 
 /// An empty journal of the newest schema, named by that id.
 pub(super) fn create(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection.execute_batch(CREATE_1)?;
+    connection.execute_batch(STEP_2)?;
     connection.execute("INSERT INTO meta VALUES('id', ?1)", [id])?;
     create_views(connection)?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", SCHEMA)
 }
 
-/// A member of the record as a column. An owner is a session's number, `external` or `unattributed`.
+/// A member of the record as a column. An owner is a session's number, `external`, `unattributed` or `clearing`.
 fn column(member: &str) -> String {
     match member {
         "owner" => "coalesce(body ->> '$.owner.session', body ->> '$.owner') AS owner".into(),
@@ -106,8 +135,11 @@ pub(super) fn create_views(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Runs the steps from an older schema, within the caller's transaction. There is none before schema 1.
+/// Runs the steps from an older schema, within the caller's transaction.
 pub(super) fn step_up(connection: &Connection, from: i64) -> rusqlite::Result<()> {
     debug_assert!(from < SCHEMA);
+    if from < 2 {
+        connection.execute_batch(STEP_2)?;
+    }
     connection.pragma_update(None, "user_version", SCHEMA)
 }

@@ -123,6 +123,12 @@ fn a_connection_closed_while_idle_costs_nothing() {
         reply(&mut stream, "200 OK", "1").await;
         wire.told().await.1.unwrap();
         drop(stream);
+        let open = |wire: &Wire| {
+            wire.links.http.idle.borrow().values().flatten().any(|(_, sender)| !sender.is_closed())
+        };
+        while open(&wire) {
+            tokio::task::yield_now().await;
+        }
 
         let link = wire.ask("POST", "/2", "");
         let mut stream = wire.accept().await;

@@ -131,6 +131,7 @@ fn a_journal_of_schema_1_is_read() {
     connection.execute_batch(SCHEMA_1).unwrap();
     drop(connection);
     let (journal, found) = Journal::open(&dir.0).unwrap();
+    assert!(found.migrated.is_some(), "and is kept beside as it was");
     assert_eq!(journal.last_seq(), 3);
     assert_eq!(journal.id(), "00112233445566778899aabbccddeeff");
     let kinds: Vec<&str> = found
@@ -150,7 +151,9 @@ fn a_journal_of_schema_1_is_read() {
 fn an_older_journal_is_backed_up_before_it_is_migrated() {
     let dir = Scratch::new("older");
     filled(&dir.0, 2);
-    Connection::open(dir.path(FILE)).unwrap().execute_batch("PRAGMA user_version = 0").unwrap();
+    let older = "PRAGMA user_version = 1; DROP INDEX record_funding; DROP INDEX record_charge; \
+                 DROP INDEX record_allocation";
+    Connection::open(dir.path(FILE)).unwrap().execute_batch(older).unwrap();
     let (_, found) = Journal::open(&dir.0).unwrap();
     let backup = found.migrated.expect("an older schema was migrated");
     assert_eq!(found.records.len(), 2);
@@ -175,7 +178,7 @@ fn readers_see_the_records_as_tables() {
         })
         .unwrap();
     assert_eq!(row, (1, "dogeusdt".into(), "4".into(), "DOGE".into()));
-    for view in ["orders", "order_state", "cash", "adjustment", "event"] {
+    for view in ["orders", "order_state", "cash", "adjustment", "funding", "charge", "allocation", "event"] {
         let count: i64 =
             reader.query_row(&format!("SELECT count(*) FROM {view}"), [], |row| row.get(0)).unwrap();
         assert_eq!(count, 0, "{view}");

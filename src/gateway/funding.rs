@@ -1,0 +1,452 @@
+//! Funding in the books: at each funding time of a contract, by what each owner held at that instant.
+//!
+//! ```text
+//!   funding time due ─┐                                  ┌─ a fill learnt later ─▶ corrected
+//!   payment heard of ─┼─▶ rates asked ─▶ shares booked ──┼─ the payment's amount ─▶ corrected
+//!   recovery ─────────┘                                  └─ nothing heard of one ─▶ income asked
+//! ```
+//!
+//! Shares come from the published rate and mark price, also when sessions offset each other and the exchange pays
+//! nothing. What the exchange paid is the check: a private event and a row of the income history are one fact, and
+//! what they say beyond rounding is UNATTRIBUTED, visibly. Everything is reckoned anew from facts whenever one is
+//! learnt, and only what differs from the books is booked.
+
+use std::collections::BTreeMap;
+
+use super::Gateway;
+use super::io::LogLevel;
+use super::recovery::{PAGE, Purpose};
+use crate::ids::{Asset, Symbol};
+use crate::journal::{ChargeKind, ChargeRecord, FundingRecord, Owner, Record};
+use crate::ledger::funding::{due, shares, unexplained};
+use crate::num::{Cash, Price, Rate};
+use crate::time::{Span, Time, earliest};
+use crate::venue::port::{FundingRate, Income, Query};
+
+/// How far before the first holding rates are read: two of them tell the interval.
+const BEFORE: Span = Span::from_secs(24 * 3_600);
+/// Rates are published a moment after the funding time.
+const PUBLISHED_AFTER: Span = Span::from_secs(2);
+/// Pause before a rate that should be there is asked for again; doubled each time.
+const AGAIN: Span = Span::from_secs(2);
+/// Longest pause between two looks at a contract in use: the venue may shorten the interval.
+const LOOK_EVERY: Span = Span::from_secs(3_600);
+/// Pause where the interval is not known yet.
+const LEARN_EVERY: Span = Span::from_secs(60);
+/// How far a payment's time may be from its funding time, where the interval does not say less.
+pub(super) const NEAR: Span = Span::from_secs(60);
+/// How long a payment is waited for before the income history is asked.
+const PAID_WITHIN: Span = Span::from_secs(10);
+/// How often it is asked for the same payments.
+const INCOME_TRIES: u32 = 5;
+/// How long balances are not judged while a payment waits for its rate.
+const UNJUDGED: Span = Span::from_secs(60);
+
+/// What is known of all contracts.
+#[derive(Debug, Default)]
+pub(super) struct Fundings {
+    contracts: BTreeMap<Symbol, Contract>,
+    income_at: Option<Time>,
+    income_tries: u32,
+    /// The venue's time of the latest payment heard of.
+    latest: Option<Time>,
+}
+
+#[derive(Debug, Default)]
+struct Contract {
+    rates: BTreeMap<(ChargeKind, Time), Terms>,
+    payments: Vec<Payment>,
+    ask_at: Option<Time>,
+    /// A question is on its way.
+    asking: bool,
+    /// When the newest question that was answered had been asked.
+    asked: Option<Time>,
+    tries: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    rate: Rate,
+    mark: Price,
+    /// In the journal, with that payment.
+    recorded: Option<Option<Cash>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Payment {
+    kind: ChargeKind,
+    id: Option<u64>,
+    amount: Cash,
+    time: Time,
+    heard: Time,
+}
+
+impl Contract {
+    fn times(&self, kind: ChargeKind) -> impl DoubleEndedIterator<Item = Time> {
+        self.rates
+            .range((kind, Time::from_nanos(i64::MIN))..=(kind, Time::from_nanos(i64::MAX)))
+            .map(|(key, _)| key.1)
+    }
+
+    /// The last funding time known.
+    fn last(&self) -> Option<Time> {
+        self.times(ChargeKind::Funding).next_back()
+    }
+
+    /// Time between the last two fundings.
+    fn interval(&self) -> Option<Span> {
+        let mut back = self.times(ChargeKind::Funding).rev();
+        let (last, before) = (back.next()?, back.next()?);
+        Some(last - before)
+    }
+
+    /// How far a payment may be from its funding.
+    fn near(&self) -> Span {
+        let half = self.interval().map(|interval| Span::from_nanos(interval.nanos() / 2));
+        half.map_or(NEAR, |half| half.min(NEAR))
+    }
+
+    /// To which funding a payment belongs; `None` while that is not known.
+    fn funding_of(&self, payment: &Payment) -> Option<Time> {
+        let distance = |time: &Time| (payment.time.nanos() - time.nanos()).abs();
+        let nearest = self.times(payment.kind).min_by_key(distance)?;
+        // The nearest may be the one before, as long as nobody has looked for a newer one.
+        let looked = self.asked.is_some_and(|asked| asked >= payment.time + PUBLISHED_AFTER);
+        let settled = looked || payment.time <= nearest + PUBLISHED_AFTER;
+        (settled && distance(&nearest) <= self.near().nanos()).then_some(nearest)
+    }
+
+    /// What was paid for a funding: the rows of the income history, else what the private event said, else what the
+    /// journal knows.
+    fn paid(&self, kind: ChargeKind, time: Time) -> Option<Cash> {
+        let of_it = |p: &&Payment| p.kind == kind && self.funding_of(p) == Some(time);
+        let mut rows = BTreeMap::new();
+        let mut event = None;
+        for payment in self.payments.iter().filter(of_it) {
+            match payment.id {
+                Some(id) => drop(rows.insert(id, payment.amount)),
+                None => event = Some(payment.amount),
+            }
+        }
+        let row = (!rows.is_empty()).then(|| rows.values().copied().sum());
+        row.or(event).or_else(|| self.rates.get(&(kind, time)).and_then(|terms| terms.recorded).flatten())
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Payment> {
+        self.payments.iter().filter(|payment| self.funding_of(payment).is_none())
+    }
+}
+
+impl Fundings {
+    pub(super) fn fold(&mut self, record: &FundingRecord) {
+        let contract = self.contracts.entry(record.symbol.clone()).or_default();
+        let terms = Terms { rate: record.rate, mark: record.mark, recorded: Some(record.paid) };
+        contract.rates.insert((record.charge, record.time), terms);
+        self.latest = self.latest.max(Some(record.time));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let asks = self.contracts.values().filter(|c| !c.asking).filter_map(|c| c.ask_at).min();
+        earliest(asks, self.income_at)
+    }
+
+    /// The link is lost, and questions with it. Recovery asks them all again.
+    pub(super) fn forget_questions(&mut self) {
+        for contract in self.contracts.values_mut() {
+            contract.asking = false;
+        }
+        self.income_at = None;
+        self.income_tries = 0;
+    }
+
+    /// Is a payment waiting that explains why a balance differs from the books?
+    pub(super) fn unsettled(&self, now: Time) -> bool {
+        let fresh = |payment: &Payment| now.since(payment.heard) < UNJUDGED;
+        self.contracts.values().any(|contract| contract.waiting().any(fresh))
+    }
+}
+
+impl Gateway {
+    /// Contracts somebody holds, or has held since the last funding that is known.
+    pub(super) fn contracts_in_use(&self) -> Vec<Symbol> {
+        let used = |symbol: &Symbol| {
+            let Some((_, last_change)) = self.books.held_between(symbol) else { return false };
+            let known = self.fundings.contracts.get(symbol);
+            let changed = known.and_then(Contract::last).is_none_or(|last| last_change >= last);
+            let waits = known.is_some_and(|contract| contract.waiting().next().is_some());
+            changed || waits || !self.books.held(symbol, last_change, true).is_empty()
+        };
+        self.books.contracts().map(|(symbol, _)| symbol.clone()).filter(used).collect()
+    }
+
+    /// The question for a contract's rates that are not known yet.
+    pub(super) fn funding_query(&mut self, now: Time, symbol: &Symbol) -> (Query, Purpose) {
+        let first = self.books.held_between(symbol).map_or(now, |(first, _)| first) - BEFORE;
+        let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
+        // Of an earlier run only those are known that were booked: all since the first holding are read once.
+        let last = contract.asked.and(contract.last());
+        let since = last.map_or(first, |last| last + Span::from_millis(1));
+        contract.asking = true;
+        contract.ask_at = None;
+        let query = Query::Funding { symbol: symbol.clone(), since };
+        (query.clone(), Purpose::Funding { query, asked: now })
+    }
+
+    /// The question for payments that may have been missed.
+    pub(super) fn income_query(&self, now: Time) -> (Query, Purpose) {
+        let unpaid = self.unpaid().into_iter().map(|(_, _, time)| time).min();
+        let known = earliest(unpaid, self.fundings.latest);
+        let since = known.unwrap_or_else(|| {
+            let firsts = self.books.contracts().filter_map(|(symbol, _)| self.books.held_between(symbol));
+            firsts.map(|(first, _)| first).min().unwrap_or(now)
+        });
+        let query = Query::Income { since: since - NEAR };
+        (query.clone(), Purpose::Income { query })
+    }
+
+    pub(super) fn funding_timer(&mut self, now: Time) {
+        if !self.recovery.connected() {
+            return;
+        }
+        let due = |at: Option<Time>| at.is_some_and(|at| at <= now);
+        let contracts = self.fundings.contracts.iter().filter(|(_, c)| due(c.ask_at) && !c.asking);
+        let symbols: Vec<Symbol> = contracts.map(|(symbol, _)| symbol.clone()).collect();
+        for symbol in symbols {
+            let (query, purpose) = self.funding_query(now, &symbol);
+            self.ask(now, &query, purpose);
+        }
+        if due(self.fundings.income_at) {
+            self.fundings.income_at = None;
+            self.fundings.income_tries += 1;
+            let (query, purpose) = self.income_query(now);
+            self.ask(now, &query, purpose);
+        }
+    }
+
+    /// Rates as they were published. Gives the question for the next page, if this one was full.
+    pub(super) fn funding_answered(
+        &mut self,
+        now: Time,
+        symbol: &Symbol,
+        asked: Time,
+        rates: &[FundingRate],
+    ) -> Option<(Query, Purpose)> {
+        let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
+        let mut news = Vec::new();
+        for rate in rates.iter().filter(|rate| rate.symbol == *symbol) {
+            let key = (rate.kind, rate.time);
+            let recorded = contract.rates.get(&key).and_then(|terms| terms.recorded);
+            news.push(key);
+            contract.rates.insert(key, Terms { rate: rate.rate, mark: rate.mark, recorded });
+        }
+        contract.asking = false;
+        contract.asked = contract.asked.max(Some(asked));
+        news.extend(contract.payments.iter().filter_map(|p| Some((p.kind, contract.funding_of(p)?))));
+        news.sort_unstable();
+        news.dedup();
+        for (kind, time) in news {
+            self.settle_funding(now, symbol, kind, time);
+        }
+        if rates.len() >= PAGE {
+            return Some(self.funding_query(now, symbol));
+        }
+        self.schedule_funding(now, symbol);
+        None
+    }
+
+    /// When to look next.
+    fn schedule_funding(&mut self, now: Time, symbol: &Symbol) {
+        let in_use = self.contracts_in_use().contains(symbol);
+        let Some(contract) = self.fundings.contracts.get_mut(symbol) else { return };
+        let next = contract.last().zip(contract.interval()).map(|(last, interval)| last + interval);
+        let overdue = in_use && next.is_some_and(|next| next + PUBLISHED_AFTER <= now);
+        let late = overdue || contract.waiting().next().is_some();
+        contract.tries = if late { contract.tries + 1 } else { 0 };
+        contract.ask_at = if late {
+            Some(now + AGAIN * (1 << contract.tries.min(5)))
+        } else {
+            let at = next.map_or(now + LEARN_EVERY, |next| (next + PUBLISHED_AFTER).min(now + LOOK_EVERY));
+            in_use.then_some(at)
+        };
+        if contract.tries == 5 && contract.waiting().next().is_some() {
+            let fields = format!("symbol={symbol}");
+            self.log(LogLevel::Error, "a funding payment has no published rate", fields);
+        }
+    }
+
+    /// The account was paid, as an event or a row of the income history says.
+    pub(super) fn funding_paid(&mut self, now: Time, income: &Income) {
+        let Some(symbol) = income.symbol.clone() else {
+            let fields = format!("amount={} time={:?}", income.amount, income.time);
+            return self.log(LogLevel::Error, "a funding payment names no symbol", fields);
+        };
+        if self.list_reported(now, &symbol).is_none() {
+            return;
+        }
+        self.fundings.latest = self.fundings.latest.max(Some(income.time));
+        let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
+        let same = |p: &Payment| p.kind == income.kind && p.id == income.id && p.time == income.time;
+        if contract.payments.iter().any(same) {
+            return;
+        }
+        let Income { id, kind, amount, time, .. } = *income;
+        let payment = Payment { kind, id, amount, time, heard: now };
+        let funding = contract.funding_of(&payment);
+        contract.payments.push(payment);
+        match funding {
+            Some(time) => self.settle_funding(now, &symbol, kind, time),
+            None => contract.ask_at = earliest(contract.ask_at, Some(now)),
+        }
+    }
+
+    /// Positions have changed, perhaps before fundings that are booked.
+    pub(super) fn settle_moved(&mut self, now: Time) {
+        for (symbol, from) in self.books.take_moved() {
+            let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
+            let after: Vec<_> = contract.rates.keys().filter(|(_, time)| *time >= from).copied().collect();
+            if contract.ask_at.is_none() && !contract.asking {
+                contract.ask_at = Some(now);
+            }
+            if contract.rates.keys().next().is_none_or(|(_, first)| *first > from) {
+                // Earlier than anything known: the rates since then have to be read.
+                contract.asked = None;
+            }
+            for (kind, time) in after {
+                self.settle_funding(now, &symbol, kind, time);
+            }
+        }
+    }
+
+    /// Books what is missing of a funding's shares.
+    fn settle_funding(&mut self, now: Time, symbol: &Symbol, kind: ChargeKind, time: Time) {
+        let Some(asset) = self.books.listing(symbol).map(|listing| listing.quote.clone()) else { return };
+        let Some(contract) = self.fundings.contracts.get(symbol) else { return };
+        let Some(terms) = contract.rates.get(&(kind, time)).copied() else { return };
+        let paid = contract.paid(kind, time);
+        let (rate, mark) = (terms.rate, terms.mark);
+        let mut held = self.books.held(symbol, time, false);
+        if !unexplained(&held, rate, mark, paid).is_zero() {
+            // What was filled in the very millisecond counts if that is what the payment says.
+            let with = self.books.held(symbol, time, true);
+            if unexplained(&with, rate, mark, paid).is_zero() {
+                held = with;
+            }
+        }
+        let key = (kind, Some(symbol.clone()), asset.clone(), time);
+        let booked = self.books.charged(&key);
+        if held.is_empty() && booked.is_empty() && paid.is_none_or(Cash::is_zero) {
+            return;
+        }
+        if terms.recorded != Some(paid) {
+            let record = FundingRecord {
+                symbol: symbol.clone(),
+                charge: kind,
+                time,
+                asset: asset.clone(),
+                rate,
+                mark,
+                paid,
+            };
+            self.fundings.fold(&record);
+            self.emit(Record::Funding(record));
+        }
+        let target = shares(&held, rate, mark, paid);
+        let first = booked.is_empty();
+        let owners: std::collections::BTreeSet<Owner> = target.keys().chain(booked.keys()).copied().collect();
+        for owner in owners {
+            let of = |shares: &BTreeMap<Owner, Cash>| shares.get(&owner).copied().unwrap_or_default();
+            let delta = of(&target) - of(&booked);
+            if !delta.is_zero() {
+                let what = ChargeRecord {
+                    charge: kind,
+                    symbol: Some(symbol.clone()),
+                    asset: asset.clone(),
+                    owner,
+                    delta,
+                    id: None,
+                    time,
+                };
+                self.book_funding(now, what, first, &format!("rate {rate}, mark price {mark}"));
+            }
+        }
+        if paid.is_none() && !due(held.values().copied().sum(), rate, mark).is_zero() {
+            self.await_payment(now);
+        }
+    }
+
+    fn book_funding(&mut self, now: Time, charge: ChargeRecord, first: bool, terms: &str) {
+        let ChargeRecord { owner, delta, ref asset, time, .. } = charge;
+        let symbol = charge.symbol.clone().map_or_else(String::new, |symbol| symbol.to_string());
+        let fields = format!("symbol={symbol} time={time:?} owner={owner:?} delta={delta} asset={asset}");
+        let (level, event) = match (owner, first) {
+            (Owner::Unattributed, _) => (LogLevel::Error, "funding that the books cannot explain"),
+            (_, true) => (LogLevel::Info, "funding booked"),
+            (_, false) => (LogLevel::Warn, "funding corrected"),
+        };
+        self.log(level, event, fields);
+        let message = if first {
+            format!("funding of {symbol} at {}: {delta} {asset} ({terms})", time.millis())
+        } else {
+            format!("funding of {symbol} at {} is corrected by {delta} {asset} ({terms})", time.millis())
+        };
+        let about = charge.symbol.clone();
+        self.emit(Record::Charge(charge));
+        if let Owner::Session(session) = owner {
+            self.notice_of(now, session, "funding", message, about);
+        }
+    }
+
+    fn await_payment(&mut self, now: Time) {
+        if self.fundings.income_tries < INCOME_TRIES {
+            let wait = PAID_WITHIN * (1 << self.fundings.income_tries);
+            self.fundings.income_at = earliest(self.fundings.income_at, Some(now + wait));
+        }
+    }
+
+    /// Fundings that should have been paid and of which no payment is known.
+    fn unpaid(&self) -> Vec<(Symbol, ChargeKind, Time)> {
+        let mut unpaid = Vec::new();
+        for (symbol, contract) in &self.fundings.contracts {
+            for ((kind, time), terms) in &contract.rates {
+                let booked = terms.recorded.is_some() && contract.paid(*kind, *time).is_none();
+                let net: Cash = if booked {
+                    self.books.held(symbol, *time, false).values().copied().sum()
+                } else {
+                    Cash::ZERO
+                };
+                if !due(net, terms.rate, terms.mark).is_zero() {
+                    unpaid.push((symbol.clone(), *kind, *time));
+                }
+            }
+        }
+        unpaid
+    }
+
+    /// Rows of the income history. Gives the question for the next page, if this one was full.
+    pub(super) fn income_answered(&mut self, now: Time, rows: &[Income]) -> Option<(Query, Purpose)> {
+        for row in rows {
+            self.income(now, row);
+        }
+        if rows.len() >= PAGE {
+            let since = rows.iter().map(|row| row.time).max()?;
+            let query = Query::Income { since };
+            return Some((query.clone(), Purpose::Income { query }));
+        }
+        if self.unpaid().is_empty() {
+            self.fundings.income_tries = 0;
+        } else {
+            self.await_payment(now);
+        }
+        None
+    }
+
+    /// Something in the wallet differs from the books: a funding nobody has told of may be why.
+    pub(super) fn suspect_funding(&mut self, now: Time, asset: &Asset) {
+        let settled_in = |symbol: &Symbol| self.books.listing(symbol).is_some_and(|l| l.quote == *asset);
+        let symbols: Vec<Symbol> = self.contracts_in_use().into_iter().filter(settled_in).collect();
+        for symbol in symbols {
+            let contract = self.fundings.contracts.entry(symbol).or_default();
+            contract.ask_at = earliest(contract.ask_at, Some(now));
+        }
+    }
+}
