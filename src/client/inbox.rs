@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(best(&inbox), (false, 13, None), "only the whole makes it good");
         inbox.data("a@book", &change(None, 20, "1", "1")).unwrap();
         inbox.data("a@book", &change(Some(19), 22, "1", "4")).unwrap();
-        assert_eq!(best(&inbox).0, false);
+        assert!(!best(&inbox).0);
         assert!(all(&mut inbox)[0].starts_with("stale a change of the book is missing"));
     }
 
