@@ -8,7 +8,7 @@ use tradingsys::client::event::LocalError;
 use tradingsys::client::number::{Given, NumberError, to_f64};
 use tradingsys::ids::Symbol;
 use tradingsys::market::{OrderStatus, OrderType, Side, Tif, WorkingType};
-use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::num::{Cash, Percent, Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::wire::error::ErrorBody;
 
@@ -156,6 +156,9 @@ pub(crate) fn price(value: Price) -> f64 {
     to_f64(value.raw())
 }
 pub(crate) fn qty(value: Qty) -> f64 {
+    to_f64(value.raw())
+}
+pub(crate) fn percent(value: Percent) -> f64 {
     to_f64(value.raw())
 }
 pub(crate) fn cash(value: Cash) -> f64 {

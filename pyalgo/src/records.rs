@@ -5,11 +5,12 @@ use pyo3::types::PyDateTime;
 use tradingsys::client::event::OrderChange;
 use tradingsys::ids::{ClientOrderId, Symbol};
 use tradingsys::num::{Cash, Price};
+use tradingsys::time::Time;
 use tradingsys::wire::error::ErrorBody;
 use tradingsys::wire::event::{BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent};
 use tradingsys::wire::request::Ack;
 
-use crate::convert::{cash, datetime, decimal, member, price, qty};
+use crate::convert::{cash, datetime, decimal, member, percent, price, qty};
 
 /// An order at one point of its life.
 #[pyclass(frozen, module = "pyalgo")]
@@ -87,6 +88,30 @@ impl Order {
     #[getter]
     fn quote_amount(&self) -> f64 {
         self.order.quote_amount.map_or(0.0, cash)
+    }
+    #[getter]
+    fn reduce_only(&self) -> bool {
+        self.order.instructions.reduce_only
+    }
+    #[getter]
+    fn good_till(&self) -> i64 {
+        self.order.instructions.good_till.map_or(0, Time::nanos)
+    }
+    #[getter]
+    fn working_type(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.order.instructions.working_type.map(|word| member(py, word)).transpose()
+    }
+    #[getter]
+    fn callback_rate(&self) -> f64 {
+        self.order.instructions.callback_rate.map_or(0.0, percent)
+    }
+    #[getter]
+    fn activation_price(&self) -> f64 {
+        self.order.instructions.activation_price.map_or(0.0, price)
+    }
+    #[getter]
+    fn conditional_id(&self) -> Option<u64> {
+        self.order.conditional_id
     }
     #[getter]
     fn order_id(&self) -> &str {
@@ -387,10 +412,34 @@ impl Product {
     fn amend_allowed(&self) -> bool {
         self.0.amend_allowed
     }
+    #[getter]
+    fn amend_price(&self) -> bool {
+        self.0.amend_price
+    }
+    #[getter]
+    fn kind(&self) -> &str {
+        &self.0.kind
+    }
+    #[getter]
+    pub(crate) fn holding(&self) -> &str {
+        self.0.holding.as_ref().unwrap_or(&self.0.base).as_str()
+    }
+    #[getter]
+    fn contract_size(&self) -> f64 {
+        qty(self.0.contract_size)
+    }
+    #[getter]
+    fn working_types(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        self.0.working_types.iter().map(|word| member(py, *word)).collect()
+    }
+    #[getter]
+    fn callback_rates(&self) -> Option<(f64, f64)> {
+        self.0.callback_rates.map(|(least, most)| (percent(least), percent(most)))
+    }
     fn __repr__(&self) -> String {
-        let Facts { symbol, base, quote, status, tick_size, lot, min_notional, .. } = &self.0;
+        let Facts { symbol, kind, base, quote, status, tick_size, lot, min_notional, .. } = &self.0;
         format!(
-            "Product({symbol}, {base}/{quote}, {status}, tick {tick_size}, lot {lot}, min_notional {min_notional})"
+            "Product({symbol}, {kind}, {base}/{quote}, {status}, tick {tick_size}, lot {lot}, min_notional {min_notional})"
         )
     }
 }

@@ -216,6 +216,10 @@ impl SmartOrder {
         self.order(py, |order| order.stop_price.map_or(0.0, price), 0.0)
     }
     #[getter]
+    fn reduce_only(&self, py: Python<'_>) -> PyResult<bool> {
+        self.order(py, |order| order.instructions.reduce_only, false)
+    }
+    #[getter]
     fn quantity(&self, py: Python<'_>) -> PyResult<f64> {
         self.order(py, |order| qty(order.qty), 0.0)
     }

@@ -211,7 +211,19 @@ impl Subscription {
     fn quote(&self, py: Python<'_>) -> PyResult<String> {
         self.facts(py, |facts| facts.quote.to_string())
     }
-    /// Spot instruments are never delivered.
+    #[getter]
+    fn kind(&self, py: Python<'_>) -> PyResult<String> {
+        self.facts(py, |facts| facts.kind.clone())
+    }
+    #[getter]
+    fn holding(&self, py: Python<'_>) -> PyResult<String> {
+        self.facts(py, |facts| Product(facts.clone()).holding().to_owned())
+    }
+    #[getter]
+    fn contract_size(&self, py: Python<'_>) -> PyResult<f64> {
+        self.facts(py, |facts| qty(facts.contract_size))
+    }
+    /// Neither a spot instrument nor a perpetual is ever delivered.
     #[getter]
     fn delivery(&self) -> Option<i64> {
         None

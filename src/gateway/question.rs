@@ -8,9 +8,10 @@ use super::commits::Held;
 use super::door::Seat;
 use super::order_view;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
-use crate::instrument::{Instrument, InstrumentStatus};
+use crate::instrument::{Instrument, InstrumentKind, InstrumentStatus};
 use crate::journal::Owner;
 use crate::market::Interval;
+use crate::num::Qty;
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{BalanceView, PositionView, Product};
@@ -170,8 +171,15 @@ fn product(instrument: &Instrument) -> Product {
     let rules = &instrument.rules;
     Product {
         symbol: instrument.symbol.clone(),
+        kind: match instrument.kind {
+            InstrumentKind::Spot => "SPOT".to_owned(),
+            InstrumentKind::Perpetual => "PERPETUAL".to_owned(),
+        },
         base: instrument.base.clone(),
         quote: instrument.quote.clone(),
+        holding: Some(instrument.holding.clone()),
+        // All contracts served are linear, with quantities in units of the base asset.
+        contract_size: Qty::whole(1),
         status: status.to_owned(),
         tick_size: instrument.tick(),
         lot: instrument.lot(),

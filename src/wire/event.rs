@@ -262,15 +262,32 @@ pub enum GatewayState {
     Ready,
 }
 
+fn spot_word() -> String {
+    "SPOT".to_owned()
+}
+
+fn one() -> Qty {
+    Qty::whole(1)
+}
+
 /// One symbol's facts, in the reply to `products` and `subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
     /// Symbol.
     pub symbol: Symbol,
-    /// Base asset.
+    /// `SPOT` or `PERPETUAL`.
+    #[serde(default = "spot_word")]
+    pub kind: String,
+    /// Base asset; of a contract, what it is on.
     pub base: Asset,
     /// Quote asset.
     pub quote: Asset,
+    /// What a position of it is kept in: the base asset, or the contract itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<Asset>,
+    /// Units of the base asset in one unit of quantity.
+    #[serde(default = "one")]
+    pub contract_size: Qty,
     /// `TRADING`, `CANCEL_ONLY` or `HALTED`.
     pub status: String,
     /// Price step.
