@@ -9,9 +9,10 @@
 //!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
-//! * `stream` carries market data; `queue` holds what a client has yet to read; `commits` what the disk has yet to
-//!   keep.
+//! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
+//!   `commits` what the disk has yet to keep.
 
+mod bars;
 mod charge;
 mod command;
 mod commits;
@@ -33,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use self::bars::Bars;
 use self::commits::{Commits, Held};
 use self::conditional::Strays;
 use self::door::Client;
@@ -74,6 +76,7 @@ pub struct Gateway {
     nonces: u64,
     instruments: Option<BTreeMap<Symbol, Instrument>>,
     streams: Streams,
+    bars: Bars,
     commits: Commits,
     recovery: Recovery,
     doubts: Doubts,
@@ -140,6 +143,7 @@ impl Gateway {
             nonces: 0,
             instruments: None,
             streams: Streams::default(),
+            bars: Bars::default(),
             commits: Commits::new(),
             recovery,
             doubts: Doubts::default(),
@@ -374,7 +378,7 @@ impl Gateway {
             VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),
-            VenueEvent::Bar(stream, bar) => self.publish_bar(&stream, &bar),
+            VenueEvent::Bar(stream, bar) => self.publish_bar(now, &stream, bar),
             VenueEvent::Book(stream, update) => self.publish_book(&stream, update),
             VenueEvent::Mark(stream, mark) => self.publish_mark(&stream, &mark),
             VenueEvent::Stale(stream, reason) => {
@@ -384,7 +388,7 @@ impl Gateway {
             VenueEvent::Warning(text) => {
                 self.log(LogLevel::Warn, "the exchange's data need a look", format!("found={text:?}"));
             }
-            VenueEvent::History { request, bars } => self.history_arrived(request, bars),
+            VenueEvent::History { request, bars } => self.history_arrived(now, request, bars),
             VenueEvent::FeedUp => self.log(LogLevel::Info, "market data up", String::new()),
             VenueEvent::FeedDown(reason) => self.feed_down(&reason),
             VenueEvent::EntryUp => self.entry_up(now),

@@ -12,7 +12,7 @@ use tradingsys::client::Input;
 use tradingsys::client::event::{LocalError, OrderKey};
 use tradingsys::client::inbox::SlotId;
 use tradingsys::client::machine::QuestionId;
-use tradingsys::market::{Channel, Stream};
+use tradingsys::market::{Channel, Interval, Stream};
 use tradingsys::time::Span;
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::{BalanceView, BarData, Product as Facts};
@@ -311,8 +311,13 @@ impl Session {
             .map_err(|_| misuse(py, &format!("count {count} is not a number of bars from 1 to 1000")))?;
         let symbol = symbol_of(symbol);
         let interval = interval.strip_prefix("kline:").unwrap_or(interval).to_owned();
+        let length = Interval::from_word(&interval);
         let call = Call::History(History { symbol: symbol.clone(), interval, count });
         let bars: Vec<BarData> = self.ask(py, call)?;
+        if let Some(length) = length {
+            let stream = Stream { symbol: symbol.clone(), channel: Channel::Kline(length) };
+            self.desk(py)?.client.joined(&stream, &bars);
+        }
         Ok(bars.into_iter().map(|data| Bar { symbol: symbol.clone(), data }).collect())
     }
 

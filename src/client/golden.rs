@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{
-    BalanceView, BarData, DepthData, LoggedIn, Numbered, OrderView, PositionView, Product, Snapshot,
-    StateEvent, TradeData, Welcome,
+    BalanceView, BarData, BookData, DepthData, LoggedIn, MarkData, Numbered, OrderView, PositionView,
+    Product, ProductsEvent, Snapshot, StateEvent, TradeData, Welcome,
 };
 use crate::wire::{proof, request};
 
@@ -67,6 +67,7 @@ fn the_client_reads_the_golden_events() {
     for (means, mut frame) in frames(EVENTS, "gateway") {
         match frame["event"].as_str().unwrap() {
             "state" => both_ways::<StateEvent>(&means, &frame),
+            "products" => both_ways::<ProductsEvent>(&means, &frame),
             "snapshot" => both_ways::<Snapshot>(&means, &frame),
             _ => {
                 frame.as_object_mut().unwrap().remove("replayed");
@@ -83,6 +84,8 @@ fn the_client_reads_the_golden_market_data() {
         match (&frame["data"], stream.split_once('@').unwrap().1) {
             (Value::Null, _) => assert!(frame["gap"].is_u64() || frame["stale"].is_string(), "{means}"),
             (data, "trade") => both_ways::<TradeData>(&means, data),
+            (data, "book") => both_ways::<BookData>(&means, data),
+            (data, "mark") => both_ways::<MarkData>(&means, data),
             (data, "kline:1m") => both_ways::<BarData>(&means, data),
             (data, _) => both_ways::<DepthData>(&means, data),
         }

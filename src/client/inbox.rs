@@ -73,10 +73,19 @@ impl WholeBook {
 
 #[derive(Debug)]
 enum Kept {
-    Newest { text: String, fresh: bool, read: fn(&str) -> Result<Market, serde_json::Error> },
+    Newest {
+        text: String,
+        fresh: bool,
+        read: fn(&str) -> Result<Market, serde_json::Error>,
+    },
     Book(Box<WholeBook>),
     Trades(VecDeque<Told>),
-    Bars { closed: VecDeque<BarData>, open: Option<BarData> },
+    /// `after`: bars that ended by then were given by a history already.
+    Bars {
+        closed: VecDeque<BarData>,
+        open: Option<BarData>,
+        after: Option<Time>,
+    },
 }
 
 #[derive(Debug)]
@@ -118,7 +127,7 @@ impl Inbox {
     pub(super) fn open(&mut self, name: &str, channel: Channel) -> SlotId {
         let kept = match channel {
             Channel::Trade => Kept::Trades(VecDeque::new()),
-            Channel::Kline(_) => Kept::Bars { closed: VecDeque::new(), open: None },
+            Channel::Kline(_) => Kept::Bars { closed: VecDeque::new(), open: None, after: None },
             Channel::Book => Kept::Book(Box::default()),
             Channel::Mark => Kept::Newest { text: String::new(), fresh: false, read: read_mark },
             _ => Kept::Newest { text: String::new(), fresh: false, read: read_depth },
@@ -128,6 +137,16 @@ impl Inbox {
         entry.or_insert(Slot { kept, stale: None, queued: false, wanted: true }).wanted = true;
         SlotId(at)
     }
+    /// A history gave all bars that ended by then: the live ones go on after it.
+    pub(super) fn joined(&mut self, name: &str, end: Time) {
+        let Some(Slot { kept: Kept::Bars { closed, open, after }, .. }) = self.slots.get_mut(name) else {
+            return;
+        };
+        *after = (*after).max(Some(end));
+        closed.retain(|bar| Some(bar.end) > *after);
+        *open = open.take().filter(|bar| Some(bar.end) > *after);
+    }
+
     /// The whole book of a `book` stream.
     pub(super) fn book(&self, slot: SlotId) -> Option<&WholeBook> {
         match &self.slots.get_index(slot.0)?.1.kept {
@@ -144,9 +163,9 @@ impl Inbox {
                 Kept::Newest { fresh, .. } => *fresh = false,
                 Kept::Book(book) => book.spoil(),
                 Kept::Trades(queue) => queue.clear(),
-                Kept::Bars { closed, open } => {
+                Kept::Bars { closed, open, after } => {
                     closed.clear();
-                    *open = None;
+                    (*open, *after) = (None, None);
                 }
             }
         }
@@ -181,8 +200,11 @@ impl Inbox {
                     drop_oldest(queue);
                 }
             }
-            Kept::Bars { closed, open } => {
+            Kept::Bars { closed, open, after } => {
                 let bar: BarData = serde_json::from_str(data)?;
+                if after.is_some_and(|after| bar.end <= after) {
+                    return Ok(());
+                }
                 if bar.closed {
                     // An open view of the same bar is older than its end.
                     *open = None;
@@ -251,7 +273,7 @@ impl Inbox {
                     Kept::Newest { fresh, .. } => *fresh,
                     Kept::Book(book) => book.fresh,
                     Kept::Trades(queue) => !queue.is_empty(),
-                    Kept::Bars { closed, open } => !closed.is_empty() || open.is_some(),
+                    Kept::Bars { closed, open, .. } => !closed.is_empty() || open.is_some(),
                 };
             let found = found.map(|market| (SlotId(at), market)).map_err(|error| (name.clone(), error));
             if more {
@@ -299,7 +321,7 @@ fn take(slot: &mut Slot) -> Option<Result<Market, serde_json::Error>> {
             Some(Told::Gap(count)) => return Some(Ok(Market::Gap(count))),
             None => {}
         },
-        Kept::Bars { closed, open } => {
+        Kept::Bars { closed, open, .. } => {
             if let Some(bar) = closed.pop_front().or_else(|| open.take()) {
                 return Some(Ok(Market::Bar(bar)));
             }
@@ -363,6 +385,23 @@ mod tests {
             inbox.data("a@kline:1m", &bar(start, closed)).unwrap();
         }
         assert_eq!(all(&mut inbox), ["bar 1 true", "bar 2 true", "bar 3 false"]);
+    }
+
+    #[test]
+    fn row_002_75_live_bars_go_on_where_a_history_ended() {
+        let mut inbox = Inbox::default();
+        inbox.open("a@kline:1m", Channel::Kline(Interval::M1));
+        for (start, closed) in [(1, true), (2, true), (3, false)] {
+            inbox.data("a@kline:1m", &bar(start, closed)).unwrap();
+        }
+        inbox.joined("a@kline:1m", Time::from_nanos(1));
+        inbox.joined("never@kline:1m", Time::from_nanos(9));
+        assert_eq!(all(&mut inbox), ["bar 2 true", "bar 3 false"]);
+        inbox.data("a@kline:1m", &bar(3, false)).unwrap();
+        inbox.joined("a@kline:1m", Time::from_nanos(3));
+        inbox.data("a@kline:1m", &bar(3, true)).unwrap();
+        inbox.data("a@kline:1m", &bar(4, false)).unwrap();
+        assert_eq!(all(&mut inbox), ["bar 4 false"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::ids::ClientOrderId;
 use crate::market::{OrderStatus, Stream};
 use crate::time::Time;
 use crate::wire::error::ErrorBody;
-use crate::wire::event::{Numbered, Private, Product, Snapshot, StateEvent};
+use crate::wire::event::{Numbered, Private, Product, ProductsEvent, Snapshot, StateEvent};
 use crate::wire::request::Ack;
 
 /// What any frame may have; the rest is read where it is needed.
@@ -78,6 +78,13 @@ impl Client {
             "state" => {
                 let state: StateEvent = parse(word, text)?;
                 self.set_state(state);
+                return Ok(());
+            }
+            "products" => {
+                let changed: ProductsEvent = parse(word, text)?;
+                for product in changed.products {
+                    self.products.insert(product.symbol.clone(), product);
+                }
                 return Ok(());
             }
             "snapshot" => {

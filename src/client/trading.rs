@@ -11,7 +11,7 @@ use crate::market::{Instructions, OrderStatus, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
-use crate::wire::event::OrderView;
+use crate::wire::event::{BarData, OrderView};
 use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order, Streams};
 
 /// An order to be sent; prices and quantities on the grid.
@@ -266,6 +266,13 @@ impl Client {
     /// Where a subscribed stream's market data is filed.
     pub fn slot(&self, stream: &Stream) -> Option<SlotId> {
         self.streams.get(stream).copied()
+    }
+
+    /// A history of a stream's bars was read: those it gave as closed are not given again.
+    pub fn joined(&mut self, stream: &Stream, bars: &[BarData]) {
+        if let Some(last) = bars.iter().rev().find(|bar| bar.closed) {
+            self.inbox.joined(&stream.to_string(), last.end);
+        }
     }
 
     /// The whole book of a `book` stream, as new as what was read.

@@ -10,7 +10,7 @@ use super::order_view;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
 use crate::instrument::{Instrument, InstrumentKind, InstrumentStatus};
 use crate::journal::Owner;
-use crate::market::Interval;
+use crate::market::{Channel, Interval};
 use crate::num::Qty;
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
@@ -144,13 +144,25 @@ impl Gateway {
         if !(1..=1000).contains(&history.count) {
             return Err(bad(format!("count {} is not 1 to 1000", history.count)));
         }
-        Interval::from_word(&history.interval).ok_or_else(|| {
+        let interval = Interval::from_word(&history.interval).ok_or_else(|| {
             let known: Vec<_> = Interval::ALL.iter().map(|i| i.as_str()).collect();
             bad(format!("no interval {:?}; there are: {}", history.interval, known.join(" ")))
-        })
+        })?;
+        match self.feed.refuses(Channel::Kline(interval)) {
+            Some(why) => Err(bad(why)),
+            None => Ok(interval),
+        }
     }
 
-    pub(super) fn history_arrived(&mut self, request: u64, bars: Result<Vec<crate::market::Bar>, String>) {
+    pub(super) fn history_arrived(
+        &mut self,
+        now: Time,
+        request: u64,
+        bars: Result<Vec<crate::market::Bar>, String>,
+    ) {
+        if self.bars_between(now, request, &bars) {
+            return;
+        }
         let Some((conn, id)) = self.streams.history_done(request) else { return };
         match bars {
             Ok(bars) => {
@@ -162,7 +174,7 @@ impl Gateway {
     }
 }
 
-fn product(instrument: &Instrument) -> Product {
+pub(super) fn product(instrument: &Instrument) -> Product {
     let status = match instrument.status {
         InstrumentStatus::Trading => "TRADING",
         InstrumentStatus::CancelOnly => "CANCEL_ONLY",

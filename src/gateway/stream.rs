@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Gateway;
+use super::question::product;
 use super::queue::{Next, Thinning};
 use crate::book::{BookDiff, BookUpdate};
 use crate::ids::{ConnId, Symbol};
@@ -14,7 +15,7 @@ use crate::market::{Bar, Channel, Depth, Level, Mark, PublicTrade, Stream};
 use crate::num::{Price, Qty};
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
-use crate::wire::event::{BarData, BookData, DepthData, MarkData, TradeData};
+use crate::wire::event::{BarData, BookData, DepthData, MarkData, ProductsEvent, TradeData};
 
 /// Streams one client may have.
 const STREAMS_MAX: usize = 1024;
@@ -36,10 +37,16 @@ struct Wanted {
 }
 
 impl Streams {
-    pub(super) fn history_asked(&mut self, conn: ConnId, id: u64) -> u64 {
+    /// A number for a question about bars.
+    pub(super) fn number(&mut self) -> u64 {
         self.next_request += 1;
-        self.histories.insert(self.next_request, (conn, id));
         self.next_request
+    }
+
+    pub(super) fn history_asked(&mut self, conn: ConnId, id: u64) -> u64 {
+        let request = self.number();
+        self.histories.insert(request, (conn, id));
+        request
     }
 
     pub(super) fn history_done(&mut self, request: u64) -> Option<(ConnId, u64)> {
@@ -57,8 +64,34 @@ impl Gateway {
     pub(super) fn take_instruments(&mut self, now: Time, list: Vec<Instrument>) {
         let all: BTreeMap<Symbol, Instrument> = list.into_iter().map(|i| (i.symbol.clone(), i)).collect();
         self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
-        self.instruments = Some(all);
+        if let Some(before) = self.instruments.replace(all) {
+            self.tell_changed(now, &before);
+        }
         self.recovery_begin(now);
+    }
+
+    /// Tells clients what has changed of the instruments whose streams they have: orders are held to the new rules.
+    fn tell_changed(&mut self, now: Time, before: &BTreeMap<Symbol, Instrument>) {
+        let Some(known) = &self.instruments else { return };
+        let changed: Vec<&Instrument> =
+            known.values().filter(|i| before.get(&i.symbol).is_some_and(|was| was != *i)).collect();
+        let mut told: Vec<(ConnId, Bytes)> = Vec::new();
+        for (conn, client) in self.clients.iter().filter(|_| !changed.is_empty()) {
+            let has = |i: &&&Instrument| client.streams.iter().any(|stream| stream.symbol == i.symbol);
+            let products: Vec<_> = changed.iter().filter(has).map(|i| product(i)).collect();
+            if !products.is_empty() {
+                let event = ProductsEvent { event: "products".to_owned(), time: now, products };
+                let text = serde_json::to_string(&event);
+                told.push((*conn, Bytes::from(text.expect("facts are made of strings and plain structs"))));
+            }
+        }
+        let names: Vec<String> = changed.iter().map(|i| i.symbol.to_string()).collect();
+        if !names.is_empty() {
+            self.log(super::LogLevel::Info, "instruments changed", format!("symbols={}", names.join(",")));
+        }
+        for (conn, frame) in told {
+            self.send(conn, frame);
+        }
     }
 
     fn parse_stream(&self, text: &str) -> Result<Stream, ErrorBody> {
@@ -135,6 +168,7 @@ impl Gateway {
         wanted.by.remove(&conn);
         if wanted.by.is_empty() {
             self.streams.wanted.remove(stream);
+            self.bars.leave(stream);
             self.feed.unsubscribe(now, stream, &mut self.venue);
         }
     }
@@ -160,11 +194,6 @@ impl Gateway {
         self.spread(stream, &data, Thinning::Keep);
     }
 
-    pub(super) fn publish_bar(&mut self, stream: &Stream, bar: &Bar) {
-        let thinning = if bar.closed { Thinning::Keep } else { Thinning::Newest };
-        self.spread(stream, &bar_data(bar), thinning);
-    }
-
     pub(super) fn publish_mark(&mut self, stream: &Stream, mark: &Mark) {
         let data = MarkData {
             time: mark.time,
@@ -178,12 +207,7 @@ impl Gateway {
 
     pub(super) fn publish_book(&mut self, stream: &Stream, update: BookUpdate) {
         match update {
-            BookUpdate::Diff(diff) => {
-                if let Some(wanted) = self.streams.wanted.get_mut(stream) {
-                    wanted.newest = None;
-                }
-                self.spread(stream, &change_data(&diff), Thinning::Change);
-            }
+            BookUpdate::Diff(diff) => self.spread(stream, &change_data(&diff), Thinning::Change),
             BookUpdate::Stale(reason) => self.publish_stale(stream, &reason),
             BookUpdate::Fresh => {
                 let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
@@ -235,11 +259,13 @@ impl Gateway {
         wanted.newest.clone()
     }
 
-    fn spread<T: Serialize>(&mut self, stream: &Stream, data: &T, thinning: Thinning) {
+    pub(super) fn spread<T: Serialize>(&mut self, stream: &Stream, data: &T, thinning: Thinning) {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         let frame = frame_of(stream, data);
-        if thinning == Thinning::Newest {
-            wanted.newest = Some(frame.clone());
+        match thinning {
+            Thinning::Newest => wanted.newest = Some(frame.clone()),
+            // A view of a bar that is closed by now, or of a book that has changed.
+            Thinning::Keep | Thinning::Change => wanted.newest = None,
         }
         for conn in &wanted.by {
             if let Some(client) = self.clients.get_mut(conn) {

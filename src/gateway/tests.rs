@@ -5,6 +5,7 @@ mod conditional;
 mod contract;
 mod door;
 mod doubt;
+mod market;
 mod orders;
 mod perpetual;
 mod recovery;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ids::{Asset, Install, LinkId};
 use crate::instrument::{Grid, InstrumentKind, InstrumentStatus, OrderRules};
-use crate::market::{Instructions, Interval, OrderType, Side, Stream, Tif};
+use crate::market::{Channel, Instructions, Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
 use crate::venue::port::*;
@@ -32,6 +33,8 @@ struct Script {
     amended: Vec<Amend>,
     queries: Vec<(u64, Query)>,
     refuse: Option<NotSent>,
+    histories: Vec<(u64, Interval, u32)>,
+    book: Option<crate::market::Depth>,
 }
 
 #[derive(Clone, Default)]
@@ -41,7 +44,16 @@ impl MarketFeed for Scripted {
     fn start(&mut self, _: Time, _: &mut Outbox) {}
     fn subscribe(&mut self, _: Time, _: &Stream, _: &mut Outbox) {}
     fn unsubscribe(&mut self, _: Time, _: &Stream, _: &mut Outbox) {}
-    fn history(&mut self, _: Time, _: u64, _: &Symbol, _: Interval, _: u32, _: &mut Outbox) {}
+    fn history(&mut self, _: Time, id: u64, _: &Symbol, interval: Interval, count: u32, _: &mut Outbox) {
+        self.0.borrow_mut().histories.push((id, interval, count));
+    }
+    fn refuses(&self, channel: Channel) -> Option<String> {
+        let perpetual = matches!(channel, Channel::Mark | Channel::Kline(Interval::S1));
+        perpetual.then(|| format!("no {channel} here"))
+    }
+    fn book(&self, _: &Stream) -> Option<crate::market::Depth> {
+        self.0.borrow().book.clone()
+    }
     fn instruments(&mut self, _: Time, _: &mut Outbox) {}
     fn owns(&self, link: LinkId) -> bool {
         link == LinkId(0)

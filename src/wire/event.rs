@@ -323,6 +323,17 @@ pub struct Product {
     pub amend_price: bool,
 }
 
+/// Facts that changed, of symbols a client has streams of. Not numbered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductsEvent {
+    /// Always `products`.
+    pub event: String,
+    /// The gateway's time.
+    pub time: Time,
+    /// The facts as they are now.
+    pub products: Vec<Product>,
+}
+
 /// One asset, in the reply to `balances`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceView {
