@@ -221,6 +221,11 @@ impl Book {
         self.state
     }
 
+    /// Is a snapshot on its way that was asked for?
+    pub fn is_asking(&self) -> bool {
+        self.asked != Asked::No
+    }
+
     /// The whole known book; `None` unless it is good.
     pub fn depth(&self) -> Option<Depth> {
         (self.state == BookState::Synced).then(|| self.levels.depth(self.update_id, self.time))
@@ -333,9 +338,9 @@ impl Book {
         out.push(BookOutput::Update(BookUpdate::Diff(diff)));
         if self.refreshing {
             self.keep(difference);
-        } else if self.levels.is_thin(THIN) && self.failures == 0 {
+        } else if self.levels.is_thin(THIN) {
             self.refreshing = true;
-            self.ask_at = Some(now);
+            self.ask_at = Some(now + self.wait());
         }
     }
 

@@ -385,6 +385,7 @@ impl Gateway {
                 self.log(LogLevel::Warn, "stream stale", format!("stream={stream} reason={reason:?}"));
                 self.publish_stale(&stream, &reason);
             }
+            VenueEvent::RulesDoubted => self.feed.instruments(now, &mut self.venue),
             VenueEvent::Warning(text) => {
                 self.log(LogLevel::Warn, "the exchange's data need a look", format!("found={text:?}"));
             }

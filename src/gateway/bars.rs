@@ -119,7 +119,11 @@ impl Gateway {
                 self.tell_bar(&stream, bar);
             }
         }
-        let held = self.bars.lines.get_mut(&stream).map(|line| std::mem::take(&mut line.held));
+        let held = self.bars.lines.get_mut(&stream).map(|line| {
+            // What the exchange does not give is a hole that stays.
+            line.told = Some(first - STEP);
+            std::mem::take(&mut line.held)
+        });
         for bar in held.into_iter().flatten() {
             self.publish_bar(now, &stream, bar);
         }

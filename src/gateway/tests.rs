@@ -35,6 +35,8 @@ struct Script {
     refuse: Option<NotSent>,
     histories: Vec<(u64, Interval, u32)>,
     book: Option<crate::market::Depth>,
+    lacks: Option<Channel>,
+    refreshed: u32,
 }
 
 #[derive(Clone, Default)]
@@ -48,13 +50,14 @@ impl MarketFeed for Scripted {
         self.0.borrow_mut().histories.push((id, interval, count));
     }
     fn refuses(&self, channel: Channel) -> Option<String> {
-        let perpetual = matches!(channel, Channel::Mark | Channel::Kline(Interval::S1));
-        perpetual.then(|| format!("no {channel} here"))
+        (self.0.borrow().lacks == Some(channel)).then(|| format!("no {channel} here"))
     }
     fn book(&self, _: &Stream) -> Option<crate::market::Depth> {
         self.0.borrow().book.clone()
     }
-    fn instruments(&mut self, _: Time, _: &mut Outbox) {}
+    fn instruments(&mut self, _: Time, _: &mut Outbox) {
+        self.0.borrow_mut().refreshed += 1;
+    }
     fn owns(&self, link: LinkId) -> bool {
         link == LinkId(0)
     }

@@ -547,6 +547,8 @@ pub enum VenueEvent {
     Stale(Stream, String),
     /// Something a human should read, in words.
     Warning(String),
+    /// The venue refused an order by its rules: they may have changed since they were read.
+    RulesDoubted,
     /// Bars asked for.
     History {
         /// Number of the request.

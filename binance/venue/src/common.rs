@@ -7,6 +7,7 @@ use binance_wire::sign::SecretKey;
 use tradingsys::time::Span;
 use tradingsys::venue::limit::LimitRow;
 
+pub(crate) mod books;
 pub(crate) mod desk;
 pub(crate) mod questions;
 pub(crate) mod streams;

@@ -74,6 +74,12 @@ const TABLE: &[Row] = &[
     row(CLIENT, -2039..=-2038, "", Rejected),
 ];
 
+/// Does this refusal of an order suggest that the symbol's rules have changed? Filters and precision: -1013 and -1111,
+/// and the codes of the single filters of futures.
+pub const fn doubts_rules(code: i64) -> bool {
+    matches!(code, -1013 | -1111 | -4005..=-4001 | -4014..=-4013 | -4023 | -4164)
+}
+
 /// What an error reply to a placement, a cancel or an amend says.
 pub fn order_verdict(status: u16, code: i64, message: &str) -> Verdict {
     TABLE

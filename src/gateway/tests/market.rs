@@ -85,6 +85,7 @@ fn r27_a_stale_book_is_said_at_once_and_is_not_given() {
 #[test]
 fn what_the_market_lacks_is_refused_in_its_own_words() {
     let mut bench = Bench::ready();
+    bench.script.0.borrow_mut().lacks = Some(Channel::Mark);
     let refused = bench.subscribe("mark");
     assert_eq!(refused["error"]["name"], "invalid_stream");
     assert_eq!(refused["error"]["message"], "no stream \"dogeusdt@mark\": no mark here");
@@ -190,6 +191,8 @@ fn r42_changed_filters_hold_at_once_and_are_told() {
     bench.sent.clear();
     let mut coarser = doge();
     coarser.price.step = "0.01".parse().unwrap();
+    bench.says(vec![VenueEvent::RulesDoubted]);
+    assert_eq!(bench.script.0.borrow().refreshed, 1);
     bench.says(vec![VenueEvent::Instruments(vec![doge()])]);
     assert_eq!(bench.sent, [Value::Null; 0], "nothing changed");
     bench.says(vec![VenueEvent::Instruments(vec![coarser])]);

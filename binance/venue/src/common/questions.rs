@@ -1,4 +1,4 @@
-//! Questions about the market: instruments and bars. They need no key and are harmless to repeat: what is in flight
+//! Questions about the market: instruments, bars and snapshots of books. They need no key and are harmless to repeat: what is in flight
 //! when a connection is lost, or is refused for no fault of its own, is asked again until its time is over.
 //!
 //! How a question travels is the market's matter: it takes questions by [`Questions::next`], sends them under the
@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use binance_wire::book::snapshot;
 use binance_wire::classify::is_clock;
 use binance_wire::exchange_info::ExchangeInfo;
 use binance_wire::reply::{ApiError, Malformed, server_time};
 use binance_wire::stream::klines;
 use tradingsys::ids::Symbol;
-use tradingsys::market::{Bar, Interval};
+use tradingsys::market::{Bar, Depth, Interval};
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::clock::ClockOffset;
 use tradingsys::venue::limit::{Cost, LimitKind, LimitRow, Purpose, RateBudget};
@@ -23,6 +24,10 @@ use super::Timing;
 pub(crate) const PAGE: u32 = 1_000;
 /// How long bars may be asked for before the asker hears that there are none.
 const PATIENCE: Span = Span::from_secs(30);
+/// Snapshots of books under way at once; each is heavy, and the newest are the most useful.
+const SNAPSHOTS: usize = 3;
+/// Shortest time between two readings of the instruments.
+const FRESH: Span = Span::from_secs(10);
 /// Wait before a refused question is asked again.
 const AGAIN: Span = Span::from_secs(5);
 const BAN: Span = Span::from_secs(120);
@@ -36,6 +41,8 @@ pub(crate) enum Job {
     Instruments,
     /// Bars.
     History(History),
+    /// A snapshot of a book.
+    Book(Symbol),
 }
 
 /// Bars asked for.
@@ -93,8 +100,15 @@ pub(crate) struct Questions {
     timing: Timing,
     jobs: VecDeque<Job>,
     jobs_at: Option<Time>,
+    /// Books of which a snapshot is wanted.
+    books: VecDeque<Symbol>,
+    /// What came of such wishes.
+    snapshots: Vec<(Symbol, Option<Depth>)>,
     flights: BTreeMap<u64, Flight>,
     refresh_at: Option<Time>,
+    read_at: Option<Time>,
+    /// Symbols that could not be read, as they were told.
+    unreadable: Vec<String>,
     clock: ClockOffset,
     budget: RateBudget,
 }
@@ -107,17 +121,23 @@ impl Questions {
             timing,
             jobs: VecDeque::from([Job::Instruments]),
             jobs_at: None,
+            books: VecDeque::new(),
+            snapshots: Vec::new(),
             flights: BTreeMap::new(),
             refresh_at: None,
+            read_at: None,
+            unreadable: Vec::new(),
             clock: ClockOffset::default(),
             budget: RateBudget::new(limits),
         }
     }
 
-    /// Wants the instruments anew.
-    pub(crate) fn instruments(&mut self) {
+    /// Wants the instruments anew; at once, unless they have just been read.
+    pub(crate) fn instruments(&mut self, now: Time) {
         let asked = |job: &Job| matches!(job, Job::Instruments);
-        if !self.jobs.iter().any(asked) && !self.flights.values().any(|flight| asked(&flight.job)) {
+        if let Some(at) = self.read_at.map(|at| at + FRESH).filter(|at| *at > now) {
+            self.refresh_at = Some(self.refresh_at.map_or(at, |planned| planned.min(at)));
+        } else if !self.jobs.iter().any(asked) && !self.flights.values().any(|flight| asked(&flight.job)) {
             self.jobs.push_back(Job::Instruments);
             self.jobs_at = None;
         }
@@ -144,12 +164,32 @@ impl Questions {
         }
     }
 
+    /// Wants a snapshot of a book.
+    pub(crate) fn book(&mut self, symbol: Symbol) {
+        let flying =
+            self.flights.values().any(|flight| matches!(&flight.job, Job::Book(of) if *of == symbol));
+        if !flying && !self.books.contains(&symbol) {
+            self.books.push_back(symbol);
+            self.jobs_at = None;
+        }
+    }
+
+    /// Snapshots that came since the last call; none where it cannot be had.
+    pub(crate) fn take_snapshots(&mut self) -> Vec<(Symbol, Option<Depth>)> {
+        std::mem::take(&mut self.snapshots)
+    }
+
     /// The next question that may be sent now. It must be handed to [`Questions::sent`].
     pub(crate) fn next(&mut self, now: Time) -> Option<Job> {
         if self.jobs_at.is_some_and(|at| at > now) {
             return None;
         }
         self.jobs_at = None;
+        // Books come last: a snapshot weighs as much as all other questions of a minute.
+        let flying = self.flights.values().filter(|flight| matches!(flight.job, Job::Book(_))).count();
+        if self.jobs.is_empty() && flying < SNAPSHOTS {
+            self.jobs.extend(self.books.pop_front().map(Job::Book));
+        }
         let cost = self.terms.cost(self.jobs.front()?);
         if let Err(until) = self.budget.take(self.clock.venue_time(now), cost) {
             self.jobs_at = Some(self.clock.own_time(until));
@@ -227,8 +267,8 @@ impl Questions {
         }
         self.expire_histories(now, out);
         if self.refresh_at.is_some_and(|at| at <= now) {
-            self.refresh_at = None;
-            self.instruments();
+            (self.refresh_at, self.read_at) = (None, None);
+            self.instruments(now);
         }
     }
 
@@ -263,10 +303,16 @@ impl Questions {
                 Ok(info) => {
                     self.budget.learn(self.clock.venue_time(now), &info.limits);
                     self.refresh_at = Some(now + self.timing.instruments);
+                    self.read_at = Some(now);
+                    self.warn(&info.unreadable, out);
                     out.events.push(VenueEvent::Instruments(info.instruments));
                 }
                 Err(_) => self.later(now, Job::Instruments),
             },
+            Job::Book(symbol) => {
+                let depth = snapshot(result, self.clock.venue_time(now)).ok();
+                self.snapshots.push((symbol, depth));
+            }
             Job::History(history) => match klines(result, history.interval, self.clock.venue_time(now)) {
                 Ok(page) => self.paged(history, page, out),
                 Err(malformed) => {
@@ -275,6 +321,17 @@ impl Questions {
                 }
             },
         }
+    }
+
+    /// Names what cannot be read, once as long as it stays the same.
+    fn warn(&mut self, unreadable: &[Malformed], out: &mut Outbox) {
+        let found: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+        if found != self.unreadable && !found.is_empty() {
+            let text =
+                format!("{} symbols cannot be read and are left out: {}", found.len(), found.join("; "));
+            out.events.push(VenueEvent::Warning(text));
+        }
+        self.unreadable = found;
     }
 
     /// A page of bars came, oldest first: it goes before those already here, and the one before it is asked for.
@@ -304,6 +361,7 @@ impl Questions {
                 let bars = Err(error.to_string());
                 out.events.push(VenueEvent::History { request: history.request, bars });
             }
+            Job::Book(symbol) if !paced => self.snapshots.push((symbol, None)),
             job => self.later(now, job),
         }
     }

@@ -7,26 +7,31 @@
 //! Without a connection in use the new one is used at once and `FeedUp` follows when it is complete. When the one in
 //! use is to be replaced (23 h, `serverShutdown`) the new one subscribes beside it. What it brings of trades and bars
 //! is held back for a moment, then the old one is closed and what it had not yet delivered follows from what was
-//! held: no trade and no closing bar is lost or told twice. Views of the book need no such care; the next one
-//! replaces the last.
+//! held: no trade, no closing bar and no change of a whole book is lost or told twice. Views of the book need no such
+//! care; the next one replaces the last. Each stream is watched for its first data and by its own rate.
 
 use std::collections::BTreeMap;
 
+use binance_wire::book::{difference, mark};
 use binance_wire::reply::Malformed;
 use binance_wire::stream::{StreamFrame, book_ticker, kline, stream_frame, trade};
 use indexmap::IndexMap;
-use tradingsys::ids::LinkId;
+use tradingsys::book::{BookInput, Difference};
+use tradingsys::ids::{LinkId, Symbol};
 use tradingsys::market::{Channel, Depth, Stream};
-use tradingsys::time::{Span, Time};
+use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkAction, LinkInput, Outbox, VenueEvent};
 use tradingsys::venue::watch::Silence;
 
 use super::Timing;
+use super::books::{BookTerms, Books};
 
 mod link;
+mod watch;
 
 use link::{Link, Phase};
+use watch::StreamWatch;
 
 /// A new connection brings data for this long before the old one is closed.
 const OVERLAP: Span = Span::from_secs(1);
@@ -45,22 +50,32 @@ pub(crate) struct Spelling {
     pub(crate) name: fn(&Stream) -> String,
     /// Reads a view of the book; the time of receipt stands in where the venue sends none.
     pub(crate) depth: fn(&str, Time) -> Result<Depth, Malformed>,
+    /// How its whole books are kept.
+    pub(crate) books: BookTerms,
+}
+
+/// What a frame of data is.
+#[derive(Debug)]
+enum Data {
+    Event(VenueEvent),
+    /// A change of a whole book.
+    Difference(Symbol, Difference),
 }
 
 impl Spelling {
     /// Reads a frame of data; what cannot be read is no data.
-    fn read(self, stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, VenueEvent)> {
+    fn read(self, stream: &Stream, data: &str, now: Time) -> Option<(Option<Mark>, Data)> {
         let name = || stream.clone();
-        Some(match stream.channel {
+        let (mark, event) = match stream.channel {
             Channel::Depth | Channel::DepthFast => {
                 (None, VenueEvent::Depth(name(), (self.depth)(data, now).ok()?))
             }
             Channel::Bbo => (None, VenueEvent::Bbo(name(), book_ticker(data, now).ok()?)),
+            Channel::Mark => (None, VenueEvent::Mark(name(), mark(data).ok()?)),
             Channel::Trade => {
                 let trade = trade(data).ok()?;
                 (Some((0, trade.id.saturating_add(1))), VenueEvent::Trade(name(), trade))
             }
-            Channel::Book | Channel::Mark => return None,
             Channel::Kline(_) => {
                 let bar = kline(data).ok()?;
                 // Within a bar the count of trades grows, and the closing message comes last.
@@ -70,7 +85,13 @@ impl Spelling {
                 );
                 (Some(mark), VenueEvent::Bar(name(), bar))
             }
-        })
+            Channel::Book => {
+                let difference = difference(data).ok()?;
+                let mark = Some((0, difference.last));
+                return Some((mark, Data::Difference(stream.symbol.clone(), difference)));
+            }
+        };
+        Some((mark, Data::Event(event)))
     }
 }
 
@@ -78,6 +99,7 @@ impl Spelling {
 struct Wanted {
     stream: Stream,
     told: Mark,
+    watch: StreamWatch,
 }
 
 #[derive(Debug)]
@@ -90,9 +112,12 @@ pub(crate) struct Streams {
     active: Option<LinkId>,
     coming: Option<LinkId>,
     pub(crate) dial_at: Option<Time>,
-    /// Trades and bars of the coming connection.
-    held: Vec<(String, Mark, VenueEvent)>,
+    /// Trades, bars and changes of books of the coming connection.
+    held: Vec<(String, Mark, Data)>,
     up: bool,
+    books: Books,
+    /// When the watches are looked at next; not later than any of them is due.
+    watch_at: Option<Time>,
     next_link: u32,
     step: u32,
 }
@@ -111,6 +136,8 @@ impl Streams {
             dial_at: None,
             held: Vec::new(),
             up: false,
+            books: Books::new(spelling.books),
+            watch_at: None,
             next_link: first,
             step,
         }
@@ -133,14 +160,51 @@ impl Streams {
     pub(crate) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
         let name = (self.spelling.name)(stream);
         if !self.wanted.contains_key(&name) {
-            self.wanted.insert(name, Wanted { stream: stream.clone(), told: Mark::default() });
+            let watch = StreamWatch::new(now, stream.channel);
+            self.wanted.insert(name, Wanted { stream: stream.clone(), told: Mark::default(), watch });
+            if stream.channel == Channel::Book {
+                self.books.want(now, stream);
+            }
             self.changed(now, out);
         }
     }
 
     pub(crate) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
         if self.wanted.swap_remove(&(self.spelling.name)(stream)).is_some() {
+            if stream.channel == Channel::Book {
+                self.books.leave(now, stream, out);
+            }
             self.changed(now, out);
+        }
+    }
+
+    /// The whole book of a symbol, while it is good.
+    pub(crate) fn book(&self, symbol: &Symbol) -> Option<Depth> {
+        self.books.depth(symbol)
+    }
+
+    /// Symbols of whose books a snapshot is to be asked for, since the last call.
+    pub(crate) fn take_asks(&mut self) -> Vec<Symbol> {
+        self.books.take_asks()
+    }
+
+    /// The answer to such a question: the snapshot, or none.
+    pub(crate) fn snapshot(&mut self, now: Time, symbol: &Symbol, depth: Option<Depth>, out: &mut Outbox) {
+        self.books.snapshot(now, symbol, depth, out);
+        self.renew_books(now, out);
+    }
+
+    fn renew_books(&mut self, now: Time, out: &mut Outbox) {
+        for stream in self.books.take_renewals() {
+            let name = (self.spelling.name)(&stream);
+            self.renew(now, &name, out);
+        }
+    }
+
+    fn renew(&mut self, now: Time, name: &str, out: &mut Outbox) {
+        if let Some((id, link)) = self.active.and_then(|id| Some((id, self.links.get_mut(&id)?))) {
+            link.renew(name);
+            link.pump(now, id, &self.wanted, out);
         }
     }
 
@@ -170,7 +234,10 @@ impl Streams {
             LinkInput::Text(text) => match stream_frame(text) {
                 Ok(StreamFrame::Data { name, data }) => self.data(now, id, (name, data), dialer, out),
                 Ok(StreamFrame::Answer { id: request, result }) => {
-                    link.answered(now, request, result.is_ok());
+                    let names = link.answered(now, request, result.is_ok());
+                    if self.active == Some(id) {
+                        names.iter().for_each(|name| self.confirmed(now, name, out));
+                    }
                     self.pump(now, id, out);
                 }
                 Ok(StreamFrame::Shutdown) => self.shutdown(now, id, dialer, out),
@@ -191,6 +258,30 @@ impl Streams {
         }
     }
 
+    /// The connection in use brings this stream from now on.
+    fn confirmed(&mut self, now: Time, name: &str, out: &mut Outbox) {
+        let Some(wanted) = self.wanted.get_mut(name) else { return };
+        wanted.watch.confirmed(now);
+        self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
+        if wanted.stream.channel == Channel::Book {
+            let symbol = wanted.stream.symbol.clone();
+            self.books.input(now, &symbol, BookInput::Opened, out);
+        }
+    }
+
+    /// Another connection is in use, or none: only what it confirmed comes.
+    fn active_changed(&mut self, now: Time) {
+        let link = self.active.and_then(|id| self.links.get(&id));
+        for (name, wanted) in &mut self.wanted {
+            if link.is_some_and(|link| link.is_confirmed(name)) {
+                wanted.watch.confirmed(now);
+                self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
+            } else {
+                wanted.watch.off();
+            }
+        }
+    }
+
     /// The hot path: a frame of data. One lookup by name, one parse, one event.
     fn data(
         &mut self,
@@ -201,7 +292,7 @@ impl Streams {
         out: &mut Outbox,
     ) {
         let Some(wanted) = self.wanted.get_mut(name) else { return };
-        let Some((mark, event)) = self.spelling.read(&wanted.stream, data, now) else { return };
+        let Some((mark, data)) = self.spelling.read(&wanted.stream, data, now) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.data_at.replace(now).is_none() {
             dialer.proven();
@@ -210,11 +301,23 @@ impl Streams {
             if let Some(mark) = mark {
                 wanted.told = mark;
             }
-            out.events.push(event);
+            wanted.watch.heard(now);
+            self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
+            self.tell(now, data, out);
         } else if let Some(mark) = mark {
-            self.held.push((name.to_owned(), mark, event));
+            self.held.push((name.to_owned(), mark, data));
             if self.held.len() >= HELD {
-                self.switch(out);
+                self.switch(now, out);
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Time, data: Data, out: &mut Outbox) {
+        match data {
+            Data::Event(event) => out.events.push(event),
+            Data::Difference(symbol, difference) => {
+                self.books.input(now, &symbol, BookInput::Diff(difference), out);
+                self.renew_books(now, out);
             }
         }
     }
@@ -231,15 +334,19 @@ impl Streams {
     }
 
     /// The coming connection takes over.
-    fn switch(&mut self, out: &mut Outbox) {
+    fn switch(&mut self, now: Time, out: &mut Outbox) {
         let Some(next) = self.coming.take() else { return };
         if let Some(old) = self.active.replace(next).filter(|old| self.links.remove(old).is_some()) {
             out.actions.push(LinkAction::Close { link: old });
         }
-        for (name, mark, event) in std::mem::take(&mut self.held) {
+        self.active_changed(now);
+        self.books.input_all(now, &BookInput::Switched, out);
+        for (name, mark, data) in std::mem::take(&mut self.held) {
             if let Some(wanted) = self.wanted.get_mut(&name).filter(|wanted| mark > wanted.told) {
                 wanted.told = mark;
-                out.events.push(event);
+                wanted.watch.heard(now);
+                self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
+                self.tell(now, data, out);
             }
         }
     }
@@ -260,19 +367,29 @@ impl Streams {
             self.dial_at = Some(dialer.retry_at(now));
         } else if let Some(next) = self.coming {
             let complete = self.links.get(&next).is_some_and(|link| link.phase == Phase::Complete);
-            self.switch(out);
+            self.switch(now, out);
             if !complete {
-                self.down(why, out);
+                self.down(now, why, out);
             }
         } else {
             self.active = None;
-            self.down(why, out);
+            self.down(now, why, out);
             self.dial_at = Some(dialer.retry_at(now));
         }
     }
 
-    fn down(&mut self, why: &str, out: &mut Outbox) {
+    fn down(&mut self, now: Time, why: &str, out: &mut Outbox) {
         self.up = false;
+        self.active_changed(now);
+        self.books.input_all(now, &BookInput::Closed(why.to_owned()), out);
+        let link = self.active.and_then(|id| self.links.get(&id));
+        let open = self.wanted.iter().filter(|(name, wanted)| {
+            wanted.stream.channel == Channel::Book && link.is_some_and(|link| link.is_confirmed(name))
+        });
+        let open: Vec<Symbol> = open.map(|(_, wanted)| wanted.stream.symbol.clone()).collect();
+        for symbol in open {
+            self.books.input(now, &symbol, BookInput::Opened, out);
+        }
         out.events.push(VenueEvent::FeedDown(why.to_owned()));
     }
 
@@ -284,7 +401,7 @@ impl Streams {
             let switch = (!active).then(|| link.switch_at()).flatten();
             link.deadline().into_iter().chain(stale).chain(switch)
         });
-        links.chain(self.dial_at).min()
+        links.chain(self.dial_at).chain(self.watch_at).chain(self.books.deadline()).min()
     }
 
     pub(crate) fn timer(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
@@ -294,6 +411,28 @@ impl Streams {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             self.check_link(now, id, dialer, out);
+        }
+        if self.watch_at.is_some_and(|at| at <= now) {
+            self.check_streams(now, out);
+        }
+        self.books.timer(now, out);
+        self.renew_books(now, out);
+    }
+
+    fn check_streams(&mut self, now: Time, out: &mut Outbox) {
+        let mut renewals = Vec::new();
+        for (name, wanted) in &mut self.wanted {
+            let Some(finding) = wanted.watch.check(now) else { continue };
+            if let Some(why) = finding.stale {
+                out.events.push(VenueEvent::Stale(wanted.stream.clone(), why));
+            }
+            if finding.renew {
+                renewals.push(name.clone());
+            }
+        }
+        self.watch_at = self.wanted.values().filter_map(|wanted| wanted.watch.deadline()).min();
+        for name in renewals {
+            self.renew(now, &name, out);
         }
     }
 
@@ -328,14 +467,19 @@ impl Streams {
             }
         }
         if !active && link.switch_at().is_some_and(|at| at <= now) {
-            self.switch(out);
+            self.switch(now, out);
         }
         self.pump(now, id, out);
     }
 
     /// Is anything wanted that changes every few seconds on any market worth trading?
     fn is_lively(&self) -> bool {
-        let lively = |channel| matches!(channel, Channel::Depth | Channel::DepthFast | Channel::Bbo);
+        let lively = |channel| {
+            matches!(
+                channel,
+                Channel::Depth | Channel::DepthFast | Channel::Bbo | Channel::Book | Channel::Mark
+            )
+        };
         self.wanted.values().any(|wanted| lively(wanted.stream.channel))
     }
 }

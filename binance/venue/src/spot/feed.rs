@@ -3,20 +3,26 @@
 //! ([`api`](api)).
 
 use binance_wire::stream::{depth, stream_name};
+use tradingsys::book::Continuity;
 use tradingsys::ids::{LinkId, Symbol};
-use tradingsys::market::{Channel, Interval, Stream};
+use tradingsys::market::{Channel, Depth, Interval, Stream};
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
 
 use super::SpotConfig;
+use crate::common::books::BookTerms;
 use crate::common::streams::{Spelling, Streams};
 
 mod api;
 
 use api::Api;
 
-const SPELLING: Spelling = Spelling { name: stream_name, depth };
+const SPELLING: Spelling = Spelling {
+    name: stream_name,
+    depth,
+    books: BookTerms { continuity: Continuity::Sequence, levels: api::LEVELS },
+};
 
 /// The market-data machine of the spot market.
 #[derive(Debug)]
@@ -43,6 +49,21 @@ impl Feed {
             if self.dialer.is_calm() && dial_at.is_some_and(|at| at > soon) {
                 *dial_at = Some(soon);
             }
+        }
+    }
+
+    /// Carries wishes for snapshots one way and snapshots the other, until there are none.
+    fn carry(&mut self, now: Time, out: &mut Outbox) {
+        loop {
+            let (asks, found) = (self.streams.take_asks(), self.api.questions.take_snapshots());
+            if asks.is_empty() && found.is_empty() {
+                return;
+            }
+            asks.into_iter().for_each(|symbol| self.api.questions.book(symbol));
+            for (symbol, depth) in found {
+                self.streams.snapshot(now, &symbol, depth, out);
+            }
+            self.api.flush(now, out);
         }
     }
 
@@ -78,16 +99,19 @@ impl MarketFeed for Feed {
         self.api.flush(now, out);
     }
 
+    fn book(&self, stream: &Stream) -> Option<Depth> {
+        self.streams.book(&stream.symbol)
+    }
+
     fn refuses(&self, channel: Channel) -> Option<String> {
         match channel {
             Channel::Mark => Some("mark prices are of perpetuals; this gateway trades spot".to_owned()),
-            Channel::Book => Some("the spot feed does not keep whole books".to_owned()),
             _ => None,
         }
     }
 
     fn instruments(&mut self, now: Time, out: &mut Outbox) {
-        self.api.questions.instruments();
+        self.api.questions.instruments(now);
         self.api.flush(now, out);
     }
 
@@ -101,6 +125,7 @@ impl MarketFeed for Feed {
         } else {
             self.streams.handle(now, link, input, &mut self.dialer, out);
         }
+        self.carry(now, out);
         self.hasten(now);
     }
 
@@ -111,6 +136,7 @@ impl MarketFeed for Feed {
     fn timer(&mut self, now: Time, out: &mut Outbox) {
         self.streams.timer(now, &mut self.dialer, out);
         self.api.timer(now, &mut self.dialer, out);
+        self.carry(now, out);
         self.hasten(now);
     }
 }

@@ -1,7 +1,7 @@
 //! Frames that come in: events of the account, replies to requests.
 
 use binance_wire::account::{PrivateEvent, private_event};
-use binance_wire::classify::{is_clock, refuses_key};
+use binance_wire::classify::{doubts_rules, is_clock, refuses_key};
 use binance_wire::reply::{ApiError, Frame, Reply, frame, order_limits, server_time};
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
@@ -71,6 +71,9 @@ impl<D: Dialect> Desk<D> {
         }
         if let Err(error) = &reply.result {
             self.heed(now, error, out);
+            if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code) {
+                out.events.push(VenueEvent::RulesDoubted);
+            }
         }
         if flight.given_up {
             self.late(&flight, reply.result, out);

@@ -51,6 +51,10 @@ pub(super) struct Link {
     life: Span,
     /// Names asked for and not refused.
     names: BTreeSet<String>,
+    /// Names the venue confirmed.
+    confirmed: BTreeSet<String>,
+    /// Names to be left and asked for again.
+    renewals: BTreeSet<String>,
     /// Names the venue refused; not asked for again on this connection.
     refused: BTreeSet<String>,
     /// Is there anything to ask for?
@@ -73,6 +77,8 @@ impl Link {
             complete_at: now,
             life: Span::from_nanos(timing.life.nanos() - early.nanos()),
             names: BTreeSet::new(),
+            confirmed: BTreeSet::new(),
+            renewals: BTreeSet::new(),
             refused: BTreeSet::new(),
             changed: true,
             batch: BATCH,
@@ -119,11 +125,13 @@ impl Link {
     }
 
     fn ask_next(&mut self, now: Time, id: LinkId, wanted: &IndexMap<String, Wanted>, out: &mut Outbox) {
-        let surplus: Vec<String> =
-            self.names.iter().filter(|name| !wanted.contains_key(*name)).take(self.batch).cloned().collect();
+        let surplus = |name: &&String| !wanted.contains_key(*name) || self.renewals.contains(*name);
+        let surplus: Vec<String> = self.names.iter().filter(surplus).take(self.batch).cloned().collect();
         if !surplus.is_empty() {
             for name in &surplus {
                 self.names.remove(name);
+                self.confirmed.remove(name);
+                self.renewals.remove(name);
             }
             self.control(now, id, surplus, false, out);
             return;
@@ -161,11 +169,27 @@ impl Link {
         }
     }
 
-    /// A control request was answered.
-    pub(super) fn answered(&mut self, now: Time, request: u64, done: bool) {
-        let Some(asked) = self.asked.remove(&request) else { return };
-        if done || !asked.subscribe {
-            return;
+    /// Leaves a stream and asks for it again.
+    pub(super) fn renew(&mut self, name: &str) {
+        if self.names.contains(name) {
+            self.renewals.insert(name.to_owned());
+            self.changed = true;
+        }
+    }
+
+    pub(super) fn is_confirmed(&self, name: &str) -> bool {
+        self.confirmed.contains(name)
+    }
+
+    /// A control request was answered. Returns the names that are subscribed now.
+    pub(super) fn answered(&mut self, now: Time, request: u64, done: bool) -> Vec<String> {
+        let Some(asked) = self.asked.remove(&request) else { return Vec::new() };
+        if !asked.subscribe {
+            return Vec::new();
+        }
+        if done {
+            self.confirmed.extend(asked.names.iter().cloned());
+            return asked.names;
         }
         // One bad name spoils a batch: the venue does not say which.
         for name in &asked.names {
@@ -178,6 +202,7 @@ impl Link {
         }
         self.changed = true;
         self.next_control = self.next_control.max(now + PACE);
+        Vec::new()
     }
 
     pub(super) fn unanswered(&self, now: Time) -> bool {

@@ -165,12 +165,16 @@ impl Api {
     }
 }
 
+/// Most levels a side of a snapshot.
+pub(super) const LEVELS: usize = 5_000;
+
 /// Weights of web-socket-api.md, 2026-07-21.
 const fn weight(job: &Job) -> u64 {
     match job {
         Job::Time => 1,
         Job::Instruments => 20,
         Job::History(_) => 2,
+        Job::Book(_) => 250,
     }
 }
 
@@ -179,6 +183,9 @@ fn request(id: u64, job: &Job) -> String {
         Job::Time => Request::new(id, "time").finish(),
         // Permission sets are the larger part of the answer and of no use here.
         Job::Instruments => Request::new(id, "exchangeInfo").flag("showPermissionSets", false).finish(),
+        Job::Book(symbol) => {
+            Request::new(id, "depth").text("symbol", symbol.upper()).int("limit", LEVELS as i64).finish()
+        }
         Job::History(history) => {
             let request = Request::new(id, "klines")
                 .text("symbol", history.symbol.upper())

@@ -8,6 +8,8 @@ use tradingsys::venue::port::{LinkAction, OrderEntry, VenueEvent};
 
 use super::*;
 
+mod books;
+
 const START: i64 = 1_700_000_000_000;
 const API: LinkId = LinkId(4);
 const STREAMS: LinkId = LinkId(2);
@@ -177,6 +179,8 @@ fn instruments_are_asked_for_at_once_and_hourly() {
     bench.reply(&sent[1], &info);
     let events = bench.events();
     assert!(matches!(&events[..], [VenueEvent::Instruments(all)] if all[0].symbol == Symbol::new("btcusdt")));
+    bench.pass(Span::from_secs(10));
+    bench.sent(API);
     bench.feed.instruments(bench.now, &mut bench.out);
     bench.feed.instruments(bench.now, &mut bench.out);
     assert_eq!(bench.sent(API).len(), 1, "asked once while one is on its way");
@@ -313,12 +317,45 @@ fn r30_subscribed_but_silent_is_replaced() {
     let mut bench = Bench::up();
     bench.subscribe("btcusdt", "bbo");
     bench.confirm(STREAMS);
-    bench.pass(Span::from_secs(55));
+    bench.pass(Span::from_millis(9_500));
     assert_eq!(bench.events(), []);
+    bench.pass(Span::from_millis(500));
+    let why = "no data for 10 s after it was subscribed".to_owned();
+    assert_eq!(bench.events(), [VenueEvent::Stale(stream("btcusdt", "bbo"), why)]);
+    let methods: Vec<Value> =
+        bench.confirm(STREAMS).iter().map(|request| request["method"].clone()).collect();
+    assert_eq!(methods, ["UNSUBSCRIBE", "SUBSCRIBE"], "that stream is asked for anew");
+    for _ in 0..44 {
+        bench.pass(Span::from_secs(1));
+        bench.input(STREAMS, LinkInput::Alive);
+        bench.input(API, LinkInput::Alive);
+        bench.confirm(STREAMS);
+        assert_eq!(bench.events(), [], "said once");
+    }
     bench.pass(Span::from_secs(10));
     let why = "the market-data host sends no data".to_owned();
     assert_eq!(bench.events(), [VenueEvent::FeedDown(why)]);
     assert_eq!(bench.closed(), [STREAMS]);
+}
+
+#[test]
+fn r30_a_view_that_stops_is_stale_by_its_own_rate() {
+    let mut bench = Bench::up();
+    bench.subscribe("btcusdt", "bbo");
+    bench.subscribe("btcusdt", "trade");
+    bench.confirm(STREAMS);
+    for id in 1..=20 {
+        bench.pass(Span::from_millis(100));
+        bench.text(STREAMS, &ticker(id));
+        bench.text(STREAMS, &trade(id));
+    }
+    bench.events();
+    bench.pass(Span::from_millis(1_500));
+    let events = bench.events();
+    let [VenueEvent::Stale(name, why)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((name, why.as_str()), (&stream("btcusdt", "bbo"), "no data for 1250 ms"));
+    bench.text(STREAMS, &ticker(21));
+    assert!(matches!(bench.events()[..], [VenueEvent::Bbo(..)]), "data ends it");
 }
 
 #[test]
@@ -330,8 +367,13 @@ fn r30_a_stream_wanted_late_has_its_time_too() {
     bench.confirm(STREAMS);
     bench.text(STREAMS, &ticker(1));
     bench.events();
-    bench.pass(Span::from_secs(50));
+    bench.pass(Span::from_secs(29));
     assert_eq!(bench.events(), []);
+    for _ in 0..25 {
+        bench.pass(Span::from_secs(1));
+        bench.confirm(STREAMS);
+    }
+    assert!(matches!(bench.events()[..], [VenueEvent::Stale(..)]));
 }
 
 #[test]
@@ -393,6 +435,8 @@ fn r33_connections_are_renewed_daily() {
     let mut bench = Bench::up();
     bench.subscribe("btcusdt", "trade");
     bench.confirm(STREAMS);
+    bench.text(STREAMS, &trade(1));
+    bench.events();
     bench.pass(Span::from_secs(22 * 3_600));
     bench.closed();
     assert_eq!(bench.opened().iter().filter(|(link, _)| link.0 % 4 == 2).count(), 0);
