@@ -9,15 +9,16 @@ from decimal import Decimal
 from pathlib import Path
 
 NAME = "spot_btcusdt_20240808.gz"
+FUTURES = "usdm_btcusdt_20240808.gz"
 
 Rows = list[tuple[Decimal, Decimal]]
 Side = dict[Decimal, Decimal]
 
 
-def recording() -> Path | None:
+def recording(name: str = NAME) -> Path | None:
     """The file, if the folder named by TRADINGSYS_RECORDINGS has it."""
     folder = os.environ.get("TRADINGSYS_RECORDINGS")
-    file = Path(folder) / NAME if folder else None
+    file = Path(folder) / name if folder else None
     return file if file and file.exists() else None
 
 

@@ -120,6 +120,14 @@ impl Feed {
         }
     }
 
+    /// The first update id a recorded difference has, by its last one.
+    pub(crate) fn recorded_first(&self, last: u64) -> Option<u64> {
+        match self {
+            Self::Synthetic(_) => None,
+            Self::Replay(replay) => replay.recording.first_of(last),
+        }
+    }
+
     /// Are its books told at each of its changes, instead of every 100 ms?
     pub(crate) const fn tells_changes(&self) -> bool {
         matches!(self, Self::Replay(_))

@@ -6,6 +6,8 @@
 //! shifted by a constant so that the recording starts at a given time: by so much that no event is told before
 //! it happened.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use tradingsys::exchange::{BestChange, BookChange};
 use tradingsys::ids::Symbol;
@@ -37,6 +39,9 @@ pub struct Recording {
     pub(crate) snapshot: Depth,
     /// What follows, with the time from the start at which it came.
     pub(crate) pieces: Vec<(Span, Piece)>,
+    /// First update ids of differences of futures by their last ones. Those of their pieces follow the difference
+    /// before, as a matching core counts.
+    firsts: BTreeMap<u64, u64>,
 }
 
 /// Why a recording cannot be used.
@@ -204,9 +209,15 @@ impl Recording {
             if lines.iter().any(|line| line.before.is_some()) { Product::Futures } else { Product::Spot };
         lines.retain(|line| !is_known(product, &line.piece, snapshot.update_id));
         unbroken(snapshot.update_id, &lines)?;
+        let firsts = join(snapshot.update_id, &mut lines);
         let pieces = lines.into_iter();
         let pieces = pieces.map(|line| (line.local - begun, shifted(line.piece, begun + lead))).collect();
-        Ok(Self { product, symbol, snapshot, pieces })
+        Ok(Self { product, symbol, snapshot, pieces, firsts })
+    }
+
+    /// The first update id a difference was recorded with, by its last one.
+    pub(crate) fn first_of(&self, last: u64) -> Option<u64> {
+        self.firsts.get(&last).copied()
     }
 
     /// The tick and lot to list it with: those given, or as much finer as some recorded level needs (orders
@@ -256,6 +267,18 @@ fn unbroken(snapshot: u64, lines: &[Line]) -> Result<(), BadRecording> {
         shown = change.last_update_id;
     }
     Ok(())
+}
+
+/// Lets every difference of futures begin where the one before it ends; gives what they began with.
+fn join(snapshot: u64, lines: &mut [Line]) -> BTreeMap<u64, u64> {
+    let (mut shown, mut firsts) = (snapshot, BTreeMap::new());
+    for line in lines.iter_mut() {
+        let (Piece::Diff(change), Some(_)) = (&mut line.piece, line.before) else { continue };
+        let recorded = std::mem::replace(&mut change.first_update_id, shown + 1);
+        firsts.insert(change.last_update_id, recorded);
+        shown = change.last_update_id;
+    }
+    firsts
 }
 
 /// Does the snapshot hold it already?

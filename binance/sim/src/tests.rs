@@ -2,6 +2,7 @@
 //! from the venue's documentation (binance-spot-api-docs, 2026-07-21), never by the simulator's own writer.
 
 mod faults;
+mod futures;
 mod golden;
 mod life;
 mod limits;

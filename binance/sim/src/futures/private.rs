@@ -43,8 +43,10 @@ impl Sim {
                 let place = self.futures.place(&symbol);
                 self.futures_trade(now, place, &trade);
             }
-            Event::Book(change) => {
+            Event::Book(mut change) => {
                 let place = self.futures.place(&change.symbol);
+                let recorded = self.futures.markets[place].feed.recorded_first(change.last_update_id);
+                change.first_update_id = recorded.unwrap_or(change.first_update_id);
                 self.futures.markets[place].data.book(&change);
                 if self.futures.markets[place].tells_changes() {
                     self.futures_depth_frames(change.time, change.time, place, Speed::Fast);

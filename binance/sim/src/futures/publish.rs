@@ -92,8 +92,12 @@ impl Sim {
 
     /// The spot price of a perpetual's underlying: the middle of its best prices.
     fn index_price(&self, place: usize) -> Option<Price> {
-        let symbol = &self.futures.markets[place].data.symbol;
-        let spot = &self.markets[usize::from(*self.places.get(symbol)?)].data;
+        let market = &self.futures.markets[place];
+        // The underlying of a recorded perpetual is not recorded: its own price has to do.
+        let spot = match market.tells_changes() {
+            true => &market.data,
+            false => &self.markets[usize::from(*self.places.get(&market.data.symbol)?)].data,
+        };
         let (bid, ask) = (spot.best_of(Side::Buy).price, spot.best_of(Side::Sell).price);
         let both = bid.is_positive() && ask.is_positive();
         Some(if both { Price::from_raw((bid.raw() + ask.raw()) / 2) } else { spot.last_price() })
@@ -112,7 +116,7 @@ impl Sim {
                 self.futures_aggregate(now, place, &ended);
             }
             for speed in Speed::ALL.into_iter().filter(|speed| due(speed.millis())) {
-                if !self.futures.markets[place].tells_changes() {
+                if speed != Speed::Fast || !self.futures.markets[place].tells_changes() {
                     self.futures_depth_frames(now, now, place, speed);
                 }
             }
