@@ -128,6 +128,10 @@ impl Gateway {
         out: &mut Vec<Output>,
     ) -> Result<Self, StartError> {
         let recovery = Recovery::new(&config);
+        let mut books = Books::default();
+        if config.margin {
+            books.remember_all();
+        }
         let mut gateway = Self {
             epoch: 0,
             epoch_durable: false,
@@ -137,7 +141,7 @@ impl Gateway {
             entry,
             venue: Outbox::default(),
             orders: Orders::default(),
-            books: Books::default(),
+            books,
             sessions: BTreeMap::new(),
             clients: BTreeMap::new(),
             nonces: 0,
@@ -216,6 +220,8 @@ impl Gateway {
             self.fold(&record);
             self.commits.push(record);
         }
+        // What the journal holds was settled when it was written.
+        self.books.take_changed();
         self.accept_edits(now, edits);
         self.commits.sync();
         self.commits.hold(Held::EpochDurable);
@@ -342,7 +348,7 @@ impl Gateway {
                 break;
             }
         }
-        self.settle_moved(now);
+        self.settle_changed(now);
         let touched = self.books.take_touched();
         if touched != Default::default() {
             let rows = self.project(&touched);
@@ -463,6 +469,7 @@ impl Gateway {
             }
             Record::Cash(cash) => self.tie_out.fold(cash),
             Record::Funding(funding) => self.fundings.fold(funding),
+            Record::Debt(debt) => self.tie_out.fold_debt(debt),
             _ => {}
         }
     }

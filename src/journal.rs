@@ -49,6 +49,8 @@ pub enum Record {
     Funding(FundingRecord),
     /// An owner's share of a payment or charge, or a correction of it.
     Charge(ChargeRecord),
+    /// What the account owes, against what the books say its owners owe.
+    Debt(DebtRecord),
     /// A session's part of a fill by which the venue itself ended a position.
     Allocation(AllocationRecord),
     /// A private event of a session, as it will be sent.
@@ -320,6 +322,21 @@ pub struct ChargeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     /// Venue time: the funding time, the hour of the interest.
+    pub time: Time,
+}
+
+/// See [`Record::Debt`]. The latest of an asset counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DebtRecord {
+    /// Asset.
+    pub asset: Asset,
+    /// Borrowed by the account, with the interest owed.
+    pub owed: Cash,
+    /// Sum of the negative rows of sessions and EXTERNAL.
+    pub liabilities: Cash,
+    /// `owed` less `liabilities`: negative where one owner's money serves another's debt.
+    pub difference: Cash,
+    /// When it was seen.
     pub time: Time,
 }
 

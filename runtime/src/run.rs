@@ -250,6 +250,7 @@ pub(crate) fn gateway_config(
         recovery_lag: config.recovery_lag,
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
         retention: config.retention,
+        margin: false,
         journal_rebuilt,
     }
 }

@@ -5,13 +5,14 @@
 //! held, in whole lots, the rest of the division going to the largest; nobody is closed beyond what it held, and what
 //! nobody held stays with EXTERNAL. So the sum stays the account's position, and no session keeps one that is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gateway;
 use super::funding::NEAR;
 use super::io::LogLevel;
-use crate::ids::SessionId;
+use crate::ids::{Asset, SessionId};
 use crate::journal::{AllocationRecord, ChargeKind, ChargeRecord, FillRecord, Forced, Owner, Record};
+use crate::ledger::books::ChargeKey;
 use crate::ledger::funding::WALLET_UNIT;
 use crate::ledger::split::{close, split};
 use crate::num::Cash;
@@ -29,9 +30,67 @@ impl Gateway {
                 self.charge_once(now, income, &weights);
             }
             ChargeKind::Trade => {}
-            ChargeKind::Interest | ChargeKind::Transfer | ChargeKind::Other => {
+            ChargeKind::Interest => {
+                let weights = self.books.liabilities(&income.asset, income.time);
+                self.charge_once(now, income, &weights);
+            }
+            ChargeKind::Transfer | ChargeKind::Other => {
                 self.charge_once(now, income, &BTreeMap::new());
             }
+        }
+    }
+
+    /// Rows have changed, perhaps before funding or interest that is booked.
+    pub(super) fn settle_changed(&mut self, now: Time) {
+        // A correction changes later rows only, so this ends.
+        loop {
+            let changed = self.books.take_changed();
+            if changed.is_empty() {
+                return;
+            }
+            self.settle_moved(now, &changed);
+            if self.config.margin {
+                self.settle_interest(now, &changed);
+            }
+        }
+    }
+
+    /// Splits interest booked anew where what was owed then has changed.
+    fn settle_interest(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
+        let after = |key: &ChargeKey| {
+            key.0 == ChargeKind::Interest && changed.get(&key.2).is_some_and(|from| key.3 > *from)
+        };
+        let booked: Vec<_> = (self.books.charges())
+            .filter(|(key, _)| after(key))
+            .map(|(key, shares)| (key.clone(), shares.clone()))
+            .collect();
+        for (key, shares) in booked {
+            let weights = self.books.liabilities(&key.2, key.3);
+            let target = weighed(shares.values().copied().sum(), &weights);
+            let owners: BTreeSet<Owner> = target.keys().chain(shares.keys()).copied().collect();
+            for owner in owners {
+                let of = |shares: &BTreeMap<Owner, Cash>| shares.get(&owner).copied().unwrap_or_default();
+                let delta = of(&target) - of(&shares);
+                if delta.is_zero() {
+                    continue;
+                }
+                let (charge, symbol, asset, time) = key.clone();
+                self.book_share(now, ChargeRecord { charge, symbol, asset, owner, delta, id: None, time });
+            }
+        }
+    }
+
+    /// Books an owner's share, and tells it.
+    fn book_share(&mut self, now: Time, record: ChargeRecord) {
+        let ChargeRecord { charge, ref asset, owner, delta, time, .. } = record;
+        let fields = format!("kind={charge:?} owner={owner:?} asset={asset} delta={delta}");
+        self.log(LogLevel::Info, "charge booked", fields);
+        let word = word(charge);
+        let message = format!("{word} of the account at {}: your share is {delta} {asset}", time.millis());
+        let symbol = record.symbol.clone();
+        self.emit(Record::Charge(record));
+        if let Owner::Session(session) = owner {
+            self.notice_of(now, session, word, message, symbol);
         }
     }
 
@@ -78,20 +137,8 @@ impl Gateway {
             }
             return;
         }
-        let mut shares = split(amount, weights, WALLET_UNIT);
-        if shares.is_empty() {
-            shares.insert(Owner::External, amount);
-        }
-        for (owner, delta) in shares {
-            let fields = format!("kind={kind:?} owner={owner:?} asset={asset} delta={delta}");
-            self.log(LogLevel::Info, "charge booked", fields);
-            self.emit(Record::Charge(charge(owner, delta, id, time)));
-            if let Owner::Session(session) = owner {
-                let word = word(kind);
-                let message =
-                    format!("{word} of the account at {}: your share is {delta} {asset}", time.millis());
-                self.notice_of(now, session, word, message, symbol.clone());
-            }
+        for (owner, delta) in weighed(amount, weights) {
+            self.book_share(now, charge(owner, delta, id, time));
         }
     }
 
@@ -170,6 +217,12 @@ impl Gateway {
         self.tell(now, session, Private::Position { position, reason: why.to_owned(), fill: Some(fill) });
         self.notice_of(now, session, why, message, Some(part.symbol.clone()));
     }
+}
+
+/// By weights; EXTERNAL's where nobody has one.
+fn weighed(amount: Cash, weights: &BTreeMap<Owner, Cash>) -> BTreeMap<Owner, Cash> {
+    let shares = split(amount, weights, WALLET_UNIT);
+    if shares.is_empty() { BTreeMap::from([(Owner::External, amount)]) } else { shares }
 }
 
 fn word(kind: ChargeKind) -> &'static str {

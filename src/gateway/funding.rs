@@ -18,6 +18,7 @@ use super::io::LogLevel;
 use super::recovery::{PAGE, Purpose};
 use crate::ids::{Asset, Symbol};
 use crate::journal::{ChargeKind, ChargeRecord, FundingRecord, Owner, Record};
+use crate::ledger::books::Listing;
 use crate::ledger::funding::{due, shares, unexplained};
 use crate::num::{Cash, Price, Rate};
 use crate::time::{Span, Time, earliest};
@@ -300,8 +301,12 @@ impl Gateway {
     }
 
     /// Positions have changed, perhaps before fundings that are booked.
-    pub(super) fn settle_moved(&mut self, now: Time) {
-        for (symbol, from) in self.books.take_moved() {
+    pub(super) fn settle_moved(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
+        let moved = |(symbol, listing): (&Symbol, &Listing)| {
+            changed.get(&listing.holding).map(|from| (symbol.clone(), *from))
+        };
+        let moved: Vec<(Symbol, Time)> = self.books.contracts().filter_map(moved).collect();
+        for (symbol, from) in moved {
             let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
             let after: Vec<_> = contract.rates.keys().filter(|(_, time)| *time >= from).copied().collect();
             if contract.ask_at.is_none() && !contract.asking {

@@ -30,6 +30,8 @@ pub struct GatewayConfig {
     pub sweep_every: Span,
     /// How long acknowledged events are kept.
     pub retention: Span,
+    /// Can the account borrow?
+    pub margin: bool,
     /// Journal was rebuilt or replaced since the last start, with the reason.
     pub journal_rebuilt: Option<String>,
 }

@@ -6,6 +6,7 @@ mod contract;
 mod door;
 mod doubt;
 mod market;
+mod margin;
 mod orders;
 mod perpetual;
 mod recovery;
@@ -152,6 +153,7 @@ fn config() -> GatewayConfig {
         recovery_lag: Span::from_secs(5),
         sweep_every: Span::from_secs(60),
         retention: Span::from_secs(3600),
+        margin: false,
         journal_rebuilt: None,
     }
 }
@@ -160,11 +162,14 @@ const START: Time = Time::from_millis(1_795_000_000_000);
 
 impl Bench {
     fn new(journal: Vec<Record>, edits: Vec<Edit>, now: Time) -> Self {
+        Self::of(config(), journal, edits, now)
+    }
+
+    fn of(config: GatewayConfig, journal: Vec<Record>, edits: Vec<Edit>, now: Time) -> Self {
         let script = Scripted::default();
         let mut out = Vec::new();
         let (feed, entry) = (Box::new(script.clone()), Box::new(script.clone()));
-        let gateway =
-            Gateway::new(config(), &journal, edits, Vec::new(), feed, entry, now, &mut out).unwrap();
+        let gateway = Gateway::new(config, &journal, edits, Vec::new(), feed, entry, now, &mut out).unwrap();
         let mut bench = Self {
             gateway,
             script,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Gateway;
 use super::io::LogLevel;
 use crate::ids::Asset;
-use crate::journal::{CashRecord, Owner, Record};
+use crate::journal::{CashRecord, DebtRecord, Owner, Record};
 use crate::num::Cash;
 use crate::time::{Span, Time};
 use crate::venue::port::{Account, Balance};
@@ -23,11 +23,17 @@ pub(super) struct TieOut {
     balances: BTreeMap<Asset, Balance>,
     seen: BTreeMap<Asset, (Cash, Time)>,
     opened: bool,
+    /// What is owed of each asset, and the owners' sum, as last recorded.
+    debts: BTreeMap<Asset, (Cash, Cash)>,
 }
 
 impl TieOut {
     pub(super) fn fold(&mut self, cash: &CashRecord) {
         self.opened |= cash.reason == "opening";
+    }
+
+    pub(super) fn fold_debt(&mut self, debt: &DebtRecord) {
+        self.debts.insert(debt.asset.clone(), (debt.owed, debt.liabilities));
     }
 
     pub(super) fn set(&mut self, balance: Balance) {
@@ -59,7 +65,26 @@ impl Gateway {
         assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
         for asset in assets {
             self.compare_asset(now, &asset);
+            if self.config.margin {
+                self.compare_debt(now, &asset);
+            }
         }
+    }
+
+    /// What the account owes against what its owners owe: they differ where one owner's money serves another's debt.
+    fn compare_debt(&mut self, now: Time, asset: &Asset) {
+        let owed = self.tie_out.balances.get(asset).map_or(Cash::ZERO, |balance| balance.owed);
+        let liabilities: Cash = self.books.liabilities_now(asset).values().copied().sum();
+        let seen = self.tie_out.debts.get(asset).copied().unwrap_or_default();
+        if seen == (owed, liabilities) {
+            return;
+        }
+        let difference = owed - liabilities;
+        let fields = format!("asset={asset} owed={owed} liabilities={liabilities} difference={difference}");
+        self.log(LogLevel::Info, "debts compared", fields);
+        let record = DebtRecord { asset: asset.clone(), owed, liabilities, difference, time: now };
+        self.tie_out.fold_debt(&record);
+        self.emit(Record::Debt(record));
     }
 
     fn difference(&self, asset: &Asset) -> Cash {

@@ -71,6 +71,8 @@ pub type ChargeKey = (ChargeKind, Option<Symbol>, Asset, Time);
 #[derive(Debug, Default)]
 pub struct Books {
     listings: BTreeMap<Symbol, Listing>,
+    /// What positions of contracts in use are kept in.
+    holdings: BTreeSet<Asset>,
     fills: BTreeMap<FillKey, Time>,
     positions: BTreeMap<(SessionId, Symbol), Position>,
     assets: BTreeMap<(Owner, Asset), Cash>,
@@ -81,7 +83,9 @@ pub struct Books {
     charge_ids: BTreeMap<(ChargeKind, u64), ChargeKey>,
     allocations: BTreeSet<(FillKey, SessionId)>,
     ended: BTreeMap<Symbol, (VenueOrderId, BTreeMap<SessionId, Qty>)>,
+    /// Changes of contracts, of money that is not trading's, and of every asset where anything can be borrowed.
     history: History,
+    all_remembered: bool,
     cursors: BTreeMap<Symbol, Cursor>,
     touched: Touched,
 }
@@ -93,6 +97,9 @@ impl Books {
             Record::Listing { symbol, base, quote, holding } => {
                 let holding = holding.as_ref().unwrap_or(base).clone();
                 let listing = Listing { base: base.clone(), quote: quote.clone(), holding };
+                if listing.is_contract() {
+                    self.holdings.insert(listing.holding.clone());
+                }
                 self.listings.insert(symbol.clone(), listing);
             }
             Record::Fill(fill) => self.post(fill),
@@ -192,16 +199,26 @@ impl Books {
         self.history.span(&self.listings.get(symbol)?.holding)
     }
 
-    /// Contracts whose positions changed since the last call, each with the exchange's time of the earliest change.
-    pub fn take_moved(&mut self) -> Vec<(Symbol, Time)> {
-        let fresh = self.history.take_fresh();
-        if fresh.is_empty() {
-            return Vec::new();
-        }
-        let moved = |(symbol, listing): (&Symbol, &Listing)| {
-            fresh.get(&listing.holding).map(|time| (symbol.clone(), *time))
-        };
-        self.contracts().filter_map(moved).collect()
+    /// Keeps the history of every asset, not only of contracts: where anything can be borrowed, what an owner owed at a
+    /// past instant matters. To be called before anything is folded.
+    pub fn remember_all(&mut self) {
+        self.all_remembered = true;
+    }
+
+    /// What sessions and EXTERNAL owed of an asset at an instant by the exchange's time: their negative rows.
+    pub fn liabilities(&self, asset: &Asset, instant: Time) -> BTreeMap<Owner, Cash> {
+        owed(self.history.at(asset, instant, false).into_iter())
+    }
+
+    /// What they owe of it now.
+    pub fn liabilities_now(&self, asset: &Asset) -> BTreeMap<Owner, Cash> {
+        let rows = self.assets.iter().filter(|((_, of), _)| of == asset);
+        owed(rows.map(|((owner, _), amount)| (*owner, *amount)))
+    }
+
+    /// Assets whose remembered rows changed since the last call, each with the exchange's time of the earliest change.
+    pub fn take_changed(&mut self) -> BTreeMap<Asset, Time> {
+        self.history.take_fresh()
     }
 
     /// Shares of a payment or charge as they are booked.
@@ -245,15 +262,14 @@ impl Books {
         };
         let signed = fill.side.signed(fill.qty).as_cash();
         let paid = if signed.is_negative() { fill.quote } else { -fill.quote };
-        self.credit(owner, &holding, signed);
-        self.remember(&fill.symbol, fill.time, owner, signed);
-        self.credit(owner, &quote, paid);
+        self.credit(fill.time, owner, &holding, signed);
+        self.credit(fill.time, owner, &quote, paid);
         if let Some(realised) = fill.realised {
-            self.credit(Owner::Clearing, &quote, realised - paid);
+            self.credit(fill.time, Owner::Clearing, &quote, realised - paid);
         }
         let mut base_fee = Qty::ZERO;
         if let Some(asset) = &fill.fee_asset {
-            self.credit(owner, asset, -fill.fee);
+            self.credit(fill.time, owner, asset, -fill.fee);
             if *asset == holding {
                 base_fee = fill.fee.as_qty();
             }
@@ -269,15 +285,16 @@ impl Books {
     }
 
     fn book(&mut self, cash: &CashRecord) {
-        self.credit(cash.owner, &cash.asset, cash.delta);
-        // A difference is booked when it is seen, not when it came about, and taken back when it is explained.
+        self.add_to_row(cash.owner, &cash.asset, cash.delta);
+        // A difference is booked when it is seen, not when it came about, and taken back when it is explained. All
+        // else is remembered though nobody uses the asset yet: it may be a contract's that is listed later.
         if cash.owner != Owner::Unattributed {
             self.history.add(cash.time, cash.owner, &cash.asset, cash.delta);
         }
     }
 
     fn charge(&mut self, charge: &ChargeRecord) {
-        self.credit(charge.owner, &charge.asset, charge.delta);
+        self.credit(charge.time, charge.owner, &charge.asset, charge.delta);
         let key = (charge.charge, charge.symbol.clone(), charge.asset.clone(), charge.time);
         if let Some(id) = charge.id {
             self.charge_ids.insert((charge.charge, id), key.clone());
@@ -301,11 +318,10 @@ impl Books {
         let paid = if signed.is_negative() { part.quote } else { -part.quote };
         for (owner, sign) in [(Owner::Session(part.session), 1), (Owner::External, -1)] {
             let of = |amount: Cash| Cash::from_raw(amount.raw() * sign);
-            self.credit(owner, &holding, of(signed));
-            self.remember(&part.symbol, part.time, owner, of(signed));
-            self.credit(owner, &quote, of(paid));
+            self.credit(part.time, owner, &holding, of(signed));
+            self.credit(part.time, owner, &quote, of(paid));
             if let Some(asset) = &part.fee_asset {
-                self.credit(owner, asset, of(-part.fee));
+                self.credit(part.time, owner, asset, of(-part.fee));
             }
         }
         if let Some(asset) = &part.fee_asset {
@@ -316,24 +332,15 @@ impl Books {
         self.step(part.session, &part.symbol, Step { time: part.time, trade_id: part.trade_id, change });
     }
 
-    /// Keeps in mind when a position of a contract changed.
-    fn remember(&mut self, symbol: &Symbol, time: Time, owner: Owner, delta: Cash) {
-        if let Some(listing) = self.listings.get(symbol).filter(|listing| listing.is_contract()) {
-            self.history.add(time, owner, &listing.holding, delta);
-        }
-    }
-
     fn adjust(&mut self, adjust: &AdjustRecord) {
         let revision = (adjust.session, adjust.symbol.clone(), adjust.revision);
         let before = self.accepted.get(&revision).and_then(|accepted| accepted.avg_price);
         let accepted = Accepted { qty: adjust.qty, avg_price: adjust.avg_price.or(before) };
         self.accepted.insert(revision, accepted);
         if let Some(Listing { holding, .. }) = self.listings.get(&adjust.symbol).cloned() {
-            self.credit(Owner::Session(adjust.session), &holding, adjust.delta.as_cash());
-            self.credit(Owner::Unattributed, &holding, -adjust.delta.as_cash());
             let delta = adjust.delta.as_cash();
-            self.remember(&adjust.symbol, adjust.time, Owner::Session(adjust.session), delta);
-            self.remember(&adjust.symbol, adjust.time, Owner::Unattributed, -delta);
+            self.credit(adjust.time, Owner::Session(adjust.session), &holding, delta);
+            self.credit(adjust.time, Owner::Unattributed, &holding, -delta);
         }
         let change = Change::Edit { delta: adjust.delta, avg_price: adjust.avg_price };
         self.step(adjust.session, &adjust.symbol, Step { time: adjust.time, trade_id: 0, change });
@@ -345,11 +352,27 @@ impl Books {
         self.touched.positions.insert(key);
     }
 
-    fn credit(&mut self, owner: Owner, asset: &Asset, delta: Cash) {
+    /// Changes a row at an instant of the exchange's time.
+    fn credit(&mut self, time: Time, owner: Owner, asset: &Asset, delta: Cash) {
+        self.add_to_row(owner, asset, delta);
+        if self.all_remembered || self.holdings.contains(asset) {
+            self.history.add(time, owner, asset, delta);
+        }
+    }
+
+    fn add_to_row(&mut self, owner: Owner, asset: &Asset, delta: Cash) {
         let key = (owner, asset.clone());
         *self.assets.entry(key.clone()).or_default() += delta;
         self.touched.assets.insert(key);
     }
+}
+
+/// Negative rows of those who can owe, as positive amounts.
+fn owed(rows: impl Iterator<Item = (Owner, Cash)>) -> BTreeMap<Owner, Cash> {
+    let can_owe = |owner: &Owner| matches!(owner, Owner::Session(_) | Owner::External);
+    rows.filter(|(owner, amount)| can_owe(owner) && amount.is_negative())
+        .map(|(owner, amount)| (owner, -amount))
+        .collect()
 }
 
 #[cfg(test)]

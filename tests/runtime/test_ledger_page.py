@@ -27,9 +27,9 @@ def test_every_statement_of_the_page_runs(gateway: Gateway) -> None:
     eventually(gateway.position, "a position in pos.db")
     journal = [gateway.sql(text, "journal.db") for text in statements("journal.db")]
     assert all(journal), "each finds rows"
-    for file in ("pos.db", "journal.db"):
-        for text in statements(f"usdt/{file}"):
-            gateway.sql(text, file)
+    for file in ("usdt/pos.db", "usdt/journal.db", "margin/journal.db"):
+        for text in statements(file):
+            gateway.sql(text, file.split("/")[1])
     gateway.running.end()
     texts = statements("pos.db")
     rows = {

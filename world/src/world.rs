@@ -422,6 +422,7 @@ impl World {
             recovery_lag: Span::from_secs(1),
             sweep_every: Span::from_secs(12),
             retention: Span::from_secs(3_600),
+            margin: false,
             journal_rebuilt: None,
         };
         let mut out = Vec::new();

@@ -27,7 +27,7 @@ CREATE INDEX record_allocation ON record(seq) WHERE kind = 'allocation';
 ";
 
 /// What readers see. Made anew at every start, so that a view can be improved without a new schema.
-const VIEWS: [(&str, &str, &[&str]); 9] = [
+const VIEWS: [(&str, &str, &[&str]); 10] = [
     (
         "fill",
         "fill",
@@ -76,6 +76,7 @@ const VIEWS: [(&str, &str, &[&str]); 9] = [
         "adjust",
         &["session", "symbol", "revision", "shown", "qty", "delta", "avg_price", "time"],
     ),
+    ("debt", "debt", &["asset", "owed", "liabilities", "difference", "time"]),
     ("funding", "funding", &["symbol", "charge", "time", "asset", "rate", "mark", "paid"]),
     ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time"]),
     (

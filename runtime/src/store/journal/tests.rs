@@ -178,7 +178,9 @@ fn readers_see_the_records_as_tables() {
         })
         .unwrap();
     assert_eq!(row, (1, "dogeusdt".into(), "4".into(), "DOGE".into()));
-    for view in ["orders", "order_state", "cash", "adjustment", "funding", "charge", "allocation", "event"] {
+    for view in
+        ["orders", "order_state", "cash", "adjustment", "debt", "funding", "charge", "allocation", "event"]
+    {
         let count: i64 =
             reader.query_row(&format!("SELECT count(*) FROM {view}"), [], |row| row.get(0)).unwrap();
         assert_eq!(count, 0, "{view}");

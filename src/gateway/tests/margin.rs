@@ -1,0 +1,112 @@
+//! Cross margin: who owes what, and who pays the interest.
+
+use super::*;
+use crate::journal::{ChargeKind, Owner};
+
+fn usdt() -> Asset {
+    Asset::new("USDT")
+}
+
+/// A purchase of DOGE at 0.2 by a session, as the private stream tells it.
+fn bought(session: u16, qty: i64, time: Time) -> VenueEvent {
+    let number = u64::from(session);
+    let id = ClientOrderId::mint(crate::ids::IdParts {
+        kind: IdKind::Order,
+        install: Install::from_hash(5),
+        epoch: 1,
+        session: SessionId(session),
+        command: 1,
+    });
+    let fill = Fill { venue_id: number, time, ..fill(number, qty) };
+    let filled = Qty::whole(qty);
+    event(OrderReport {
+        venue_id: number,
+        qty: filled,
+        filled,
+        ..report(&id, VenueStatus::Filled, 0, Some(fill))
+    })
+}
+
+fn interest(amount: &str, time: Time, id: Option<u64>) -> VenueEvent {
+    let amount = amount.parse().unwrap();
+    VenueEvent::Income(Income { id, kind: ChargeKind::Interest, symbol: None, asset: usdt(), amount, time })
+}
+
+/// A margin account that held 1000 USDT at the start.
+fn margin() -> Bench {
+    let config = GatewayConfig { margin: true, ..config() };
+    let mut bench = Bench::of(config, Vec::new(), Vec::new(), START);
+    bench.recover(&[], &[]);
+    bench
+}
+
+fn row(bench: &Bench, owner: Owner) -> String {
+    bench.gateway.books().asset(owner, &usdt()).to_string()
+}
+
+fn of(session: u16) -> Owner {
+    Owner::Session(SessionId(session))
+}
+
+#[test]
+fn interest_is_split_by_what_each_owes() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now), bought(2, 5_000, now)]);
+    let hour = now + Span::from_secs(3_600);
+    bench.now = hour + Span::from_secs(2);
+    bench.says(vec![interest("-0.03000001", hour, Some(7)), interest("-0.03000001", hour, Some(7))]);
+    assert_eq!([row(&bench, of(1)), row(&bench, of(2))], ["-2000.02000001", "-1000.01"]);
+    // The event and the row of the history are one fact.
+    bench.says(vec![interest("-0.03000001", hour, None)]);
+    assert_eq!(row(&bench, of(2)), "-1000.01");
+
+    // Session 3 owed 300 at that hour, which nobody had told.
+    bench.says(vec![bought(3, 1_500, now)]);
+    let shares = [1, 2, 3].map(|session| row(&bench, of(session)));
+    assert_eq!(shares, ["-2000.01818183", "-1000.00909091", "-300.00272727"]);
+    assert_eq!(row(&bench, Owner::External), "1000", "who lends pays nothing");
+    assert_eq!(bench.gateway.books().total(&usdt()).to_string(), "-2300.03000001");
+    let folded = {
+        let mut books = crate::ledger::books::Books::default();
+        bench.journal.iter().for_each(|record| books.fold(record));
+        books.asset(of(3), &usdt()).to_string()
+    };
+    assert_eq!(folded, "-300.00272727", "what is not told again is in the journal");
+}
+
+#[test]
+fn interest_nobody_owes_for_is_external() {
+    let mut bench = margin();
+    bench.says(vec![interest("-0.5", bench.now, Some(1))]);
+    assert_eq!(row(&bench, Owner::External), "999.5");
+}
+
+#[test]
+fn what_is_borrowed_is_compared_with_what_is_owed() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    bench.wait(Span::from_secs(60));
+    bench.answer(|query| match query {
+        Query::Account => {
+            let owed = Balance { owed: Cash::whole(1000), ..Balance::new(usdt(), Cash::ZERO, Cash::ZERO) };
+            let doge = Balance::new(Asset::new("DOGE"), Cash::whole(10_000), Cash::ZERO);
+            let updated = Time::default();
+            Answer::Account(Account { balances: vec![owed, doge], can_trade: true, updated })
+        }
+        query => Bench::exchange(&[], &[], query),
+    });
+    let debts: Vec<String> = (bench.journal.iter())
+        .filter_map(|record| match record {
+            Record::Debt(debt) => {
+                Some(format!("{} {} {} {}", debt.asset, debt.owed, debt.liabilities, debt.difference))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(debts, ["USDT 1000 2000 -1000"]);
+    assert_eq!(row(&bench, Owner::Unattributed), "0", "a debt is no difference of the books");
+}
