@@ -119,7 +119,8 @@ fn complain(line: &str) {
 mod tests {
     use super::*;
 
-    const SPOT: Product = Product { exe: "spot", market: "spot", environments: &["live"], endpoints: &[] };
+    const SPOT: Product =
+        Product { exe: "spot", market: "spot", environments: &["live"], keys: &[], endpoints: &[] };
 
     fn parsed(line: &str) -> Result<Cli, clap::Error> {
         parse(&SPOT, line.split(' ').map(OsString::from))

@@ -58,6 +58,8 @@ pub struct Config {
     pub retention: Span,
     /// Certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
+    /// Switch an account in hedge mode to one-way mode instead of refusing it.
+    pub set_one_way_mode: bool,
 }
 
 /// What is wrong with a configuration.
@@ -84,12 +86,15 @@ pub fn load(path: &Path, product: &Product) -> Result<Config, ConfigError> {
 }
 
 fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Config, String> {
-    let mut table = Table::read(&jsonc::plain(text), &keys::KEYS)?;
+    let known = |key: &keys::Key| !key.own || product.keys.contains(&key.name);
+    let known: Vec<keys::Key> = keys::KEYS.into_iter().filter(known).collect();
+    let mut table = Table::read(&jsonc::plain(text), &known)?;
     let apikey = api_key(&table.take_text("apikey"))?;
     if table.take_flag("margin") {
         return Err("\"margin\": true: cross margin is not there yet; set it to false to trade spot".into());
     }
     let beside = |path: String| folder.join(path);
+    let set_one_way_mode = table.take_flag("set_one_way_mode");
     let pem = table.take_text("pem").map(|name| beside_or_here(folder, &name)).unwrap_or_default();
     let install = install(table.take_text("install"), &apikey, product.market)?;
     Ok(Config {
@@ -107,6 +112,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
         ca_file: table.take_text("ca_file").map(beside),
+        set_one_way_mode,
         apikey,
     })
 }
@@ -179,7 +185,11 @@ fn endpoints(
             let near = keys::nearest(name, names.iter().copied());
             return Err(value::unknown(&format!("endpoints.{name}"), near, &names));
         }
-        let schemes: &[&str] = if name == "rest" { &["http://", "https://"] } else { &["ws://", "wss://"] };
+        let schemes: &[&str] = if matches!(name.as_str(), "rest" | "sapi") {
+            &["http://", "https://"]
+        } else {
+            &["ws://", "wss://"]
+        };
         if !schemes.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
             return Err(format!(
                 "\"endpoints.{name}\": {url:?} does not begin with {}",

@@ -35,6 +35,8 @@ pub struct Product {
     pub market: &'static str,
     /// Words of `env`; the first is the default.
     pub environments: &'static [&'static str],
+    /// Keys of the configuration that not every program knows.
+    pub keys: &'static [&'static str],
     /// Names allowed in `endpoints`.
     pub endpoints: &'static [Endpoint],
 }

@@ -173,6 +173,14 @@ impl RateBudget {
         }
     }
 
+    /// Takes over a count the venue gave without its limit; one of a window not known is passed over.
+    pub fn observe(&mut self, now: Time, kind: LimitKind, window: Span, count: u64) {
+        if let Some(window) = self.windows.iter_mut().find(|w| w.kind == kind && w.span == window) {
+            window.roll(now);
+            window.used = count;
+        }
+    }
+
     /// The venue said stop (429, 418): nothing at all is sent before this.
     pub fn stop_until(&mut self, now: Time, until: Time) {
         self.stopped_until = self.stopped_until.max(until.min(now + LONGEST_STOP));
@@ -252,6 +260,9 @@ mod tests {
         assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
         budget.learn(at(12), &[row(LimitKind::Orders, 10, 10, Some(4))]);
         assert_eq!(budget.take(at(12), ORDER), Ok(()));
+        budget.observe(at(12), LimitKind::Orders, Span::from_secs(10), 10);
+        budget.observe(at(12), LimitKind::Orders, Span::from_secs(60), 99);
+        assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ const SPOT: Product = Product {
     exe: "spot",
     market: "spot",
     environments: &["live", "testnet", "demo"],
+    keys: &["margin"],
     endpoints: &[
         Endpoint {
             name: "ws_api",

@@ -17,7 +17,7 @@ pub enum Verdict {
     Unknown,
 }
 
-struct Row {
+pub(crate) struct Row {
     statuses: RangeInclusive<u16>,
     codes: RangeInclusive<i64>,
     /// Only for this message; empty fits all.
@@ -25,10 +25,10 @@ struct Row {
     verdict: Verdict,
 }
 
-const ANY: RangeInclusive<u16> = 0..=u16::MAX;
-const CLIENT: RangeInclusive<u16> = 400..=499;
+pub(crate) const ANY: RangeInclusive<u16> = 0..=u16::MAX;
+pub(crate) const CLIENT: RangeInclusive<u16> = 400..=499;
 
-const fn row(
+pub(crate) const fn row(
     statuses: RangeInclusive<u16>,
     codes: RangeInclusive<i64>,
     message: &'static str,
@@ -77,12 +77,17 @@ const TABLE: &[Row] = &[
 /// Does this refusal of an order suggest that the symbol's rules have changed? Filters and precision: -1013 and -1111,
 /// and the codes of the single filters of futures.
 pub const fn doubts_rules(code: i64) -> bool {
-    matches!(code, -1013 | -1111 | -4005..=-4001 | -4014..=-4013 | -4023 | -4164)
+    matches!(code, -1013 | -1111 | -4005..=-4001 | -4014..=-4013 | -4023 | -4141..=-4140 | -4164)
 }
 
 /// What an error reply to a placement, a cancel or an amend says.
 pub fn order_verdict(status: u16, code: i64, message: &str) -> Verdict {
-    TABLE
+    first(TABLE, status, code, message)
+}
+
+/// The verdict of the first row that fits.
+pub(crate) fn first(table: &[Row], status: u16, code: i64, message: &str) -> Verdict {
+    table
         .iter()
         .find(|row| {
             row.statuses.contains(&status)

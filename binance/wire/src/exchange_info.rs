@@ -68,7 +68,7 @@ const fn yes() -> bool {
 /// All fields of all filters we read; each filter has some of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawFilter<'a> {
+pub(crate) struct RawFilter<'a> {
     #[serde(borrow)]
     filter_type: Cow<'a, str>,
     #[serde(borrow)]
@@ -83,7 +83,7 @@ struct RawFilter<'a> {
     max_qty: Option<Cow<'a, str>>,
     #[serde(borrow)]
     step_size: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "notional")]
     min_notional: Option<Cow<'a, str>>,
     #[serde(borrow)]
     max_notional: Option<Cow<'a, str>>,
@@ -96,6 +96,16 @@ struct RawFilter<'a> {
 /// # Errors
 /// [`Malformed`] if it is not an exchangeInfo at all.
 pub fn exchange_info(result: &str) -> Result<ExchangeInfo, Malformed> {
+    symbols(result, |symbol| {
+        read::<RawSymbol<'_>>("a symbol of exchangeInfo", symbol).and_then(|raw| instrument(&raw)).map(Some)
+    })
+}
+
+/// Reads all symbols, each by `instrument`, which leaves out those that are none of the market's.
+pub(crate) fn symbols(
+    result: &str,
+    instrument: impl Fn(&str) -> Result<Option<Instrument>, Malformed>,
+) -> Result<ExchangeInfo, Malformed> {
     let raw: RawInfo<'_> = read("an exchangeInfo", result)?;
     let mut info = ExchangeInfo {
         server_time: Time::from_millis(raw.server_time),
@@ -104,8 +114,8 @@ pub fn exchange_info(result: &str) -> Result<ExchangeInfo, Malformed> {
         unreadable: Vec::new(),
     };
     for symbol in raw.symbols {
-        match read::<RawSymbol<'_>>("a symbol of exchangeInfo", symbol.get()).and_then(|s| instrument(&s)) {
-            Ok(instrument) => info.instruments.push(instrument),
+        match instrument(symbol.get()) {
+            Ok(instrument) => info.instruments.extend(instrument),
             Err(error) => info.unreadable.push(error),
         }
     }
@@ -136,13 +146,19 @@ fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
         amend_allowed: raw.amend_allowed,
         quote_qty_market_allowed: raw.quote_order_qty_market_allowed,
     };
-    for filter in &raw.filters {
-        apply(&mut instrument, filter).map_err(|error| {
-            let why = format!("{} {}: {error}", raw.symbol, filter.filter_type);
+    apply_filters(&mut instrument, &raw.filters)?;
+    Ok(instrument)
+}
+
+/// Writes what the filters say into the instrument.
+pub(crate) fn apply_filters(instrument: &mut Instrument, filters: &[RawFilter<'_>]) -> Result<(), Malformed> {
+    for filter in filters {
+        apply(instrument, filter).map_err(|error| {
+            let why = format!("{} {}: {error}", instrument.symbol.upper(), filter.filter_type);
             Malformed::new("a symbol of exchangeInfo", why)
         })?;
     }
-    Ok(instrument)
+    Ok(())
 }
 
 fn apply(instrument: &mut Instrument, filter: &RawFilter<'_>) -> Result<(), ParseNumberError> {

@@ -88,11 +88,11 @@ struct RawFrame<'a> {
 }
 
 #[derive(Deserialize)]
-struct RawError<'a> {
+pub(crate) struct RawError<'a> {
     #[serde(default)]
-    code: i64,
+    pub(crate) code: i64,
     #[serde(default)]
-    msg: String,
+    pub(crate) msg: String,
     /// Its shape depends on the error; only some carry a time.
     #[serde(borrow)]
     data: Option<&'a RawValue>,

@@ -38,21 +38,28 @@ pub struct Key {
     pub kind: Kind,
     /// Must it be there?
     pub required: bool,
+    /// Is it known only to the programs that name it in [`crate::Product::keys`]?
+    pub own: bool,
 }
 
 const fn required(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, required: true }
+    Key { name, kind, required: true, own: false }
 }
 
 const fn optional(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, required: false }
+    Key { name, kind, required: false, own: false }
+}
+
+const fn own(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, required: false, own: true }
 }
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 16] = [
+pub const KEYS: [Key; 17] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
-    optional("margin", Kind::Flag),
+    own("margin", Kind::Flag),
+    own("set_one_way_mode", Kind::Flag),
     required("local", Kind::Text),
     optional("env", Kind::Text),
     optional("endpoints", Kind::Addresses),

@@ -6,6 +6,7 @@ const SPOT: Product = Product {
     exe: "spot",
     market: "spot",
     environments: &["live", "testnet"],
+    keys: &["margin"],
     endpoints: &[
         Endpoint { name: "ws_api", needed: true, urls: &["wss://live/api", "wss://test/api"] },
         Endpoint { name: "streams", needed: true, urls: &["wss://live/s", "wss://test/s"] },
@@ -130,6 +131,20 @@ fn the_documentation_lists_exactly_the_keys_of_the_code() {
         assert_eq!(cells[2], key.kind.words(), "kind of {}", key.name);
         assert_eq!(cells[3] == "required", key.required, "default of {}", key.name);
     }
+}
+
+#[test]
+fn a_key_of_another_program_is_unknown() {
+    let usdt = Product { exe: "usdt", keys: &["set_one_way_mode"], ..SPOT };
+    let text = |key: &str| format!(r#"{{"apikey":"k","pem":"p","local":"ws://localhost:1","{key}":true}}"#);
+    let of = |key| parse(&text(key), Path::new("f"), Path::new("."), &usdt);
+    assert!(of("set_one_way_mode").unwrap().set_one_way_mode);
+    let error = of("margin").err().unwrap();
+    assert!(error.contains("unknown key \"margin\""), "{error}");
+    assert!(with(r#""set_one_way_mode":true"#).err().unwrap().contains("unknown key"));
+    let sample = include_str!("../../../usdt.json");
+    let config = parse(sample, Path::new("usdt.json"), Path::new("."), &usdt).unwrap();
+    assert_eq!((config.local.port, config.db.as_path()), (8112, Path::new("./usdt_db")));
 }
 
 #[test]

@@ -13,6 +13,8 @@
 //! fill keys absorb. Losing the active connection answers every request in flight with `Unknown`, voids every
 //! question, and only then says `EntryDown`.
 //!
+//! What the websocket API lacks goes over HTTP: each such request is a link of its own, used once.
+//!
 //! An order is written to a connection once. Nothing here ever writes it again.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,13 +22,14 @@ use std::fmt;
 
 use binance_wire::reply::ApiError;
 use binance_wire::request::Request;
+use binance_wire::rest::RestRequest;
 use bytes::Bytes;
 use tradingsys::ids::{ClientOrderId, LinkId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::clock::ClockOffset;
 use tradingsys::venue::dial::Dialer;
-use tradingsys::venue::limit::{Cost, RateBudget};
+use tradingsys::venue::limit::{Cost, Purpose, RateBudget};
 use tradingsys::venue::port::{
     Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry, Outbox,
     PlaceOutcome, Query, VenueEvent,
@@ -37,6 +40,7 @@ use super::Access;
 
 mod links;
 mod replies;
+mod requests;
 
 /// When a request is sent, in the venue's time, and how long it may take to be accepted.
 #[derive(Clone, Copy)]
@@ -52,32 +56,50 @@ impl Stamp {
     }
 }
 
+/// How a request goes out.
+#[derive(Debug)]
+pub enum Call {
+    /// As a frame of the logged-on connection.
+    Frame(String),
+    /// Over HTTP, stamped and signed here.
+    Signed(RestRequest),
+    /// Over HTTP, with nothing but the API key.
+    Plain(RestRequest),
+}
+
 /// What a market's requests look like, and how its replies are read.
 pub trait Dialect: fmt::Debug {
+    /// What the market asks on its own account besides.
+    type Own: Clone + fmt::Debug;
+    /// Do private events come over the logged-on connection? Then its being up is all that is needed; otherwise the
+    /// machine around the desk says when orders may be sent.
+    const PRIVATE_ON_SESSION: bool;
     /// What an order costs.
     fn order_cost(&self, order: &NewOrder) -> Cost;
-    /// The frame of an order.
-    fn place(&self, id: u64, order: &NewOrder, stamp: Stamp) -> String;
+    /// The request of an order.
+    fn place(&self, id: u64, order: &NewOrder, stamp: Stamp) -> Call;
     /// What a cancel costs.
     fn cancel_cost(&self) -> Cost;
-    /// The frame of a cancel.
-    fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> String;
+    /// The request of a cancel.
+    fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> Call;
     /// What an amend costs.
     fn amend_cost(&self) -> Cost;
-    /// The frame of an amend.
-    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> String;
+    /// The request of an amend.
+    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Call;
     /// The answer to a question that need not be asked in this market.
     fn known(&self, _query: &Query) -> Option<Answer> {
         None
     }
     /// What a question costs.
     fn query_cost(&self, query: &Query) -> Cost;
-    /// The frame of a question.
-    fn query(&self, id: u64, query: &Query, stamp: Stamp) -> String;
+    /// The request of a question.
+    fn query(&self, id: u64, query: &Query, stamp: Stamp) -> Call;
+    /// The request for the venue's count of orders, and its cost.
+    fn order_limits(&self, id: u64, stamp: Stamp) -> (Call, Cost);
     /// What the reply to an order says.
     fn placed(&self, result: Reply<'_>) -> PlaceOutcome;
-    /// What the reply to a cancel says.
-    fn canceled(&self, result: Reply<'_>) -> CancelOutcome;
+    /// What the reply to a cancel says; `None` if it worked and the order itself must be asked for.
+    fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome>;
     /// What the reply to an amend says.
     fn amended(&self, result: Reply<'_>) -> AmendOutcome;
     /// What the reply to a question says.
@@ -114,15 +136,18 @@ pub(crate) struct Session {
 
 /// What a request in flight is for.
 #[derive(Clone, Debug)]
-enum Ask {
+enum Ask<O> {
     Time,
     Logon,
     Subscribe,
     OrderLimits,
     Place(ClientOrderId),
-    Cancel(ClientOrderId),
+    Cancel(Cancel),
+    /// A cancel worked; this asks for the order.
+    Canceled(ClientOrderId, Query),
     Amend(ClientOrderId),
     Query(Question),
+    Own(O),
 }
 
 #[derive(Clone, Debug)]
@@ -133,9 +158,9 @@ struct Question {
 }
 
 #[derive(Debug)]
-struct Flight {
+struct Flight<O> {
     link: LinkId,
-    ask: Ask,
+    ask: Ask<O>,
     cost: Option<Cost>,
     sent: Time,
     until: Time,
@@ -143,32 +168,40 @@ struct Flight {
     given_up: bool,
 }
 
-impl Flight {
+impl<O> Flight<O> {
+    /// Is it an order, or does it change one?
+    fn is_order(&self) -> bool {
+        matches!(self.ask, Ask::Place(_) | Ask::Cancel(_) | Ask::Canceled(..) | Ask::Amend(_))
+    }
+
     /// Does anyone outside this machine wait for its reply?
     fn is_awaited(&self) -> bool {
-        let asked = matches!(self.ask, Ask::Place(_) | Ask::Cancel(_) | Ask::Amend(_) | Ask::Query(_));
-        asked && !self.given_up
+        (self.is_order() || matches!(self.ask, Ask::Query(_))) && !self.given_up
     }
 }
 
 /// The machine of order entry.
 #[derive(Debug)]
-pub struct Desk<D> {
-    dialect: D,
-    config: Access,
+pub struct Desk<D: Dialect> {
+    pub(crate) dialect: D,
+    pub(crate) config: Access,
     pub(crate) sessions: BTreeMap<LinkId, Session>,
     coming: Option<LinkId>,
-    active: Option<LinkId>,
+    pub(crate) active: Option<LinkId>,
     dialer: Dialer,
     dial_at: Option<Time>,
-    clock: ClockOffset,
+    pub(crate) clock: ClockOffset,
     clock_at: Option<Time>,
     budget: RateBudget,
-    flights: BTreeMap<u64, Flight>,
+    flights: BTreeMap<u64, Flight<D::Own>>,
     questions: VecDeque<Question>,
     questions_at: Option<Time>,
     next_request: u64,
     next_link: u32,
+    /// Answers to the market's own questions, for the machine around the desk.
+    pub(crate) own: Vec<(D::Own, Result<String, ApiError>)>,
+    /// Why the active connection was lost, until the machine around the desk has seen it.
+    pub(crate) lost: Option<String>,
 }
 
 impl<D: Dialect> Desk<D> {
@@ -193,6 +226,8 @@ impl<D: Dialect> Desk<D> {
             next_request: 1,
             // Odd numbers are ours, even ones the feed's.
             next_link: 1,
+            own: Vec::new(),
+            lost: None,
         }
     }
 
@@ -200,22 +235,62 @@ impl<D: Dialect> Desk<D> {
         Stamp { at: self.clock.venue_time(now), recv_window: self.config.recv_window }
     }
 
-    /// Puts a frame on a link and its request in flight. `write` gets the number of the request.
+    /// The next number of a link. Odd numbers are ours, even ones the feed's.
+    pub(crate) fn new_link(&mut self) -> LinkId {
+        let link = LinkId(self.next_link);
+        self.next_link += 2;
+        link
+    }
+
+    /// Sends a request, over this connection if it is a frame, and puts it in flight. `write` gets its number.
     fn send(
         &mut self,
         now: Time,
-        link: LinkId,
-        ask: Ask,
+        session: LinkId,
+        ask: Ask<D::Own>,
         cost: Option<Cost>,
-        write: impl FnOnce(&Self, u64) -> String,
+        write: impl FnOnce(&Self, u64) -> Call,
         out: &mut Outbox,
     ) {
         let id = self.next_request;
         self.next_request += 1;
-        let text = Bytes::from(write(self, id));
-        out.actions.push(LinkAction::Send { link, text });
+        let link = match write(self, id) {
+            Call::Frame(text) => {
+                out.actions.push(LinkAction::Send { link: session, text: Bytes::from(text) });
+                session
+            }
+            Call::Signed(request) => self.request(request, Some(self.stamp(now)), out),
+            Call::Plain(request) => self.request(request, None, out),
+        };
         let until = now + self.config.timing.request;
         self.flights.insert(id, Flight { link, ask, cost, sent: now, until, given_up: false });
+    }
+
+    fn request(&mut self, request: RestRequest, stamp: Option<Stamp>, out: &mut Outbox) -> LinkId {
+        let link = self.new_link();
+        let method = request.method();
+        let url = match stamp {
+            Some(Stamp { at, recv_window }) => {
+                let (host, key) = (&self.config.rest, &self.config.key);
+                request.signed_url(host, key, at.millis(), recv_window.millis())
+            }
+            None => request.url(&self.config.rest),
+        };
+        let headers = vec![("x-mbx-apikey", self.config.apikey.clone())];
+        out.actions.push(LinkAction::Request { link, method, url, headers, body: Bytes::new() });
+        link
+    }
+
+    /// Asks something on the market's own account. It is counted, and never held back.
+    pub(crate) fn ask_own(&mut self, now: Time, own: D::Own, call: Call, weight: u64, out: &mut Outbox) {
+        let cost = Cost { purpose: Purpose::Cancel, weight };
+        let counted = self.budget.take(self.clock.venue_time(now), cost).is_ok();
+        self.send(now, LinkId(0), Ask::Own(own), counted.then_some(cost), |_, _| call, out);
+    }
+
+    /// Is such a question under way?
+    pub(crate) fn is_asking(&self, which: impl Fn(&D::Own) -> bool) -> bool {
+        self.flights.values().any(|flight| matches!(&flight.ask, Ask::Own(own) if which(own)))
     }
 
     /// The link an order may use now, its cost reserved.
@@ -229,7 +304,7 @@ impl<D: Dialect> Desk<D> {
     /// The link for a cancel or an amend: the one its order is on its way on, lest it overtakes it while connections
     /// change.
     fn follow(&self, id: &ClientOrderId, link: LinkId) -> LinkId {
-        let placing = |flight: &&Flight| matches!(&flight.ask, Ask::Place(order) if order == id);
+        let placing = |flight: &&Flight<D::Own>| matches!(&flight.ask, Ask::Place(order) if order == id);
         self.flights.values().find(placing).map_or(link, |flight| flight.link)
     }
 
@@ -253,14 +328,21 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// Tells the asker that a request will not be answered any more.
-    fn give_up(ask: Ask, why: &str, out: &mut Outbox) {
+    fn give_up(&mut self, ask: Ask<D::Own>, why: &str, out: &mut Outbox) {
         let why = why.to_owned();
         out.events.push(match ask {
             Ask::Place(id) => VenueEvent::Placed { id, outcome: PlaceOutcome::Unknown(why) },
-            Ask::Cancel(id) => VenueEvent::CancelReply { id, outcome: CancelOutcome::Unknown(why) },
+            Ask::Cancel(Cancel { id, .. }) | Ask::Canceled(id, _) => {
+                VenueEvent::CancelReply { id, outcome: CancelOutcome::Unknown(why) }
+            }
             Ask::Amend(id) => VenueEvent::AmendReply { id, outcome: AmendOutcome::Unknown(why) },
             Ask::Query(Question { request, .. }) => {
                 VenueEvent::Answer { request, answer: Answer::Failed(why) }
+            }
+            Ask::Own(own) => {
+                let error = ApiError { status: 0, code: 0, message: why, retry_after: None };
+                self.own.push((own, Err(error)));
+                return;
             }
             Ask::Time | Ask::Logon | Ask::Subscribe | Ask::OrderLimits => return,
         });
@@ -274,12 +356,12 @@ impl<D: Dialect> Desk<D> {
             if let Some(cost) = flight.cost.take() {
                 self.budget.settle(venue_now, cost, &[]);
             }
-            let order = matches!(flight.ask, Ask::Place(_) | Ask::Cancel(_) | Ask::Amend(_));
+            self.hang_up(flight.link, out);
             if !flight.given_up {
                 let waited = self.config.timing.request.millis();
-                Self::give_up(flight.ask.clone(), &format!("no reply for {waited} ms"), out);
+                self.give_up(flight.ask.clone(), &format!("no reply for {waited} ms"), out);
             }
-            if order && !flight.given_up {
+            if flight.is_order() && !flight.given_up {
                 flight.given_up = true;
                 flight.until = now + LATE;
                 self.flights.insert(id, flight);
@@ -311,7 +393,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         let link = self.admit(now, cost)?;
         let link = self.follow(&cancel.id, link);
         let write = |desk: &Self, id| desk.dialect.cancel(id, cancel, desk.stamp(now));
-        self.send(now, link, Ask::Cancel(cancel.id.clone()), Some(cost), write, out);
+        self.send(now, link, Ask::Cancel(cancel.clone()), Some(cost), write, out);
         Ok(())
     }
 
@@ -343,7 +425,9 @@ impl<D: Dialect> OrderEntry for Desk<D> {
     }
 
     fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
-        let Some(session) = self.sessions.get_mut(&link) else { return };
+        let Some(session) = self.sessions.get_mut(&link) else {
+            return self.requested(now, link, input, out);
+        };
         session.watch.heard(now);
         match input {
             LinkInput::Up => self.opened(now, link, out),

@@ -238,6 +238,13 @@ impl Questions {
         }
     }
 
+    /// What the venue's replies say has been used.
+    pub(crate) fn observe(&mut self, now: Time, used: impl Iterator<Item = (LimitKind, Span, u64)>) {
+        for (kind, window, count) in used {
+            self.budget.observe(self.clock.venue_time(now), kind, window, count);
+        }
+    }
+
     /// All that was under way is lost with its connection, and waits for the next one.
     pub(crate) fn lost(&mut self, now: Time) {
         self.jobs_at = None;

@@ -26,6 +26,7 @@ use tradingsys::venue::watch::Silence;
 
 use super::Timing;
 use super::books::{BookTerms, Books};
+use super::questions::Questions;
 
 mod link;
 mod watch;
@@ -118,6 +119,8 @@ pub(crate) struct Streams {
     books: Books,
     /// When the watches are looked at next; not later than any of them is due.
     watch_at: Option<Time>,
+    /// Other streams of the market come over other connections.
+    one_of_several: bool,
     next_link: u32,
     step: u32,
 }
@@ -138,9 +141,16 @@ impl Streams {
             up: false,
             books: Books::new(spelling.books),
             watch_at: None,
+            one_of_several: false,
             next_link: first,
             step,
         }
+    }
+
+    /// Its loss concerns its own streams alone.
+    pub(crate) fn as_one_of_several(mut self) -> Self {
+        self.one_of_several = true;
+        self
     }
 
     pub(crate) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
@@ -183,15 +193,16 @@ impl Streams {
         self.books.depth(symbol)
     }
 
-    /// Symbols of whose books a snapshot is to be asked for, since the last call.
-    pub(crate) fn take_asks(&mut self) -> Vec<Symbol> {
-        self.books.take_asks()
-    }
-
-    /// The answer to such a question: the snapshot, or none.
-    pub(crate) fn snapshot(&mut self, now: Time, symbol: &Symbol, depth: Option<Depth>, out: &mut Outbox) {
-        self.books.snapshot(now, symbol, depth, out);
-        self.renew_books(now, out);
+    /// Hands over wishes for snapshots of books, and takes what came of earlier ones. Was there any?
+    pub(crate) fn exchange(&mut self, now: Time, questions: &mut Questions, out: &mut Outbox) -> bool {
+        let (asks, found) = (self.books.take_asks(), questions.take_snapshots());
+        let any = !asks.is_empty() || !found.is_empty();
+        asks.into_iter().for_each(|symbol| questions.book(symbol));
+        for (symbol, depth) in found {
+            self.books.snapshot(now, &symbol, depth, out);
+            self.renew_books(now, out);
+        }
+        any
     }
 
     fn renew_books(&mut self, now: Time, out: &mut Outbox) {
@@ -390,7 +401,12 @@ impl Streams {
         for symbol in open {
             self.books.input(now, &symbol, BookInput::Opened, out);
         }
-        out.events.push(VenueEvent::FeedDown(why.to_owned()));
+        if self.one_of_several {
+            let stale = |wanted: &Wanted| VenueEvent::Stale(wanted.stream.clone(), why.to_owned());
+            out.events.extend(self.wanted.values().map(stale));
+        } else {
+            out.events.push(VenueEvent::FeedDown(why.to_owned()));
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {

@@ -1,40 +1,44 @@
 //! Orders out, private facts in: the [desk](crate::common::desk) in the words of the spot market.
 
+use binance_wire::request::Request;
 use tradingsys::order::request::NewOrder;
-use tradingsys::venue::limit::Cost;
+use tradingsys::venue::limit::{Cost, Purpose};
 use tradingsys::venue::port::{Amend, AmendOutcome, Answer, Cancel, CancelOutcome, PlaceOutcome, Query};
 
 use super::{frames, outcome};
 use crate::common::Access;
-use crate::common::desk::{Desk, Dialect, Reply, Stamp};
+use crate::common::desk::{Call, Desk, Dialect, Reply, Stamp};
 
 /// The spot market's requests and replies.
 #[derive(Debug)]
 pub struct Spot;
 
 impl Dialect for Spot {
+    type Own = ();
+    const PRIVATE_ON_SESSION: bool = true;
+
     fn order_cost(&self, _order: &NewOrder) -> Cost {
         frames::ORDER_COST
     }
 
-    fn place(&self, id: u64, order: &NewOrder, stamp: Stamp) -> String {
-        frames::place(id, order, stamp)
+    fn place(&self, id: u64, order: &NewOrder, stamp: Stamp) -> Call {
+        Call::Frame(frames::place(id, order, stamp))
     }
 
     fn cancel_cost(&self) -> Cost {
         frames::CANCEL_COST
     }
 
-    fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> String {
-        frames::cancel(id, cancel, stamp)
+    fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> Call {
+        Call::Frame(frames::cancel(id, cancel, stamp))
     }
 
     fn amend_cost(&self) -> Cost {
         frames::AMEND_COST
     }
 
-    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> String {
-        frames::amend(id, amend, stamp)
+    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Call {
+        Call::Frame(frames::amend(id, amend, stamp))
     }
 
     fn known(&self, query: &Query) -> Option<Answer> {
@@ -49,16 +53,21 @@ impl Dialect for Spot {
         frames::query_cost(query)
     }
 
-    fn query(&self, id: u64, query: &Query, stamp: Stamp) -> String {
-        frames::query(id, query, stamp)
+    fn query(&self, id: u64, query: &Query, stamp: Stamp) -> Call {
+        Call::Frame(frames::query(id, query, stamp))
+    }
+
+    fn order_limits(&self, id: u64, stamp: Stamp) -> (Call, Cost) {
+        let request = Request::new(id, "account.rateLimits.orders");
+        (Call::Frame(stamp.finish(request)), Cost { purpose: Purpose::Query, weight: 40 })
     }
 
     fn placed(&self, result: Reply<'_>) -> PlaceOutcome {
         outcome::placed(result)
     }
 
-    fn canceled(&self, result: Reply<'_>) -> CancelOutcome {
-        outcome::canceled(result)
+    fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome> {
+        Some(outcome::canceled(result))
     }
 
     fn amended(&self, result: Reply<'_>) -> AmendOutcome {

@@ -54,15 +54,7 @@ impl Feed {
 
     /// Carries wishes for snapshots one way and snapshots the other, until there are none.
     fn carry(&mut self, now: Time, out: &mut Outbox) {
-        loop {
-            let (asks, found) = (self.streams.take_asks(), self.api.questions.take_snapshots());
-            if asks.is_empty() && found.is_empty() {
-                return;
-            }
-            asks.into_iter().for_each(|symbol| self.api.questions.book(symbol));
-            for (symbol, depth) in found {
-                self.streams.snapshot(now, &symbol, depth, out);
-            }
+        while self.streams.exchange(now, &mut self.api.questions, out) {
             self.api.flush(now, out);
         }
     }

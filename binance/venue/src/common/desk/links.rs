@@ -7,7 +7,7 @@ use tradingsys::venue::limit::{Cost, Purpose};
 use tradingsys::venue::port::{LinkAction, Outbox, VenueEvent};
 use tradingsys::venue::watch::{Silence, SilenceWatch};
 
-use super::{Ask, Desk, Dialect, Phase, Session};
+use super::{Ask, Call, Desk, Dialect, Flight, LATE, Phase, Session};
 
 /// A replaced connection stays at least this long for the events already on their way.
 const LINGER: Span = Span::from_secs(1);
@@ -16,7 +16,6 @@ const SPREAD: i64 = 92;
 
 const TIME_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
 const SESSION_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 2 };
-const ORDER_LIMITS_COST: Cost = Cost { purpose: Purpose::Query, weight: 40 };
 
 impl<D: Dialect> Desk<D> {
     /// Opens the connection to come.
@@ -25,8 +24,7 @@ impl<D: Dialect> Desk<D> {
         if self.coming.is_some() {
             return;
         }
-        let link = LinkId(self.next_link);
-        self.next_link += 2;
+        let link = self.new_link();
         self.dialer.dialled(now);
         let watch = SilenceWatch::new(now, self.config.timing.silence);
         let until = now + self.config.timing.handshake;
@@ -46,7 +44,14 @@ impl<D: Dialect> Desk<D> {
         if self.active == Some(link) {
             self.clock_at = Some(now + self.config.timing.clock);
         }
-        self.ask(now, link, Ask::Time, TIME_COST, |_, id| Request::new(id, "time").finish(), out);
+        self.ask(
+            now,
+            link,
+            Ask::Time,
+            TIME_COST,
+            |_, id| Call::Frame(Request::new(id, "time").finish()),
+            out,
+        );
     }
 
     /// The venue told its time: the clock is compared, and the handshake goes on.
@@ -57,16 +62,21 @@ impl<D: Dialect> Desk<D> {
             let write = |desk: &Self, id| {
                 let stamp = desk.stamp(now);
                 let (apikey, key) = (&desk.config.apikey, &desk.config.key);
-                logon(id, apikey, key, stamp.at.millis(), stamp.recv_window.millis())
+                Call::Frame(logon(id, apikey, key, stamp.at.millis(), stamp.recv_window.millis()))
             };
             self.ask(now, link, Ask::Logon, SESSION_COST, write, out);
         }
     }
 
     pub(super) fn logged_on(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
-        if self.enter(link, Phase::LoggingOn, Phase::Subscribing) {
-            let write = |_: &Self, id| Request::new(id, "userDataStream.subscribe").finish();
+        if !self.enter(link, Phase::LoggingOn, Phase::Subscribing) {
+            return;
+        }
+        if D::PRIVATE_ON_SESSION {
+            let write = |_: &Self, id| Call::Frame(Request::new(id, "userDataStream.subscribe").finish());
             self.ask(now, link, Ask::Subscribe, SESSION_COST, write, out);
+        } else {
+            self.subscribed(now, link, out);
         }
     }
 
@@ -84,18 +94,14 @@ impl<D: Dialect> Desk<D> {
         self.coming = None;
         match self.active.replace(link).and_then(|old| self.sessions.get_mut(&old)) {
             Some(old) => (old.phase, old.until) = (Phase::Leaving, now + LINGER),
-            None => out.events.push(VenueEvent::EntryUp),
+            None if D::PRIVATE_ON_SESSION => out.events.push(VenueEvent::EntryUp),
+            None => {}
         }
         self.clock_at = Some(now + self.config.timing.clock);
         // The count of unfilled orders belongs to the account and outlives us: start from the venue's figure.
-        let write = |desk: &Self, id| {
-            let stamp = desk.stamp(now);
-            Request::new(id, "account.rateLimits.orders")
-                .int("recvWindow", stamp.recv_window.millis())
-                .int("timestamp", stamp.at.millis())
-                .finish()
-        };
-        self.ask(now, link, Ask::OrderLimits, ORDER_LIMITS_COST, write, out);
+        let (_, cost) = self.dialect.order_limits(0, self.stamp(now));
+        let write = |desk: &Self, id| desk.dialect.order_limits(id, desk.stamp(now)).0;
+        self.ask(now, link, Ask::OrderLimits, cost, write, out);
         self.flush(now, out);
     }
 
@@ -127,7 +133,7 @@ impl<D: Dialect> Desk<D> {
                 self.coming = None;
                 self.dial_at = Some(self.dialer.retry_at(now));
                 if self.active.is_none() {
-                    out.events.push(VenueEvent::EntryDown(why.to_owned()));
+                    self.tell_down(why, out);
                 }
             }
         }
@@ -145,9 +151,34 @@ impl<D: Dialect> Desk<D> {
         self.abandon(now, None, why, out);
         self.questions.clear();
         (self.clock_at, self.questions_at) = (None, None);
-        out.events.push(VenueEvent::EntryDown(why.to_owned()));
+        self.tell_down(why, out);
         if self.coming.is_none() {
             self.dial_at = Some(self.dialer.retry_at(now));
+        }
+    }
+
+    fn tell_down(&mut self, why: &str, out: &mut Outbox) {
+        if D::PRIVATE_ON_SESSION {
+            out.events.push(VenueEvent::EntryDown(why.to_owned()));
+        } else {
+            self.lost = Some(why.to_owned());
+        }
+    }
+
+    /// Private events are lost though the connection lives: all that is in flight is answered, late replies are still
+    /// heard.
+    pub(crate) fn interrupt(&mut self, now: Time, why: &str, out: &mut Outbox) {
+        self.questions.clear();
+        self.questions_at = None;
+        let ids: Vec<u64> = self.flights.iter().filter(|(_, f)| f.is_awaited()).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(flight) = self.flights.get_mut(&id) else { continue };
+            flight.given_up = true;
+            flight.until = flight.until.max(now + LATE);
+            if flight.is_order() {
+                let ask = flight.ask.clone();
+                self.give_up(ask, why, out);
+            }
         }
     }
 
@@ -155,9 +186,10 @@ impl<D: Dialect> Desk<D> {
     fn abandon(&mut self, now: Time, link: Option<LinkId>, why: &str, out: &mut Outbox) {
         let venue_now = self.clock.venue_time(now);
         let coming = self.coming;
-        let gone = |flight: &super::Flight| match link {
+        let gone = |flight: &Flight<D::Own>| match link {
             Some(link) => flight.link == link,
-            None => Some(flight.link) != coming,
+            // What the market asks on its own account does not hang on this connection.
+            None => Some(flight.link) != coming && !matches!(flight.ask, Ask::Own(_)),
         };
         let flights = std::mem::take(&mut self.flights);
         for (id, flight) in flights {
@@ -171,7 +203,7 @@ impl<D: Dialect> Desk<D> {
             match flight.ask {
                 Ask::Query(question) if link.is_some() => self.questions.push_front(question),
                 Ask::Query(_) => {}
-                ask if !flight.given_up => Self::give_up(ask, why, out),
+                ask if !flight.given_up => self.give_up(ask, why, out),
                 _ => {}
             }
         }
@@ -237,9 +269,9 @@ impl<D: Dialect> Desk<D> {
         &mut self,
         now: Time,
         link: LinkId,
-        ask: Ask,
+        ask: Ask<D::Own>,
         cost: Cost,
-        write: impl FnOnce(&Self, u64) -> String,
+        write: impl FnOnce(&Self, u64) -> Call,
         out: &mut Outbox,
     ) {
         let counted = self.budget.take(self.clock.venue_time(now), cost).is_ok();

@@ -6,7 +6,9 @@ use binance_wire::reply::{ApiError, Frame, Reply, frame, order_limits, server_ti
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::limit::LimitKind;
-use tradingsys::venue::port::{AmendOutcome, CancelOutcome, OrderReport, Outbox, PlaceOutcome, VenueEvent};
+use tradingsys::venue::port::{
+    AmendOutcome, Answer, Cancel, CancelOutcome, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
+};
 
 use super::{Ask, Desk, Dialect, Flight, Phase, QUERY_ATTEMPTS, Question};
 
@@ -69,37 +71,75 @@ impl<D: Dialect> Desk<D> {
             Some(cost) => self.budget.settle(venue_now, cost, &reply.limits),
             None => self.budget.learn(venue_now, &reply.limits),
         }
-        if let Err(error) = &reply.result {
+        self.replied(now, flight, reply.result, out);
+    }
+
+    /// A request was answered, over whatever way it went.
+    pub(super) fn replied(
+        &mut self,
+        now: Time,
+        flight: Flight<D::Own>,
+        result: Result<&str, ApiError>,
+        out: &mut Outbox,
+    ) {
+        if let Err(error) = &result {
             self.heed(now, error, out);
             if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code) {
                 out.events.push(VenueEvent::RulesDoubted);
             }
         }
         if flight.given_up {
-            self.late(&flight, reply.result, out);
+            self.late(&flight, result, out);
             return;
         }
         match flight.ask {
             Ask::Place(id) => {
-                out.events.push(VenueEvent::Placed { id, outcome: self.dialect.placed(reply.result) });
+                out.events.push(VenueEvent::Placed { id, outcome: self.dialect.placed(result) });
             }
-            Ask::Cancel(id) => {
-                out.events.push(VenueEvent::CancelReply { id, outcome: self.dialect.canceled(reply.result) });
+            Ask::Cancel(cancel) => self.canceled(now, cancel, result, out),
+            Ask::Canceled(id, query) => {
+                let outcome = match self.dialect.answer(&query, result) {
+                    Answer::Order(report) if report.status.is_terminal() => CancelOutcome::Canceled(report),
+                    _ => CancelOutcome::Unknown("cancelled, but not shown as such yet".to_owned()),
+                };
+                out.events.push(VenueEvent::CancelReply { id, outcome });
             }
             Ask::Amend(id) => {
-                out.events.push(VenueEvent::AmendReply { id, outcome: self.dialect.amended(reply.result) });
+                out.events.push(VenueEvent::AmendReply { id, outcome: self.dialect.amended(result) });
             }
-            Ask::Query(question) => self.answered(now, question, reply.result, out),
+            Ask::Query(question) => self.answered(now, question, result, out),
             Ask::OrderLimits => {
-                if let Some(rows) = reply.result.ok().and_then(|text| order_limits(text).ok()) {
-                    self.budget.learn(venue_now, &rows);
+                if let Some(rows) = result.ok().and_then(|text| order_limits(text).ok()) {
+                    self.budget.learn(self.clock.venue_time(now), &rows);
                 }
             }
-            Ask::Time | Ask::Logon | Ask::Subscribe => self.handshake(now, flight, reply.result, out),
+            Ask::Own(own) => self.own.push((own, result.map(str::to_owned))),
+            Ask::Time | Ask::Logon | Ask::Subscribe => self.handshake(now, flight, result, out),
         }
     }
 
-    fn handshake(&mut self, now: Time, flight: Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
+    fn canceled(&mut self, now: Time, cancel: Cancel, result: Result<&str, ApiError>, out: &mut Outbox) {
+        if let Some(outcome) = self.dialect.canceled(result) {
+            out.events.push(VenueEvent::CancelReply { id: cancel.id, outcome });
+            return;
+        }
+        let Cancel { symbol, id, known_as, conditional, .. } = cancel;
+        let query = Query::Order { symbol, client_id: known_as, conditional };
+        let cost = self.dialect.query_cost(&query);
+        let counted = self.budget.take(self.clock.venue_time(now), cost).is_ok();
+        let session = self.active.unwrap_or(LinkId(0));
+        let asked = query.clone();
+        let write = |desk: &Self, id| desk.dialect.query(id, &asked, desk.stamp(now));
+        self.send(now, session, Ask::Canceled(id, query), counted.then_some(cost), write, out);
+    }
+
+    fn handshake(
+        &mut self,
+        now: Time,
+        flight: Flight<D::Own>,
+        result: Result<&str, ApiError>,
+        out: &mut Outbox,
+    ) {
         let link = flight.link;
         match (flight.ask, result) {
             (Ask::Time, Ok(text)) => match server_time(text) {
@@ -172,14 +212,14 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
-    fn late(&self, flight: &Flight, result: Result<&str, ApiError>, out: &mut Outbox) {
+    fn late(&self, flight: &Flight<D::Own>, result: Result<&str, ApiError>, out: &mut Outbox) {
         let report: Option<Box<OrderReport>> = match &flight.ask {
             Ask::Place(_) => match self.dialect.placed(result) {
                 PlaceOutcome::Accepted(report) => Some(report),
                 _ => None,
             },
             Ask::Cancel(_) => match self.dialect.canceled(result) {
-                CancelOutcome::Canceled(report) => Some(report),
+                Some(CancelOutcome::Canceled(report)) => Some(report),
                 _ => None,
             },
             Ask::Amend(_) => match self.dialect.amended(result) {
