@@ -118,32 +118,44 @@ class Exchange(Process):
             return json.load(answer)
 
 
-class Gateway:
-    """`spot` in a folder of its own; started, killed and started again."""
+def addresses(exchange: Frame, exe: str) -> Frame:
+    """Where a gateway finds the exchange: what `endpoints` of its configuration says."""
+    if exe == "spot":
+        return {name: exchange[name] for name in ("ws_api", "streams")}
+    host = exchange["listening"]
+    routes = {name: f"ws://{host}/{name}" for name in ("public", "market", "private")}
+    return {"rest": exchange["rest"], "ws_api": f"ws://{host}/ws-fapi/v1"} | routes
 
-    def __init__(self, folder: Path, endpoints: Frame, **keys: object) -> None:
+
+class Gateway:
+    """`spot`, or `usdt`; started, killed and started again. Both may live in one folder."""
+
+    def __init__(self, folder: Path, endpoints: Frame, exe: str = "spot", **keys: object) -> None:
         self.folder = folder
+        self.exe = exe
         self.process: Process | None = None
-        chosen = {name: endpoints[name] for name in ("ws_api", "streams")}
+        beside = "" if exe == "spot" else f"{exe}_"
         self.config: Frame = {
-            "apikey": APIKEY, "pem": "private_key.pem", "local": "ws://localhost:0", "db": "db",
-            "log_dir": "log", "token_file": "token", "recovery_lag_ms": 200, "endpoints": chosen,
+            "apikey": APIKEY, "pem": "private_key.pem", "local": "ws://localhost:0", "db": f"{beside}db",
+            "log_dir": "log", "token_file": f"{beside}token", "recovery_lag_ms": 200,
+            "endpoints": addresses(endpoints, exe),
         } | keys  # fmt: skip
         self.write_config()
 
     def write_config(self) -> None:
-        """Writes `spot.json`."""
-        (self.folder / "spot.json").write_text(json.dumps(self.config))
+        """Writes its configuration."""
+        (self.folder / f"{self.exe}.json").write_text(json.dumps(self.config))
 
     def start(self, *options: str, **how: Any) -> Gateway:
         """Starts it and waits until it listens."""
-        self.process = Process([program("spot"), "-c=spot.json", *options], self.folder, **how)
+        command: list[str | Path] = [program(self.exe), f"-c={self.exe}.json", *options]
+        self.process = Process(command, self.folder, **how)
         self.process.await_listening()
         return self
 
     def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """Runs it to its end."""
-        command: list[str | Path] = [program("spot"), *arguments]
+        command: list[str | Path] = [program(self.exe), *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=timeout)
 
     @property
@@ -160,7 +172,7 @@ class Gateway:
     @property
     def token(self) -> str:
         """The token of the local door."""
-        return (self.folder / "token").read_text()
+        return (self.folder / str(self.config["token_file"])).read_text()
 
     def logged(self, words: str) -> bool:
         """Is it in the log?"""
@@ -174,7 +186,7 @@ class Gateway:
 
     def sql(self, text: str, file: str = "pos.db") -> list[tuple[Any, ...]]:
         """What a user with an SQL shell does."""
-        with sqlite3.connect(self.folder / "db" / file) as connection:
+        with sqlite3.connect(self.folder / str(self.config["db"]) / file) as connection:
             rows = connection.execute(text).fetchall()
         connection.close()
         return rows
@@ -269,10 +281,12 @@ def proof(token: str, *parts: str) -> str:
 
 
 @contextmanager
-def trading(folder: Path, *options: str, **keys: object) -> Iterator[tuple[Exchange, Gateway]]:
+def trading(
+    folder: Path, *options: str, exe: str = "spot", **keys: object
+) -> Iterator[tuple[Exchange, Gateway]]:
     """An exchange, and a gateway not yet started, both ended afterwards."""
     exchange = Exchange(folder, keygen(folder), *options)
-    gateway = Gateway(folder, exchange.listening, **keys)
+    gateway = Gateway(folder, exchange.listening, exe, **keys)
     try:
         yield exchange, gateway
     finally:

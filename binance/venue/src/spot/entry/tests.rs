@@ -99,10 +99,10 @@ impl Bench {
         std::mem::take(&mut self.out.events)
     }
 
-    /// Events without the measurements of the clock.
+    /// Events without the measurements of the clock, and without doubts of the rules.
     fn news(&mut self) -> Vec<VenueEvent> {
         let mut events = self.events();
-        events.retain(|event| !matches!(event, VenueEvent::Clock { .. }));
+        events.retain(|event| !matches!(event, VenueEvent::Clock { .. } | VenueEvent::RulesDoubted));
         events
     }
 

@@ -142,7 +142,7 @@ impl Bench {
 
     fn events(&mut self) -> Vec<VenueEvent> {
         let mut events = std::mem::take(&mut self.out.events);
-        events.retain(|event| !matches!(event, VenueEvent::Clock { .. }));
+        events.retain(|event| !matches!(event, VenueEvent::Clock { .. } | VenueEvent::RulesDoubted));
         events
     }
 

@@ -1,0 +1,55 @@
+"""The futures account as its owner sees it at the exchange: signed requests beside the gateway, and the exchange's files."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from support.processes import APIKEY, PATIENCE, Exchange
+
+
+class Account:
+    """Signs with the key in the folder, by `openssl`."""
+
+    def __init__(self, folder: Path, exchange: Exchange) -> None:
+        self.folder = folder
+        self.exchange = exchange
+
+    def ask(self, method: str, path: str, **params: object) -> Any:
+        """The answer to a signed request; its error's body, if it is refused."""
+        query = urllib.parse.urlencode(params | {"timestamp": int(time.time() * 1000)})
+        (self.folder / "query").write_text(query)
+        command = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", "private_key.pem", "-in", "query"]
+        signature = subprocess.run(command, cwd=self.folder, check=True, capture_output=True).stdout
+        signed = f"{query}&signature={urllib.parse.quote(base64.b64encode(signature).decode(), safe='')}"
+        url = f"{self.exchange.listening['rest']}{path}?{signed}"
+        request = urllib.request.Request(url, method=method, headers={"X-MBX-APIKEY": APIKEY})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return json.load(error)
+
+    def position(self, symbol: str) -> Decimal:
+        """The account's signed position."""
+        rows = self.ask("GET", "/fapi/v3/positionRisk", symbol=symbol.upper())
+        return sum((Decimal(row["positionAmt"]) for row in rows), Decimal(0))
+
+    def wallet(self) -> Decimal:
+        """The account's USDT."""
+        assets = self.ask("GET", "/fapi/v3/account")["assets"]
+        return Decimal(next(row["walletBalance"] for row in assets if row["asset"] == "USDT"))
+
+    def journal(self, name: str) -> list[dict[str, Any]]:
+        """Lines of a file of the exchange."""
+        file = self.folder / "sim" / f"futures_{name}.jsonl"
+        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
