@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_line_of_fields() {
+    fn row_004_58_an_event_is_one_line_of_fields() {
         let lines = lines(|| {
             tracing::info!(target: "gateway", fields = "a=1 b=2", "order_placed");
             tracing::warn!(target: "links", reason = "no route", port = 7, path = %"/x", empty = "", "link_down");

@@ -19,7 +19,7 @@ def lines(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def test_row_004_17_49_the_reference_demo_places_one_order_and_ends_it(
+def test_row_004_05_17_49_the_reference_demo_places_one_order_and_ends_it(
     desk: Desk, strategy: StartStrategy, tmp_path: Path
 ) -> None:
     """One LIMIT BUY of 10 DOGE, then one cancel or one fill; the fill is in pos.db."""

@@ -13,7 +13,7 @@ from support.strategies import StartStrategy
 Desk = tuple[Exchange, Gateway]
 
 
-def test_row_004_16_two_strategies_on_one_symbol_keep_their_own_positions(desk: Desk, tmp_path: Path) -> None:
+def test_row_004_15_16_two_strategies_keep_their_own_positions(desk: Desk, tmp_path: Path) -> None:
     """One long, one short: the positions separate, and their sum is what the account's trades made."""
     _, gateway = desk
     gateway.start()

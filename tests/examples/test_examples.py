@@ -42,7 +42,7 @@ def test_every_example_has_a_test_and_says_what_it_is() -> None:
     assert (EXAMPLES / "demo.py").read_text() == reference.read_text()
 
 
-def test_kline_prints_the_past_and_the_present(busy: System) -> None:
+def test_row_004_37_81_kline_prints_the_past_and_the_present(busy: System) -> None:
     program = busy.strategy(EXAMPLES / "kline.py", busy.address, "2", "dogeusdt", "1s")
     assert program.stdout is not None
     lines = [program.stdout.readline() for _ in range(15)]
@@ -52,7 +52,7 @@ def test_kline_prints_the_past_and_the_present(busy: System) -> None:
     assert code == 0
 
 
-def test_pair_trades_both_symbols_against_each_other(busy: System) -> None:
+def test_row_004_37_81_pair_trades_both_symbols_against_each_other(busy: System) -> None:
     program = busy.strategy(EXAMPLES / "pair.py", busy.address, "3", "ethusdt", "solusdt")
 
     prices = itertools.cycle(["3100", "2900"])

@@ -174,7 +174,10 @@ class Link:
 
     def view(self, call: Frame, state: str, filled: str = "0", **more: Any) -> Frame:
         """An order as events show it, from the call that asked for it."""
-        fields = ("n", "symbol", "side", "type", "tif", "price", "stop_price", "qty", "quote_amount")
+        fields = (
+            "n", "symbol", "side", "type", "tif", "price", "stop_price", "qty", "quote_amount",
+            "reduce_only", "good_till", "working_type", "callback_rate", "activation_price",
+        )  # fmt: skip
         view = {name: call["params"][name] for name in fields if name in call["params"]}
         quote = Decimal(filled) * Decimal(view.get("price", "0"))
         told = {"order_id": self.order_id(call), "state": state, "filled": filled, "time": 2}

@@ -213,7 +213,7 @@ mod tests {
     const SIGNED: &str = "3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9";
 
     #[test]
-    fn hmac_matches_the_published_vector() {
+    fn row_004_75_hmac_matches_the_published_vector() {
         let key = SecretKey::from_secret(SECRET);
         assert_eq!(key.sign(QUERY.as_bytes()), SIGNED);
         let checker = key.checker();

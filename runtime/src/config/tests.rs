@@ -99,7 +99,7 @@ fn every_wrong_file_is_refused_with_words_that_help() {
 }
 
 #[test]
-fn row_004_31_only_loopback_is_served() {
+fn row_004_31_83_only_loopback_is_served() {
     for (address, words) in [
         ("ws://0.0.0.0:8111", "not a loopback address"),
         ("ws://192.168.1.5:8111", "not a loopback address"),

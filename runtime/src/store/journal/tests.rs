@@ -222,3 +222,9 @@ fn a_journal_that_is_gone_or_another_one_has_committed_nothing() {
         assert_eq!(dir.path(FILE).exists(), replaced, "no new one is made in its place");
     }
 }
+
+#[test]
+fn row_004_09_the_sqlite_built_in_is_new_enough() {
+    super::super::check_library().unwrap();
+    assert!(rusqlite::version_number() >= 3_041_002);
+}

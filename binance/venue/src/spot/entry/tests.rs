@@ -238,7 +238,7 @@ fn unknown(event: &VenueEvent) -> Option<&str> {
 }
 
 #[test]
-fn the_logon_is_signed_with_the_venues_time() {
+fn row_004_61_75_the_logon_is_signed_with_the_venues_time() {
     let mut bench = Bench::new();
     bench.entry.start(bench.now, &mut bench.out);
     let link = bench.opened();

@@ -290,7 +290,7 @@ fn a_bad_name_does_not_spoil_the_others() {
 }
 
 #[test]
-fn r27_a_lost_connection_is_said_and_everything_is_subscribed_again() {
+fn r27_row_004_60_a_lost_connection_is_said_and_everything_is_subscribed_again() {
     let mut bench = Bench::up();
     bench.subscribe("btcusdt", "bbo");
     bench.subscribe("btcusdt", "trade");

@@ -1,0 +1,94 @@
+"""One strategy at two gateways: what happens to one is nothing to the other."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.system import System
+
+from pyalgo import Depth, Engine, OrderState, OrderType, Session, Side, SmartOrder
+
+# Seconds. Depth comes every 100 ms; a busy machine may be late by much, but never by as much as a restart.
+PAUSE = 1.0
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[System, System]]:
+    """Two exchanges with a gateway each."""
+    with ExitStack() as stack:
+
+        def begin(name: str) -> System:
+            folder = tmp_path / name
+            folder.mkdir()
+            system = System(folder)
+            stack.callback(system.stop)
+            return system
+
+        yield begin("one"), begin("other")
+
+
+def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_pause(
+    pair: tuple[System, System],
+) -> None:
+    one, other = pair
+    with Engine() as eng:
+
+        def login(system: System) -> Session:
+            return eng.make_session(
+                addr=system.address, session_id=1, name="both", trading=True, token_file=system.token_file
+            )
+
+        sessions = [login(one), login(other)]
+        subs = [session.subscribe("dogeusdt", "depth:100ms") for session in sessions]
+        orders = [SmartOrder(sub) for sub in subs]
+        seen: list[float] = []
+        states: list[str] = []
+
+        def note(_: Depth) -> None:
+            seen.append(time.monotonic())
+
+        subs[1].on_data = note
+        sessions[0].on_state = lambda state: states.append(state.state)
+
+        def run_until(done: Callable[[], object], seconds: float = 60) -> None:
+            checks = eng.every(0.005, lambda: done() and eng.stop())
+            late = eng.after(seconds, eng.stop)
+            eng.run()
+            checks.cancel()
+            late.cancel()
+            assert done()
+
+        run_until(lambda: all(sub.ask_level > 0 for sub in subs))
+        for order in orders:
+            assert order.send(None, 100, Side.BUY, OrderType.MARKET)
+        run_until(lambda: all(order.state == OrderState.FILLED for order in orders))
+        held = subs[0].net
+
+        seen.clear()
+        one.gateway.running.kill()
+        run_until(lambda: "down" in states)
+        down = len(seen)
+        assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET) is False
+        assert orders[0].code == -30002
+        # The other one goes on trading meanwhile.
+        assert orders[1].send(None, 100, Side.BUY, OrderType.MARKET)
+        run_until(lambda: orders[1].state == OrderState.FILLED)
+        one.gateway.config["local"] = one.address
+        one.gateway.write_config()
+        # Started by a thread that waits for it: the loop has to go on turning.
+        starter = threading.Thread(target=one.gateway.start)
+        starter.start()
+        run_until(lambda: states[-1] == "ready")
+        starter.join()
+        run_until(lambda: len(seen) > down + 10)
+        assert subs[0].net == held
+        assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET)
+        run_until(lambda: orders[0].state == OrderState.FILLED)
+        pauses = [after - before for before, after in itertools.pairwise(seen)]
+        assert max(pauses) < PAUSE, f"longest pause {max(pauses):.3f} s of {len(seen)} callbacks"
