@@ -28,6 +28,7 @@ mod fees;
 pub mod filters;
 pub mod futures;
 mod house;
+mod lending;
 mod market;
 mod matching;
 mod order;
@@ -49,6 +50,9 @@ pub use event::{
     Balance, BalanceChange, BestChange, BookChange, Change, Event, MarketEvent, OrderEvent, Transfer,
 };
 pub use house::House;
+pub use lending::{
+    LevelStatus, LiabilityChange, LiabilityKind, Loan, MarginEvent, MarginPlaced, MarginReject, SideEffect,
+};
 pub use order::{
     Expiry, Fill, Order, OrderStatus, Origin, PositionSide, PositionTerms, PreventedMatch, Prevention,
 };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::exchange::config::{AccountId, AccountSettings, Rate};
 use crate::exchange::event::{Balance, BalanceChange};
 use crate::exchange::fees::FeeAsset;
+use crate::exchange::lending::Lending;
 use crate::ids::Asset;
 use crate::num::Cash;
 use crate::time::Time;
@@ -37,13 +38,19 @@ pub(super) struct Account {
 pub struct Bank {
     pub(super) accounts: BTreeMap<AccountId, Account>,
     pub(super) fee_asset: FeeAsset,
+    pub(super) lending: Lending,
     touched: BTreeMap<AccountId, BTreeSet<Asset>>,
 }
 
 impl Bank {
     /// A bank with the two internal accounts.
     pub(super) fn new(fee_asset: FeeAsset) -> Self {
-        let mut bank = Self { accounts: BTreeMap::new(), fee_asset, touched: BTreeMap::new() };
+        let mut bank = Self {
+            accounts: BTreeMap::new(),
+            fee_asset,
+            lending: Lending::default(),
+            touched: BTreeMap::new(),
+        };
         let free =
             AccountSettings { maker_fee: Rate::ZERO, taker_fee: Rate::ZERO, ..AccountSettings::default() };
         bank.open(AccountId::HOUSE, free);

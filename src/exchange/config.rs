@@ -5,8 +5,7 @@ use crate::instrument::Instrument;
 use crate::market::Stp;
 use crate::num::{ONE, ParseNumberError, Price, parse_raw};
 
-/// A share of an amount, such as a fee rate: `0.001` is ten basis points. Counted in 10⁻¹⁰. Only a funding rate is
-/// ever negative.
+/// A share of an amount, such as a fee rate: `0.001` is ten basis points. Counted in 10⁻¹⁰.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Rate(i64);
@@ -25,10 +24,6 @@ impl Rate {
     /// In raw units of 10⁻¹⁰.
     pub const fn raw(self) -> i64 {
         self.0
-    }
-    /// From raw units of 10⁻¹⁰.
-    pub const fn from_raw(raw: i64) -> Self {
-        Self(raw)
     }
     /// Is it nothing?
     pub const fn is_zero(self) -> bool {

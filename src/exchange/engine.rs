@@ -242,6 +242,7 @@ impl<S: Settlement> Exchange<S> {
         let mut transaction = self.begin(now, symbol).ok_or(Reject::UnknownSymbol)?;
         let result = act(&mut transaction);
         transaction.finish();
+        S::follow_up(self);
         result
     }
 

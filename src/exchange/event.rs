@@ -5,6 +5,7 @@
 //! touched one [`BalanceChange`]. The internal accounts get no private events.
 
 use crate::exchange::config::AccountId;
+use crate::exchange::lending::MarginEvent;
 use crate::exchange::order::{Fill, Order, Prevention};
 use crate::ids::{Asset, ClientOrderId, Symbol};
 use crate::instrument::InstrumentStatus;
@@ -19,6 +20,8 @@ pub enum Event {
     Order(Box<OrderEvent>),
     /// Private: balances changed.
     Balances(BalanceChange),
+    /// Private: what a margin wallet owes changed, or how near it is to its end.
+    Margin(MarginEvent),
     /// Private: money came in or went out; a [`BalanceChange`] follows.
     Transfer(Transfer),
     /// Public: a trade.

@@ -19,19 +19,28 @@
 mod account;
 mod admission;
 mod clearing;
+mod conditional;
 mod contract;
+mod delivery;
 mod engine;
 mod event;
+mod liquidation;
 mod margin;
 mod modify;
+mod price;
 mod request;
+mod restore;
 mod timer;
 
 pub use account::{AccountView, Margin, PositionView};
+pub use conditional::{ChildName, Conditional, ConditionalStatus, NewConditional};
 pub use contract::{Bracket, Contract, ContractStatus, FundingRate, Marks};
 pub use engine::Futures;
-pub use event::{AccountChange, Event, Income, IncomeKind, Reason, Setting, SettingChange, WalletChange};
+pub use event::{
+    AccountChange, Event, Income, IncomeKind, MarginCall, Reason, Setting, SettingChange, WalletChange,
+};
 pub use request::{Modified, Modify, NewOrder, Reject};
+pub use restore::{AccountPast, Past};
 
 #[cfg(test)]
 mod tests;

@@ -314,6 +314,16 @@ impl Market {
         self.find_by_name(account, name).is_some_and(|slot| slot.order.status.is_open())
     }
 
+    /// Remembers a new order as its account's.
+    pub(super) fn enroll(&mut self, order: &Order) {
+        let owned = self.owners.entry(order.account).or_default();
+        owned.open.insert(order.id);
+        owned.names.insert((order.client_id.clone(), order.id));
+        if !order.account.is_internal() {
+            owned.ids.push(order.id);
+        }
+    }
+
     /// Gives an order a new client id.
     pub(super) fn rename(&mut self, order: &mut Order, name: &ClientOrderId) -> ClientOrderId {
         let previous = std::mem::replace(&mut order.client_id, name.clone());

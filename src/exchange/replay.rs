@@ -223,6 +223,7 @@ impl<S: Settlement> Exchange<S> {
             transaction.market.stops.on_trade(ticks);
         }
         transaction.finish();
+        S::follow_up(self);
         Ok(())
     }
 }

@@ -117,7 +117,7 @@ impl Exchange<Bank> {
 }
 
 impl Market {
-    fn count_from(&mut self, numbers: LastNumbers) {
+    pub(super) fn count_from(&mut self, numbers: LastNumbers) {
         self.counters.order = self.counters.order.max(numbers.order);
         self.counters.trade = self.counters.trade.max(numbers.trade);
         self.counters.execution = self.counters.execution.max(numbers.execution);
@@ -126,7 +126,7 @@ impl Market {
     }
 
     /// An order with what the engine needs besides; `None` for an open one that could not be.
-    fn slot_of(&self, order: &Order) -> Option<Slot> {
+    pub(super) fn slot_of(&self, order: &Order) -> Option<Slot> {
         let instrument = &self.listing.instrument;
         let mut slot =
             Slot { order: order.clone(), want: Want::Lots(0), held: Cash::ZERO, arrival: order.id };
@@ -153,7 +153,7 @@ impl Market {
     }
 
     /// Puts an order where it was: among the ended ones, the stops, or in the book.
-    fn take_over(&mut self, slot: Slot) {
+    pub(super) fn take_over(&mut self, slot: Slot) {
         let (id, account) = (slot.order.id, slot.order.account);
         let open = slot.order.status.is_open();
         self.counters.order = self.counters.order.max(id);

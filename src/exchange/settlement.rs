@@ -5,6 +5,7 @@
 //! positions ([`crate::exchange::futures`]).
 
 use crate::exchange::config::{AccountId, AccountSettings};
+use crate::exchange::engine::Exchange;
 use crate::exchange::event::MarketEvent;
 use crate::exchange::market::{Market, Plan, Slot};
 use crate::exchange::order::{Fill, Order, PositionTerms};
@@ -72,6 +73,9 @@ pub trait Settlement: std::fmt::Debug + Sized {
 
     /// Resting orders of an account that have nothing to do any more.
     fn idle(&self, market: &Market, account: AccountId) -> Vec<VenueOrderId>;
+
+    /// Does what a transaction entails beyond its own symbol and account.
+    fn follow_up(_: &mut Exchange<Self>) {}
 
     /// What has changed for accounts since the last call.
     fn tell(&mut self, now: Time, out: &mut Vec<Self::Told>);

@@ -3,8 +3,10 @@
 use crate::exchange::account::Bank;
 use crate::exchange::admission;
 use crate::exchange::config::{AccountId, AccountSettings};
+use crate::exchange::engine::Exchange;
 use crate::exchange::event::Event;
 use crate::exchange::fees::{Traded, plain_fee};
+use crate::exchange::lending::MarginEvent;
 use crate::exchange::market::{Market, Plan, Slot, Want};
 use crate::exchange::order::{Fill, Order, PositionTerms};
 use crate::exchange::request::{Reject, Request};
@@ -41,6 +43,7 @@ impl Settlement for Bank {
         // A triggered market buy held its stop price; what it will pay stands in the book now.
         let missing = (need - slot.held).max(Cash::ZERO);
         let locks = slot.held.is_zero() || missing.is_positive();
+        self.borrow_for(slot.order.updated, slot.order.account, market.paid_in(slot.order.side), missing);
         if locks && !self.lock(slot.order.account, market.paid_in(slot.order.side), missing) {
             return Err(Reject::InsufficientBalance);
         }
@@ -69,7 +72,10 @@ impl Settlement for Bank {
         let need = need(market, slot);
         keep(self, market, slot, need);
         let traded = Traded { base, quote_asset, qty, quote };
-        Settled { fee: charge_fee(self, account, &traded, received, maker), realised: Cash::ZERO }
+        let fee = charge_fee(self, account, &traded, received, maker);
+        let net = if fee.0 == *received.0 { received.1 - fee.1 } else { received.1 };
+        self.lending.receive(slot, received.0, net);
+        Settled { fee, realised: Cash::ZERO }
     }
 
     fn stand_in(&mut self, market: &Market, fill: &Fill) {
@@ -85,6 +91,16 @@ impl Settlement for Bank {
     fn traded(&mut self, market: &Market, price: Price) {
         let instrument = &market.listing.instrument;
         self.fee_asset.on_trade(&instrument.base, &instrument.quote, price);
+        if self.lending.valued_in.as_ref() == Some(&instrument.quote) {
+            match self.lending.prices.get_mut(&instrument.base) {
+                Some(last) => *last = price,
+                None => drop(self.lending.prices.insert(instrument.base.clone(), price)),
+            }
+        }
+    }
+
+    fn follow_up(exchange: &mut Exchange<Self>) {
+        exchange.run_repayments();
     }
 
     fn cap(&self, _: &Market, _: &Order, _: i64) -> i64 {
@@ -96,6 +112,8 @@ impl Settlement for Bank {
     }
 
     fn tell(&mut self, now: Time, out: &mut Vec<Event>) {
+        let liabilities = self.lending.take_told().into_iter();
+        out.extend(liabilities.map(|change| Event::Margin(MarginEvent::Liability(change))));
         out.extend(self.take_changes(now).into_iter().map(Event::Balances));
     }
 }

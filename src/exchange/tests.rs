@@ -3,6 +3,7 @@
 mod dsl;
 mod filters;
 mod laws;
+mod lending;
 mod life;
 mod matching;
 mod prevention;

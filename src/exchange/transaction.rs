@@ -125,12 +125,7 @@ impl<S: Settlement> Transaction<'_, S> {
         let plan = self.plan_unpriced(&slot);
         self.settlement.reserve(self.market, &mut slot, &plan)?;
         (self.market.counters.order, self.market.counters.arrival) = (id, arrival);
-        let owned = self.market.owners.entry(account).or_default();
-        owned.open.insert(id);
-        owned.names.insert((request.client_id.clone(), id));
-        if !account.is_internal() {
-            owned.ids.push(id);
-        }
+        self.market.enroll(&slot.order);
         self.tell(&slot.order, Change::New);
         Ok(slot)
     }

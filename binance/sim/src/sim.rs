@@ -395,7 +395,7 @@ impl Sim {
                 let place = self.place(&best.symbol);
                 self.publish_best(place, best);
             }
-            Event::Status { .. } => {}
+            Event::Status { .. } | Event::Margin(_) => {}
         }
     }
 

@@ -6,18 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::exchange::config::{AccountId, AccountSettings, Rate};
+use crate::exchange::engine::Exchange;
 use crate::exchange::futures::account::{Account, Position, PositionView, WALLET_DECIMALS};
-use crate::exchange::futures::contract::{Contract, Marks};
+use crate::exchange::futures::conditional::Conditionals;
+use crate::exchange::futures::contract::{Contract, FundingRate, Marks};
 use crate::exchange::futures::event::{AccountChange, Event, Income, IncomeKind, Reason, WalletChange};
 use crate::exchange::futures::request::Reject;
 use crate::exchange::futures::{admission, margin};
 use crate::exchange::market::{Market, Plan, Slot, Want, next};
-use crate::exchange::order::{Fill, Order, PositionSide, PositionTerms};
+use crate::exchange::order::{Fill, Order, Origin, PositionSide, PositionTerms};
 use crate::exchange::request::{Reject as MarketReject, Request};
 use crate::exchange::settlement::{Amounts, Settled, Settlement};
 use crate::ids::{Asset, Symbol, TradeId, VenueOrderId};
-use crate::market::Side;
-use crate::num::{Cash, Price, Qty};
+use crate::market::{Side, WorkingType};
+use crate::num::{Cash, ONE, Price, Qty};
 use crate::time::Time;
 
 /// A contract and how it is valued now.
@@ -25,6 +27,18 @@ use crate::time::Time;
 pub(super) struct Listed {
     pub(super) contract: Contract,
     pub(super) marks: Marks,
+    /// A mark price and a funding rate given by hand, which win.
+    pub(super) fixed: (Option<Price>, Option<crate::num::Rate>),
+    /// Sum and number of the premiums seen since the last funding; raw shares of the index.
+    pub(super) premium: (i128, i128),
+    pub(super) funding: Vec<FundingRate>,
+}
+
+impl Listed {
+    pub(super) fn new(contract: Contract) -> Self {
+        let (marks, fixed, premium) = (Marks::default(), (None, None), (0, 0));
+        Self { contract, marks, fixed, premium, funding: Vec::new() }
+    }
 }
 
 /// What a transaction touched of an account.
@@ -48,6 +62,9 @@ pub struct Clearing {
     pub(super) good_tills: BTreeSet<(Time, Symbol, VenueOrderId)>,
     /// When all orders of an account in a symbol are cancelled.
     pub(super) countdowns: BTreeMap<(AccountId, Symbol), Time>,
+    pub(super) conditionals: Conditionals,
+    /// Accounts that were told that their margin is running out.
+    pub(super) called: BTreeSet<AccountId>,
     touched: BTreeMap<(AccountId, Reason), Touched>,
     booked: Vec<Income>,
 }
@@ -69,6 +86,8 @@ impl Clearing {
             incomes: 0,
             good_tills: BTreeSet::new(),
             countdowns: BTreeMap::new(),
+            conditionals: Conditionals::default(),
+            called: BTreeSet::new(),
             touched: BTreeMap::new(),
             booked: Vec::new(),
         };
@@ -95,6 +114,12 @@ impl Clearing {
     /// The price positions of a symbol are valued at: mark, else `None`.
     pub(super) fn mark(&self, symbol: &Symbol) -> Option<Price> {
         self.contracts.get(symbol).map(|listed| listed.marks.mark).filter(|mark| mark.is_positive())
+    }
+
+    /// Are last and mark price so far apart that protected conditional orders wait?
+    pub(super) fn is_wild(&self, symbol: &Symbol, gap: Option<Price>) -> bool {
+        let (Some(listed), Some(gap)) = (self.contracts.get(symbol), gap) else { return false };
+        gap.raw() > listed.marks.mark.raw() * i128::from(listed.contract.trigger_protect.raw()) / ONE
     }
 
     /// Books an amount in a wallet; nothing if it is zero.
@@ -245,9 +270,10 @@ impl Settlement for Clearing {
         let symbol = &slot.order.symbol;
         let settings = self.settings(id).unwrap_or_default();
         let rate = if maker { settings.maker_fee } else { settings.taker_fee };
-        let fee = match id.is_internal() {
-            true => Cash::ZERO,
-            false => quote.at_rate(i128::from(rate.raw()), WALLET_DECIMALS),
+        let pays = matches!(slot.order.position.origin, Origin::Client | Origin::Liquidation);
+        let fee = match pays && !id.is_internal() {
+            true => quote.at_rate(i128::from(rate.raw()), WALLET_DECIMALS),
+            false => Cash::ZERO,
         };
         let (symbol, trade_id) = (Some(symbol), Some(trade_id));
         let profit = Booking { kind: IncomeKind::RealizedPnl, symbol, trade_id, amount: realised };
@@ -265,7 +291,16 @@ impl Settlement for Clearing {
         house.wallet += position.trade(fill.side.opposite(), fill.price, fill.qty);
     }
 
-    fn traded(&mut self, _: &Market, _: Price) {}
+    fn traded(&mut self, market: &Market, price: Price) {
+        let symbol = &market.listing.instrument.symbol;
+        let gap = self.mark(symbol).map(|mark| (price - mark).abs());
+        let wild = self.is_wild(symbol, gap);
+        self.conditionals.watch(symbol, WorkingType::Last, price, wild);
+    }
+
+    fn follow_up(exchange: &mut Exchange<Self>) {
+        exchange.run_conditionals();
+    }
 
     fn cap(&self, market: &Market, order: &Order, bought: i64) -> i64 {
         market.lots(self.closable(order, market.qty(bought)))

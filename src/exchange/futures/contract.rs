@@ -3,7 +3,7 @@
 use crate::exchange::config::{Listing, PercentPrice, Rate};
 use crate::instrument::InstrumentStatus;
 use crate::market::words;
-use crate::num::{Cash, Price};
+use crate::num::{self, Cash, Price};
 use crate::time::{Span, Time};
 
 words! {
@@ -138,8 +138,8 @@ pub struct Marks {
     /// Index price; zero while it is not known.
     pub index: Price,
     /// What the next funding payment would be if it were now; signed, at eight decimals.
-    pub rate: Rate,
-    /// When it is.
+    pub rate: num::Rate,
+    /// When it is; zero while there is no index.
     pub next_funding: Time,
 }
 
@@ -149,7 +149,7 @@ pub struct FundingRate {
     /// When.
     pub time: Time,
     /// The rate; signed: longs pay shorts if it is positive.
-    pub rate: Rate,
+    pub rate: num::Rate,
     /// The mark price it was paid on.
     pub mark: Price,
 }

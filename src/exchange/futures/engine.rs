@@ -39,7 +39,7 @@ impl Exchange<Clearing> {
                 return Err(ListingError::GridTooFine(symbol));
             }
             listings.push(contract.listing.clone());
-            listed.insert(symbol, Listed { contract, marks: Marks::default() });
+            listed.insert(symbol, Listed::new(contract));
         }
         Self::list(listings, Clearing::new(asset, listed))
     }
@@ -81,8 +81,19 @@ impl Exchange<Clearing> {
     /// # Errors
     /// [`Reject`]; nothing has happened then.
     pub fn place(&mut self, now: Time, account: AccountId, order: &NewOrder) -> Result<Placed, Reject> {
+        let least = self.advance(now) + GOOD_TILL_AHEAD;
+        admission::check_good_till(&order.request, &order.position, least)?;
+        self.place_dated(now, account, order)
+    }
+
+    /// Takes an order whose good-till date was looked at before.
+    pub(super) fn place_dated(
+        &mut self,
+        now: Time,
+        account: AccountId,
+        order: &NewOrder,
+    ) -> Result<Placed, Reject> {
         let (symbol, position) = (&order.request.symbol, &order.position);
-        admission::check_good_till(&order.request, position, self.advance(now) + GOOD_TILL_AHEAD)?;
         let placed = self.transact(now, account, symbol, |t| t.place(account, &order.request, position))?;
         if let Some(at) = position.good_till.filter(|_| placed.order.status.is_open()) {
             self.settlement.good_tills.insert((at, symbol.clone(), placed.order.id));

@@ -2,8 +2,9 @@
 
 use crate::exchange::config::AccountId;
 use crate::exchange::event::{BestChange, BookChange, MarketEvent, OrderEvent};
-use crate::exchange::futures::account::PositionView;
-use crate::exchange::futures::contract::ContractStatus;
+use crate::exchange::futures::account::{Margin, PositionView};
+use crate::exchange::futures::conditional::Conditional;
+use crate::exchange::futures::contract::{ContractStatus, FundingRate, Marks};
 use crate::ids::{Asset, Symbol, TradeId};
 use crate::market::{PublicTrade, words};
 use crate::num::Cash;
@@ -20,8 +21,12 @@ pub enum Event {
     Account(AccountChange),
     /// Private: a booking in the wallet.
     Income(Income),
+    /// Private: a conditional order changed.
+    Conditional(Box<Conditional>),
     /// Private: a setting changed.
     Setting(SettingChange),
+    /// Private: the margin is running out.
+    MarginCall(MarginCall),
     /// Public: a trade.
     Trade {
         /// Of which symbol.
@@ -33,6 +38,22 @@ pub enum Event {
     Book(BookChange),
     /// Public: the best bid or offer changed.
     Best(BestChange),
+    /// Public: mark price, index or funding rate changed.
+    Marks {
+        /// Of which symbol.
+        symbol: Symbol,
+        /// When.
+        time: Time,
+        /// As they are now.
+        marks: Marks,
+    },
+    /// Public: funding was settled.
+    Funding {
+        /// Of which symbol.
+        symbol: Symbol,
+        /// When, and at which rate and price.
+        funding: FundingRate,
+    },
     /// Public: a contract's status changed.
     Status {
         /// Of which symbol.
@@ -154,4 +175,17 @@ pub enum Setting {
     MultiAssets(bool),
     /// Are long and short positions kept apart?
     Hedge(bool),
+}
+
+/// An account's margin is nearly what its positions must keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarginCall {
+    /// Whose.
+    pub account: AccountId,
+    /// When.
+    pub time: Time,
+    /// Its margin over all symbols.
+    pub margin: Margin,
+    /// Its open positions, each with the margin it must keep.
+    pub positions: Vec<(PositionView, Cash)>,
 }

@@ -5,7 +5,7 @@ use crate::exchange::order::{Order, PositionSide, PositionTerms};
 use crate::exchange::request::{OrderRef, Request};
 use crate::ids::Symbol;
 use crate::market::Side;
-use crate::num::{Cash, Price, Qty};
+use crate::num::{Cash, Percent, Price, Qty};
 use crate::time::Time;
 
 /// A new order as asked for. A post-only order (GTX) is [`Terms::PostOnly`], a good-till-date one (GTD) a limit with
@@ -144,6 +144,18 @@ pub enum Reject {
     /// Positions stand in the way of a change of mode.
     #[error("the mode cannot be changed while there are positions")]
     OpenPositions,
+    /// Too many conditional orders wait.
+    #[error("more than {0} conditional orders wait")]
+    TooManyConditionals(usize),
+    /// Close-position with a price or reduce-only.
+    #[error("close-position is for market types and goes without reduce-only")]
+    ClosePosition,
+    /// Not between 0.1 and 20 percent.
+    #[error("callback rate {0} is not between 0.1 and 20")]
+    CallbackRate(Percent),
+    /// On the wrong side of the market.
+    #[error("activation price {0} is on the wrong side of the market")]
+    ActivationPrice(Price),
     /// More than can be taken out.
     #[error("only {0} can be taken out")]
     Withdraw(Cash),

@@ -1,6 +1,10 @@
 //! Tests of the futures exchange.
 
 mod basics;
+mod conditional;
+mod liquidation;
+mod margin;
+mod price;
 
 use crate::exchange::futures::*;
 use crate::exchange::{
@@ -41,7 +45,7 @@ pub(super) struct Stage {
     pub(super) futures: Futures,
     pub(super) now: Time,
     named: u32,
-    pub(super) raw: Vec<Event>,
+    funded: Cash,
 }
 
 impl Stage {
@@ -57,7 +61,7 @@ impl Stage {
         };
         let contracts = vec![contract("BTC"), contract("ETH")];
         let futures = Futures::futures(Asset::new("USDT"), contracts).unwrap();
-        let mut stage = Self { futures, now: Time::from_millis(1_000), named: 0, raw: Vec::new() };
+        let mut stage = Self { futures, now: Time::from_millis(1_000), named: 0, funded: Cash::ZERO };
         for account in [A, B, C] {
             let free = AccountSettings { maker_fee: Rate::ZERO, taker_fee: Rate::ZERO, ..Default::default() };
             stage.futures.open_account(account, free);
@@ -71,7 +75,6 @@ impl Stage {
     pub(super) fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         self.futures.drain_events(&mut events);
-        self.raw.extend(events.iter().cloned());
         events
     }
 
@@ -141,11 +144,18 @@ impl Stage {
         self.futures.account_view(account).unwrap().margin.wallet
     }
 
+    /// Gives the insurance fund money.
+    pub(super) fn fund(&mut self, amount: Cash) {
+        self.futures.transfer(self.now, AccountId::INSURANCE, amount).unwrap();
+        self.funded += amount;
+    }
+
     /// What went in by `transfer`, all accounts together.
     pub(super) fn deposited(&self) -> Cash {
         let clearing = &self.futures.settlement;
         let transfers = clearing.accounts.values().flat_map(|account| &account.income);
-        transfers.filter(|row| row.kind == IncomeKind::Transfer).map(|row| row.amount).sum()
+        let transfers = transfers.filter(|row| row.kind == IncomeKind::Transfer).map(|row| row.amount);
+        transfers.sum::<Cash>() + self.funded
     }
 
     /// Money and positions are conserved, wallets are the sums of their bookings.

@@ -1,4 +1,4 @@
-//! What happens by itself: good-till dates and countdowns.
+//! What happens by itself: funding, good-till dates and countdowns.
 
 use crate::exchange::config::AccountId;
 use crate::exchange::engine::Exchange;
@@ -13,11 +13,15 @@ impl Exchange<Clearing> {
     pub fn deadline(&self) -> Option<Time> {
         let clearing = &self.settlement;
         let good_till = clearing.good_tills.first().map(|(at, _, _)| *at);
-        earliest(good_till, clearing.countdowns.values().min().copied())
+        let orders = earliest(good_till, clearing.countdowns.values().min().copied());
+        earliest(orders, earliest(self.funding_deadline(), self.conditional_deadline()))
     }
 
     /// Does what is due.
     pub fn timer(&mut self, now: Time) {
+        self.run_funding(now);
+        let now = self.advance(now);
+        self.expire_conditionals(now);
         while let Some(due) = self.settlement.good_tills.first().filter(|(at, _, _)| *at <= now).cloned() {
             self.settlement.good_tills.remove(&due);
             self.expire(now, &due.1, due.2);

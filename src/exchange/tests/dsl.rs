@@ -274,7 +274,7 @@ fn tell(event: &Event) -> Option<String> {
             Some(format!("trade {} {}@{} {side}", trade.id, trade.qty, trade.price))
         }
         Event::Status { status, .. } => Some(format!("{status:?}")),
-        Event::Balances(_) | Event::Transfer(_) | Event::Book(_) | Event::Best(_) => None,
+        Event::Balances(_) | Event::Margin(_) | Event::Transfer(_) | Event::Book(_) | Event::Best(_) => None,
     }
 }
 

@@ -41,6 +41,7 @@ impl Mirror {
                     self.balances.insert((change.account, b.asset.clone()), (b.free, b.locked));
                 }
             }
+            Event::Margin(event) => panic!("no wallet of these is a margin wallet: {event:?}"),
             Event::Transfer(transfer) => {
                 *self.outside.entry(transfer.asset.clone()).or_default() += transfer.delta;
             }

@@ -34,9 +34,9 @@ fn mark_text(price: Price) -> String {
     price.fixed(8)
 }
 
-/// A signed rate of funding, of eight decimals.
-pub(crate) fn funding_text(rate: Rate) -> String {
-    Price::from_raw(i128::from(rate.raw())).fixed(8)
+/// A signed rate of funding, given in raw units, of eight decimals.
+pub(crate) fn funding_text(raw: impl Into<i128>) -> String {
+    Price::from_raw(raw.into()).fixed(8)
 }
 
 impl Sim {
@@ -102,7 +102,7 @@ impl Sim {
             .text("ap", &mark_text(marks.mark))
             .text("i", &mark_text(marks.index))
             .text("P", &mark_text(marks.index))
-            .text("r", &funding_text(marks.rate))
+            .text("r", &funding_text(marks.rate.raw()))
             .int("T", marks.next_funding.millis())
             .int("st", 1)
             .end()
@@ -119,8 +119,8 @@ impl Sim {
                 .text("markPrice", &mark_text(marks.mark))
                 .text("indexPrice", &mark_text(marks.index))
                 .text("estimatedSettlePrice", &mark_text(marks.index))
-                .text("lastFundingRate", &funding_text(marks.rate))
-                .text("interestRate", &funding_text(interest))
+                .text("lastFundingRate", &funding_text(marks.rate.raw()))
+                .text("interestRate", &funding_text(interest.raw()))
                 .int("nextFundingTime", marks.next_funding.millis())
                 .int("time", now.millis())
                 .end()
@@ -138,8 +138,8 @@ impl Sim {
             let seconds = contract.funding_interval.millis() / 1_000;
             let row = Object::new()
                 .text("symbol", &market.style.symbol)
-                .text("adjustedFundingRateCap", &funding_text(contract.funding_cap))
-                .text("adjustedFundingRateFloor", &format!("-{}", funding_text(contract.funding_cap)))
+                .text("adjustedFundingRateCap", &funding_text(contract.funding_cap.raw()))
+                .text("adjustedFundingRateFloor", &format!("-{}", funding_text(contract.funding_cap.raw())))
                 .int("fundingIntervalHours", (seconds / 3_600).max(1))
                 .flag("disclaimer", false);
             (seconds != 8 * 3_600).then(|| row.end())

@@ -57,6 +57,7 @@ impl Sim {
                 self.futures_best(now, place, best);
             }
             Event::Status { symbol, status } => self.tell_contract(now, &symbol, status),
+            Event::Conditional(_) | Event::MarginCall(_) | Event::Marks { .. } | Event::Funding { .. } => {}
         }
     }
 
