@@ -12,7 +12,17 @@ CLIENTS = Path(__file__).parent / "clients"
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("client", ["ccxt", "python_binance", "binance_sdk"])
+@pytest.mark.parametrize(
+    "client",
+    [
+        "ccxt",
+        "python_binance",
+        "binance_sdk",
+        "ccxt_futures",
+        "python_binance_futures",
+        "binance_sdk_futures",
+    ],
+)
 def test_client_works_unpatched(client: str) -> None:
     """Markets, book, orders and their ends, trades, balances, streams, private events, refusals."""
     python = foreign.ensure()

@@ -47,6 +47,10 @@ class Exchange:
         """Lets the house take from the book."""
         self.control("trade", {"symbol": SYMBOL, "side": side, "qty": qty, "price": price})
 
+    def futures_house(self, side: str, qty: str, price: str) -> None:
+        """Lets the house take from the book of the perpetual."""
+        self.control("futures/trade", {"symbol": SYMBOL, "side": side, "qty": qty, "price": price})
+
     def balances(self, account: str) -> dict[str, Decimal]:
         """What an account owns, free and locked."""
         with urllib.request.urlopen(f"{self.rest}/control/state", timeout=10) as reply:
