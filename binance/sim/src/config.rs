@@ -84,6 +84,8 @@ pub struct Timing {
     pub futures_pong: Span,
     /// Life of a listen key after it was last extended.
     pub listen_key: Span,
+    /// Longest life of a listen token.
+    pub listen_token: Span,
 }
 
 impl Default for Timing {
@@ -97,6 +99,7 @@ impl Default for Timing {
             futures_ping: Span::from_secs(180),
             futures_pong: Span::from_secs(600),
             listen_key: Span::from_secs(3_600),
+            listen_token: Span::from_secs(24 * 3_600),
         }
     }
 }
@@ -115,6 +118,7 @@ impl Timing {
             futures_ping: cut(self.futures_ping),
             futures_pong: cut(self.futures_pong),
             listen_key: cut(self.listen_key),
+            listen_token: cut(self.listen_token),
         }
     }
 }
@@ -136,6 +140,8 @@ pub struct Limits {
     pub stream_frames_per_second: u32,
     /// Refused requests within a window after which the address is banned.
     pub ban_after: u32,
+    /// Weight of margin per endpoint, account and minute; an address has a fifteenth of it.
+    pub margin_weight: u32,
     /// Those of futures; connections and bans are limited as on spot.
     pub futures: FuturesLimits,
 }
@@ -174,6 +180,7 @@ impl Default for Limits {
             connections_per_5m: 300,
             stream_frames_per_second: 5,
             ban_after: 100,
+            margin_weight: 180_000,
             futures: FuturesLimits::default(),
         }
     }

@@ -87,6 +87,8 @@ pub(crate) struct Subscription {
     pub(crate) account: AccountId,
     /// By plain subscribe: it ends with the logon.
     pub(crate) of_logon: bool,
+    /// By a token: it ends then.
+    pub(crate) until: Option<Time>,
 }
 
 /// Subscriptions of a stream connection.

@@ -104,7 +104,7 @@ impl Sim {
     }
 
     pub(crate) fn account_named(&self, name: &str) -> Result<AccountId, String> {
-        let place = self.config.accounts.iter().position(|account| account.name == name);
+        let place = self.names.iter().position(|known| known == name);
         let place = place.ok_or_else(|| format!("there is no account {name:?}"))?;
         Ok(AccountId(u32::try_from(place).unwrap_or(u32::MAX)))
     }
@@ -187,6 +187,7 @@ impl Sim {
                     .raw("balances", &array(balances))
                     .raw("orders", &self.orders_of(id, all)?)
                     .raw("futures", &self.futures_state(id)?)
+                    .raw("margin", &self.margin_state(id)?)
                     .end(),
             );
         }

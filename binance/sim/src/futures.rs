@@ -4,6 +4,7 @@
 //! journals are those of spot. The spot price of the same simulator is the index.
 
 mod account;
+mod algo;
 mod control;
 mod frames;
 mod info;
@@ -57,12 +58,21 @@ pub(crate) struct Market {
     index: Price,
     /// Last update id told by each diff stream.
     told: [u64; 3],
+    /// The largest liquidation since they were last told.
+    forced: Option<OrderEvent>,
 }
 
 impl Market {
     /// Are its books told at each of its changes?
     pub(crate) fn tells_changes(&self) -> bool {
         self.feed.tells_changes()
+    }
+
+    /// An order of the exchange's own traded; the largest one is told.
+    fn force(&mut self, event: &OrderEvent) {
+        if self.forced.as_ref().is_none_or(|known| known.order.qty < event.order.qty) {
+            self.forced = Some(event.clone());
+        }
     }
 }
 
@@ -149,7 +159,15 @@ impl Futures {
         let style = Style { symbol: symbol.upper(), price: spec.price_places, qty: spec.qty_places };
         let data = MarketData::new(symbol.clone(), Bars::new(now, price, past));
         self.places.insert(symbol, place);
-        self.markets.push(Market { data, feed, style, listed: spec.listed, index: price, told: [0; 3] });
+        self.markets.push(Market {
+            data,
+            feed,
+            style,
+            listed: spec.listed,
+            index: price,
+            told: [0; 3],
+            forced: None,
+        });
     }
 
     /// The place of a listed perpetual.

@@ -10,7 +10,7 @@ use crate::methods::{Answer, Call};
 use crate::sim::Sim;
 
 /// Permissions of every symbol.
-const PERMISSIONS: [&str; 1] = ["SPOT"];
+const PERMISSIONS: [&str; 2] = ["SPOT", "MARGIN"];
 
 impl Sim {
     /// `exchangeInfo`.
@@ -79,7 +79,7 @@ fn symbol_object(listing: &Listing, with_sets: bool) -> String {
         .flag("amendAllowed", instrument.amend_allowed)
         .flag("pegInstructionsAllowed", false)
         .flag("isSpotTradingAllowed", true)
-        .flag("isMarginTradingAllowed", false)
+        .flag("isMarginTradingAllowed", true)
         .raw("filters", &array(filters(listing)))
         .raw("permissions", "[]")
         .raw("permissionSets", &sets)

@@ -81,11 +81,17 @@ pub enum Journal {
     FuturesOrders,
     /// `futures_income.jsonl`: every booking in a futures wallet.
     FuturesIncome,
+    /// `futures_algos.jsonl`: every change of a conditional order.
+    FuturesAlgos,
+    /// `liabilities.jsonl`: every change of what a margin wallet owes.
+    Liabilities,
+    /// `funding.jsonl`: every funding of a perpetual, with its rate and mark price.
+    Funding,
 }
 
 impl Journal {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Trades,
         Self::Orders,
         Self::Transfers,
@@ -93,6 +99,9 @@ impl Journal {
         Self::FuturesTrades,
         Self::FuturesOrders,
         Self::FuturesIncome,
+        Self::FuturesAlgos,
+        Self::Liabilities,
+        Self::Funding,
     ];
 
     /// Its file's name.
@@ -105,6 +114,9 @@ impl Journal {
             Self::FuturesTrades => "futures_trades.jsonl",
             Self::FuturesOrders => "futures_orders.jsonl",
             Self::FuturesIncome => "futures_income.jsonl",
+            Self::FuturesAlgos => "futures_algos.jsonl",
+            Self::Liabilities => "liabilities.jsonl",
+            Self::Funding => "funding.jsonl",
         }
     }
 }

@@ -10,8 +10,8 @@ use binance_wire::render::Object;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tradingsys::exchange::{
-    AccountId, Change, Expiry, Fill, LastNumbers, Order, OrderEvent, OrderStatus, Past, PositionSide,
-    PositionTerms, Transfer,
+    AccountId, Change, Expiry, Fill, LastNumbers, LiabilityKind, Loan, Order, OrderEvent, OrderStatus, Past,
+    PositionSide, PositionTerms, Transfer,
 };
 use tradingsys::ids::{Asset, ClientOrderId, Symbol};
 use tradingsys::market::{OrderType, Side, Stp, Tif};
@@ -205,6 +205,18 @@ struct OrderLine {
 }
 
 #[derive(Deserialize)]
+struct LiabilityLine {
+    id: u64,
+    account: String,
+    asset: Asset,
+    kind: LiabilityKind,
+    principal: Cash,
+    interest: Cash,
+    borrowed: Cash,
+    interest_owed: Cash,
+}
+
+#[derive(Deserialize)]
 struct TransferLine {
     account: String,
     asset: Asset,
@@ -218,6 +230,8 @@ pub(crate) struct Resumed {
     pub(crate) past: Past,
     /// What the core does not keep.
     pub(crate) labels: BTreeMap<(Symbol, u64), Label>,
+    /// What margin wallets owe, and the number of the last booking.
+    pub(crate) loans: (Vec<(AccountId, Asset, Loan)>, u64),
     /// Accounts that had money before.
     pub(crate) known: Vec<AccountId>,
 }
@@ -236,7 +250,7 @@ fn lines<T: DeserializeOwned>(journaled: &Journaled, journal: Journal) -> Result
 
 impl Resumed {
     /// Reads the journals; `names` are the configured accounts, in order.
-    pub(crate) fn read(journaled: &Journaled, names: &[&str], now: Time) -> Result<Self, BadJournal> {
+    pub(crate) fn read(journaled: &Journaled, names: &[String], now: Time) -> Result<Self, BadJournal> {
         let account = |name: &str| -> Result<AccountId, BadJournal> {
             let place = names.iter().position(|known| *known == name);
             let place = place.ok_or_else(|| BadJournal::Account(name.to_owned()))?;
@@ -260,6 +274,21 @@ impl Resumed {
             numbers.trade = numbers.trade.max(fill.trade_id);
             resumed.past.fills.push(fill);
         }
+        let mut loans = BTreeMap::new();
+        for line in lines::<LiabilityLine>(journaled, Journal::Liabilities)? {
+            let account = account(&line.account)?;
+            // Money lent came in, money repaid went out; interest charged is only owed.
+            let paid = if line.kind == LiabilityKind::Interest {
+                line.principal
+            } else {
+                line.principal + line.interest
+            };
+            *holdings.entry((account, line.asset.clone())).or_default() += paid;
+            let loan = Loan { borrowed: line.borrowed, interest: line.interest_owed };
+            loans.insert((account, line.asset), loan);
+            resumed.loans.1 = resumed.loans.1.max(line.id);
+        }
+        resumed.loans.0 = loans.into_iter().map(|((id, asset), loan)| (id, asset, loan)).collect();
         let mut orders = BTreeMap::new();
         for line in lines::<OrderLine>(journaled, Journal::Orders)? {
             let key = (line.symbol.clone(), line.order_id);

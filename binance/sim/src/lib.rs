@@ -29,6 +29,7 @@ mod journal;
 mod life;
 mod limits;
 mod listings;
+mod margin;
 mod market_data;
 mod market_queries;
 mod methods;

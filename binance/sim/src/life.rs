@@ -65,7 +65,7 @@ impl Sim {
         let limits = self.config.limits;
         let Some(connection) = self.connections.get_mut(&conn) else { return false };
         let most = match connection.product {
-            Product::Spot => limits.stream_frames_per_second,
+            Product::Spot | Product::Margin => limits.stream_frames_per_second,
             Product::Futures => limits.futures.stream_frames_per_second,
         };
         if !connection.is_live() {

@@ -85,6 +85,9 @@ impl Pool {
         };
         match product {
             Product::Spot => spot,
+            Product::Margin => {
+                Self { weight_per_minute: limits.margin_weight, requests_per_5m: u32::MAX, ..spot }
+            }
             Product::Futures => Self {
                 weight_per_minute: futures.weight_per_minute,
                 requests_per_5m: u32::MAX,
@@ -263,7 +266,7 @@ impl RateLimits {
     /// Names of the headers that count orders.
     pub(crate) const fn order_headers(&self) -> [&'static str; 2] {
         match self.limits.product {
-            Product::Spot => ["x-mbx-order-count-10s", "x-mbx-order-count-1d"],
+            Product::Spot | Product::Margin => ["x-mbx-order-count-10s", "x-mbx-order-count-1d"],
             Product::Futures => ["x-mbx-order-count-10s", "x-mbx-order-count-1m"],
         }
     }

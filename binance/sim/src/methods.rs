@@ -10,6 +10,7 @@ use crate::auth::Security;
 use crate::connection::KeyIndex;
 use crate::futures::methods as futures;
 use crate::io::Conn;
+use crate::margin::methods as margin;
 use crate::params::Params;
 use crate::product::Product;
 use crate::sim::Sim;
@@ -151,7 +152,7 @@ const KLINES: &[&str] = &["symbol", "interval", "startTime", "endTime", "timeZon
 /// Every parameter is let through.
 const ANY: &[&str] = &["*"];
 
-use Security::{Key, Open, Signed, Trade};
+use Security::{Open, Signed, Trade};
 use Weight::{By, IfRefused, Of};
 
 /// All of them.
@@ -181,6 +182,7 @@ pub(crate) const METHODS: &[Method] = &[
     method("session.subscriptions", NONE, Open, Of(2), &[], Sim::subscriptions),
     method("userDataStream.subscribe", NONE, Open, Of(2), &[], Sim::subscribe_logged_on),
     method("userDataStream.subscribe.signature", NONE, Signed, Of(2), &[], Sim::subscribe_signed),
+    method("userDataStream.subscribe.listenToken", NONE, Open, Of(2), &["listenToken"], Sim::subscribe_token),
     method("userDataStream.unsubscribe", NONE, Open, Of(2), &["subscriptionId"], Sim::unsubscribe_private),
     method("order.place", ("POST", "/api/v3/order"), Trade, IfRefused(1), ORDER, Sim::order_place),
     method("order.test", ("POST", "/api/v3/order/test"), Trade, By(test_weight), ORDER, Sim::order_test),
@@ -362,16 +364,13 @@ pub(crate) const METHODS: &[Method] = &[
     ),
     method("sor.order.place", ("POST", "/api/v3/sor/order"), Trade, IfRefused(1), ANY, Sim::no_routing),
     method("sor.order.test", ("POST", "/api/v3/sor/order/test"), Trade, Of(1), ANY, Sim::no_routing),
-    // What clients ask when they load markets with a key. These have weight pools of their own.
-    method("", ("GET", "/sapi/v1/capital/config/getall"), Signed, Of(0), &[], Sim::coins),
-    method("", ("GET", "/sapi/v1/margin/allPairs"), Key, Of(0), &["symbol"], Sim::no_pairs),
-    method("", ("GET", "/sapi/v1/margin/isolated/allPairs"), Key, Of(0), &["symbol"], Sim::no_pairs),
 ];
 
 /// The requests of a product.
 fn table(product: Product) -> &'static [Method] {
     match product {
         Product::Spot => METHODS,
+        Product::Margin => margin::METHODS,
         Product::Futures => futures::METHODS,
     }
 }
@@ -379,7 +378,7 @@ fn table(product: Product) -> &'static [Method] {
 /// A websocket name without the version that may stand before it.
 pub(crate) fn method_name(product: Product, name: &str) -> &str {
     let versions: &[&str] = match product {
-        Product::Spot => &["v3/"],
+        Product::Spot | Product::Margin => &["v3/"],
         Product::Futures => &["v1/", "v2/"],
     };
     versions.iter().find_map(|version| name.strip_prefix(version)).unwrap_or(name)

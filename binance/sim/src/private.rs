@@ -12,7 +12,7 @@ use crate::sim::Sim;
 impl Sim {
     /// The name of an account in the journals.
     pub(crate) fn account_name(&self, account: AccountId) -> &str {
-        self.config.accounts.get(account.0 as usize).map_or("", |account| account.name.as_str())
+        self.names.get(account.0 as usize).map_or("", String::as_str)
     }
 
     /// A change of an order.

@@ -11,6 +11,8 @@ use crate::config::Timing;
 pub(crate) enum Product {
     /// Spot: `/api`, `/ws-api/v3`, `/ws`, `/stream`.
     Spot,
+    /// Cross margin: `/sapi`, `/margin-stream`; its orders are on the books of spot.
+    Margin,
     /// USDT-margined futures: `/fapi`, `/ws-fapi/v1`, `/public`, `/market`, `/private`, `/fstream`.
     Futures,
 }
@@ -18,13 +20,19 @@ pub(crate) enum Product {
 impl Product {
     /// Of a REST path.
     pub(crate) fn of_path(path: &str) -> Self {
-        if path.starts_with("/fapi/") { Self::Futures } else { Self::Spot }
+        if path.starts_with("/fapi/") {
+            Self::Futures
+        } else if path.starts_with("/sapi/") {
+            Self::Margin
+        } else {
+            Self::Spot
+        }
     }
 
     /// Between two pings, and in which time they are to be answered.
     pub(crate) const fn pings(self, timing: &Timing) -> (Span, Span) {
         match self {
-            Self::Spot => (timing.ping, timing.pong),
+            Self::Spot | Self::Margin => (timing.ping, timing.pong),
             Self::Futures => (timing.futures_ping, timing.futures_pong),
         }
     }
@@ -43,6 +51,8 @@ pub(crate) enum Route {
     Private,
     /// Futures without a route, as it was before there were routes.
     Unrouted,
+    /// What margin wallets owe.
+    Margin,
 }
 
 /// What a connection is opened for.
@@ -67,6 +77,7 @@ impl Door {
             ("/market", Route::Market),
             ("/private", Route::Private),
             ("/fstream", Route::Unrouted),
+            ("/margin-stream", Route::Margin),
         ];
         let routed = routes.into_iter().find_map(|(prefix, route)| Some((path.strip_prefix(prefix)?, route)));
         let (rest, route) = routed.unwrap_or((path, Route::Spot));
@@ -79,6 +90,7 @@ impl Door {
         match self {
             Self::Api(product) => product,
             Self::Streams(Route::Spot) => Product::Spot,
+            Self::Streams(Route::Margin) => Product::Margin,
             Self::Streams(_) => Product::Futures,
         }
     }

@@ -8,6 +8,7 @@ use crate::api::{Asker, Served};
 use crate::chaos::{Arrival, Plan};
 use crate::faults::{Fault, Stage, Subject};
 use crate::io::{HttpReply, HttpRequest, Request, SimOutput};
+use crate::margin::methods::{IP, uid};
 use crate::methods::{Method, by_path, path_known};
 use crate::params::Params;
 use crate::product::Product;
@@ -100,7 +101,8 @@ impl Sim {
             }
         };
         let (weight, free) = method.weight.charge(&params);
-        if let Err(error) = self.pool(product).charge(now, &http.peer, weight) {
+        let payer = payer(method, http);
+        if let Err(error) = self.pool(product).charge(now, &payer, weight) {
             return error.into();
         }
         if let Some(error) = &plan.unserved {
@@ -112,16 +114,21 @@ impl Sim {
         };
         let answer = self.serve(now, method, &params, Asker { conn: None, key, unit, lag: plan.lag });
         if free && answer.is_ok() {
-            self.pool(product).refund(now, &http.peer, weight);
+            self.pool(product).refund(now, &payer, weight);
         }
         let answer = plan.replaced.clone().map_or(answer, Err);
         Served { answer, account: key.map(|key| self.keys.at(key).account) }
     }
 
     fn rest_reply(&mut self, now: Time, http: &HttpRequest, method: &Method, served: Served) -> HttpReply {
-        let pool = self.pool(Product::of_path(&http.path));
-        let used = pool.weight_used(now, &http.peer).to_string();
-        let mut headers = vec![("x-mbx-used-weight", used.clone()), ("x-mbx-used-weight-1m", used)];
+        let product = Product::of_path(&http.path);
+        let pool = self.pool(product);
+        let used = pool.weight_used(now, &payer(method, http));
+        let mut headers = match product {
+            Product::Margin if uid(method) => vec![("x-sapi-used-uid-weight-1m", used.to_string())],
+            Product::Margin => vec![("x-sapi-used-ip-weight-1m", (used / IP).to_string())],
+            _ => vec![("x-mbx-used-weight", used.to_string()), ("x-mbx-used-weight-1m", used.to_string())],
+        };
         if let (Ok(_), Some(account), "POST") = (&served.answer, served.account, method.verb) {
             let (short, long) = pool.order_counts(now, account);
             let [of_short, of_long] = pool.order_headers();
@@ -138,6 +145,15 @@ impl Sim {
             }
         }
     }
+}
+
+/// Who pays for a request: the address; on margin every endpoint has a pool of its own, of the address or of the key.
+fn payer(method: &Method, http: &HttpRequest) -> String {
+    if Product::of_path(method.path) != Product::Margin {
+        return http.peer.clone();
+    }
+    let who = if uid(method) { http.header("x-mbx-apikey").unwrap_or_default() } else { http.peer.as_str() };
+    format!("{} {} {who}", method.verb, method.path)
 }
 
 fn path(http: &HttpRequest) -> &str {

@@ -20,7 +20,11 @@ const MOST_ACTIVE: usize = 1_000;
 const MOST_IN_LIFE: u32 = 65_535;
 
 impl Sim {
-    fn session(&mut self, conn: Option<Conn>) -> Result<&mut Session, ErrorReply> {
+    /// The session of an API connection.
+    ///
+    /// # Errors
+    /// -1020 elsewhere.
+    pub(crate) fn session(&mut self, conn: Option<Conn>) -> Result<&mut Session, ErrorReply> {
         let connection = conn.and_then(|conn| self.connections.get_mut(&conn));
         let session = connection.and_then(|connection| connection.session_mut());
         session
@@ -115,7 +119,7 @@ impl Sim {
         }
         let number = session.next_subscription;
         session.next_subscription += 1;
-        session.subscriptions.insert(number, Subscription { account, of_logon });
+        session.subscriptions.insert(number, Subscription { account, of_logon, until: None });
         Ok(Object::new().int("subscriptionId", number).end())
     }
 
@@ -152,6 +156,17 @@ impl Sim {
                     account: ended.account,
                 });
             }
+        }
+    }
+
+    /// The venue ends a subscription.
+    pub(crate) fn end_subscription(&mut self, now: Time, conn: Conn, number: u32) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let unit = connection.unit;
+        let ended = connection.session_mut().and_then(|session| session.subscriptions.remove(&number));
+        if let Some(ended) = ended {
+            let text = Bytes::from(envelope(number, &terminated(now, unit)));
+            self.staged.private.push(PrivateFrame { conn, text, event: TERMINATED, account: ended.account });
         }
     }
 

@@ -26,6 +26,7 @@ use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOut
 use crate::journal::{BadJournal, Journaled, Resumed, TransferKind, transfer_line};
 use crate::limits::RateLimits;
 use crate::listings::Spec;
+use crate::margin::Margin;
 use crate::market_data::MarketData;
 use crate::order_json::Label;
 use crate::product::Product;
@@ -65,6 +66,10 @@ pub(crate) enum Task {
     ListenKeyOver(AccountId),
     /// Something in the futures core is due.
     FuturesCore,
+    /// Interest of margin wallets is due.
+    Interest,
+    /// The token of a private subscription may have run out.
+    TokenOver(Conn, u32),
     /// A change of a synthetic perpetual.
     FuturesStep(MarketIndex),
 }
@@ -121,6 +126,9 @@ pub struct Sim {
     pub(crate) staged: Staged,
     pub(crate) faults: Faults,
     pub(crate) futures: Futures,
+    pub(crate) margin: Margin,
+    /// Names of all wallets of the spot books: of the accounts, then of their margin wallets.
+    pub(crate) names: Vec<String>,
     agenda: Agenda<Task>,
     clock: Clock,
     events: Vec<Event>,
@@ -161,12 +169,21 @@ impl Sim {
             fee_asset: Some(Asset::new("BNB")),
             fee_asset_discount: Rate::basis_points(2_500),
         })?;
-        let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+        let own = config.accounts.iter().map(|account| account.name.clone());
+        let names: Vec<String> = own.clone().chain(own.map(|name| format!("{name}/margin"))).collect();
         let resumed = Resumed::read(journaled, &names, now)?;
         for (id, account) in (0..).map(AccountId).zip(&config.accounts) {
             exchange.open_account(id, settings(account));
+            let wallet = AccountId(id.0 + u32::try_from(config.accounts.len()).expect("accounts are few"));
+            exchange.open_account(wallet, settings(account));
+            exchange.open_margin(wallet).expect("the account was just opened");
         }
+        exchange.value_margin_in(Asset::new("USDT"));
         exchange.restore(&resumed.past)?;
+        let (loans, bookings) = &resumed.loans;
+        exchange
+            .restore_margin(now, loans, *bookings, &[])
+            .map_err(|_| RestoreError::UnknownAccount(AccountId::HOUSE))?;
         let mut sim = Self {
             keys: Keys::new(&config.accounts),
             exchange,
@@ -176,6 +193,8 @@ impl Sim {
             listeners: Listeners::default(),
             rates: RateLimits::new(Product::Spot, &config.limits, &config.timing),
             futures: Futures::new(&config, now)?,
+            margin: Margin::new(RateLimits::new(Product::Margin, &config.limits, &config.timing)),
+            names,
             random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),
             labels: resumed.labels,
             recent: VecDeque::new(),
@@ -284,6 +303,12 @@ impl Sim {
             Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
             Task::Down(announced) => self.down(announced, out),
             Task::ListenKeyOver(account) => self.listen_key_over(now, account),
+            Task::Interest => {
+                self.margin.planned = None;
+                self.exchange.margin_timer(now);
+                self.absorb(now);
+            }
+            Task::TokenOver(conn, number) => self.token_over(now, conn, number),
             Task::FuturesCore => {
                 self.futures.planned = None;
                 self.futures.core.timer(now);
@@ -301,6 +326,7 @@ impl Sim {
     pub(crate) fn pool(&mut self, product: Product) -> &mut RateLimits {
         match product {
             Product::Spot => &mut self.rates,
+            Product::Margin => &mut self.margin.rates,
             Product::Futures => &mut self.futures.rates,
         }
     }
@@ -367,6 +393,7 @@ impl Sim {
         }
         self.futures_absorb(now);
         self.plan_core();
+        self.plan_interest();
     }
 
     fn absorb_one(&mut self, now: Time, event: Event) {
@@ -379,6 +406,7 @@ impl Sim {
                 }
             }
             Event::Balances(change) => self.tell_balances(now, &change),
+            Event::Margin(event) => self.tell_margin(now, &event),
             Event::Transfer(transfer) => self.tell_transfer(now, &transfer),
             Event::Trade { symbol, trade } => {
                 let place = self.place(&symbol);
@@ -395,7 +423,7 @@ impl Sim {
                 let place = self.place(&best.symbol);
                 self.publish_best(place, best);
             }
-            Event::Status { .. } | Event::Margin(_) => {}
+            Event::Status { .. } => {}
         }
     }
 

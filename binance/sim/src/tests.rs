@@ -5,6 +5,7 @@ mod faults;
 mod futures;
 mod golden;
 mod life;
+mod margin;
 mod limits;
 mod orders;
 mod queries;

@@ -2,13 +2,13 @@
 
 use binance_wire::render::{Object, array};
 use serde::Deserialize;
-use tradingsys::exchange::futures::{ContractStatus, NewOrder};
+use tradingsys::exchange::futures::{ChildName, ContractStatus, NewOrder};
 use tradingsys::exchange::{AccountId, OrderRef, PositionSide, PositionTerms, Request};
 use tradingsys::ids::{ClientOrderId, Symbol};
 use tradingsys::market::{Side, Stp, Tif};
-use tradingsys::num::{Cash, Price, Qty};
+use tradingsys::num::{Cash, Price, Qty, Rate};
 use tradingsys::order::request::Terms;
-use tradingsys::time::Time;
+use tradingsys::time::{Span, Time};
 
 use super::order_json;
 use super::streams::Unrouted;
@@ -68,6 +68,39 @@ struct Serves {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct SetMark {
+    symbol: String,
+    /// Without it: back to the rule.
+    mark: Option<Price>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetFunding {
+    symbol: String,
+    /// Without it: back to the rule.
+    rate: Option<Rate>,
+    /// Time between two payments.
+    interval_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deleverage {
+    account: String,
+    symbol: String,
+    qty: Qty,
+    position_side: Option<PositionSide>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Children {
+    names: ChildName,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OfAccount {
     account: String,
 }
@@ -89,6 +122,24 @@ impl Sim {
                 self.futures.unrouted = read::<Serves>(body)?.serves;
                 Ok("{}".into())
             }
+            "mark" => self.futures_set_mark(now, body),
+            "funding" => self.futures_set_funding(now, body),
+            "liquidate" => {
+                let account = self.account_named(&read::<OfAccount>(body)?.account)?;
+                self.futures.core.liquidate(account).map_err(words)?;
+                Ok("{}".into())
+            }
+            "deleverage" => self.futures_deleverage(body),
+            "settle" => {
+                let wanted: SetPrice = read(body)?;
+                let symbol = self.perpetual_symbol(&wanted.symbol)?;
+                self.futures.core.settle_contract(now, &symbol, wanted.price).map_err(words)?;
+                Ok("{}".into())
+            }
+            "children" => {
+                self.futures.core.name_children(read::<Children>(body)?.names);
+                Ok("{}".into())
+            }
             "listen_key" => {
                 let account = self.account_named(&read::<OfAccount>(body)?.account)?;
                 self.listen_key_expire(now, account);
@@ -101,6 +152,44 @@ impl Sim {
     pub(crate) fn perpetual_named(&self, name: &str) -> Result<usize, String> {
         let place = self.futures.places.get(&Symbol::new(name)).copied().map(usize::from);
         place.ok_or_else(|| format!("there is no perpetual {name:?}"))
+    }
+
+    fn perpetual_symbol(&self, name: &str) -> Result<Symbol, String> {
+        self.perpetual_named(name).map(|place| self.futures.markets[place].data.symbol.clone())
+    }
+
+    /// Fixes a mark price, or lets it follow the rule again; at once.
+    fn futures_set_mark(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: SetMark = read(body)?;
+        let symbol = self.perpetual_symbol(&wanted.symbol)?;
+        self.futures.core.fix_mark(&symbol, wanted.mark).map_err(words)?;
+        self.follow_index(now, false);
+        Ok("{}".into())
+    }
+
+    /// Fixes the funding rate, and how often it is paid: at whole multiples of the interval.
+    fn futures_set_funding(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: SetFunding = read(body)?;
+        let symbol = self.perpetual_symbol(&wanted.symbol)?;
+        self.futures.core.fix_funding_rate(&symbol, wanted.rate).map_err(words)?;
+        if let Some(millis) = wanted.interval_ms {
+            if millis < 1 {
+                return Err("\"interval_ms\" must be above zero".into());
+            }
+            let every = Span::from_millis(millis);
+            self.futures.core.set_funding_interval(now, &symbol, every).map_err(words)?;
+        }
+        self.follow_index(now, false);
+        Ok("{}".into())
+    }
+
+    fn futures_deleverage(&mut self, body: &str) -> Outcome {
+        let wanted: Deleverage = read(body)?;
+        let account = self.account_named(&wanted.account)?;
+        let symbol = self.perpetual_symbol(&wanted.symbol)?;
+        let side = wanted.position_side.unwrap_or(PositionSide::Both);
+        self.futures.core.force_deleveraging(account, &symbol, side, wanted.qty).map_err(words)?;
+        Ok("{}".into())
     }
 
     fn futures_transfer(&mut self, now: Time, body: &str) -> Outcome {

@@ -4,6 +4,7 @@
 //! and quantities have the decimals of their symbol.
 
 use binance_wire::render::{Object, array, quoted};
+use tradingsys::exchange::{Change, OrderEvent};
 use tradingsys::market::{Level, PublicTrade};
 use tradingsys::num::{Price, Qty};
 use tradingsys::time::Time;
@@ -213,4 +214,29 @@ pub(crate) fn ticker(now: Time, style: &Style, day: &DayStats, last: Option<&Pub
         .text("ps", &style.symbol)
         .int("st", 1)
         .end()
+}
+
+/// `forceOrder`.
+pub(crate) fn force_order(now: Time, style: &Style, event: &OrderEvent) -> String {
+    let (order, last) = (
+        &event.order,
+        match &event.change {
+            Change::Trade(fill) => fill.qty,
+            _ => Qty::ZERO,
+        },
+    );
+    let average = order.filled_quote.per(order.filled).unwrap_or_default();
+    let inner = Object::new()
+        .text("s", &style.symbol)
+        .text("S", order.side.as_str())
+        .text("o", "LIMIT")
+        .text("f", "IOC")
+        .text("q", &style.qty(order.qty))
+        .text("p", &style.price(order.terms.price().unwrap_or(average)))
+        .text("ap", &style.price(average))
+        .text("X", order.status.as_str())
+        .text("l", &style.qty(last))
+        .text("z", &style.qty(order.filled))
+        .int("T", event.time.millis());
+    Object::new().text("e", "forceOrder").int("E", now.millis()).raw("o", &inner.end()).int("st", 1).end()
 }

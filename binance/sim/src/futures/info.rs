@@ -2,8 +2,8 @@
 
 use binance_wire::errors::ErrorReply;
 use binance_wire::render::{Object, array, quoted};
-use tradingsys::exchange::Rate;
 use tradingsys::exchange::futures::{Contract, Marks};
+use tradingsys::exchange::{Page, Rate};
 use tradingsys::market::Depth;
 use tradingsys::num::{Cash, Price};
 use tradingsys::time::Time;
@@ -129,6 +129,31 @@ impl Sim {
             Some(place) => row(place),
             None => array((0..self.futures.markets.len()).map(row)),
         })
+    }
+
+    /// `GET /fapi/v1/fundingRate`.
+    pub(crate) fn funding_rates(&mut self, call: &Call<'_>) -> Answer {
+        let place = self.perpetual_if_named(call.params)?;
+        let (start, end) = (call.params.time("startTime")?, call.params.time("endTime")?);
+        let page = Page { from_id: None, start, end, limit: call.params.limit(100, 1_000)? };
+        let mut rows = Vec::new();
+        for (at, market) in self.futures.markets.iter().enumerate() {
+            if place.is_some_and(|place| place != at) {
+                continue;
+            }
+            let funding = self.futures.core.funding(&market.data.symbol, &page).unwrap_or_default();
+            rows.extend(funding.into_iter().map(|funding| (funding, &market.style.symbol)));
+        }
+        rows.sort_by_key(|(funding, _)| funding.time);
+        Ok(array(rows.into_iter().map(|(funding, symbol)| {
+            Object::new()
+                .text("symbol", symbol)
+                .text("fundingRate", &funding_text(funding.rate.raw()))
+                .int("fundingTime", funding.time.millis())
+                .text("markPrice", &mark_text(funding.mark))
+                .text("rateType", "Regular")
+                .end()
+        })))
     }
 
     /// `GET /fapi/v1/fundingInfo`: symbols whose funding is not the usual one.

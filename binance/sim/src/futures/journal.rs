@@ -1,7 +1,7 @@
 //! Lines of the journals of futures. Like those of spot: exact decimals as strings, `time` in milliseconds.
 
 use binance_wire::render::Object;
-use tradingsys::exchange::futures::Income;
+use tradingsys::exchange::futures::{Conditional, FundingRate, Income};
 use tradingsys::exchange::{Fill, OrderEvent};
 use tradingsys::ids::Symbol;
 
@@ -74,4 +74,38 @@ pub(crate) fn income_line(income: &Income, account: &str) -> String {
         Some(id) => line.int("trade_id", id).end(),
         None => line.end(),
     }
+}
+
+/// A line of `futures_algos.jsonl`.
+pub(crate) fn conditional_line(style: &Style, one: &Conditional, account: &str) -> String {
+    let (request, position) = (&one.asked.request, &one.asked.position);
+    let line = Object::new()
+        .int("algo_id", one.id)
+        .text("client_algo_id", request.client_id.as_str())
+        .text("symbol", &style.symbol)
+        .text("account", account)
+        .text("side", request.side.as_str())
+        .text("position_side", position.side.as_str())
+        .text("type", super::algo::type_word(request.terms.order_type()))
+        .text("trigger_price", &request.terms.stop().unwrap_or_default().to_string())
+        .text("price", &request.terms.price().unwrap_or_default().to_string())
+        .text("qty", &request.qty.to_string())
+        .flag("reduce_only", position.reduce_only)
+        .flag("close_position", position.close_position)
+        .text("status", one.status.as_str())
+        .int("time", one.updated.millis());
+    match one.order {
+        Some(id) => line.int("order_id", id).end(),
+        None => line.end(),
+    }
+}
+
+/// A line of `funding.jsonl`.
+pub(crate) fn funding_line(symbol: &Symbol, funding: &FundingRate) -> String {
+    Object::new()
+        .text("symbol", &symbol.upper())
+        .int("time", funding.time.millis())
+        .text("rate", &funding.rate.to_string())
+        .text("mark", &funding.mark.to_string())
+        .end()
 }

@@ -41,30 +41,36 @@ fn unknown() -> ErrorReply {
 }
 
 impl Sim {
-    fn account_of(&self, key: Option<KeyIndex>) -> AccountId {
-        key.map_or(AccountId::HOUSE, |key| self.keys.at(key).account)
-    }
-
     /// `POST /fapi/v1/listenKey`, `userDataStream.start`: the account's key, a new one if it has none.
     pub(crate) fn listen_key_start(&mut self, call: &Call<'_>) -> Answer {
         let account = self.account_of(call.key);
+        self.start_listening(call.now, account)
+    }
+
+    /// The account's key, a new one if it has none; its time begins anew.
+    pub(crate) fn start_listening(&mut self, now: Time, account: AccountId) -> Answer {
         if !self.futures.listen_keys.contains_key(&account) {
             let text = (0..LENGTH).map(|_| self.random.alphanumeric()).collect();
-            self.futures.listen_keys.insert(account, ListenKey { text, until: call.now });
+            self.futures.listen_keys.insert(account, ListenKey { text, until: now });
         }
-        self.extend(call.now, account)
+        self.extend(now, account)
     }
 
     /// `PUT /fapi/v1/listenKey`, `userDataStream.ping`.
     pub(crate) fn listen_key_extend(&mut self, call: &Call<'_>) -> Answer {
-        let account = self.account_of(call.key);
-        if !self.futures.listen_keys.contains_key(&account) {
-            return Err(unknown());
-        }
-        self.extend(call.now, account)
+        self.extend(call.now, self.account_of(call.key))
     }
 
-    fn extend(&mut self, now: Time, account: AccountId) -> Answer {
+    /// Whose key a request without signature came with.
+    pub(crate) fn account_of(&self, key: Option<KeyIndex>) -> AccountId {
+        key.map_or(AccountId::HOUSE, |key| self.keys.at(key).account)
+    }
+
+    /// The time of a key begins anew.
+    ///
+    /// # Errors
+    /// -1125 if there is none.
+    pub(crate) fn extend(&mut self, now: Time, account: AccountId) -> Answer {
         let life = self.config.timing.listen_key;
         let key = self.futures.listen_keys.get_mut(&account).ok_or_else(unknown)?;
         key.until = now + life;
@@ -75,7 +81,14 @@ impl Sim {
 
     /// `DELETE /fapi/v1/listenKey`, `userDataStream.stop`: whoever listens hears nothing more.
     pub(crate) fn listen_key_close(&mut self, call: &Call<'_>) -> Answer {
-        let account = self.account_of(call.key);
+        self.stop_listening(self.account_of(call.key))
+    }
+
+    /// Ends a key without a word.
+    ///
+    /// # Errors
+    /// -1125 if there is none.
+    pub(crate) fn stop_listening(&mut self, account: AccountId) -> Answer {
         self.futures.listen_keys.remove(&account).map(|_| "{}".to_owned()).ok_or_else(unknown)
     }
 
@@ -163,5 +176,6 @@ pub(crate) fn looks_like_key(text: &str) -> bool {
 
 /// Does a route carry the events of accounts?
 pub(crate) fn carries_accounts(route: Route, unrouted: super::streams::Unrouted) -> bool {
-    route == Route::Private || (route == Route::Unrouted && unrouted == super::streams::Unrouted::All)
+    matches!(route, Route::Private | Route::Margin)
+        || (route == Route::Unrouted && unrouted == super::streams::Unrouted::All)
 }

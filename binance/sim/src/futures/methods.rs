@@ -49,9 +49,33 @@ pub(crate) const MODIFY: &[&str] = &[
     "modifyId",
     "reduceOnly",
 ];
+/// Parameters of a conditional order.
+const ALGO: &[&str] = &[
+    "algoType",
+    "symbol",
+    "side",
+    "positionSide",
+    "type",
+    "timeInForce",
+    "quantity",
+    "price",
+    "triggerPrice",
+    "workingType",
+    "priceMatch",
+    "closePosition",
+    "priceProtect",
+    "reduceOnly",
+    "activatePrice",
+    "callbackRate",
+    "clientAlgoId",
+    "selfTradePreventionMode",
+    "goodTillDate",
+    "newOrderRespType",
+];
 /// Parameters of bars.
 const KLINES: &[&str] = &["symbol", "interval", "startTime", "endTime", "limit"];
 const CONTINUOUS: &[&str] = &["pair", "contractType", "interval", "startTime", "endTime", "limit"];
+const ALGO_ONE: &[&str] = &["algoId", "clientAlgoId"];
 const ONE: &[&str] = &["symbol", "orderId", "origClientOrderId"];
 
 /// All of them.
@@ -181,6 +205,34 @@ pub(crate) const METHODS: &[Method] = &[
         Sim::futures_aggregates,
     ),
     rest("GET", "/fapi/v1/premiumIndex", Open, By(premium_weight), &["symbol"], Sim::premium_index),
+    method("algoOrder.place", ("POST", "/fapi/v1/algoOrder"), Trade, Of(0), ALGO, Sim::algo_place),
+    method("algoOrder.cancel", ("DELETE", "/fapi/v1/algoOrder"), Trade, Of(1), ALGO_ONE, Sim::algo_cancel),
+    rest("GET", "/fapi/v1/algoOrder", Signed, Of(1), ALGO_ONE, Sim::algo_order),
+    rest("DELETE", "/fapi/v1/algoOpenOrders", Trade, Of(1), &["symbol"], Sim::algo_cancel_all),
+    rest(
+        "GET",
+        "/fapi/v1/openAlgoOrders",
+        Signed,
+        By(all_symbols_weight),
+        &["algoType", "symbol", "algoId"],
+        Sim::algo_open_orders,
+    ),
+    rest(
+        "GET",
+        "/fapi/v1/allAlgoOrders",
+        Signed,
+        Of(5),
+        &["symbol", "algoId", "startTime", "endTime", "page", "limit"],
+        Sim::algo_all_orders,
+    ),
+    rest(
+        "GET",
+        "/fapi/v1/fundingRate",
+        Open,
+        Of(0),
+        &["symbol", "startTime", "endTime", "limit"],
+        Sim::funding_rates,
+    ),
     rest("GET", "/fapi/v1/fundingInfo", Open, Of(0), &[], Sim::funding_info),
     rest("GET", "/fapi/v1/ticker/24hr", Open, By(all_symbols_weight), &["symbol"], Sim::futures_day_ticker),
     rest("GET", "/fapi/v1/ticker/price", Open, By(price_weight), &["symbol"], Sim::futures_price_ticker),

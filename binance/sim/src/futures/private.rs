@@ -1,12 +1,14 @@
 //! What the futures core tells: journals, events of accounts, public streams.
 
 use binance_wire::render::{Object, array};
-use tradingsys::exchange::futures::{AccountChange, ContractStatus, Event, Income, Setting, SettingChange};
+use tradingsys::exchange::futures::{
+    AccountChange, ContractStatus, Event, Income, MarginCall, Setting, SettingChange,
+};
 use tradingsys::exchange::{Change, OrderEvent, Origin};
 use tradingsys::ids::Symbol;
 use tradingsys::time::Time;
 
-use super::journal::{income_line, order_line, trade_line};
+use super::journal::{funding_line, income_line, order_line, trade_line};
 use super::order_json::{self, Beside, execution_type};
 use super::streams::Speed;
 use crate::io::Journal;
@@ -57,7 +59,13 @@ impl Sim {
                 self.futures_best(now, place, best);
             }
             Event::Status { symbol, status } => self.tell_contract(now, &symbol, status),
-            Event::Conditional(_) | Event::MarginCall(_) | Event::Marks { .. } | Event::Funding { .. } => {}
+            Event::Conditional(one) => self.tell_conditional(now, &one),
+            Event::MarginCall(call) => self.tell_margin_call(now, &call),
+            // Told in time, with what it is then.
+            Event::Marks { .. } => {}
+            Event::Funding { symbol, funding } => {
+                self.staged.lines.push((Journal::Funding, funding_line(&symbol, &funding)));
+            }
         }
     }
 
@@ -68,6 +76,10 @@ impl Sim {
         let millis = now.millis();
         if let Change::Trade(fill) = &event.change {
             self.staged.lines.push((Journal::FuturesTrades, trade_line(&style, event, fill, &name)));
+            if order.position.origin != Origin::Client {
+                let place = self.futures.place(&order.symbol);
+                self.futures.markets[place].force(event);
+            }
             if order.position.origin == Origin::Client {
                 self.tell_futures(order.account, ("TRADE_LITE", ""), || {
                     order_json::trade_lite(millis, &style, event, fill)
@@ -75,11 +87,11 @@ impl Sim {
             }
         }
         self.staged.lines.push((Journal::FuturesOrders, order_line(&style, event, &name)));
-        let label = self.futures.labels.get(&(order.symbol.clone(), order.id)).copied();
+        let label = self.futures_label(order);
         let beside = Beside {
             exposure: self.futures.exposure(order.account, &order.symbol),
             modify_id: self.futures.modify_ids.get(&event.execution_id).copied(),
-            label: label.unwrap_or_default(),
+            label,
         };
         self.tell_futures(order.account, ("ORDER_TRADE_UPDATE", execution_type(event)), || {
             order_json::order_update(millis, &style, event, &beside)
@@ -125,6 +137,29 @@ impl Sim {
                 .raw("a", &inner)
                 .end()
         });
+    }
+
+    /// `MARGIN_CALL`.
+    fn tell_margin_call(&mut self, now: Time, call: &MarginCall) {
+        let rows = call.positions.iter().map(|(position, kept)| {
+            Object::new()
+                .text("s", &position.symbol.upper())
+                .text("ps", position.side.as_str())
+                .text("pa", &position.qty.to_string())
+                .text("mt", "CROSSED")
+                .text("iw", "0")
+                .text("mp", &position.mark.to_string())
+                .text("up", &position.unrealised.to_string())
+                .text("mm", &kept.to_string())
+                .end()
+        });
+        let text = Object::new()
+            .text("e", "MARGIN_CALL")
+            .int("E", now.millis())
+            .text("cw", &call.margin.wallet.to_string())
+            .raw("p", &array(rows))
+            .end();
+        self.tell_futures(call.account, ("MARGIN_CALL", ""), || text.clone());
     }
 
     fn tell_income(&mut self, income: &Income) {

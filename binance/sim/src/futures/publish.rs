@@ -79,15 +79,19 @@ impl Sim {
         for place in 0..self.futures.markets.len() {
             let Some(index) = self.index_price(place) else { continue };
             let market = &mut self.futures.markets[place];
-            if std::mem::replace(&mut market.index, index) == index {
-                continue;
+            let (symbol, core) = (market.data.symbol.clone(), &mut self.futures.core);
+            if std::mem::replace(&mut market.index, index) != index {
+                if at_once {
+                    market.feed.move_to(now, index, core);
+                } else {
+                    if let Some(listing) = core.listing(&symbol) {
+                        market.feed.follow(index, &listing.instrument);
+                    }
+                }
             }
-            if at_once {
-                market.feed.move_to(now, index, &mut self.futures.core);
-            } else if let Some(listing) = self.futures.core.listing(&market.data.symbol) {
-                market.feed.follow(index, &listing.instrument);
-            }
+            core.set_index(now, &symbol, index).expect("every perpetual is listed");
         }
+        self.absorb(now);
     }
 
     /// The spot price of a perpetual's underlying: the middle of its best prices.
@@ -139,6 +143,11 @@ impl Sim {
     fn futures_second(&mut self, now: Time) {
         let seconds = now.millis() / 1_000;
         for place in 0..self.futures.markets.len() {
+            if let Some(event) = self.futures.markets[place].forced.take() {
+                let text = frames::force_order(now, &self.futures.markets[place].style, &event);
+                self.futures_publish(place, Kind::ForceOrder, "forceOrder", |_| text.clone());
+                self.futures_publish_all(Kind::ForceOrder, "!forceOrder@arr", |_| text.clone());
+            }
             self.futures_publish(place, Kind::MarkPrice { fast: true }, "markPrice@1s", |sim| {
                 sim.mark_frame(now, place)
             });

@@ -36,8 +36,10 @@ fn page(params: &Params, from: &str, then: Option<Time>) -> Result<Page, ErrorRe
 }
 
 impl Sim {
-    fn futures_label(&self, order: &Order) -> Label {
-        self.futures.labels.get(&(order.symbol.clone(), order.id)).copied().unwrap_or_default()
+    /// What the core does not keep of an order.
+    pub(crate) fn futures_label(&self, order: &Order) -> Label {
+        let label = self.futures.labels.get(&(order.symbol.clone(), order.id)).copied();
+        Label { original_type: self.futures.original_type(order), ..label.unwrap_or_default() }
     }
 
     /// `order.place`.

@@ -2,6 +2,8 @@
 //! and the models of its official client.
 
 mod accounts;
+mod conditional;
+mod funding;
 mod listening;
 mod market;
 mod orders;

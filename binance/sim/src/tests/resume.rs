@@ -8,7 +8,7 @@ use crate::journal::Journaled;
 use crate::sim::{BadStart, Sim};
 
 /// The journals as the shell would read them back.
-fn journaled(bench: &Bench) -> Journaled {
+pub(super) fn journaled(bench: &Bench) -> Journaled {
     let mut journaled = Journaled::default();
     for (journal, line) in &bench.lines {
         let text = journaled.texts.entry(*journal).or_default();
