@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tradingsys::time::Span;
 
-use super::{Bench, bench, code, text};
 use super::resume::journaled;
+use super::{Bench, bench, code, text};
 use crate::io::Journal;
 use crate::sim::Sim;
 
@@ -53,10 +53,7 @@ fn an_order_goes_to_the_margin_wallet() {
     assert_eq!(spot, json!([]), "the spot wallet has no order");
     let order = format!("symbol=DOGEUSDT&orderId={}", placed["orderId"]);
     let (_, canceled) = bench.rest("alice", "DELETE", "/sapi/v1/margin/order", &order);
-    assert_eq!(
-        (&canceled["status"], &canceled["origClientOrderId"]),
-        (&json!("CANCELED"), &json!("m-1"))
-    );
+    assert_eq!((&canceled["status"], &canceled["origClientOrderId"]), (&json!("CANCELED"), &json!("m-1")));
     assert_eq!(canceled.get("transactTime"), None);
     let line = bench.lines.iter().find(|(journal, _)| *journal == Journal::Orders).unwrap();
     assert!(line.1.contains("\"account\":\"alice/margin\""), "{}", line.1);
@@ -104,15 +101,20 @@ fn loans_are_limited_by_the_equity() {
     let mut bench = funded();
     let (_, most) = bench.rest("alice", "GET", "/sapi/v1/margin/maxBorrowable", "asset=USDT");
     assert_eq!(most["amount"], "2000.00000000");
-    let borrow = |amount: &str, kind: &str| format!("asset=USDT&amount={amount}&type={kind}&isIsolated=FALSE");
+    let borrow =
+        |amount: &str, kind: &str| format!("asset=USDT&amount={amount}&type={kind}&isIsolated=FALSE");
     let (_, lent) = bench.rest("alice", "POST", "/sapi/v1/margin/borrow-repay", &borrow("500", "BORROW"));
     assert!(lent["tranId"].as_u64().is_some(), "{lent}");
     let (_, refused) = bench.rest("alice", "POST", "/sapi/v1/margin/borrow-repay", &borrow("9000", "BORROW"));
     assert_eq!(refused["code"], -3006);
     let (status, _) = bench.rest("alice", "POST", "/sapi/v1/margin/borrow-repay", &borrow("500", "REPAY"));
     assert_eq!(status, 200);
-    let (_, isolated) =
-        bench.rest("alice", "POST", "/sapi/v1/margin/borrow-repay", "asset=USDT&amount=1&type=BORROW&isIsolated=TRUE");
+    let (_, isolated) = bench.rest(
+        "alice",
+        "POST",
+        "/sapi/v1/margin/borrow-repay",
+        "asset=USDT&amount=1&type=BORROW&isIsolated=TRUE",
+    );
     assert_eq!(isolated["code"], -11001);
 }
 
@@ -121,9 +123,8 @@ fn loans_are_limited_by_the_equity() {
 fn a_listen_token_is_renewed_or_ends() {
     let mut bench = funded();
     let token = |bench: &mut Bench| -> String {
-        let reply = bench
-            .http("POST", "/sapi/v1/userListenToken?validity=60000", Some("key-alice"), "")
-            .unwrap();
+        let reply =
+            bench.http("POST", "/sapi/v1/userListenToken?validity=60000", Some("key-alice"), "").unwrap();
         let body: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(body["expirationTime"], bench.now.millis() + 60_000);
         text(&body["token"]).to_owned()

@@ -126,7 +126,8 @@ fn each_bad_conditional_order_is_refused_with_its_code() {
         );
         assert_eq!(bench.rest("bob", "POST", "/fapi/v1/algoOrder", &params).0, 200);
     }
-    let params = "algoType=CONDITIONAL&symbol=DOGEUSDT&side=SELL&type=STOP_MARKET&quantity=100&triggerPrice=0.19";
+    let params =
+        "algoType=CONDITIONAL&symbol=DOGEUSDT&side=SELL&type=STOP_MARKET&quantity=100&triggerPrice=0.19";
     assert_eq!(bench.rest("bob", "POST", "/fapi/v1/algoOrder", params).1["code"], -4045);
     assert_eq!(bench.rest("bob", "DELETE", "/fapi/v1/algoOpenOrders", "symbol=DOGEUSDT").1["code"], 200);
     assert_eq!(bench.rest("bob", "GET", "/fapi/v1/openAlgoOrders", "symbol=DOGEUSDT").1, json!([]));

@@ -21,10 +21,7 @@ fn held() -> (Bench, Conn, Conn) {
 fn funding_is_paid_by_rate_and_mark_and_said_once() {
     let (mut bench, alice, bob) = held();
     bench.control("futures/mark", &json!({"symbol": "DOGEUSDT", "mark": "0.2"}));
-    bench.control(
-        "futures/funding",
-        &json!({"symbol": "DOGEUSDT", "rate": "0.001", "interval_ms": 10_000}),
-    );
+    bench.control("futures/funding", &json!({"symbol": "DOGEUSDT", "rate": "0.001", "interval_ms": 10_000}));
     let index = bench.http("GET", "/fapi/v1/premiumIndex?symbol=DOGEUSDT", None, "").unwrap();
     let index: Value = serde_json::from_str(&index.body).unwrap();
     assert_eq!(
