@@ -276,6 +276,10 @@ impl Sim {
         if !self.markets[place].feed.move_to(now, wanted.price, &mut self.exchange) {
             return Err("a recorded market goes its own way".into());
         }
+        let base = self.exchange.listing(&symbol).map(|listing| listing.instrument.base.clone());
+        if let Some(base) = base {
+            self.exchange.set_margin_price(&base, wanted.price);
+        }
         self.absorb(now);
         self.follow_index(now, true);
         Ok("{}".into())

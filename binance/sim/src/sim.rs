@@ -244,6 +244,8 @@ impl Sim {
         };
         let Begun { feed, price, past } = begun;
         let data = MarketData::new(symbol.clone(), Bars::new(now, price, past));
+        // Until the first trade there is no other price to value margin wallets by.
+        self.exchange.set_margin_price(&Asset::new(spec.base), price);
         self.places.insert(symbol, place);
         self.markets.push(Market { data, feed });
         self.plan_step(now, place);

@@ -124,9 +124,9 @@ fn a_listen_token_is_renewed_or_ends() {
     let mut bench = funded();
     let token = |bench: &mut Bench| -> String {
         let reply =
-            bench.http("POST", "/sapi/v1/userListenToken?validity=60000", Some("key-alice"), "").unwrap();
+            bench.http("POST", "/sapi/v1/userListenToken?validity=20000", Some("key-alice"), "").unwrap();
         let body: Value = serde_json::from_str(&reply.body).unwrap();
-        assert_eq!(body["expirationTime"], bench.now.millis() + 60_000);
+        assert_eq!(body["expirationTime"], bench.now.millis() + 20_000);
         text(&body["token"]).to_owned()
     };
     let first = token(&mut bench);
@@ -137,7 +137,7 @@ fn a_listen_token_is_renewed_or_ends() {
     let reply = subscribe(&mut bench, &first);
     assert_eq!(
         reply["result"],
-        json!({"subscriptionId": 0, "expirationTime": 1_700_000_060_000_000_i64}),
+        json!({"subscriptionId": 0, "expirationTime": 1_700_000_020_000_000_i64}),
         "in microseconds"
     );
     let order = "symbol=DOGEUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0.1&quantity=10";
@@ -147,12 +147,12 @@ fn a_listen_token_is_renewed_or_ends() {
         (&frames[0]["subscriptionId"], &frames[0]["event"]["e"]),
         (&json!(0), &json!("executionReport"))
     );
-    bench.pass(Span::from_secs(50));
+    bench.pass(Span::from_secs(15));
     let second = token(&mut bench);
     assert_eq!(subscribe(&mut bench, &second)["result"]["subscriptionId"], 0, "the same subscription");
-    bench.pass(Span::from_secs(20));
+    bench.pass(Span::from_secs(6));
     assert!(bench.taken(conn).is_empty(), "it goes on");
-    bench.pass(Span::from_secs(41));
+    bench.pass(Span::from_secs(15));
     assert_eq!(bench.events(conn)[0]["e"], "eventStreamTerminated");
     assert_eq!(code(&subscribe(&mut bench, &first)), -1209);
 }

@@ -124,7 +124,7 @@ fn every_account_query_answers() {
         let (status, body) = bench.rest("alice", "GET", path, params);
         assert!(status == 200 && body.to_string().contains(check), "{path}: {body}");
     }
-    let reply = bench.http("GET", "/sapi/v1/margin/allPairs", Some("key-alice"), "").unwrap();
+    let reply = bench.http("GET", "/sapi/v1/margin/isolated/allPairs", Some("key-alice"), "").unwrap();
     assert_eq!((reply.status, reply.body.as_str()), (200, "[]"));
     let (status, body) =
         bench.rest("alice", "GET", "/api/v3/myTrades", "symbol=DOGEUSDT&startTime=1&endTime=90000000");

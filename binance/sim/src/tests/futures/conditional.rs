@@ -69,7 +69,7 @@ fn a_triggered_order_is_followed_to_what_it_becomes() {
     let (mut bench, conn, private) = traded();
     let id = ask(&mut bench, conn, json!({}))["result"]["algoId"].clone();
     bench.taken(private);
-    bench.control("futures/price", &json!({"symbol": "DOGEUSDT", "price": "0.19"}));
+    bench.control("futures/price", &json!({"symbol": "DOGEUSDT", "price": "0.194"}));
     bench.control("futures/trade", &json!({"symbol": "DOGEUSDT", "side": "SELL", "qty": "50"}));
     let frames = bench.values(private);
     let states: Vec<&str> = frames
