@@ -75,7 +75,7 @@ const ALGO: &[&str] = &[
 /// Parameters of bars.
 const KLINES: &[&str] = &["symbol", "interval", "startTime", "endTime", "limit"];
 const CONTINUOUS: &[&str] = &["pair", "contractType", "interval", "startTime", "endTime", "limit"];
-const ALGO_ONE: &[&str] = &["algoId", "clientAlgoId"];
+const ALGO_ONE: &[&str] = &["algoId", "clientAlgoId", "symbol"];
 const ONE: &[&str] = &["symbol", "orderId", "origClientOrderId"];
 
 /// All of them.
