@@ -1,7 +1,8 @@
 //! Bars without a hole: what closed while nothing arrived is asked for and told in its place.
 //!
-//! After a lost connection, and where the venue sends nothing for an interval without trades, the next live bar does not
-//! follow the last one told. It waits until the bars between have been asked for. A bar told before is not told again.
+//! After a lost connection, and where the venue sends nothing for an interval without trades, the next live bar does
+//! not follow the last one told. It waits until the bars between have been asked for. A bar told before is not told
+//! again.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-"""The recorded market through exchange and gateway: every depth a strategy gets is the raw file's."""
+"""The recorded market through exchange and gateway: each depth and book delivered is the raw file's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
-from support.processes import trading
-from support.recording import NAME, books, levels, recording
+from support.processes import Frame, trading
+from support.recording import NAME, Side, books, covered, levels, recording, whole_books
 
 # Fast enough for a test run, slow enough that the seconds before the strategy has subscribed are few.
 SPEED = 8
@@ -32,10 +32,71 @@ def test_every_depth_delivered_equals_the_recording(machine_lacks: MachineLacks,
         client = gateway.client(1)
         client.call("subscribe", streams=["btcusdt@depth:100ms"])
         while max(expected) not in compared:
-            frame = client.until(lambda frame: frame.get("stream") == "btcusdt@depth:100ms")
+            # On a machine that stalls, a silence is told; the next data ends it.
+            frame = client.until(lambda frame: "data" in frame and frame["stream"] == "btcusdt@depth:100ms")
             data = frame["data"]
             update = data["update_id"]
             assert (levels(data["bids"]), levels(data["asks"])) == expected[update], f"update {update}"
             compared.add(update)
     print(f"compared {len(compared)} of {len(expected)} recorded updates")
     assert len(compared) >= len(expected) * 0.95
+
+
+class Follower:
+    """Keeps a book by docs/protocol.md alone."""
+
+    def __init__(self) -> None:
+        self.bids: Side = {}
+        self.asks: Side = {}
+        self.update = 0
+        self.good = False
+
+    def take(self, data: Frame) -> None:
+        """The whole book, or a change of it."""
+        previous = data.get("previous_id")
+        if previous is None:
+            self.bids, self.asks, self.good = {}, {}, True
+        elif not self.good or data["update_id"] <= self.update:
+            return
+        else:
+            assert previous == self.update, "a change is missing"
+        for side, rows in ((self.bids, data["bids"]), (self.asks, data["asks"])):
+            for price, quantity in levels(rows):
+                side.pop(price, None)
+                if quantity:
+                    side[price] = quantity
+        self.update = data["update_id"]
+
+
+@pytest.mark.timeout(200)
+def test_i18_every_book_delivered_equals_the_recording(machine_lacks: MachineLacks, tmp_path: Path) -> None:
+    """At every update id, all levels the recorded snapshot covers; at least 95 % of the updates come."""
+    file = recording()
+    if file is None:
+        machine_lacks(f"no recording {NAME}: TRADINGSYS_RECORDINGS names no folder that has it")
+    lowest, highest = covered(file)
+    last = max(books(file))
+    expected = whole_books(file)
+    update, bids, asks = next(expected)
+    follower, compared, passed = Follower(), 0, 1
+    with trading(tmp_path, "--replay", str(file), "--replay-speed", str(SPEED)) as (_, gateway):
+        gateway.start()
+        client = gateway.client(1)
+        client.call("subscribe", streams=["btcusdt@book"])
+        while follower.update < last:
+            frame = client.until(lambda frame: frame.get("stream") == "btcusdt@book")
+            if "stale" in frame:
+                # On a machine that stalls, a silence is told; the recording itself has no gap.
+                assert frame["stale"].startswith("no change of the book for"), frame
+                follower.good = False
+                continue
+            follower.take(frame["data"])
+            while update < follower.update:
+                update, bids, asks = next(expected)
+                passed += 1
+            assert update == follower.update
+            assert {price: qty for price, qty in follower.bids.items() if price >= lowest} == bids, update
+            assert {price: qty for price, qty in follower.asks.items() if price <= highest} == asks, update
+            compared += 1
+    print(f"compared {compared} of {passed} recorded updates")
+    assert compared >= passed * 0.95

@@ -208,7 +208,8 @@ def test_what_the_gateway_sends_has_the_golden_members_and_no_others(pair: Pair)
 
     client.receive = noting  # type: ignore[method-assign]
     client.call(
-        "subscribe", streams=["dogeusdt@depth", "dogeusdt@bbo", "dogeusdt@trade", "dogeusdt@kline:1s"]
+        "subscribe",
+        streams=[f"dogeusdt@{name}" for name in ("depth", "bbo", "trade", "kline:1s", "book")],
     )
     client.buy("10")
     order = client.order(type="LIMIT", tif="GTC", price=bid, qty="100")
@@ -218,7 +219,7 @@ def test_what_the_gateway_sends_has_the_golden_members_and_no_others(pair: Pair)
     client.until(of_order(order, "CANCELED"))
     for method in ("products", "positions", "orders", "balances"):
         client.call(method)
-    while not {kind(frame) for frame in everything} >= {"order", "depth", "trade", "kline", "reply"}:
+    while not {kind(frame) for frame in everything} >= {"order", "depth", "trade", "kline", "book", "reply"}:
         # Each purchase is a public trade and changes the book; the bar of a second paces the loop.
         client.buy("10")
         client.until(lambda frame: "kline" in str(frame.get("stream")))

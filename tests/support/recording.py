@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -43,6 +44,37 @@ def books(path: Path) -> dict[int, tuple[Rows, Rows]]:
             sorted((p, q) for p, q in asks.items() if q and p <= highest)[:20],
         )
     return found
+
+
+def whole_books(path: Path) -> Iterator[tuple[int, Side, Side]]:
+    """After each difference: update id, bids and asks, as far as the recorded snapshot covers the book.
+
+    The two sides are the same objects each time.
+    """
+    with gzip.open(path, "rt") as file:
+        frames = [json.loads(line.split(" ", 1)[1]) for line in file]
+    snapshot = next(frame for frame in frames if "stream" not in frame)
+    bids: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["bids"]}
+    asks: Side = {Decimal(price): Decimal(qty) for price, qty in snapshot["asks"]}
+    lowest, highest = min(bids), max(asks)
+    for frame in frames:
+        data = frame.get("data", {})
+        if data.get("e") != "depthUpdate" or data["u"] <= snapshot["lastUpdateId"]:
+            continue
+        for side, rows in ((bids, data["b"]), (asks, data["a"])):
+            for price, qty in ((Decimal(price), Decimal(qty)) for price, qty in rows):
+                side.pop(price, None)
+                if qty and lowest <= price <= highest:
+                    side[price] = qty
+        yield data["u"], bids, asks
+
+
+def covered(path: Path) -> tuple[Decimal, Decimal]:
+    """The lowest bid and the highest ask of the recorded snapshot."""
+    with gzip.open(path, "rt") as file:
+        frames = (json.loads(line.split(" ", 1)[1]) for line in file)
+        snapshot = next(frame for frame in frames if "stream" not in frame)
+    return min(Decimal(row[0]) for row in snapshot["bids"]), max(Decimal(row[0]) for row in snapshot["asks"])
 
 
 def levels(rows: list[list[str]]) -> Rows:

@@ -10,6 +10,8 @@ use tradingsys::venue::limit::LimitRow;
 pub(crate) mod books;
 pub(crate) mod desk;
 pub(crate) mod questions;
+#[cfg(test)]
+pub(crate) mod rebuild;
 pub(crate) mod streams;
 
 /// How to reach the venue's request interfaces, as whom, and with how much patience.

@@ -89,6 +89,8 @@ fn what_the_market_lacks_is_refused_in_its_own_words() {
     let refused = bench.subscribe("mark");
     assert_eq!(refused["error"]["name"], "invalid_stream");
     assert_eq!(refused["error"]["message"], "no stream \"dogeusdt@mark\": no mark here");
+    bench.script.0.borrow_mut().lacks = Some(Channel::Kline(Interval::S1));
+    assert_eq!(bench.subscribe("mark")["error"], Value::Null);
     assert_eq!(
         bench.subscribe("kline:1s")["error"]["message"],
         "no stream \"dogeusdt@kline:1s\": no kline:1s here"

@@ -1,5 +1,6 @@
-//! Questions about the market: instruments, bars and snapshots of books. They need no key and are harmless to repeat: what is in flight
-//! when a connection is lost, or is refused for no fault of its own, is asked again until its time is over.
+//! Questions about the market: instruments, bars and snapshots of books. They need no key and are harmless to repeat:
+//! what is in flight when a connection is lost, or is refused for no fault of its own, is asked again until its time is
+//! over.
 //!
 //! How a question travels is the market's matter: it takes questions by [`Questions::next`], sends them under the
 //! number it gets, and hands over what comes back.

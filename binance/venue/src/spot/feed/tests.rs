@@ -9,6 +9,7 @@ use tradingsys::venue::port::{LinkAction, OrderEntry, VenueEvent};
 use super::*;
 
 mod books;
+mod replay;
 
 const START: i64 = 1_700_000_000_000;
 const API: LinkId = LinkId(4);
