@@ -402,8 +402,10 @@ impl Streams {
             self.books.input(now, &symbol, BookInput::Opened, out);
         }
         if self.one_of_several {
+            // A whole book has said so itself, if it was good.
+            let others = self.wanted.values().filter(|wanted| wanted.stream.channel != Channel::Book);
             let stale = |wanted: &Wanted| VenueEvent::Stale(wanted.stream.clone(), why.to_owned());
-            out.events.extend(self.wanted.values().map(stale));
+            out.events.extend(others.map(stale));
         } else {
             out.events.push(VenueEvent::FeedDown(why.to_owned()));
         }

@@ -7,6 +7,8 @@ use tradingsys::time::Span;
 use super::*;
 use crate::usdt::Endpoints;
 
+mod replay;
+
 const PUBLIC: LinkId = LinkId(2);
 const MARKET: LinkId = LinkId(6);
 
