@@ -46,7 +46,8 @@ fn i18_the_recorded_book_is_rebuilt_at_every_update() {
             assert!(matches!(told.as_slice(), [BookUpdate::Stale(_)]), "stale in the same step: {told:?}");
             assert_eq!(bench.feed.book(&book()), None);
         }
-        waiting = waiting.or_else(|| bench.asked().into_iter().find(|(_, url)| url.contains("/fapi/v1/depth")));
+        waiting =
+            waiting.or_else(|| bench.asked().into_iter().find(|(_, url)| url.contains("/fapi/v1/depth")));
         // The recorded snapshot was taken some differences after the first; a later one as it would be now.
         if let Some((request, _)) = waiting.take_if(|_| at > lost || at >= 20) {
             let answer = if synced > 0 { rebuild.snapshot() } else { snapshot.clone() };
