@@ -59,10 +59,11 @@ impl Position {
         profit
     }
 
+    /// The part's share of the cost; counted in the wallet's grain, so that it is rounded once.
     fn cost_of(&self, part: Qty) -> Cash {
-        let exact = self.cost.share(part, self.qty.abs()).unwrap_or_default().raw();
-        let half = if exact < 0 { -GRAIN / 2 } else { GRAIN / 2 };
-        Cash::from_raw((exact + half) / GRAIN * GRAIN)
+        let grains = Cash::from_raw(self.cost.raw() / GRAIN);
+        let share = grains.share(part, self.qty.abs()).unwrap_or_default();
+        Cash::from_raw(share.raw() * GRAIN)
     }
 }
 

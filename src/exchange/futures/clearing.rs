@@ -246,7 +246,7 @@ impl Settlement for Clearing {
         };
         if !slot.order.account.is_internal() {
             let qty = if slot.limit().is_some() { market.qty(slot.lots()) } else { market.qty(plan.lots) };
-            margin::check(self, &slot.order, held - slot.held, qty)?;
+            margin::check(self, &slot.order, (slot.held, held), qty)?;
         }
         self.expose(slot, held);
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::exchange::config::{Listing, PercentPrice, Rate};
 use crate::instrument::InstrumentStatus;
-use crate::market::words;
+use crate::market::{Stp, words};
 use crate::num::{self, Cash, Price};
 use crate::time::{Span, Time};
 
@@ -92,7 +92,9 @@ impl Contract {
         let (up, down) = (Price::from_raw(10_500_000_000), Price::from_raw(9_500_000_000));
         let band = PercentPrice { bid_up: up, bid_down: down, ask_up: up, ask_down: down };
         listing.limits.percent_price.get_or_insert(band);
-        listing.default_stp = crate::market::Stp::ExpireMaker;
+        listing.limits.max_amends = 10_000;
+        listing.default_stp = Stp::ExpireMaker;
+        listing.allowed_stp.retain(|stp| *stp != Stp::Decrement);
         Self {
             listing,
             brackets: ladder.into(),

@@ -79,15 +79,20 @@ impl Clearing {
     }
 }
 
-/// Can the account afford so much more exposure by this order, for so much quantity?
-pub(super) fn check(clearing: &Clearing, order: &Order, more: Cash, qty: Qty) -> Result<(), Reject> {
+/// Can the account afford this order at this cost for so much quantity? It has `counted` with so much so far.
+pub(super) fn check(
+    clearing: &Clearing,
+    order: &Order,
+    (counted, cost): (Cash, Cash),
+    qty: Qty,
+) -> Result<(), Reject> {
     let (symbol, side) = (&order.symbol, order.position.side);
     let account = clearing.account(order.account)?;
     let leverage = account.leverage(symbol);
     let notional = clearing.notional(account, symbol, side);
     let mut exposure = account.exposure(symbol, side);
     let before = worst(side, notional, exposure).max(notional.abs());
-    *exposure.side(order.side) += more;
+    *exposure.side(order.side) += cost - counted;
     let after = worst(side, notional, exposure).max(notional.abs());
     if after <= before {
         return Ok(());
@@ -96,10 +101,10 @@ pub(super) fn check(clearing: &Clearing, order: &Order, more: Cash, qty: Qty) ->
     if after > most {
         return Err(Reject::PositionTooLarge(most));
     }
-    let worth = clearing.mark(symbol).map_or(more, |mark| mark.times(qty));
+    let worth = clearing.mark(symbol).map_or(cost, |mark| mark.times(qty));
     let loss = match order.side {
-        Side::Buy => more - worth,
-        Side::Sell => worth - more,
+        Side::Buy => cost - worth,
+        Side::Sell => worth - cost,
     };
     let margin = clearing.margin(order.account)?;
     let needed = initial(after, leverage) - initial(before, leverage) + loss.max(Cash::ZERO);

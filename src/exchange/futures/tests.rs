@@ -4,7 +4,9 @@ mod basics;
 mod conditional;
 mod liquidation;
 mod margin;
+mod naive;
 mod price;
+mod twin;
 
 use crate::exchange::futures::*;
 use crate::exchange::{
