@@ -18,13 +18,14 @@ mod private;
 mod publish;
 mod read;
 mod refusals;
+mod resume;
 pub(crate) mod streams;
 mod trading;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tradingsys::exchange::futures::{Event, Futures as Core};
-use tradingsys::exchange::{AccountId, AccountSettings, ListingError, Order, OrderEvent, Rate};
+use tradingsys::exchange::{AccountId, AccountSettings, Order, OrderEvent, Rate};
 use tradingsys::ids::{Asset, Symbol};
 use tradingsys::num::Price;
 use tradingsys::time::Time;
@@ -32,9 +33,11 @@ use tradingsys::time::Time;
 use crate::bars::Bars;
 use crate::config::{AccountConfig, Config};
 use crate::feed::{Begun, Feed};
+use crate::journal::Journaled;
 use crate::limits::RateLimits;
 use crate::market_data::{Diff, MarketData};
 use crate::product::{Product, Route};
+use crate::sim::BadStart;
 use crate::streams::MarketIndex;
 use frames::Style;
 use listen_keys::ListenKeys;
@@ -107,17 +110,27 @@ fn settings(account: &AccountConfig) -> AccountSettings {
 }
 
 impl Futures {
-    /// Begins with the perpetuals listed and the accounts' opening balances.
+    /// Begins with the perpetuals listed, goes on from the journals of an earlier run, and gives accounts they do not
+    /// know their opening balances.
     ///
     /// # Errors
-    /// A perpetual cannot be listed.
-    pub(crate) fn new(config: &Config, now: Time) -> Result<Self, ListingError> {
+    /// [`BadStart`] says what does not fit.
+    pub(crate) fn new(
+        config: &Config,
+        journaled: &Journaled,
+        names: &[String],
+        now: Time,
+    ) -> Result<Self, BadStart> {
         let contracts = listings::SPECS.iter().map(|spec| spec.contract(config)).collect();
         let mut core = Core::futures(Asset::new("USDT"), contracts)?;
+        let past = resume::past(journaled, names, now)?;
         for (id, account) in (0..).map(AccountId).zip(&config.accounts) {
             core.open_account(id, settings(account));
-            let opening = account.wallets.futures;
-            if opening.is_positive() {
+        }
+        core.restore(&past)?;
+        for (id, account) in (0..).map(AccountId).zip(&config.accounts) {
+            let (known, opening) = (past.income.iter().any(|row| row.account == id), account.wallets.futures);
+            if !known && opening.is_positive() {
                 core.transfer(now, id, opening).expect("money may always come in");
             }
         }

@@ -81,6 +81,8 @@ pub enum Journal {
     FuturesOrders,
     /// `futures_income.jsonl`: every booking in a futures wallet.
     FuturesIncome,
+    /// `futures_settings.jsonl`: every change of leverage, position mode and multi-assets mode.
+    FuturesSettings,
     /// `futures_algos.jsonl`: every change of a conditional order.
     FuturesAlgos,
     /// `liabilities.jsonl`: every change of what a margin wallet owes.
@@ -91,7 +93,7 @@ pub enum Journal {
 
 impl Journal {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Trades,
         Self::Orders,
         Self::Transfers,
@@ -99,6 +101,7 @@ impl Journal {
         Self::FuturesTrades,
         Self::FuturesOrders,
         Self::FuturesIncome,
+        Self::FuturesSettings,
         Self::FuturesAlgos,
         Self::Liabilities,
         Self::Funding,
@@ -114,6 +117,7 @@ impl Journal {
             Self::FuturesTrades => "futures_trades.jsonl",
             Self::FuturesOrders => "futures_orders.jsonl",
             Self::FuturesIncome => "futures_income.jsonl",
+            Self::FuturesSettings => "futures_settings.jsonl",
             Self::FuturesAlgos => "futures_algos.jsonl",
             Self::Liabilities => "liabilities.jsonl",
             Self::Funding => "funding.jsonl",

@@ -23,7 +23,7 @@ use crate::io::Journal;
 use crate::order_json::{Label, execution_type};
 
 /// How far numbers jump at a restart: past those the house used, which are in no journal.
-const NUMBERS_APART: u64 = 1_000_000;
+pub(crate) const NUMBERS_APART: u64 = 1_000_000;
 
 /// Why a balance changed by another way than trading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -236,7 +236,14 @@ pub(crate) struct Resumed {
     pub(crate) known: Vec<AccountId>,
 }
 
-fn lines<T: DeserializeOwned>(journaled: &Journaled, journal: Journal) -> Result<Vec<T>, BadJournal> {
+/// The lines of a journal.
+///
+/// # Errors
+/// The first one that is not as it was written.
+pub(crate) fn lines<T: DeserializeOwned>(
+    journaled: &Journaled,
+    journal: Journal,
+) -> Result<Vec<T>, BadJournal> {
     let text = journaled.texts.get(&journal).map_or("", String::as_str);
     let read = |(at, line): (usize, &str)| {
         serde_json::from_str(line).map_err(|error| BadJournal::Line {
@@ -248,14 +255,20 @@ fn lines<T: DeserializeOwned>(journaled: &Journaled, journal: Journal) -> Result
     text.lines().enumerate().map(read).collect()
 }
 
+/// The account of a name.
+///
+/// # Errors
+/// It is not configured.
+pub(crate) fn account_at(names: &[String], name: &str) -> Result<AccountId, BadJournal> {
+    let place = names.iter().position(|known| *known == name);
+    let place = place.ok_or_else(|| BadJournal::Account(name.to_owned()))?;
+    Ok(AccountId(u32::try_from(place).unwrap_or(u32::MAX)))
+}
+
 impl Resumed {
     /// Reads the journals; `names` are the configured accounts, in order.
     pub(crate) fn read(journaled: &Journaled, names: &[String], now: Time) -> Result<Self, BadJournal> {
-        let account = |name: &str| -> Result<AccountId, BadJournal> {
-            let place = names.iter().position(|known| *known == name);
-            let place = place.ok_or_else(|| BadJournal::Account(name.to_owned()))?;
-            Ok(AccountId(u32::try_from(place).unwrap_or(u32::MAX)))
-        };
+        let account = |name: &str| account_at(names, name);
         let mut resumed = Self::default();
         let mut holdings: BTreeMap<(AccountId, Asset), Cash> = BTreeMap::new();
         for line in lines::<TransferLine>(journaled, Journal::Transfers)? {

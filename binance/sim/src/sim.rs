@@ -192,7 +192,7 @@ impl Sim {
             connections: BTreeMap::new(),
             listeners: Listeners::default(),
             rates: RateLimits::new(Product::Spot, &config.limits, &config.timing),
-            futures: Futures::new(&config, now)?,
+            futures: Futures::new(&config, journaled, &names, now)?,
             margin: Margin::new(RateLimits::new(Product::Margin, &config.limits, &config.timing)),
             names,
             random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),

@@ -8,7 +8,7 @@ use tradingsys::exchange::{Change, OrderEvent, Origin};
 use tradingsys::ids::Symbol;
 use tradingsys::time::Time;
 
-use super::journal::{funding_line, income_line, order_line, trade_line};
+use super::journal::{funding_line, income_line, order_line, setting_line, trade_line};
 use super::order_json::{self, Beside, execution_type};
 use super::streams::Speed;
 use crate::io::Journal;
@@ -168,6 +168,8 @@ impl Sim {
     }
 
     fn tell_setting(&mut self, now: Time, change: &SettingChange) {
+        let name = self.account_name(change.account).to_owned();
+        self.staged.lines.push((Journal::FuturesSettings, setting_line(change, &name)));
         let (name, inner) = match &change.setting {
             Setting::Leverage(symbol, leverage) => {
                 ("ac", Object::new().text("s", &symbol.upper()).int("l", leverage).end())

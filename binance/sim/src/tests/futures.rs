@@ -8,6 +8,7 @@ mod listening;
 mod market;
 mod orders;
 mod replay;
+mod resume;
 
 use serde_json::{Value, json};
 
