@@ -23,6 +23,9 @@ use crate::wire::event::{FillView, Private};
 impl Gateway {
     /// The account was paid or charged, as a private event or a row of the income history says.
     pub(super) fn income(&mut self, now: Time, income: &Income) {
+        if self.tie_out.covers(income.time) {
+            return;
+        }
         match income.kind {
             ChargeKind::Funding | ChargeKind::SpecialFunding => self.funding_paid(now, income),
             ChargeKind::Insurance => {

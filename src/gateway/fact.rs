@@ -209,7 +209,9 @@ impl Gateway {
         if self.orders.get(&id).is_some() {
             return Some(id);
         }
-        if parts.is_none() && self.keep_stray(now, report, source) {
+        // What the venue made itself came of no conditional order.
+        let may_be_triggered = parts.is_none() && report.forced.is_none();
+        if may_be_triggered && self.keep_stray(now, report, source) {
             return None;
         }
         self.adopt(now, &id, parts, report, source);

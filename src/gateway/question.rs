@@ -110,7 +110,12 @@ impl Gateway {
             let session = self.books.asset(Owner::Session(session), &asset);
             BalanceView { asset, free, locked, session }
         };
-        assets.into_iter().map(view).collect()
+        // Positions of contracts are kept beside the money; here money is asked for.
+        let contracts: std::collections::BTreeSet<&Asset> = (self.instruments.iter().flatten())
+            .filter(|(_, instrument)| instrument.kind == InstrumentKind::Perpetual)
+            .map(|(_, instrument)| &instrument.holding)
+            .collect();
+        assets.into_iter().filter(|asset| !contracts.contains(asset)).map(view).collect()
     }
 
     pub(super) fn products(&self, symbols: &[Symbol]) -> Result<Vec<Product>, ErrorBody> {

@@ -22,18 +22,26 @@ const BELIEVE_AFTER: Span = Span::from_secs(5);
 pub(super) struct TieOut {
     balances: BTreeMap<Asset, Balance>,
     seen: BTreeMap<Asset, (Cash, Time)>,
-    opened: bool,
+    /// When the books were opened with what the account held.
+    opened: Option<Time>,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
 }
 
 impl TieOut {
     pub(super) fn fold(&mut self, cash: &CashRecord) {
-        self.opened |= cash.reason == "opening";
+        if cash.reason == "opening" {
+            self.opened = self.opened.max(Some(cash.time));
+        }
     }
 
     pub(super) fn fold_debt(&mut self, debt: &DebtRecord) {
         self.debts.insert(debt.asset.clone(), (debt.owed, debt.liabilities));
+    }
+
+    /// Was something of that time in the account when the books were opened?
+    pub(super) fn covers(&self, time: Time) -> bool {
+        self.opened.is_none_or(|opened| time <= opened)
     }
 
     pub(super) fn set(&mut self, balance: Balance) {
@@ -58,7 +66,7 @@ impl Gateway {
             self.tie_out.set(Balance::new(asset, Cash::ZERO, Cash::ZERO));
         }
         self.take_balances(account.balances);
-        if !self.tie_out.opened {
+        if self.tie_out.opened.is_none() {
             return self.open_books(now);
         }
         let mut assets: std::collections::BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
@@ -101,7 +109,7 @@ impl Gateway {
                 self.book_cash(now, Owner::External, asset, delta, "opening");
             }
         }
-        self.tie_out.opened = true;
+        self.tie_out.opened = Some(now);
     }
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {

@@ -1,11 +1,12 @@
 //! HTTP requests of the gateway, with their faults: lost on the way, lost on the way back, cut off.
 
-use binance_sim::{HttpReply, HttpRequest, Request};
+use binance_sim::{HttpReply, HttpRequest, Request, SimInput};
 use tradingsys::gateway::io::Input;
 use tradingsys::ids::LinkId;
 use tradingsys::time::Span;
 use tradingsys::venue::port::LinkInput;
 
+use crate::truth::ACCOUNT;
 use crate::wire::Arrival;
 use crate::world::World;
 
@@ -47,6 +48,34 @@ impl World {
             let at = self.now + self.lag();
             self.mail.send(at, self.run, Arrival::NoAnswer(link, "the connection broke"));
         }
+    }
+
+    /// What an operator of the exchange does; whoever else trades on the account does it here, too.
+    pub(crate) fn operate(&mut self, what: &str, body: &str) {
+        self.conns += 1;
+        let http = HttpRequest {
+            method: "POST".to_owned(),
+            path: format!("/control/{what}"),
+            body: body.to_owned(),
+            peer: "operator".to_owned(),
+            ..HttpRequest::default()
+        };
+        self.exchange_input(SimInput::Http(Request(self.conns), http));
+    }
+
+    /// On futures there is funding every few seconds, until the schedule comes to rest.
+    pub(crate) fn fund_every(&mut self, interval: Span) {
+        let millis = interval.millis();
+        let funding = format!(r#"{{"symbol":"DOGEUSDT","rate":"0.00012345","interval_ms":{millis}}}"#);
+        self.operate("futures/funding", &funding);
+    }
+
+    /// Somebody trades on the account by hand.
+    pub(crate) fn trade_by_hand(&mut self) {
+        let (side, qty) = (if self.rng.bool() { "BUY" } else { "SELL" }, self.rng.u32(30..500));
+        let trade = format!(r#"{{"account":"{ACCOUNT}","symbol":"DOGEUSDT","side":"{side}","qty":"{qty}"}}"#);
+        self.strike("trade by hand");
+        self.operate("futures/trade", &trade);
     }
 
     /// The exchange has answered, or has cut the connection.

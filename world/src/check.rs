@@ -6,22 +6,17 @@ use tradingsys::journal::{Owner, Record};
 use tradingsys::ledger::books::Books;
 use tradingsys::num::{Cash, Qty};
 
+use crate::product::Product;
 use crate::strategy::says_over;
-use crate::truth::Trade;
+use crate::truth::{Trade, raw};
 use crate::world::World;
 
 /// The session in a client id, read naively: sessions of the world have one digit.
 fn session_of(client_id: &str) -> Option<u16> {
+    if client_id.starts_with("web_") {
+        return None;
+    }
     client_id.get(15..16)?.parse().ok()
-}
-
-/// A decimal text in units of 10⁻¹⁰, read naively.
-fn raw(text: &str) -> i128 {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let negative = whole.starts_with('-');
-    let digits = format!("{}{fraction:0<10}", whole.trim_start_matches('-'));
-    let size: i128 = digits.parse().expect("the simulator writes decimals");
-    if negative { -size } else { size }
 }
 
 impl World {
@@ -154,12 +149,29 @@ impl World {
                 return self.violate("I2 a position is the sum of its fills", found);
             }
         }
+        if self.plan.product == Product::Usdt {
+            self.check_contracts(books);
+        }
         let differences: Vec<String> = (books.assets())
             .filter(|(owner, _, amount)| *owner == Owner::Unattributed && !amount.is_zero())
             .map(|(_, asset, amount)| format!("{asset} {amount}"))
             .collect();
         if !differences.is_empty() {
             self.violate("I11 the books add up to the account", differences.join(", "));
+        }
+    }
+
+    /// I10: all rows of the contract add up to the account's position, all rows of the wallet's asset to the wallet.
+    fn check_contracts(&mut self, books: &Books) {
+        let signed = |t: &Trade| if t.side == "BUY" { raw(&t.qty) } else { -raw(&t.qty) };
+        let position: i128 = self.truth.trades.values().map(signed).sum();
+        // What was in the wallet at the start is a booking, too.
+        for (asset, real) in [("DOGEUSDT", position), ("USDT", self.truth.income)] {
+            let found = books.total(&tradingsys::ids::Asset::new(asset)).raw();
+            if found != real {
+                let found = format!("{asset}: {found} by the books, {real} by the exchange");
+                return self.violate("I10 the rows add up to the exchange's", found);
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 mod asking;
 mod check;
 pub mod plan;
+pub mod product;
 pub mod strategy;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use tradingsys::time::Span;
 
+use crate::product::Product;
+
 /// Chances of faults, per occasion, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -25,6 +27,8 @@ pub struct Faults {
     pub kill_strategy: u32,
     /// Per second: a strategy's connection is cut.
     pub cut_strategy: u32,
+    /// Per second: somebody trades on the account by hand (futures only).
+    pub trade_by_hand: u32,
 }
 
 /// One schedule.
@@ -32,6 +36,8 @@ pub struct Faults {
 pub struct Plan {
     /// Its seed.
     pub seed: u64,
+    /// Which gateway goes through it.
+    pub product: Product,
     /// Strategies.
     pub strategies: u16,
     /// Commands each strategy sends, about.
@@ -58,8 +64,16 @@ impl Plan {
             kill_gateway: rate(200_000),
             kill_strategy: rate(200_000),
             cut_strategy: rate(200_000),
+            trade_by_hand: rate(200_000),
         };
-        Self { seed, strategies: 3, commands: 20, length: Span::from_secs(20), faults }
+        let product = Product::default();
+        Self { seed, product, strategies: 3, commands: 20, length: Span::from_secs(20), faults }
+    }
+
+    /// The same schedule for another gateway.
+    #[must_use]
+    pub fn of(self, product: Product) -> Self {
+        Self { product, ..self }
     }
 
     /// The same schedule without faults.

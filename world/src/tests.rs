@@ -3,47 +3,71 @@
 #![allow(clippy::disallowed_methods, reason = "a test's seed may come from the environment")]
 
 use crate::plan::Plan;
+use crate::product::Product;
 use crate::world::{Report, run};
+
+fn replay(plan: Plan) -> String {
+    let Plan { seed, product, .. } = plan;
+    let market = product.market();
+    format!("TRADINGSYS_SEED={seed} TRADINGSYS_PRODUCT={market} cargo test -p tradingsys-world one_seed")
+}
 
 fn check(plan: Plan) -> Report {
     match run(plan) {
         Ok(report) => report,
-        Err(violation) => panic!(
-            "seed {}: {violation:?}\nreplay: TRADINGSYS_SEED={} cargo test -p tradingsys-world one_seed",
-            plan.seed, plan.seed
-        ),
+        Err(violation) => panic!("{plan:?}: {violation:?}\nreplay: {}", replay(plan)),
     }
 }
 
 #[test]
 fn one_seed() {
     let seed = std::env::var("TRADINGSYS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
-    println!("{:?}\n{:?}", Plan::of_seed(seed), check(Plan::of_seed(seed)));
+    let product = match std::env::var("TRADINGSYS_PRODUCT").as_deref() {
+        Ok("usdt") => Product::Usdt,
+        _ => Product::Spot,
+    };
+    let plan = Plan::of_seed(seed).of(product);
+    println!("{plan:?}\n{:?}", check(plan));
 }
 
 #[test]
 fn calm_weather_trades_and_comes_to_rest() {
-    let report = check(Plan::of_seed(1).calm());
-    assert!(report.trades > 5 && report.orders > 20, "{report:?}");
-    assert!(report.struck.is_empty(), "{report:?}");
+    for product in [Product::Spot, Product::Usdt] {
+        let report = check(Plan::of_seed(1).of(product).calm());
+        assert!(report.trades > 5 && report.orders > 20, "{product:?} {report:?}");
+        assert!(report.struck.is_empty(), "{product:?} {report:?}");
+    }
 }
 
 #[test]
 fn the_same_seed_runs_the_same() {
-    assert_eq!(check(Plan::of_seed(3)), check(Plan::of_seed(3)));
+    for product in [Product::Spot, Product::Usdt] {
+        let plan = Plan::of_seed(3).of(product);
+        assert_eq!(check(plan), check(plan));
+    }
 }
 
 /// The seeds of the regular run: `TRADINGSYS_SEEDS=from..to` chooses others.
 #[test]
 fn two_hundred_seeds_of_foul_weather() {
-    let range = std::env::var("TRADINGSYS_SEEDS").unwrap_or_else(|_| "1000..1200".to_owned());
+    weather(Product::Spot, "1000..1200");
+}
+
+#[test]
+fn i10_a_hundred_seeds_of_foul_weather_on_futures() {
+    weather(Product::Usdt, "5000..5100");
+}
+
+fn weather(product: Product, usual: &str) {
+    let range = std::env::var("TRADINGSYS_SEEDS").unwrap_or_else(|_| usual.to_owned());
     let (from, to) = range.split_once("..").expect("a range like 1000..1200");
     let seeds = from.parse::<u64>().expect("a number")..to.parse().expect("a number");
     let mut struck = std::collections::BTreeMap::new();
     let (mut orders, mut trades) = (0, 0);
     let mut failed = Vec::new();
     for seed in seeds {
-        match run(Plan::of_seed(seed)) {
+        let plan = Plan::of_seed(seed).of(product);
+        match run(plan) {
             Ok(report) => {
                 orders += report.orders;
                 trades += report.trades;
@@ -51,14 +75,12 @@ fn two_hundred_seeds_of_foul_weather() {
                     *struck.entry(name).or_insert(0) += count;
                 }
             }
-            Err(violation) => failed.push((seed, violation)),
+            Err(violation) => failed.push((plan, violation)),
         }
     }
-    println!("seeds {range}: {orders} orders, {trades} trades, faults {struck:#?}");
-    for (seed, violation) in &failed {
-        println!(
-            "seed {seed}: {violation:?}\nreplay: TRADINGSYS_SEED={seed} cargo test -p tradingsys-world one_seed"
-        );
+    println!("{product:?}, seeds {range}: {orders} orders, {trades} trades, faults {struck:#?}");
+    for (plan, violation) in &failed {
+        println!("seed {}: {violation:?}\nreplay: {}", plan.seed, replay(*plan));
     }
     assert!(failed.is_empty(), "{} of the seeds {range} violate an invariant", failed.len());
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use binance_sim::Journal;
 use serde::Deserialize;
+
+use crate::product::Product;
 
 /// A line of `trades.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -64,12 +67,46 @@ pub struct Truth {
     pub orders: BTreeMap<(String, u64), Order>,
     /// How often an order was placed under each client id.
     pub placed: BTreeMap<String, u32>,
+    /// Bookings in the account's futures wallet, in units of 10⁻¹⁰.
+    pub income: i128,
+}
+
+/// A decimal text in units of 10⁻¹⁰, read naively.
+pub(crate) fn raw(text: &str) -> i128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let negative = whole.starts_with('-');
+    let digits = format!("{}{fraction:0<10}", whole.trim_start_matches('-'));
+    let size: i128 = digits.parse().expect("the simulator writes decimals");
+    if negative { -size } else { size }
 }
 
 /// The account the gateway trades on.
 pub const ACCOUNT: &str = "gateway";
 
+/// A line of `futures_income.jsonl`.
+#[derive(Clone, Debug, Deserialize)]
+struct Booking {
+    account: String,
+    amount: String,
+}
+
 impl Truth {
+    /// A line of one of the exchange's journals.
+    pub fn heard(&mut self, product: Product, journal: Journal, line: &str) {
+        match (product, journal) {
+            (Product::Spot, Journal::Trades) | (Product::Usdt, Journal::FuturesTrades) => self.trade(line),
+            (Product::Spot, Journal::Orders) | (Product::Usdt, Journal::FuturesOrders) => self.order(line),
+            (Product::Usdt, Journal::FuturesIncome) => {
+                let booking: Booking =
+                    serde_json::from_str(line).expect("the simulator writes its bookings in this form");
+                if booking.account == ACCOUNT {
+                    self.income += raw(&booking.amount);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A line of the trade journal.
     pub fn trade(&mut self, line: &str) {
         let trade: Trade = serde_json::from_str(line).expect("the simulator writes its trades in this form");

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use binance_sim::config::{AccountConfig, Config as SimConfig, Timing, USUAL_FEE};
-use binance_sim::{Conn, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
-use binance_venue::spot::{SpotConfig, ports};
+use binance_sim::config::{AccountConfig, Config as SimConfig, Timing, USUAL_FEE, Wallets};
+use binance_sim::{Conn, HttpRequest, Request, Sim, SimInput, SimOutput};
 use binance_wire::sign::SecretKey;
 use bytes::Bytes;
 use fastrand::Rng;
@@ -18,6 +17,7 @@ use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{LinkAction, LinkInput};
 
 use crate::plan::{Faults, Plan};
+use crate::product::Product;
 use crate::strategy::Strategy;
 use crate::truth::{ACCOUNT, Truth};
 use crate::wire::{Arrival, Mail, Wire};
@@ -62,7 +62,7 @@ pub struct Report {
 pub struct World {
     pub(crate) plan: Plan,
     pub(crate) faults: Faults,
-    rng: Rng,
+    pub(crate) rng: Rng,
     pub(crate) now: Time,
     steps: u64,
     pub(crate) mail: Mail,
@@ -103,8 +103,15 @@ fn account() -> AccountConfig {
         maker_fee: USUAL_FEE,
         taker_fee: USUAL_FEE,
         pays_in_bnb: false,
-        wallets: binance_sim::config::Wallets::default(),
+        wallets: Wallets::default(),
     }
+}
+
+/// Is it an event of the account?
+fn is_private(frame: &str) -> bool {
+    let spot = frame.contains("\"subscriptionId\"") && frame.contains("\"event\"");
+    let words = ["ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "TRADE_LITE", "ALGO_UPDATE"];
+    spot || words.iter().any(|word| frame.contains(&format!("\"e\":\"{word}\"")))
 }
 
 /// Runs a schedule to its end.
@@ -153,6 +160,9 @@ impl World {
             report: Report::default(),
             violation: None,
         };
+        if plan.product == Product::Usdt {
+            world.fund_every(Span::from_secs(7));
+        }
         world.start_gateway();
         for k in 0..world.strategies.len() {
             let at = START + Span::from_millis(world.rng.i64(100..3_000));
@@ -170,6 +180,9 @@ impl World {
             self.step();
         }
         self.faults = Faults::default();
+        if self.plan.product == Product::Usdt {
+            self.fund_every(Span::from_secs(86_400));
+        }
         for wire in self.wires.values_mut() {
             // Half-open links stay so: the gateway has to notice by itself.
             wire.held = None;
@@ -306,7 +319,7 @@ impl World {
 
     // === the exchange's side
 
-    fn exchange_input(&mut self, input: SimInput) {
+    pub(crate) fn exchange_input(&mut self, input: SimInput) {
         let mut out = Vec::new();
         self.sim.handle(self.now, input, &mut out);
         self.perform_exchange(out);
@@ -328,8 +341,7 @@ impl World {
     fn perform_exchange(&mut self, out: Vec<SimOutput>) {
         for output in out {
             match output {
-                SimOutput::Append(Journal::Trades, line) => self.truth.trade(&line),
-                SimOutput::Append(Journal::Orders, line) => self.truth.order(&line),
+                SimOutput::Append(journal, line) => self.truth.heard(self.plan.product, journal, &line),
                 SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
                 SimOutput::Reply(request, reply) => self.replied(request, Some(reply)),
                 SimOutput::Drop(request) => self.replied(request, None),
@@ -366,7 +378,7 @@ impl World {
             return;
         }
         let text = std::str::from_utf8(&frame).unwrap_or_default();
-        let private = text.contains("\"subscriptionId\"") && text.contains("\"event\"");
+        let private = is_private(text);
         let reply = !private && text.contains("\"status\"");
         if private && self.chance(self.faults.drop_event) {
             return self.strike("event dropped");
@@ -403,17 +415,10 @@ impl World {
 
     fn start_gateway(&mut self) {
         self.run += 1;
-        let mut venue = SpotConfig::new(
-            "ws://sim/ws-api/v3",
-            "ws://sim",
-            "world",
-            key(),
-            self.plan.seed + u64::from(self.run),
-        );
-        venue.access.recv_window = Span::from_secs(2);
-        let (feed, entry) = ports(&venue);
+        let seed = self.plan.seed + u64::from(self.run);
+        let (feed, entry) = self.plan.product.ports(key(), seed);
         let config = GatewayConfig {
-            market: "spot",
+            market: self.plan.product.market(),
             product: "world".to_owned(),
             install: Install::from_hash(self.plan.seed),
             boot_id: "one boot".to_owned(),
@@ -426,7 +431,6 @@ impl World {
             journal_rebuilt: None,
         };
         let mut out = Vec::new();
-        let (feed, entry) = (Box::new(feed), Box::new(entry));
         let made =
             Gateway::new(config, &self.journal, Vec::new(), Vec::new(), feed, entry, self.now, &mut out);
         match made {
@@ -520,10 +524,12 @@ impl World {
             LinkAction::Open { link, url } => {
                 self.conns += 1;
                 let conn = Conn(self.conns);
-                let path = url.strip_prefix("ws://sim").unwrap_or(&url).to_owned();
+                let target = url.strip_prefix("ws://sim").unwrap_or(&url);
+                let (path, query) = target.split_once('?').unwrap_or((target, ""));
                 let request = HttpRequest {
                     method: "GET".to_owned(),
-                    path,
+                    path: path.to_owned(),
+                    query: query.to_owned(),
                     peer: "gateway".to_owned(),
                     ..HttpRequest::default()
                 };
@@ -635,6 +641,13 @@ impl World {
 
     fn second(&mut self) {
         self.mail.send(self.now + Span::from_secs(1), 0, Arrival::Second);
+        let quiet = START + Span::from_secs(8) + self.plan.length;
+        // A symbol nobody uses is nobody's concern.
+        let used = self.journal.iter().any(|record| matches!(record, Record::Listing { .. }));
+        let by_hand = self.plan.product == Product::Usdt && used && self.now < quiet;
+        if by_hand && self.chance(self.faults.trade_by_hand) {
+            self.trade_by_hand();
+        }
         let links: Vec<LinkId> = self.wires.keys().copied().collect();
         for link in links {
             if self.chance(self.faults.cut_link) {

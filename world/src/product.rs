@@ -1,0 +1,55 @@
+//! Which gateway is put through a schedule, and what it is made of.
+
+use binance_venue::spot::{self, SpotConfig};
+use binance_venue::usdt::{self, Endpoints, UsdtConfig};
+use binance_wire::sign::SecretKey;
+use tradingsys::time::Span;
+use tradingsys::venue::port::{MarketFeed, OrderEntry};
+
+/// A gateway program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Product {
+    /// The spot gateway.
+    #[default]
+    Spot,
+    /// The gateway of USDT-margined perpetuals.
+    Usdt,
+}
+
+/// Longest time after its stamp at which the exchange takes a request.
+const RECV_WINDOW: Span = Span::from_secs(2);
+
+impl Product {
+    /// Its market word.
+    pub fn market(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::Usdt => "usdt",
+        }
+    }
+
+    /// The machines of its venue, on the simulator.
+    pub fn ports(self, key: SecretKey, seed: u64) -> (Box<dyn MarketFeed>, Box<dyn OrderEntry>) {
+        match self {
+            Self::Spot => {
+                let mut config = SpotConfig::new("ws://sim/ws-api/v3", "ws://sim", "world", key, seed);
+                config.access.recv_window = RECV_WINDOW;
+                let (feed, entry) = spot::ports(&config);
+                (Box::new(feed), Box::new(entry))
+            }
+            Self::Usdt => {
+                let at = Endpoints {
+                    rest: "http://sim",
+                    ws_api: "ws://sim/ws-fapi/v1",
+                    public: "ws://sim/public",
+                    market: "ws://sim/market",
+                    private: "ws://sim/private",
+                };
+                let mut config = UsdtConfig::new(at, "world", key, seed);
+                config.access.recv_window = RECV_WINDOW;
+                let (feed, entry) = usdt::ports(&config);
+                (Box::new(feed), Box::new(entry))
+            }
+        }
+    }
+}
