@@ -88,7 +88,8 @@ impl fmt::Display for SessionId {
 const ALPHABET: &[u8; 30] = b"0123456789bcdfghjkmnpqrstvwxyz";
 
 fn encode(mut value: u64, width: usize, out: &mut String) {
-    let mut digits = [b'0'; 13];
+    // 30^13 is just below 2^64.
+    let mut digits = [b'0'; 14];
     let mut at = digits.len();
     while value > 0 {
         at -= 1;
@@ -282,7 +283,7 @@ mod tests {
     fn row_004_53_every_id_names_its_owner_and_fits() {
         for session in [0, 1, 29, 30, 65_535] {
             for epoch in [0, 1, 989_000, 24_299_999] {
-                for command in [1, 2, 809_999, 810_000, u64::from(u32::MAX), 10_u64.pow(15)] {
+                for command in [1, 2, 809_999, 810_000, u64::from(u32::MAX), 10_u64.pow(15), u64::MAX] {
                     let id = ClientOrderId::mint(parts(session, epoch, command));
                     assert!(id.as_str().len() <= 36, "{id}");
                     assert!(

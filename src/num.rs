@@ -2,7 +2,8 @@
 //!
 //! All are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
 //! price, quantity and quote amount Binance prints (eight) with room for venues that print ten. Products are taken in
-//! 256-bit-safe steps by [`Price::times`]; only averages round, and say so.
+//! 256-bit-safe steps by [`Price::times`]; only averages round, and say so. A result beyond 128 bits, which only absurd
+//! input makes, stops at the largest number there is: bad input never ends the program.
 
 use std::fmt;
 use std::str::FromStr;
@@ -140,7 +141,7 @@ macro_rules! exact_number {
             /// Less than nothing?
             pub const fn is_negative(self) -> bool { self.0 < 0 }
             /// Its size without the sign.
-            pub const fn abs(self) -> Self { Self(self.0.abs()) }
+            pub const fn abs(self) -> Self { Self(self.0.saturating_abs()) }
             /// Is it a whole multiple of `step`? A zero step divides everything (Binance's "disabled").
             pub const fn is_multiple_of(self, step: Self) -> bool { step.0 == 0 || self.0 % step.0 == 0 }
             /// The largest multiple of `step` not above it (towards minus infinity); a zero step changes nothing.
@@ -167,11 +168,11 @@ macro_rules! exact_number {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write_raw(self.0, f) }
         }
-        impl std::ops::Add for $name { type Output = Self; fn add(self, o: Self) -> Self { Self(self.0 + o.0) } }
-        impl std::ops::Sub for $name { type Output = Self; fn sub(self, o: Self) -> Self { Self(self.0 - o.0) } }
-        impl std::ops::Neg for $name { type Output = Self; fn neg(self) -> Self { Self(-self.0) } }
-        impl std::ops::AddAssign for $name { fn add_assign(&mut self, o: Self) { self.0 += o.0; } }
-        impl std::ops::SubAssign for $name { fn sub_assign(&mut self, o: Self) { self.0 -= o.0; } }
+        impl std::ops::Add for $name { type Output = Self; fn add(self, o: Self) -> Self { Self(self.0.saturating_add(o.0)) } }
+        impl std::ops::Sub for $name { type Output = Self; fn sub(self, o: Self) -> Self { Self(self.0.saturating_sub(o.0)) } }
+        impl std::ops::Neg for $name { type Output = Self; fn neg(self) -> Self { Self(self.0.saturating_neg()) } }
+        impl std::ops::AddAssign for $name { fn add_assign(&mut self, o: Self) { *self = *self + o; } }
+        impl std::ops::SubAssign for $name { fn sub_assign(&mut self, o: Self) { *self = *self - o; } }
         impl std::iter::Sum for $name {
             fn sum<I: Iterator<Item = Self>>(items: I) -> Self { items.fold(Self::ZERO, |a, b| a + b) }
         }
@@ -223,7 +224,7 @@ impl Price {
     /// `self × qty`, cut off at 10⁻¹⁰ towards zero; exact on every grid whose tick × lot has at most ten decimals.
     pub fn times(self, qty: Qty) -> Cash {
         let (whole, rest) = (qty.raw() / ONE, qty.raw() % ONE);
-        Cash(self.0 * whole + self.0 * rest / ONE)
+        Cash(self.0.saturating_mul(whole).saturating_add(self.0.saturating_mul(rest) / ONE))
     }
 }
 
@@ -265,13 +266,14 @@ fn mul_div_round(a: i128, b: i128, c: i128) -> i128 {
     // Split a = q·c + r, so that the large product stays r·b with r < c; halve both if even that is too big.
     let (quotient, rest) = (a / c, a % c);
     let tail = match rest.checked_mul(b) {
-        Some(product) => (product + c / 2) / c,
+        Some(product) => product.saturating_add(c / 2) / c,
         None => {
             let shift = 128 - rest.leading_zeros() + (128 - b.leading_zeros()) - 126;
             ((rest >> shift) * b + (c >> shift) / 2) / (c >> shift).max(1)
         }
     };
-    let size = (quotient * b + tail) as i128;
+    let size = quotient.saturating_mul(b).saturating_add(tail);
+    let size = i128::try_from(size).unwrap_or(i128::MAX);
     if negative { -size } else { size }
 }
 
@@ -354,6 +356,22 @@ mod tests {
         );
         let rate = "0.001".parse::<Price>().unwrap().raw();
         assert_eq!("0.123456789".parse::<Cash>().unwrap().at_rate(rate, 8), "0.00012345".parse().unwrap());
+    }
+
+    #[test]
+    fn absurd_amounts_end_at_the_largest_number_and_end_nothing_else() {
+        let huge = "999999999999999".parse::<Price>().unwrap();
+        let much = "999999999999999.9999999999".parse::<Qty>().unwrap();
+        let least = Qty::from_raw(1);
+        let most = huge.times(much);
+        assert_eq!((most, most + most, -most - most), (Cash(i128::MAX), Cash(i128::MAX), Cash(i128::MIN)));
+        assert_eq!((Cash(i128::MIN).abs(), -Cash(i128::MIN)), (Cash(i128::MAX), Cash(i128::MAX)));
+        for amount in [most, -most, Cash(i128::MIN), huge.times(least)] {
+            for qty in [least, -least, much, -much] {
+                let _any = (amount.per(qty), amount.share(qty, least), amount.share(qty, much));
+            }
+        }
+        assert_eq!(most.per(least), Some(Price(i128::MAX)));
     }
 
     #[test]

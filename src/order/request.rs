@@ -309,6 +309,10 @@ pub fn admit(
         reduce_only: draft.instructions.reduce_only,
     };
     if let Terms::MarketQuote { amount } = terms {
+        if !amount.is_positive() {
+            let problem = "needs a quote amount above zero";
+            return Err(Refusal::Shape { order_type: draft.order_type, problem });
+        }
         check_notional(instrument, amount, new.reduce_only)?;
         return Ok(new);
     }
