@@ -20,6 +20,9 @@ use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order};
 /// resting session keeps its place in the queue.
 const SELF_TRADE: Stp = Stp::ExpireTaker;
 
+/// First command number that is none.
+const NUMBERS_END: CommandNumber = 1 << 53;
+
 #[derive(Serialize)]
 struct Accepted<'a> {
     n: CommandNumber,
@@ -36,6 +39,9 @@ impl Gateway {
             Call::Amend(amend) => amend.n,
             _ => return,
         };
+        if let Err(error) = check_number(n) {
+            return self.fail(seat.conn, Some(id), error);
+        }
         let epoch = self.epoch;
         if let Some(stored) = self.session_mut(seat.session).answer(epoch, n) {
             let answer = stored.to_owned();
@@ -233,7 +239,7 @@ impl Gateway {
         let request = self.check_amend(order, amend)?;
         let renames = request.amend_id != request.known_as;
         self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(&reason))?;
-        self.orders.update(&id, |order| order.amends += u8::from(renames));
+        self.orders.update(&id, |order| order.amends += u32::from(renames));
         Ok(accepted(amend.n, &id))
     }
 
@@ -274,7 +280,7 @@ impl Gateway {
             check_amended(instrument, price, qty).map_err(|refusal| refused(&refusal))?;
         }
         let known_as = order.known_as.clone();
-        let renamed = if free { None } else { order.id.renamed(IdKind::Amend(order.amends)) };
+        let renamed = if free { None } else { order.id.renamed(IdKind::Amend((order.amends % 10) as u8)) };
         Ok(Amend {
             symbol: symbol.clone(),
             id: order.id.clone(),
@@ -315,6 +321,15 @@ impl Gateway {
         });
         self.emit(Record::Cursor { symbol, trade_id: 0, time: now });
     }
+}
+
+/// Numbers stay below 2^53: every language reads them exactly, and there is always a next one.
+pub(super) fn check_number(n: CommandNumber) -> Result<(), ErrorBody> {
+    if (1..NUMBERS_END).contains(&n) {
+        return Ok(());
+    }
+    let message = format!("command number {n} is not 1 to {}", NUMBERS_END - 1);
+    Err(ErrorBody::new(ErrorCode::BadRequest, message))
 }
 
 fn accepted(n: CommandNumber, order_id: &ClientOrderId) -> Value {

@@ -315,6 +315,9 @@ impl Gateway {
 
     fn pending_answer(&mut self, now: Time, session: SessionId, pending: &Pending) -> Value {
         let number = pending.params.get("n").and_then(Value::as_u64).unwrap_or(0);
+        if let Err(error) = super::command::check_number(number) {
+            return serde_json::json!({ "error": error });
+        }
         if let Some(reply) = self.session_mut(session).answer(pending.epoch, number) {
             return serde_json::from_str(reply).unwrap_or(Value::Null);
         }

@@ -59,10 +59,17 @@ impl Doubts {
         self.doubts.get(id).is_some_and(|d| d.probing)
     }
 
-    /// The link is lost, and all questions with it.
-    pub(super) fn ask_again(&mut self, now: Time) {
+    /// The link is lost, and all questions with it: they are asked again at `at`.
+    pub(super) fn ask_again(&mut self, at: Time) {
         for doubt in self.doubts.values_mut() {
-            (doubt.asked, doubt.missed, doubt.probing, doubt.ask_at) = (0, 0, false, Some(now));
+            (doubt.asked, doubt.missed, doubt.probing, doubt.ask_at) = (0, 0, false, Some(at));
+        }
+    }
+
+    /// Those not asked about yet need not wait any longer.
+    pub(super) fn wake(&mut self, now: Time) {
+        for doubt in self.doubts.values_mut().filter(|d| d.asked == 0 && !d.probing) {
+            doubt.ask_at = doubt.ask_at.map(|at| at.min(now));
         }
     }
 }
@@ -205,7 +212,9 @@ impl Gateway {
             CancelOutcome::UnknownOrder => self.not_placed(now, id),
             CancelOutcome::Rejected { .. } | CancelOutcome::Unknown(_) => {
                 if let Some(doubt) = self.doubts.doubts.get_mut(id) {
-                    doubt.ask_at = Some(now + PAUSE_MAX);
+                    // The probe may have cancelled it, which the next one would take for absence: look for it under
+                    // all its names first.
+                    (doubt.rounds, doubt.ask_at) = (0, Some(now + PAUSE_MAX));
                 }
             }
         }

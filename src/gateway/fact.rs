@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::Gateway;
 use super::io::LogLevel;
 use super::recovery::Purpose;
+use super::tie_out::TRANSFER;
 use crate::ids::{Asset, ClientOrderId, IdParts, Symbol, VenueOrderId};
 use crate::journal::{CashRecord, FillRecord, OrderRecord, Owner, Record};
 use crate::market::{Instructions, OrderStatus};
@@ -69,6 +70,11 @@ impl Orphans {
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Does a fill of that symbol wait for its order?
+    pub(super) fn wait_in(&self, symbol: &Symbol) -> bool {
+        self.waiting.keys().any(|(waiting, _)| waiting == symbol)
     }
 
     /// The link is lost, questions with it: ask again when it is back.
@@ -206,16 +212,34 @@ impl Gateway {
             Some(parts) => self.order_id(parts.epoch, parts.session, parts.command),
             None => foreign_name(report),
         };
-        if self.orders.get(&id).is_some() {
-            return Some(id);
+        match self.orders.get(&id).map(|order| order.venue_id) {
+            Some(Some(known)) if triggered.is_some_and(|number| number != known) => {
+                Some(self.second_order(now, &id, report, source))
+            }
+            Some(_) => Some(id),
+            // What the venue made itself came of no conditional order.
+            None if parts.is_none() && report.forced.is_none() && self.keep_stray(now, report, source) => None,
+            None => {
+                self.adopt(now, &id, parts, report, source);
+                Some(id)
+            }
         }
-        // What the venue made itself came of no conditional order.
-        let may_be_triggered = parts.is_none() && report.forced.is_none();
-        if may_be_triggered && self.keep_stray(now, report, source) {
-            return None;
-        }
-        self.adopt(now, &id, parts, report, source);
-        Some(id)
+    }
+
+    /// The exchange shows another order under an id of ours. We use each id once, so it is not ours.
+    fn second_order(
+        &mut self,
+        now: Time,
+        id: &ClientOrderId,
+        report: &OrderReport,
+        source: Source,
+    ) -> ClientOrderId {
+        let fields = format!("order={id} venue_id={}", report.venue_id);
+        self.log(LogLevel::Error, "another gateway uses this key and install name", fields);
+        self.foreign_gateway.get_or_insert_with(|| id.to_string());
+        let foreign = foreign_name(report);
+        self.adopt(now, &foreign, None, report, source);
+        foreign
     }
 
     /// A symbol met in a report for the first time.
@@ -279,12 +303,8 @@ impl Gateway {
 
     /// Takes in what only rises or is only ever learnt.
     fn learn(&mut self, id: &ClientOrderId, report: &OrderReport) {
-        let stray = self.orders.update(id, |order| {
+        self.orders.update(id, |order| {
             let number = Some(report.venue_id).filter(|number| *number != 0);
-            let stray = number.is_some() && order.venue_id.is_some_and(|known| Some(known) != number);
-            if stray {
-                return true;
-            }
             order.venue_id = order.venue_id.or(number);
             order.conditional_id = order.conditional_id.or(report.conditional_id);
             order.told = order.told.max(report.filled);
@@ -301,21 +321,18 @@ impl Gateway {
                     order.price = Some(report.price);
                 }
             }
-            false
         });
-        if stray == Some(true) {
-            let fields = format!("order={id} venue_id={}", report.venue_id);
-            self.log(LogLevel::Error, "the exchange shows a second order under one id", fields);
-        }
     }
 
     /// Applies the report's status. True: fills are missing and must be fetched.
     fn advance(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) -> bool {
+        if self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced) {
+            self.resurrected(now, id);
+        }
         let end = match self.status_told(id, report) {
             VenueStatus::New | VenueStatus::PartiallyFilled => {
-                let resurrected = self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced);
                 self.step(id, Event::Live);
-                self.live_again(now, id, resurrected);
+                self.live_again(now, id);
                 // An end heard of before its last fill: this report brought the fill.
                 if let Some(end) = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending) {
                     self.end(id, end);
@@ -352,21 +369,21 @@ impl Gateway {
         self.doubts.settle(id);
     }
 
-    /// There is evidence that an order in doubt, or declared not placed, lives.
-    fn live_again(&mut self, now: Time, id: &ClientOrderId, resurrected: bool) {
-        let Some(order) = self.orders.get(id) else { return };
-        if resurrected {
-            let session = order.session;
-            self.orders.update(id, |order| {
-                order.code = None;
-                order.reason = None;
-            });
-            self.log(LogLevel::Error, "an order declared not placed lives", format!("order={id}"));
-            if let Some(session) = session {
-                let message = format!("order {id} was declared not placed, but the exchange has it");
-                self.notice(now, session, "resurrected", message, Some(id));
-            }
+    /// An order declared not placed was placed after all.
+    fn resurrected(&mut self, now: Time, id: &ClientOrderId) {
+        let session = self.orders.update(id, |order| {
+            (order.code, order.reason) = (None, None);
+            order.session
+        });
+        self.log(LogLevel::Error, "an order declared not placed was placed", format!("order={id}"));
+        if let Some(session) = session.flatten() {
+            let message = format!("order {id} was declared not placed, but the exchange has it");
+            self.notice(now, session, "resurrected", message, Some(id));
         }
+    }
+
+    /// There is evidence that an order in doubt lives.
+    fn live_again(&mut self, now: Time, id: &ClientOrderId) {
         self.doubts.settle(id);
         let wanted = self.orders.get(id).is_some_and(|o| o.cancel_wanted && o.state == State::Working);
         if wanted {
@@ -467,7 +484,7 @@ impl Gateway {
             self.end(id, end);
         } else if !self.orders.get(id).is_some_and(|o| o.state.is_over()) {
             self.step(id, Event::Live);
-            self.live_again(now, id, false);
+            self.live_again(now, id);
         }
         self.order_changed(now, id, told);
         self.guard_reductions(now);
@@ -575,8 +592,11 @@ impl Gateway {
 
     /// Money came in or went out by another way than trading: nobody's session has it.
     pub(super) fn transfer(&mut self, asset: Asset, delta: Cash, time: Time) {
+        if self.tie_out.has_transfer(&asset, delta, time) {
+            return;
+        }
         self.log(LogLevel::Info, "transfer", format!("asset={asset} delta={delta}"));
-        let reason = "transfer".to_owned();
+        let reason = TRANSFER.to_owned();
         self.emit(Record::Cash(CashRecord { owner: Owner::External, asset, delta, reason, time }));
     }
 

@@ -4,7 +4,7 @@
 //! with an alarm, never an invented fill. When its explanation arrives later (a late fill), the next comparison takes
 //! it back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gateway;
 use super::io::LogLevel;
@@ -17,6 +17,10 @@ use crate::venue::port::{Account, Balance};
 /// How long a difference must stand unchanged before it is believed.
 const BELIEVE_AFTER: Span = Span::from_secs(5);
 
+/// Reason of a cash row for money that came or went by another way than trading.
+pub(super) const TRANSFER: &str = "transfer";
+const TRANSFERS_KEPT: usize = 1_000;
+
 /// Balances as the exchange shows them, and differences seen.
 #[derive(Debug, Default)]
 pub(super) struct TieOut {
@@ -26,6 +30,8 @@ pub(super) struct TieOut {
     opened: Option<Time>,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
+    /// Transfers booked lately: while connections are replaced the venue tells each on both.
+    transfers: BTreeSet<(Time, Asset, Cash)>,
 }
 
 impl TieOut {
@@ -33,6 +39,17 @@ impl TieOut {
         if cash.reason == "opening" {
             self.opened = self.opened.max(Some(cash.time));
         }
+        if cash.reason == TRANSFER {
+            self.transfers.insert((cash.time, cash.asset.clone(), cash.delta));
+            if self.transfers.len() > TRANSFERS_KEPT {
+                self.transfers.pop_first();
+            }
+        }
+    }
+
+    /// Is this transfer booked?
+    pub(super) fn has_transfer(&self, asset: &Asset, delta: Cash, time: Time) -> bool {
+        self.transfers.contains(&(time, asset.clone(), delta))
     }
 
     pub(super) fn fold_debt(&mut self, debt: &DebtRecord) {
@@ -66,10 +83,16 @@ impl Gateway {
             self.tie_out.set(Balance::new(asset, Cash::ZERO, Cash::ZERO));
         }
         self.take_balances(account.balances);
+        let gaps = self.orders.open().any(|o| o.has_gap());
+        if gaps || !self.orphans.is_empty() || !self.strays.is_empty() || self.fundings.unsettled(now) {
+            // Fills the balances count are still being asked for.
+            self.recovery.fault(now);
+            return self.tie_out.seen.clear();
+        }
         if self.tie_out.opened.is_none() {
             return self.open_books(now);
         }
-        let mut assets: std::collections::BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
+        let mut assets: BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
         assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
         for asset in assets {
             self.compare_asset(now, &asset);
@@ -114,8 +137,7 @@ impl Gateway {
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {
         let delta = self.difference(asset);
-        let waits = !self.orphans.is_empty() || !self.strays.is_empty() || self.fundings.unsettled(now);
-        if delta.is_zero() || waits {
+        if delta.is_zero() {
             self.tie_out.seen.remove(asset);
             return;
         }
@@ -142,8 +164,11 @@ impl Gateway {
             _ => {
                 self.tie_out.seen.insert(asset.clone(), (delta, now));
                 self.suspect_funding(now, asset);
-                // Look again soon rather than at the next regular sweep.
+                // Look again soon rather than at the next regular sweep, and among the trades that could explain it.
                 self.recovery.fault(now);
+                for symbol in self.books.symbols_of(asset) {
+                    self.recovery.saw(&symbol);
+                }
             }
         }
     }

@@ -124,12 +124,23 @@ impl Books {
         self.listings.get(symbol)
     }
 
+    /// Symbols in use that trade this asset.
+    pub fn symbols_of(&self, asset: &Asset) -> Vec<Symbol> {
+        let trades = |listing: &Listing| listing.holding == *asset || listing.quote == *asset;
+        self.listings
+            .iter()
+            .filter(|(_, listing)| trades(listing))
+            .map(|(symbol, _)| symbol.clone())
+            .collect()
+    }
+
     /// Symbols in use and how far their trades have been read.
     pub fn cursors(&self) -> &BTreeMap<Symbol, Cursor> {
         &self.cursors
     }
 
-    /// The first trade id to read so that all own trades of the last `overlap` before the cursor are read again.
+    /// The first trade id to read so that all own trades of the last `overlap` before the cursor are read again, also
+    /// those that were not shown before: whatever follows the last trade booked from before that time.
     pub fn reread_from(&self, symbol: &Symbol, overlap: Span) -> Option<TradeId> {
         let cursor = self.cursors.get(symbol)?;
         if cursor.trade_id == 0 {
@@ -138,7 +149,13 @@ impl Books {
         let since = cursor.time - overlap;
         let booked =
             self.fills.range((symbol.clone(), 0, 0)..=(symbol.clone(), cursor.trade_id, u64::MAX)).rev();
-        let oldest = booked.take_while(|(_, time)| **time >= since).map(|((_, id, _), _)| *id).last();
+        let mut oldest = None;
+        for ((_, id, _), time) in booked {
+            if *time < since {
+                return Some((*id + 1).min(cursor.trade_id));
+            }
+            oldest = Some(*id);
+        }
         Some(oldest.unwrap_or(cursor.trade_id))
     }
 
@@ -476,6 +493,30 @@ mod tests {
             rng.shuffle(&mut doubled);
             assert_eq!(view(&fold(&doubled)), wanted, "seed {seed}");
         }
+    }
+
+    #[test]
+    fn r52_what_lies_between_two_booked_trades_is_read_again() {
+        let symbol = Symbol::new("dogeusdt");
+        let cursor = |trade_id, secs: i64| Record::Cursor {
+            symbol: symbol.clone(),
+            trade_id,
+            time: Time::from_millis(secs * 1000),
+        };
+        let at = |id, secs: i64| {
+            let Record::Fill(mut fill) = fill(id, 7, Some(1), Side::Buy, "0", "USDT") else { unreachable!() };
+            fill.time = Time::from_millis(secs * 1000);
+            Record::Fill(fill)
+        };
+        let minute = Span::from_secs(60);
+        let facts = [at(100, 0), at(105, 65), cursor(105, 65)];
+        assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(101), "103 may have been shown late");
+        let facts = [at(5, 10), at(9, 20), cursor(9, 20)];
+        assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(5));
+        let facts = [at(5, 10), at(9, 200), cursor(9, 200), at(20, 210)];
+        assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(6));
+        assert_eq!(fold(&[cursor(9, 20)]).reread_from(&symbol, minute), Some(9));
+        assert_eq!(fold(&[cursor(0, 20)]).reread_from(&symbol, minute), None);
     }
 
     #[test]

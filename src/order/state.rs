@@ -87,7 +87,9 @@ impl State {
             (S::Intended, E::Lose) => S::Unknown,
             (S::Intended | S::Sent, E::Refuse) => S::Done(OrderStatus::Rejected),
             (S::Intended | S::Sent, E::Live) => S::Working,
-            (S::Sent, E::Lose) => S::Unknown,
+            // Of two cancels the first was refused, and now the second is answered.
+            (S::Sent, E::CancelRefuse) => S::Sent,
+            (S::Sent, E::Lose | E::CancelLose) => S::Unknown,
             (S::Sent | S::Working | S::Canceling, E::CancelSend) => S::Canceling,
 
             (S::Working, E::Live | E::Lose | E::Refuse | E::CancelLose | E::CancelRefuse) => S::Working,
@@ -120,7 +122,7 @@ impl State {
             // A replica's late "not found" after the engine's own word: the word stands.
             (S::Done(end), E::Absent) => S::Done(end),
             (S::Intended, E::CancelSend | E::CancelLose | E::CancelRefuse | E::Absent)
-            | (S::Sent, E::Send | E::CancelLose | E::CancelRefuse | E::Absent)
+            | (S::Sent, E::Send | E::Absent)
             | (S::Working | S::Canceling, E::Send | E::Absent)
             | (S::Unknown, E::Send)
             | (S::NotPlaced | S::Done(_), E::Send | E::CancelSend) => {
@@ -176,7 +178,7 @@ pub struct Order {
     /// Client id the venue shows for it now.
     pub known_as: ClientOrderId,
     /// Amends sent so far.
-    pub amends: u8,
+    pub amends: u32,
     /// A cancel has been asked for.
     pub cancel_wanted: bool,
     /// Venue time of the report that last set price and quantity.
@@ -254,10 +256,10 @@ impl Order {
     /// Every client id the venue may know it by, its own first.
     pub fn names(&self) -> Vec<ClientOrderId> {
         let mut names = vec![self.id.clone()];
-        if self.cancel_wanted {
-            names.extend(self.id.renamed(IdKind::Cancel));
-        }
-        names.extend((0..self.amends).filter_map(|n| self.id.renamed(IdKind::Amend(n))));
+        // Whether a cancel was sent is not in the journal: a run before this one may have.
+        names.extend(self.id.renamed(IdKind::Cancel));
+        // Amends share ten names in turn; the venue allows an order its present name again.
+        names.extend((0..self.amends.min(10)).filter_map(|n| self.id.renamed(IdKind::Amend(n as u8))));
         if !names.contains(&self.known_as) {
             names.push(self.known_as.clone());
         }
@@ -301,7 +303,7 @@ mod tests {
     fn every_pair_of_state_and_event_has_its_answer() {
         for (state, lives, row) in [
             (State::Intended, false, "S R U W X ! ! ! !"),
-            (State::Sent, false, "! R U W X C ! ! !"),
+            (State::Sent, false, "! R U W X C U S !"),
             (State::Working, true, "! W W W X C W W !"),
             (State::Canceling, false, "! R U C X C U S !"),
             (State::Canceling, true, "! C C C X C U W !"),

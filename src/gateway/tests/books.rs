@@ -60,3 +60,110 @@ fn a_row_that_cannot_be_understood_stops_its_symbol() {
     assert_eq!(refused["error"]["name"], "bad_position");
     assert!(refused["error"]["message"].as_str().unwrap().contains("qty 'ten'"));
 }
+
+#[test]
+fn i21_an_edit_of_the_average_is_applied_once() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4))))]);
+    let price = |text: &str| Some(text.parse::<Price>().unwrap());
+    let edit = Edit {
+        session: SessionId(1),
+        symbol: Symbol::new("dogeusdt"),
+        revision: 4,
+        shown: Qty::whole(4),
+        found: Qty::whole(4),
+        shown_avg: price("0.2"),
+        found_avg: price("0.5"),
+    };
+    let average = |bench: &Bench| {
+        bench.gateway.books().position(SessionId(1), &Symbol::new("dogeusdt")).avg_price().to_string()
+    };
+    let mut once = Bench::new(bench.journal.clone(), vec![edit.clone()], START + Span::from_secs(60));
+    assert_eq!(average(&once), "0.5");
+    let mut late = fill(2, 6);
+    late.time = START + Span::from_secs(70);
+    once.recover(&[report(&id, VenueStatus::PartiallyFilled, 4, None)], &[]);
+    once.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(late)))]);
+    assert_eq!(average(&once), "0.32", "four at 0.5, six at 0.2");
+    // It ended before the row could be shown again: the same edit is found once more.
+    let twice = Bench::new(once.journal.clone(), vec![edit], START + Span::from_secs(120));
+    assert_eq!(average(&twice), "0.32");
+}
+
+fn account(usdt: i64, doge: i64) -> Answer {
+    let balance = |asset: &str, free: i64| Balance::new(Asset::new(asset), Cash::whole(free), Cash::ZERO);
+    Answer::Account(Account {
+        balances: vec![balance("USDT", usdt), balance("DOGE", doge)],
+        can_trade: true,
+        updated: Time::default(),
+    })
+}
+
+fn unattributed(bench: &Bench) -> Vec<String> {
+    let rows = bench.gateway.books().assets();
+    rows.filter(|(owner, _, amount)| *owner == crate::journal::Owner::Unattributed && !amount.is_zero())
+        .map(|(_, asset, amount)| format!("{asset} {amount}"))
+        .collect()
+}
+
+#[test]
+fn i11_the_opening_balance_counts_no_fill_twice() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    // A manual order, partly filled before our first start: what it bought is in the balance already.
+    let manual = report(&ClientOrderId::foreign("web_1"), VenueStatus::PartiallyFilled, 5, None);
+    bench.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    for _ in 0..40 {
+        bench.answer(|q| match q {
+            Query::Account => account(999, 5),
+            q => Bench::exchange(std::slice::from_ref(&manual), &[fill(1, 5)], q),
+        });
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(unattributed(&bench), [""; 0]);
+    assert_eq!(bench.gateway.books().total(&Asset::new("DOGE")), Cash::whole(5));
+    assert_eq!(bench.gateway.books().total(&Asset::new("USDT")), Cash::whole(999));
+}
+
+#[test]
+fn i11_a_difference_is_looked_for_in_the_trades_before_it_is_booked() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
+    // A manual market order, of which no event reached us.
+    let mut manual = report(&ClientOrderId::foreign("web_1"), VenueStatus::Filled, 5, None);
+    manual.venue_id = 99;
+    let mut bought = fill(5, 5);
+    bought.venue_id = 99;
+    // The sweep that follows the cancelled order is over before the trade happens.
+    bench.wait(Span::from_secs(61));
+    for _ in 0..3 {
+        bench.answer(|q| Bench::exchange(&[], &[], q));
+    }
+    for _ in 0..80 {
+        bench.wait(Span::from_secs(5));
+        bench.answer(|q| match q {
+            Query::Account => account(999, 5),
+            Query::OrderByVenueId { venue_id: 99, .. } => Answer::Order(Box::new(manual.clone())),
+            q => Bench::exchange(&[], std::slice::from_ref(&bought), q),
+        });
+        assert_eq!(unattributed(&bench), [""; 0]);
+    }
+    let external = bench.gateway.books().asset(crate::journal::Owner::External, &Asset::new("DOGE"));
+    assert_eq!(external, Cash::whole(5));
+}
+
+#[test]
+fn i11_a_transfer_told_on_two_connections_is_booked_once() {
+    let mut bench = Bench::ready();
+    let transfer = |millis| VenueEvent::Transfer {
+        asset: Asset::new("USDT"),
+        delta: Cash::whole(50),
+        time: START + Span::from_millis(millis),
+    };
+    bench.says(vec![transfer(1), transfer(1), transfer(2)]);
+    assert_eq!(bench.gateway.books().total(&Asset::new("USDT")), Cash::whole(1100));
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    after.says(vec![transfer(2)]);
+    assert_eq!(after.gateway.books().total(&Asset::new("USDT")), Cash::whole(1100));
+}

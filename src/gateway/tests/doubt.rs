@@ -55,3 +55,75 @@ fn a_pending_order_of_an_earlier_run_is_never_called_a_failure() {
     bench.recover(&[report(&id, VenueStatus::PartiallyFilled, 4, None)], &[fill(1, 4)]);
     assert_eq!(bench.net(), Qty::whole(4));
 }
+
+/// Answers "not found" until the engine is asked by a cancel.
+fn until_probed(bench: &mut Bench) {
+    for _ in 0..60 {
+        bench.answer(|_| Answer::NotFound);
+        if !bench.script.0.borrow().canceled.is_empty() {
+            return;
+        }
+        bench.wait(Span::from_secs(1));
+    }
+    panic!("never probed");
+}
+
+#[test]
+fn r07_a_probe_that_worked_without_an_answer_is_found_under_its_own_name() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![lost(&id)]);
+    until_probed(&mut bench);
+    // The engine cancelled the order, which now bears the cancel's name; the reply is lost.
+    let renamed = id.renamed(IdKind::Cancel).unwrap();
+    let outcome = CancelOutcome::Unknown("-1007".to_owned());
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome }]);
+    for _ in 0..20 {
+        bench.wait(Span::from_secs(1));
+        bench.answer(|q| match q {
+            Query::Order { client_id, .. } if *client_id == renamed => {
+                Answer::Order(Box::new(report(&renamed, VenueStatus::Canceled, 4, None)))
+            }
+            Query::TradesOfOrder { .. } => Answer::Trades(vec![fill(1, 4)]),
+            _ => Answer::NotFound,
+        });
+        if bench.script.0.borrow().canceled.len() > 1 {
+            let outcome = CancelOutcome::UnknownOrder;
+            bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome }]);
+        }
+    }
+    assert_eq!(bench.events().last().unwrap(), "CANCELED 4", "{:?}", bench.events());
+}
+
+#[test]
+fn r08_an_order_declared_absent_that_turns_up_ended_is_loud_too() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![lost(&id)]);
+    until_probed(&mut bench);
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: CancelOutcome::UnknownOrder }]);
+    assert_eq!(bench.events().last().unwrap(), "REJECTED 0");
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    assert!(bench.events().contains(&"notice resurrected".to_owned()), "{:?}", bench.events());
+    let order = &bench.sent.last().unwrap()["order"];
+    assert_eq!((order["state"].as_str(), &order["code"]), (Some("FILLED"), &Value::Null), "{order}");
+}
+
+#[test]
+fn r21_after_a_restart_an_unacknowledged_order_is_asked_for_by_its_cancels_name_too() {
+    let mut first = Bench::ready();
+    let id = first.order(1);
+    first.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
+    let mut bench = Bench::new(first.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    bench.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let queries = bench.script.0.borrow().queries.clone();
+        names.extend(queries.into_iter().filter_map(|(_, q)| match q {
+            Query::Order { client_id, .. } => Some(client_id),
+            _ => None,
+        }));
+        bench.answer(|q| Bench::exchange(&[], &[], q));
+    }
+    assert!(names.contains(&id.renamed(IdKind::Cancel).unwrap()), "{names:?}");
+}

@@ -189,3 +189,73 @@ fn an_amended_order_is_told_with_its_new_quantity() {
     bench.says(vec![VenueEvent::AmendReply { id, outcome: AmendOutcome::Amended(Box::new(amended)) }]);
     assert_eq!(bench.sent.last().unwrap()["order"]["qty"], "6");
 }
+
+#[test]
+fn r72_a_command_number_beyond_reason_is_refused() {
+    let mut bench = Bench::ready();
+    for n in [0, 1 << 53, u64::MAX] {
+        let reply = bench.call(&json!({"id": 7, "method": "order", "params": {"n": n, "symbol": "dogeusdt",
+            "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
+        assert!(reply["error"].is_object(), "{n}: {reply}");
+    }
+    bench.order(1);
+    bench.input(Input::ClientClosed(bench.conn));
+    bench.pending = json!([{"epoch": 1, "method": "order", "params": {"n": u64::MAX, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}},
+        {"epoch": bench.gateway.epoch, "method": "cancel", "params": {"n": u64::MAX, "order_id": "x"}}]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["next_command"], 2, "{reply}");
+    assert!(reply["result"]["answers"][0]["error"].is_object(), "{reply}");
+    bench.order(2);
+}
+
+#[test]
+fn an_order_may_be_amended_any_number_of_times() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    for n in 2..302 {
+        let amend =
+            json!({"id": n, "method": "amend", "params": {"n": n, "order_id": id.as_str(), "qty": "6"}});
+        assert_eq!(bench.call(&amend)["result"]["order_id"], id.as_str());
+    }
+}
+
+#[test]
+fn r47_a_second_order_under_one_of_our_ids_is_another_gateways() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let mut other = report(&id, VenueStatus::Filled, 10, Some(fill(9, 10)));
+    other.venue_id = 78;
+    if let Some(fill) = &mut other.fill {
+        fill.venue_id = 78;
+    }
+    bench.says(vec![event(other)]);
+    assert_eq!(bench.net(), Qty::ZERO, "not this order's fill");
+    assert_eq!(bench.events().last().unwrap(), "NEW 0", "nor its end");
+    let external = bench.gateway.books().asset(crate::journal::Owner::External, &Asset::new("DOGE"));
+    assert_eq!(external, Cash::whole(10));
+    assert_eq!(bench.call(&doge_order(2, &json!({})))["error"]["name"], "foreign_gateway");
+}
+
+#[test]
+fn r12_two_cancels_refused_before_the_order_is_answered_end_nothing() {
+    for second in [
+        CancelOutcome::Rejected { code: -1021, message: "timestamp".to_owned() },
+        CancelOutcome::UnknownOrder,
+        CancelOutcome::Unknown("-1007".to_owned()),
+    ] {
+        let mut bench = Bench::ready();
+        let id = bench.order(1);
+        for n in [2, 3] {
+            bench.call(&json!({"id": n, "method": "cancel", "params": {"n": n, "order_id": id.as_str()}}));
+        }
+        let refused = CancelOutcome::Rejected { code: -1021, message: "timestamp".to_owned() };
+        bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: refused }]);
+        bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: second }]);
+        assert!(bench.gateway.orders().get(&id).is_some_and(|o| !o.state.is_over()));
+        bench.says(vec![accepted(&id)]);
+        assert_eq!(bench.events().last().unwrap(), "NEW 0");
+    }
+}
