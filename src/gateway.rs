@@ -75,6 +75,8 @@ pub struct Gateway {
     clients: BTreeMap<ConnId, Client>,
     nonces: u64,
     instruments: Option<BTreeMap<Symbol, Instrument>>,
+    /// What was last told of symbols that cannot be read.
+    unreadable: Vec<String>,
     streams: Streams,
     bars: Bars,
     commits: Commits,
@@ -146,6 +148,7 @@ impl Gateway {
             clients: BTreeMap::new(),
             nonces: 0,
             instruments: None,
+            unreadable: Vec::new(),
             streams: Streams::default(),
             bars: Bars::default(),
             commits: Commits::new(),
@@ -191,9 +194,6 @@ impl Gateway {
         self.epoch = after_last.max(u32::try_from(minutes).unwrap_or(u32::MAX));
         let ended = matches!(records.last(), Some(Record::End { .. }));
         let power_lost = last_start.is_some_and(|start| start.boot_id != self.config.boot_id) && !ended;
-        for session in self.sessions.values_mut() {
-            session.last_command = 0;
-        }
         let reason = match (&self.config.journal_rebuilt, last_start) {
             (Some(reason), _) => Some(reason.clone()),
             (None, None) => Some("first start".to_owned()),
@@ -381,6 +381,7 @@ impl Gateway {
     fn venue_event(&mut self, now: Time, event: VenueEvent) {
         match event {
             VenueEvent::Instruments(list) => self.take_instruments(now, list),
+            VenueEvent::Unreadable(reasons) => self.unreadable(reasons),
             VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),
@@ -432,24 +433,13 @@ impl Gateway {
     fn fold(&mut self, record: &Record) {
         self.books.fold(record);
         match record {
-            Record::Start(start) => {
-                self.epoch = start.epoch;
-                for session in self.sessions.values_mut() {
-                    session.last_command = 0;
-                }
-            }
             Record::Generation { generation, .. } => {
                 self.generation = *generation;
                 for session in self.sessions.values_mut() {
                     session.log.restart();
                 }
             }
-            Record::Order(order) => {
-                self.orders.insert(order);
-                if let Some(parts) = order.id.parts().filter(|p| p.epoch == self.epoch) {
-                    self.session_mut(parts.session).last_command = parts.command;
-                }
-            }
+            Record::Order(order) => self.orders.insert(order),
             Record::OrderState(state) => self.orders.fold_state(state),
             Record::Fill(fill) => self.fill_order(fill),
             Record::Event { session, sequence, frame, .. } => {

@@ -19,6 +19,7 @@ use super::Gateway;
 use super::io::{GatewayConfig, LogLevel};
 use crate::ids::{ClientOrderId, Symbol, TradeId, VenueOrderId};
 use crate::journal::Record;
+use crate::ledger::books::Cursor;
 use crate::order::state::{Order, State};
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{Answer, Fill, OrderReport, Query};
@@ -30,9 +31,13 @@ const OVERLAP: Span = Span::from_secs(60);
 pub(super) const PAGE: usize = 1000;
 /// Longest window of a query by time.
 const DAY: Span = Span::from_secs(24 * 3600);
+/// The cursor of a symbol never traded stays this far behind the present.
+const HALF_DAY: Span = Span::from_secs(12 * 3600);
 /// How long sweeps are sooner after a fault, and by which factor.
 const FAST_FOR: Span = Span::from_secs(60);
 const FAST_FACTOR: i64 = 12;
+/// How long doubts wait for the list of open orders after a connection is made.
+const LISTED_WITHIN: Span = Span::from_secs(5);
 /// Pause before a question that could not be answered is asked again.
 const RETRY: Span = Span::from_secs(1);
 
@@ -123,6 +128,8 @@ pub(super) struct Recovery {
     /// Symbols something happened in since the last round.
     active: BTreeSet<Symbol>,
     sweep_at: Option<Time>,
+    /// The rate budget allows no round before this.
+    not_before: Time,
     fast_until: Time,
 }
 
@@ -139,6 +146,7 @@ impl Recovery {
             unread: BTreeSet::new(),
             active: BTreeSet::new(),
             sweep_at: None,
+            not_before: Time::default(),
             fast_until: Time::default(),
         }
     }
@@ -194,15 +202,13 @@ impl Recovery {
     /// Something went wrong: look more often for a while.
     pub(super) fn fault(&mut self, now: Time) {
         self.fast_until = now + FAST_FOR;
-        self.sweep_at = earliest(self.sweep_at, Some(now + self.pause(now)));
+        self.sweep_at = earliest(self.sweep_at, Some(self.next_sweep(now)));
     }
 
-    fn pause(&self, now: Time) -> Span {
-        if now < self.fast_until {
-            Span::from_nanos(self.sweep_every.nanos() / FAST_FACTOR)
-        } else {
-            self.sweep_every
-        }
+    fn next_sweep(&self, now: Time) -> Time {
+        let fast = now < self.fast_until;
+        let pause = if fast { self.sweep_every.nanos() / FAST_FACTOR } else { self.sweep_every.nanos() };
+        (now + Span::from_nanos(pause)).max(self.not_before)
     }
 
     fn forget_questions(&mut self) {
@@ -238,7 +244,8 @@ impl Gateway {
         self.recovery.phase = Phase::Waiting;
         self.recovery.forget_questions();
         self.fundings.forget_questions();
-        self.doubts.ask_again(now);
+        // The list of open orders settles most doubts with one question; the rest is asked about one by one.
+        self.doubts.ask_again(now + LISTED_WITHIN);
         self.orphans.ask_again(now);
         self.strays.ask_again(now);
         self.recovery_begin(now);
@@ -269,20 +276,24 @@ impl Gateway {
         self.tell_state();
         let symbols: BTreeSet<Symbol> = self.books.cursors().keys().cloned().collect();
         self.begin_round(now, &symbols);
-        self.doubt_timer(now);
         self.orphan_timer(now);
         self.stray_timer(now);
     }
 
     fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
         self.recovery.active.clear();
+        let trades: Vec<(&Symbol, Query)> = symbols.iter().map(|s| (s, self.next_trades(now, s))).collect();
+        let mut queries = vec![Query::OpenOrders, Query::Account];
+        queries.extend(self.conditionals_apart().then_some(Query::OpenConditionals));
+        queries.extend(trades.iter().map(|(_, query)| query.clone()));
+        self.recovery.not_before = now + self.entry.pace(now, &queries);
         self.round_ask(now, Query::OpenOrders, Purpose::OpenOrders { asked: now, conditional: false });
         if self.conditionals_apart() {
             let purpose = Purpose::OpenOrders { asked: now, conditional: true };
             self.round_ask(now, Query::OpenConditionals, purpose);
         }
-        for symbol in symbols {
-            self.read_trades(now, symbol, None);
+        for (symbol, query) in trades {
+            self.read_trades(now, symbol, query);
         }
         self.round_ask(now, Query::Account, Purpose::Account);
         if matches!(self.recovery.phase, Phase::First | Phase::Second) {
@@ -313,16 +324,19 @@ impl Gateway {
         self.recovery.round.insert(request);
     }
 
-    /// Reads own trades of a symbol: from the cursor with overlap, or from a given question.
-    fn read_trades(&mut self, now: Time, symbol: &Symbol, query: Option<Query>) {
-        let query = query.unwrap_or_else(|| match self.books.reread_from(symbol, OVERLAP) {
+    /// Own trades of a symbol, from the cursor with overlap.
+    fn next_trades(&self, now: Time, symbol: &Symbol) -> Query {
+        match self.books.reread_from(symbol, OVERLAP) {
             Some(from) => Query::TradesFrom { symbol: symbol.clone(), from },
             None => {
                 // Nothing read yet: from when the symbol was first used, a second less for the clocks' difference.
                 let first = self.books.cursors().get(symbol).map_or(now, |c| c.time);
                 Query::TradesSince { symbol: symbol.clone(), since: first - Span::from_secs(1) }
             }
-        });
+        }
+    }
+
+    fn read_trades(&mut self, now: Time, symbol: &Symbol, query: Query) {
         let purpose = Purpose::Trades { symbol: symbol.clone(), query: query.clone() };
         self.round_ask(now, query, purpose);
     }
@@ -410,6 +424,8 @@ impl Gateway {
         for id in missing {
             self.enter_doubt(now, &id, "not among the exchange's open orders");
         }
+        self.doubts.wake(now);
+        self.doubt_timer(now);
     }
 
     fn trades_page(&mut self, now: Time, symbol: &Symbol, query: &Query, fills: &[Fill]) {
@@ -435,16 +451,29 @@ impl Gateway {
             _ => None,
         };
         match next {
-            Some(query) => self.read_trades(now, symbol, Some(query)),
+            Some(query) => self.read_trades(now, symbol, query),
             None => {
+                if let Query::TradesSince { .. } = query {
+                    self.nothing_traded(now, symbol);
+                }
                 self.recovery.unread.remove(symbol);
             }
         }
     }
 
+    /// No trade yet up to now: the next reading need not begin at the symbol's first use, which may be years ago.
+    /// It stays far enough behind that no difference of the clocks hides a trade.
+    fn nothing_traded(&mut self, now: Time, symbol: &Symbol) {
+        let time = now - HALF_DAY;
+        let old = |c: &Cursor| c.trade_id == 0 && time.since(c.time) > HALF_DAY;
+        if self.books.cursors().get(symbol).is_some_and(old) {
+            self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: 0, time });
+        }
+    }
+
     /// The cursor says "all up to here are booked", so it stops before a fill whose order is still being asked for.
     fn advance_cursor(&mut self, symbol: &Symbol, fills: &[Fill]) {
-        let booked = fills.iter().all(|f| self.books.has(&(f.symbol.clone(), f.trade_id, f.venue_id)));
+        let booked = !self.orphans.wait_in(symbol);
         let Some(last) = fills.iter().max_by_key(|f| f.trade_id) else { return };
         let known = self.books.cursors().get(symbol).map_or(0, |c| c.trade_id);
         if booked && last.trade_id > known {
@@ -469,11 +498,11 @@ impl Gateway {
             Phase::Second => {
                 self.recovery.unread.clear();
                 self.recovery.phase = Phase::Ready;
-                self.recovery.sweep_at = Some(now + self.recovery.pause(now));
+                self.recovery.sweep_at = Some(self.recovery.next_sweep(now));
                 self.tell_state();
                 self.guard_reductions(now);
             }
-            Phase::Ready => self.recovery.sweep_at = Some(now + self.recovery.pause(now)),
+            Phase::Ready => self.recovery.sweep_at = Some(self.recovery.next_sweep(now)),
             _ => {}
         }
     }
@@ -539,10 +568,13 @@ impl Gateway {
         }
     }
 
-    /// Something may have been missed: look now.
+    /// Something may have been missed: look now, or as soon as the rate budget allows.
     pub(super) fn recovery_sweep_now(&mut self, now: Time) {
-        if self.recovery.phase == Phase::Ready {
+        let soonest = self.recovery.not_before;
+        if self.recovery.phase == Phase::Ready && soonest <= now {
             self.sweep(now);
+        } else if self.recovery.phase == Phase::Ready && self.recovery.round.is_empty() {
+            self.recovery.sweep_at = earliest(self.recovery.sweep_at, Some(soonest));
         }
     }
 }

@@ -38,6 +38,7 @@ struct Script {
     book: Option<crate::market::Depth>,
     lacks: Option<Channel>,
     refreshed: u32,
+    pace: Span,
 }
 
 #[derive(Clone, Default)]
@@ -87,6 +88,9 @@ impl OrderEntry for Scripted {
     fn query(&mut self, _: Time, request: u64, query: &Query, _: &mut Outbox) {
         self.0.borrow_mut().queries.push((request, query.clone()));
     }
+    fn pace(&mut self, _: Time, _: &[Query]) -> Span {
+        self.0.borrow().pace
+    }
     fn owns(&self, link: LinkId) -> bool {
         link == LinkId(1)
     }
@@ -118,6 +122,7 @@ struct Bench {
     take_over: bool,
     pending: Value,
     closed: Vec<(ConnId, u16)>,
+    logs: Vec<io::Log>,
 }
 
 fn doge() -> Instrument {
@@ -183,6 +188,7 @@ impl Bench {
             take_over: false,
             pending: json!([]),
             closed: Vec::new(),
+            logs: Vec::new(),
         };
         bench.perform(out);
         bench
@@ -212,6 +218,7 @@ impl Bench {
                     committed.push(batch.id);
                 }
                 Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),
+                Output::Log(log) => self.logs.push(log),
                 Output::Project(rows) => self.projected.extend(rows.positions),
                 Output::Ready(conn) => {
                     while let Some(frame) = self.gateway.pull(self.now, conn) {

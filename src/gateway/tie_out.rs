@@ -84,9 +84,12 @@ impl Gateway {
         }
         self.take_balances(account.balances);
         let gaps = self.orders.open().any(|o| o.has_gap());
-        if gaps || !self.orphans.is_empty() || !self.strays.is_empty() || self.fundings.unsettled(now) {
+        if gaps || !self.orphans.is_empty() || !self.strays.is_empty() {
             // Fills the balances count are still being asked for.
             self.recovery.fault(now);
+            return self.tie_out.seen.clear();
+        }
+        if self.fundings.unsettled(now) {
             return self.tie_out.seen.clear();
         }
         if self.tie_out.opened.is_none() {

@@ -78,16 +78,36 @@ impl Window {
         }
     }
 
-    /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for
-    /// ever.
-    fn has_room(&self, cost: Cost) -> bool {
-        let allowed = match (self.kind, cost.purpose) {
+    const fn allowed(&self, purpose: Purpose) -> u64 {
+        match (self.kind, purpose) {
             (LimitKind::Weight, Purpose::Query) => self.limit / 10 * 6 + self.limit % 10 * 6 / 10,
             (LimitKind::Weight, Purpose::Order) => self.limit / 10 * 9 + self.limit % 10 * 9 / 10,
             _ => self.limit,
-        };
-        let (taken, more) = (self.used.saturating_add(self.flying), cost.of(self.kind));
-        more == 0 || taken == 0 || taken.saturating_add(more) <= allowed
+        }
+    }
+
+    const fn taken(&self) -> u64 {
+        self.used.saturating_add(self.flying)
+    }
+
+    /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for
+    /// ever.
+    fn has_room(&self, cost: Cost) -> bool {
+        let (taken, more) = (self.taken(), cost.of(self.kind));
+        more == 0 || taken == 0 || taken.saturating_add(more) <= self.allowed(cost.purpose)
+    }
+
+    /// The rest of the window shared out over requests of this cost, a third of its room kept back at any time. The
+    /// next but one must find room too, else it is for the next window.
+    fn pace(&self, now: Time, cost: Cost) -> Span {
+        let left = self.end().since(now);
+        let room = i128::from(self.allowed(cost.purpose).saturating_sub(self.taken()));
+        let weight = i128::from(cost.of(self.kind));
+        if room < weight * 3 {
+            return left;
+        }
+        let share = i128::from(left.nanos()) * 3 * weight / (room * 2).max(1);
+        Span::from_nanos(i64::try_from(share).unwrap_or(i64::MAX)).min(left)
     }
 
     fn end(&self) -> Time {
@@ -142,6 +162,15 @@ impl RateBudget {
             }
         }
         until
+    }
+
+    /// How long to leave between requests of this cost that are repeated for ever: spread so, they leave room for others
+    /// until the window ends.
+    pub fn pace(&mut self, now: Time, cost: Cost) -> Span {
+        for window in &mut self.windows {
+            window.roll(now);
+        }
+        self.windows.iter().map(|window| window.pace(now, cost)).max().unwrap_or_default()
     }
 
     /// A request was answered, or will never be: its cost is used, unless the venue's rows know better.
@@ -250,6 +279,29 @@ mod tests {
             assert_eq!(budget.take(at(61), CANCEL), Ok(()));
         }
         assert_eq!(budget.take(at(61), CANCEL), Err(at(120)));
+    }
+
+    #[test]
+    fn r13_what_is_repeated_at_its_pace_never_uses_up_the_room() {
+        for (weight, limit) in [(100, 6_000), (700, 6_000), (200, 1_200), (0, 100), (u64::MAX, 6_000)] {
+            let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, limit, None)]);
+            let cost = Cost { purpose: Purpose::Query, weight };
+            let (mut now, end, mut rounds) = (at(60), at(120), 0);
+            while now < end && rounds < 1_000 {
+                let pace = budget.pace(now, cost);
+                if budget.take(now, cost).is_ok() {
+                    budget.settle(now, cost, &[]);
+                }
+                let other = budget.clone().take(now, Cost { purpose: Purpose::Query, weight: 5 });
+                assert!(
+                    other.is_ok() || weight == u64::MAX,
+                    "{weight} of {limit} at {now:?}: round {rounds}"
+                );
+                rounds += 1;
+                now += pace.max(Span::from_millis(500));
+            }
+            assert!(rounds > 1 || weight == u64::MAX, "{weight} of {limit}: {rounds} rounds");
+        }
     }
 
     #[test]

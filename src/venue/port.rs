@@ -150,6 +150,9 @@ pub trait OrderEntry {
     /// Asks a question: exactly one [`VenueEvent::Answer`] with the same `request` follows, or `EntryDown` voids it.
     /// Queries are queued inside when the rate budget is short; they are never dropped while the link is up.
     fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox);
+    /// How long to leave before these questions are asked once more, so that repeating them never uses up what the rate
+    /// budget has left for questions.
+    fn pace(&mut self, now: Time, queries: &[Query]) -> Span;
     /// Is this link one of its own?
     fn owns(&self, link: LinkId) -> bool;
     /// Takes what happened on a link of its own.
@@ -531,6 +534,8 @@ pub enum AmendOutcome {
 pub enum VenueEvent {
     /// All instruments, replacing what was known.
     Instruments(Vec<Instrument>),
+    /// Instruments the venue lists and we cannot read, each with the reason. Told after every list that has some.
+    Unreadable(Vec<String>),
     /// A new view of a book.
     Depth(Stream, Depth),
     /// Best bid and offer: one level a side.

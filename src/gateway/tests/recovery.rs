@@ -149,3 +149,92 @@ fn a_lost_exchange_is_told_once_however_often_it_cannot_be_reached() {
     let states: Vec<_> = bench.sent.iter().map(|f| f["state"].as_str().unwrap_or_default()).collect();
     assert_eq!(states, ["down"]);
 }
+
+#[test]
+fn the_cursor_never_passes_a_fill_whose_order_is_still_asked_for() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let mut orphan = fill(500, 1);
+    orphan.venue_id = 99;
+    let page: Vec<Fill> = (1..=1000)
+        .map(|n| if n == 500 { orphan.clone() } else { Fill { qty: Qty::ZERO, ..fill(n, 1) } })
+        .collect();
+    bench.wait(Span::from_secs(61));
+    for _ in 0..3 {
+        bench.answer(|q| match q {
+            Query::TradesSince { .. } => Answer::Trades(page.clone()),
+            Query::TradesFrom { from: 1001, .. } => Answer::Trades(vec![fill(1001, 1)]),
+            Query::OpenOrders => Answer::Orders(vec![report(&id, VenueStatus::New, 0, None)]),
+            Query::OrderByVenueId { venue_id: 99, .. } => Answer::Failed("busy".to_owned()),
+            q => Bench::exchange(&[], &[], q),
+        });
+    }
+    let cursor = bench.gateway.books().cursors()[&Symbol::new("dogeusdt")];
+    assert!(cursor.trade_id < 500, "a crash now would lose trade 500: {cursor:?}");
+}
+
+/// Questions asked until both passes are through.
+fn recovery_of(bench: &mut Bench, open: &[OrderReport]) -> Vec<Query> {
+    let mut asked = Vec::new();
+    bench.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    for _ in 0..8 {
+        for _ in 0..60 {
+            let queries = bench.script.0.borrow().queries.clone();
+            asked.extend(queries.into_iter().map(|(_, q)| q));
+            bench.answer(|q| Bench::exchange(open, &[], q));
+        }
+        bench.wait(Span::from_secs(1));
+    }
+    assert!(bench.gateway.recovery.may_trade(&Symbol::new("dogeusdt")));
+    asked
+}
+
+#[test]
+fn a_symbol_never_traded_costs_no_more_with_every_day() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
+    let day = Span::from_secs(86_400);
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + day * 50);
+    recovery_of(&mut after, &[]);
+    let mut again = Bench::new(after.journal.clone(), Vec::new(), START + day * 50 + Span::from_secs(60));
+    let asked = recovery_of(&mut again, &[]);
+    let windows = asked.iter().filter(|q| matches!(q, Query::TradesSince { .. })).count();
+    assert!(windows <= 2, "{windows} windows of a day were read again");
+}
+
+#[test]
+fn orders_the_exchange_lists_are_not_asked_for_one_by_one() {
+    let mut bench = Bench::ready();
+    let mut open = Vec::new();
+    for n in 1..=50 {
+        let id = bench.order(n);
+        let mut listed = report(&id, VenueStatus::New, 0, None);
+        listed.venue_id = 1000 + n;
+        bench.says(vec![event(listed.clone())]);
+        open.push(listed);
+    }
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    let asked = recovery_of(&mut after, &open[1..]);
+    let single = asked.iter().filter(|q| matches!(q, Query::OrderByVenueId { .. })).count();
+    let missing = asked.iter().any(|q| matches!(q, Query::OrderByVenueId { venue_id: 1001, .. }));
+    assert!(missing && single < 20, "{single} questions for single orders, {missing}");
+}
+
+#[test]
+fn r13_sweeps_keep_to_the_pace_of_the_rate_budget() {
+    let mut bench = Bench::ready();
+    let mut rounds = 0;
+    for tenth in 0..200 {
+        bench.script.0.borrow_mut().pace = Span::from_secs(4);
+        if tenth % 3 == 0 {
+            bench.says(vec![VenueEvent::PrivateGarbled("?".to_owned())]);
+        }
+        let queries = bench.script.0.borrow().queries.clone();
+        rounds += queries.iter().filter(|(_, q)| *q == Query::OpenOrders).count();
+        bench.answer(|q| Bench::exchange(&[], &[], q));
+        bench.wait(Span::from_millis(100));
+    }
+    assert!((4..=6).contains(&rounds), "{rounds} rounds in 20 s at a pace of 4 s");
+}

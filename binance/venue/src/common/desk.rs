@@ -420,6 +420,11 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         self.flush(now, out);
     }
 
+    fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
+        let weight = queries.iter().map(|query| self.dialect.query_cost(query).weight).sum();
+        self.budget.pace(self.clock.venue_time(now), Cost { purpose: Purpose::Query, weight })
+    }
+
     fn owns(&self, link: LinkId) -> bool {
         link.0 % 2 == 1
     }
