@@ -76,7 +76,6 @@ pub struct Gateway {
     nonces: u64,
     instruments: Option<BTreeMap<Symbol, Instrument>>,
     /// What was last told of symbols that cannot be read.
-    unreadable: Vec<String>,
     streams: Streams,
     bars: Bars,
     commits: Commits,
@@ -148,7 +147,6 @@ impl Gateway {
             clients: BTreeMap::new(),
             nonces: 0,
             instruments: None,
-            unreadable: Vec::new(),
             streams: Streams::default(),
             bars: Bars::default(),
             commits: Commits::new(),
@@ -381,7 +379,6 @@ impl Gateway {
     fn venue_event(&mut self, now: Time, event: VenueEvent) {
         match event {
             VenueEvent::Instruments(list) => self.take_instruments(now, list),
-            VenueEvent::Unreadable(reasons) => self.unreadable(reasons),
             VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
             VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),

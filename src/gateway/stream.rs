@@ -19,9 +19,6 @@ use crate::wire::event::{BarData, BookData, DepthData, MarkData, ProductsEvent, 
 
 /// Streams one client may have.
 const STREAMS_MAX: usize = 1024;
-/// Unreadable symbols named in one line of the log.
-const UNREADABLE_SHOWN: usize = 20;
-
 /// Subscriptions of all clients, and questions for bars on their way.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
@@ -94,21 +91,6 @@ impl Gateway {
         for (conn, frame) in told {
             self.send(conn, frame);
         }
-    }
-
-    /// Symbols that cannot be read cannot be traded: said once, and again when they change.
-    pub(super) fn unreadable(&mut self, reasons: Vec<String>) {
-        if reasons == self.unreadable {
-            return;
-        }
-        let shown = &reasons[..reasons.len().min(UNREADABLE_SHOWN)];
-        let fields = format!("count={} symbols={shown:?}", reasons.len());
-        self.log(
-            super::LogLevel::Warn,
-            "symbols of the exchange cannot be read and cannot be traded",
-            fields,
-        );
-        self.unreadable = reasons;
     }
 
     fn parse_stream(&self, text: &str) -> Result<Stream, ErrorBody> {

@@ -534,8 +534,6 @@ pub enum AmendOutcome {
 pub enum VenueEvent {
     /// All instruments, replacing what was known.
     Instruments(Vec<Instrument>),
-    /// Instruments the venue lists and we cannot read, each with the reason. Told after every list that has some.
-    Unreadable(Vec<String>),
     /// A new view of a book.
     Depth(Stream, Depth),
     /// Best bid and offer: one level a side.

@@ -28,6 +28,8 @@ pub struct ExchangeInfo {
     pub unreadable: Vec<Malformed>,
 }
 
+const WHAT: &str = "a symbol of exchangeInfo";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawInfo<'a> {
@@ -116,10 +118,20 @@ pub(crate) fn symbols(
     for symbol in raw.symbols {
         match instrument(symbol.get()) {
             Ok(instrument) => info.instruments.extend(instrument),
-            Err(error) => info.unreadable.push(error),
+            Err(error) => info.unreadable.push(Malformed::new(WHAT, named(symbol.get(), &error.why))),
         }
     }
     Ok(info)
+}
+
+/// What is wrong, with the symbol's name where even that can be read.
+fn named(symbol: &str, why: &str) -> String {
+    #[derive(Deserialize)]
+    struct Name {
+        symbol: String,
+    }
+    serde_json::from_str::<Name>(symbol)
+        .map_or_else(|_| why.to_owned(), |name| format!("{}: {why}", name.symbol))
 }
 
 fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
@@ -153,10 +165,8 @@ fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
 /// Writes what the filters say into the instrument.
 pub(crate) fn apply_filters(instrument: &mut Instrument, filters: &[RawFilter<'_>]) -> Result<(), Malformed> {
     for filter in filters {
-        apply(instrument, filter).map_err(|error| {
-            let why = format!("{} {}: {error}", instrument.symbol.upper(), filter.filter_type);
-            Malformed::new("a symbol of exchangeInfo", why)
-        })?;
+        apply(instrument, filter)
+            .map_err(|error| Malformed::new(WHAT, format!("{}: {error}", filter.filter_type)))?;
     }
     Ok(())
 }
@@ -265,12 +275,15 @@ mod tests {
         let bad = SYMBOL.replace("DOGE", "BAD").replace("1000.00000000", "1e3");
         let odd = r#"{"symbol":5}"#;
         let huge = SYMBOL.replace("DOGE", "PEPE").replace("9000000.00000000", "92141578000000000.0");
-        let info = info(&[bad.as_str(), odd, SYMBOL, &huge].join(","));
+        let bare = r#"{"symbol":"BARE","status":"TRADING"}"#;
+        let info = info(&[bad.as_str(), odd, SYMBOL, &huge, bare].join(","));
         let names: Vec<&str> = info.instruments.iter().map(|i| i.symbol.as_str()).collect();
         assert_eq!(names, ["dogeusdt", "pepeusdt"]);
         assert_eq!(info.instruments[1].qty.max, Qty::ZERO);
-        assert_eq!(info.unreadable.len(), 2);
-        assert!(info.unreadable[0].to_string().contains("BADUSDT PRICE_FILTER"), "{}", info.unreadable[0]);
+        assert_eq!(info.unreadable.len(), 3);
+        for (at, words) in [(0, "BADUSDT: PRICE_FILTER"), (2, "BARE: missing field")] {
+            assert!(info.unreadable[at].to_string().contains(words), "{}", info.unreadable[at]);
+        }
     }
 
     /// The venue's own answer of 2021-10-12, if the recordings are at hand.

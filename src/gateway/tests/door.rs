@@ -106,19 +106,3 @@ fn an_order_that_comes_while_stopping_is_refused() {
     assert_eq!(reply["error"]["code"], ErrorCode::Stopping.code(), "{reply}");
     assert!(bench.script.0.borrow().placed.is_empty());
 }
-
-#[test]
-fn r43_unreadable_symbols_are_named_once() {
-    let mut bench = Bench::ready();
-    bench.logs.clear();
-    for why in ["BARE: missing field", "BARE: missing field", "ODD: no status"] {
-        bench.says(vec![
-            VenueEvent::Instruments(vec![doge()]),
-            VenueEvent::Unreadable(vec![format!("cannot read a symbol: {why}")]),
-        ]);
-    }
-    let lines = bench.logs.iter().filter(|l| l.level == io::LogLevel::Warn);
-    let told: Vec<&str> = lines.map(|l| l.fields.as_str()).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("BARE") && told[1].contains("ODD"), "{told:?}");
-}

@@ -176,10 +176,12 @@ fn instruments_are_asked_for_at_once_and_hourly() {
     assert_eq!(methods, ["time", "exchangeInfo"]);
     let info = json!({"timezone": "UTC", "serverTime": START, "rateLimits": [], "exchangeFilters": [],
         "symbols": [{"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT",
-            "orderTypes": ["LIMIT"], "filters": []}]});
+            "orderTypes": ["LIMIT"], "filters": []}, {"symbol": "BARE"}]});
     bench.reply(&sent[1], &info);
     let events = bench.events();
-    assert!(matches!(&events[..], [VenueEvent::Instruments(all)] if all[0].symbol == Symbol::new("btcusdt")));
+    let [VenueEvent::Warning(text), VenueEvent::Instruments(all)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(all[0].symbol, Symbol::new("btcusdt"));
+    assert!(text.contains("BARE: missing field"), "{text:?}");
     bench.pass(Span::from_secs(10));
     bench.sent(API);
     bench.feed.instruments(bench.now, &mut bench.out);
