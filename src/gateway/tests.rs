@@ -122,7 +122,6 @@ struct Bench {
     take_over: bool,
     pending: Value,
     closed: Vec<(ConnId, u16)>,
-    logs: Vec<io::Log>,
 }
 
 fn doge() -> Instrument {
@@ -188,7 +187,6 @@ impl Bench {
             take_over: false,
             pending: json!([]),
             closed: Vec::new(),
-            logs: Vec::new(),
         };
         bench.perform(out);
         bench
@@ -218,7 +216,7 @@ impl Bench {
                     committed.push(batch.id);
                 }
                 Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),
-                Output::Log(log) => self.logs.push(log),
+                Output::Log(_) => {}
                 Output::Project(rows) => self.projected.extend(rows.positions),
                 Output::Ready(conn) => {
                     while let Some(frame) = self.gateway.pull(self.now, conn) {
