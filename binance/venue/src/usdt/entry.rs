@@ -314,6 +314,10 @@ impl OrderEntry for Entry {
         }
     }
 
+    fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
+        self.desk.pace(now, queries)
+    }
+
     fn owns(&self, link: LinkId) -> bool {
         self.desk.owns(link)
     }
