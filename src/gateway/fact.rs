@@ -218,7 +218,9 @@ impl Gateway {
             }
             Some(_) => Some(id),
             // What the venue made itself came of no conditional order.
-            None if parts.is_none() && report.forced.is_none() && self.keep_stray(now, report, source) => None,
+            None if parts.is_none() && report.forced.is_none() && self.keep_stray(now, report, source) => {
+                None
+            }
             None => {
                 self.adopt(now, &id, parts, report, source);
                 Some(id)
