@@ -28,13 +28,14 @@ def change(previous: int, update_id: int, bids: list[list[str]], asks: list[list
 
 
 def test_a_whole_book_to_any_depth(start: Start) -> None:
-    go = threading.Event()
+    first, go = threading.Event(), threading.Event()
 
     def script(link: Link) -> None:
         link.accept()
         call = link.next("subscribe")
         assert call["params"]["streams"] == [BOOK]
         link.ordinary(call)
+        assert first.wait(20)
         bids = [[f"{0.2 - at * 0.001:.3f}", str(at + 1)] for at in range(30)]
         link.send(stream=BOOK, data=whole(10, bids, [["0.21", "5"], ["0.22", "6"]]))
         assert go.wait(20)
@@ -49,6 +50,7 @@ def test_a_whole_book_to_any_depth(start: Start) -> None:
     assert math.isnan(sub.bid_prc(0))
     seen: list[Any] = []
     sub.on_data = seen.append
+    first.set()
     play.run_until(lambda: sub.is_good)
     book = sub.book
     assert (book.symbol, book.update_id, book.time) == ("dogeusdt", 10, NOON + 10)
@@ -118,9 +120,12 @@ def test_a_lost_gateway_leaves_no_good_book(start: Start) -> None:
 
 
 def test_marks_and_their_absence(start: Start) -> None:
+    first = threading.Event()
+
     def script(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
+        assert first.wait(20)
         mark = {
             "time": NOON,
             "mark": "0.2005",
@@ -139,6 +144,7 @@ def test_marks_and_their_absence(start: Start) -> None:
     assert math.isnan(sub.mark_price)
     seen: list[Any] = []
     sub.on_data = seen.append
+    first.set()
     play.run_until(lambda: seen)
     for shown in (sub, seen[0]):
         assert (shown.mark_price, shown.index_price, shown.funding_rate) == (0.2005, 0.2, -0.0001)

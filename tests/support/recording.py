@@ -77,6 +77,13 @@ def covered(path: Path) -> tuple[Decimal, Decimal]:
     return min(Decimal(row[0]) for row in snapshot["bids"]), max(Decimal(row[0]) for row in snapshot["asks"])
 
 
+def last_update(path: Path) -> int:
+    """The update id of the last difference."""
+    with gzip.open(path, "rt") as file:
+        (*_, last) = (line for line in file if '"depthUpdate"' in line)
+    return int(json.loads(last.split(" ", 1)[1])["data"]["u"])
+
+
 def levels(rows: list[list[str]]) -> Rows:
     """Levels as a frame has them."""
     return [(Decimal(price), Decimal(qty)) for price, qty in rows]
