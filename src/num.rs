@@ -168,8 +168,14 @@ macro_rules! exact_number {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write_raw(self.0, f) }
         }
-        impl std::ops::Add for $name { type Output = Self; fn add(self, o: Self) -> Self { Self(self.0.saturating_add(o.0)) } }
-        impl std::ops::Sub for $name { type Output = Self; fn sub(self, o: Self) -> Self { Self(self.0.saturating_sub(o.0)) } }
+        impl std::ops::Add for $name {
+            type Output = Self;
+            fn add(self, o: Self) -> Self { Self(self.0.saturating_add(o.0)) }
+        }
+        impl std::ops::Sub for $name {
+            type Output = Self;
+            fn sub(self, o: Self) -> Self { Self(self.0.saturating_sub(o.0)) }
+        }
         impl std::ops::Neg for $name { type Output = Self; fn neg(self) -> Self { Self(self.0.saturating_neg()) } }
         impl std::ops::AddAssign for $name { fn add_assign(&mut self, o: Self) { *self = *self + o; } }
         impl std::ops::SubAssign for $name { fn sub_assign(&mut self, o: Self) { *self = *self - o; } }

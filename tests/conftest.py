@@ -10,8 +10,8 @@ from typing import Any, NoReturn, Protocol
 import pytest
 from support.system import System
 
-# A shell's background job is started with the interrupt ignored, and so would be every program the tests start.
-# A job in the background of a shell starts with the interrupt ignored, and so would all the tests start.
+# A job in the background of a shell starts with the interrupt ignored, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class MachineLacks(Protocol):

@@ -13,7 +13,7 @@
 //! ```text
 //!   order ─▶ filters ─▶ engine checks ─▶ margin ─▶ New ─▶ match ─▶ rest | end ─▶ book, income, account
 //!            Reject ◀──────┴───────────────┘                │
-//!                                    fill: position, realised profit, fee ─▶ reduce-only orders of a closed position end
+//!                                    fill: position, realised profit, fee ─▶ reduce-only orders without one end
 //! ```
 
 mod account;

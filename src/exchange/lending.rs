@@ -1,7 +1,7 @@
 //! Cross margin: accounts of the spot exchange that may owe.
 //!
-//! A margin wallet is an account like any other, opened for it by [`Exchange::open_margin`]; it trades on the same books.
-//! What it borrows comes from the house. Interest is charged on the principal at every whole multiple of the interval
+//! A margin wallet is an account like any other, opened for it by [`Exchange::open_margin`]; it trades on the same
+//! books. What it borrows comes from the house. Interest is charged on the principal at every whole multiple of the interval
 //! since the epoch, rounded up to eight decimals, and is owed until it is repaid; repaying pays interest first.
 //!
 //! The margin level is what the wallet holds ÷ what it owes, both valued in the valuation asset at the last trades (or
@@ -579,8 +579,8 @@ impl Exchange<Bank> {
         self.tell_margin();
     }
 
-    /// Takes over what margin wallets owed before, the number of the last booking, and which open orders repay with what
-    /// they receive.
+    /// Takes over what margin wallets owed before, the number of the last booking, and which open orders repay with
+    /// what they receive.
     ///
     /// # Errors
     /// [`MarginReject::NotMargin`], [`Reject::UnknownAccount`].

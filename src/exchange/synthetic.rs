@@ -1,8 +1,9 @@
 //! A seeded market: makers and takers around a price that wanders and comes back.
 //!
-//! [`Synthetic`] is a customer of the exchange like any other: it trades as [`AccountId::HOUSE`](crate::exchange::AccountId::HOUSE), by ordinary orders
-//! that the book matches by price and time, so a client's better price is hit first and a client's order that the
-//! price reaches is filled. The same seed, start and calls give the same market.
+//! [`Synthetic`] is a customer of the exchange like any other: it trades as
+//! [`AccountId::HOUSE`](crate::exchange::AccountId::HOUSE), by ordinary orders that the book matches by
+//! price and time, so a client's better price is hit first and a client's order that the price reaches is filled. The
+//! same seed, start and calls give the same market.
 //!
 //! Each step moves the fair price, takes back quotes on the wrong side of it, fills the ladder up again, and sometimes
 //! lets a taker in or changes a level's size. While the symbol is not trading, steps do nothing.

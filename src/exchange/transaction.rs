@@ -1,7 +1,7 @@
 //! One call on one symbol: admission, placing, cancelling, amending.
 //!
-//! A [`Transaction`] borrows the symbol and the money side. Whatever it does, it ends with [`Transaction::finish`], which
-//! runs the stops that fired and publishes what changed.
+//! A [`Transaction`] borrows the symbol and the money side. Whatever it does, it ends with [`Transaction::finish`],
+//! which runs the stops that fired and publishes what changed.
 
 use crate::exchange::account::Bank;
 use crate::exchange::book::{Resting, crosses};

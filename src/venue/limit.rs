@@ -164,8 +164,8 @@ impl RateBudget {
         until
     }
 
-    /// How long to leave between requests of this cost that are repeated for ever: spread so, they leave room for others
-    /// until the window ends.
+    /// How long to leave between requests of this cost that are repeated for ever: spread so, they leave room for
+    /// others until the window ends.
     pub fn pace(&mut self, now: Time, cost: Cost) -> Span {
         for window in &mut self.windows {
             window.roll(now);

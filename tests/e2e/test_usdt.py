@@ -160,7 +160,12 @@ def test_orders_rest_are_changed_and_cancelled_under_one_name(desk: Desk) -> Non
     assert "-5022" in words
     good_till = (int(time.time()) + 1_000) * 1_000_000_000
     order = client.order(
-        side="BUY", type="LIMIT", tif="GTD", good_till=good_till, price=on_tick(bid * Decimal("0.9")), qty="100"
+        side="BUY",
+        type="LIMIT",
+        tif="GTD",
+        good_till=good_till,
+        price=on_tick(bid * Decimal("0.9")),
+        qty="100",
     )
     order_event(client, order, "NEW")
 
@@ -234,7 +239,7 @@ def test_an_amend_of_a_filled_order_changes_nothing(desk: Desk) -> None:
 
 
 def test_a_symbol_on_its_way_out_takes_no_new_orders(desk: Desk) -> None:
-    """PRE_SETTLE: the exchange refuses first, the rules are read again, then the gateway refuses by itself."""
+    """PRE_SETTLE: the exchange refuses first, the rules are reread, then the gateway refuses by itself."""
     exchange, gateway, account = desk
     gateway.start()
     client = gateway.client(1)
@@ -263,7 +268,9 @@ def test_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> 
     order = client.order(side="BUY", type="LIMIT", price=price, qty="100")
     order_event(client, order, "NEW")
     exchange.control("POST", "/control/futures/listen_key", {"account": "main"})
-    exchange.control("POST", "/control/futures/trade", {"symbol": "DOGEUSDT", "side": "SELL", "qty": "100", "price": price})
+    exchange.control(
+        "POST", "/control/futures/trade", {"symbol": "DOGEUSDT", "side": "SELL", "qty": "100", "price": price}
+    )
     eventually(lambda: gateway.logged("listen key"), "the loss to be told")
     filled = client.until(lambda frame: ended(frame, order))["order"]
     assert filled["state"] == "FILLED"
@@ -272,7 +279,7 @@ def test_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> 
 
 
 def test_r58_kill_9_in_mid_flight_keeps_the_books_exact(desk: Desk) -> None:
-    """Killed again and again with orders under way: at most one order per command, every fill counted once."""
+    """Killed over and over with orders under way: at most one order per command, every fill counted once."""
     _, gateway, account = desk
     draws = random.Random(7)
     sent = []

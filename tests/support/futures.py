@@ -1,4 +1,4 @@
-"""The futures account as its owner sees it at the exchange: signed requests beside the gateway, and the exchange's files."""
+"""The futures account as its owner sees it: signed requests beside the gateway, and the exchange's files."""
 
 from __future__ import annotations
 

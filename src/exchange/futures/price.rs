@@ -1,13 +1,13 @@
 //! What contracts are valued at: index, mark price, premium and funding.
 //!
-//! The caller gives the index, usually the spot price. The mark price is the median of the index, the middle of best bid
-//! and offer, and the last trade; so neither a thin book nor a single trade moves it. The premium, (middle − index) ÷
+//! The caller gives the index, usually the spot price. The mark price is the median of the index, the middle of best
+//! bid and offer, and the last trade; so neither a thin book nor a single trade moves it. The premium, (middle − index) ÷
 //! index, is averaged over the calls since the last funding; the rate is
 //! `premium + clamp(interest − premium, ±0.05 %)`, at most the contract's cap either way, at eight decimals.
 //!
 //! At each funding time, a whole multiple of the interval since the epoch, every account pays
-//! `net quantity × mark × rate`, cut off towards zero at eight decimals (received, if negative). What the cutting leaves
-//! over goes to or comes from the insurance fund.
+//! `net quantity × mark × rate`, cut off towards zero at eight decimals (received, if negative). What the cutting
+//! leaves over goes to or comes from the insurance fund.
 
 use crate::exchange::config::AccountId;
 use crate::exchange::engine::Exchange;
@@ -25,8 +25,8 @@ use crate::time::{Span, Time};
 const DAMPER: i128 = ONE / 2_000;
 
 impl Exchange<Clearing> {
-    /// Sets the index price; values everything anew, triggers what the mark price reaches, liquidates who has too little
-    /// margin.
+    /// Sets the index price; values everything anew, triggers what the mark price reaches, liquidates who has too
+    /// little margin.
     ///
     /// # Errors
     /// [`Reject::UnknownSymbol`].

@@ -1,4 +1,4 @@
-"""Buys once at the market, and writes down what it hears of it. Arguments: address, symbol, quantity, file."""
+"""Buys once at the market, and writes down what it hears. Arguments: address, symbol, quantity, file."""
 
 from __future__ import annotations
 

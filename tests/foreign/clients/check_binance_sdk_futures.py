@@ -1,4 +1,4 @@
-"""Binance's official SDK for USDT-margined futures: REST, websocket API and streams, by its own configuration."""
+"""Binance's official SDK for USDT-margined futures: REST, websocket API, streams, configured as meant."""
 
 from __future__ import annotations
 

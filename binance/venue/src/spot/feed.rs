@@ -1,6 +1,6 @@
 //! Market data in, over two kinds of connections that share one pace of dialling:
-//! [streams](crate::common::streams) to the market-data host, and an anonymous one to the websocket API for instruments,
-//! bars and snapshots of books ([`api`](api)).
+//! [streams](crate::common::streams) to the market-data host, and an anonymous one to the websocket API for
+//! instruments, bars and snapshots of books ([`api`](api)).
 
 use binance_wire::stream::{depth, stream_name};
 use tradingsys::book::Continuity;
