@@ -3,6 +3,9 @@ free.
 
     python examples/market_maker.py [ADDRESS [SESSION [SYMBOL [FILE]]]]
 
+Ctrl-C ends it, not its orders: they stay at the exchange and may fill, because the next start takes them up
+again. Whoever wants none left calls `session.cancel_all()` in a session of the same number.
+
 The arithmetic is that of the Cryptology tutorial: bid = price * (100 - SPREAD/2) / 100, its amount a third
 of the free quote asset divided by the bid; the ask likewise with the base asset; everything rounded to
 eight places. All of it is done in `Decimal`. When one side closes, it is placed again.
@@ -119,6 +122,7 @@ def main(
     ) as seat:
         MarketMaker(seat, seat.subscribe(symbol, "bbo"), fills)
         eng.run()
+    warn("ended; its open orders stay at the exchange until the next start adopts them")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ compared with the exchange's own files, and the exit code says whether they agre
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -21,10 +20,10 @@ from pathlib import Path
 from types import FrameType
 
 from demolib import books
+from demolib.options import parse
 from demolib.processes import Process, ProcessError, free_port, listens, wait_until
 from demolib.view import View
 
-ROOT = Path(__file__).resolve().parents[1]
 STRATEGIES = Path(__file__).resolve().parent / "demolib" / "strategies"
 ACCOUNT = "demo"
 OPENING = {"USDT": "100000", "BTC": "1", "ETH": "20", "BNB": "50", "SOL": "100", "DOGE": "100000"}
@@ -47,6 +46,7 @@ class Demo:
         self.gateway_files = folder / "gateway"
         binaries = Path(os.environ["TRADINGSYS_BIN_DIR"])
         self.rest = ""
+        self.exchange_port = 0
         self.port = free_port()
         self.address = f"ws://localhost:{self.port}"
         # Here the gateway leaves the token of its door, and the strategies find it.
@@ -83,6 +83,7 @@ class Demo:
         self.exchange.start(read_output=True)
         addresses = self.exchange.first_line(START_TIMEOUT_S)
         self.rest = addresses["rest"]
+        self.exchange_port = int(addresses["listening"].rsplit(":", 1)[1])
         self.view.event(f"exchange listens on {addresses['listening']}, {len(OPENING)} assets in the account")
         config = {
             "apikey": apikey,
@@ -199,15 +200,18 @@ def near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def farewell(folder: Path) -> None:
+def farewell(demo: Demo) -> None:
     """What there is to look at, and how to go on."""
-    shown = near(folder)
+    shown = near(demo.folder)
+    binaries = near(Path(os.environ["TRADINGSYS_BIN_DIR"]))
     sql = "SELECT session_id, symbol, qty, avg_price FROM position"
     database = f"{shown}/gateway/pos.db"
     look = f'sqlite3 -readonly {database} "{sql}"'
     if shutil.which("sqlite3") is None:
         rows = f'sqlite3.connect("{database}").execute("{sql}")'
         look = f"python3 -c 'import sqlite3; print(*{rows}, sep=\"\\n\")'"
+    files = f"--accounts {shown}/accounts.json --data-dir {shown}/exchange"
+    exchange = f"{binaries / 'binance-sim'} --port {demo.exchange_port} {files}"
     print(f"""
 left in {shown}:
   gateway/pos.db       positions, fees and profit: to read, and to edit while the gateway is stopped
@@ -216,6 +220,10 @@ left in {shown}:
   *.log                what every process said
 
 look:    {look}
+edit:    change a row, then start exchange and gateway again on these files, each in a terminal:
+         {exchange}
+         XDG_RUNTIME_DIR={shown}/run {binaries / "spot"} -c={shown}/spot.json
+         the row is honoured, and is in the table adjustment of gateway/journal.db
 go on:   ./dev demo --stay keeps exchange and gateway up, for strategies of your own;
          tools/demolib/strategies holds those that ran""")
 
@@ -237,16 +245,7 @@ def terminated(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Runs the demo; 0 only if the books add up."""
-    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=40.0, help="how long they trade (default 40)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the synthetic market (default 1)")
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "demo-out", help="folder to use (default demo-out)"
-    )
-    parser.add_argument(
-        "--stay", action="store_true", help="keep exchange and gateway up for your strategies"
-    )
-    options = parser.parse_args()
+    options = parse()
     signal.signal(signal.SIGTERM, terminated)
     folder = options.out.resolve()
     demo = None
@@ -255,7 +254,7 @@ def main() -> int:
         demo = Demo(folder, options.seed, View(sys.stdout, NAMES))
         demo.run(options.seconds)
         good = demo.judge()
-        farewell(folder)
+        farewell(demo)
         if options.stay:
             demo.stay()
     except ProcessError as problem:

@@ -46,6 +46,8 @@ def main(arguments: list[str]) -> int:
     if task is None:
         print(f"dev: no task {arguments[0]!r}; there are: {', '.join(TASKS)}", file=sys.stderr)
         return 2
+    if arguments[0] == "demo":
+        programs.demo_options(arguments[1:])
     try:
         with lock.exclusive(paths.DEV / "lock"):
             return task(arguments[1:])

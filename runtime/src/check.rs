@@ -11,7 +11,7 @@ use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
 use crate::cli::show;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::exit::Exit;
+use crate::exit::{Exit, refused_by_the_exchange};
 use crate::files::{FolderLock, LockError};
 use crate::links::{LinkEvent, Links};
 use crate::store::books::{self, Books};
@@ -177,7 +177,7 @@ impl Seen {
             None => findings.fail("clock", Exit::unreachable("not compared, the exchange gave no time")),
         }
         match (self.refused.clone(), self.entry_up) {
-            (Some(reason), _) => findings.fail("logon", Exit::key_refused(reason)),
+            (Some(reason), _) => findings.fail("logon", Exit::key_refused(refused_by_the_exchange(&reason))),
             (None, true) => findings.ok("logon", "the exchange takes the key"),
             (None, false) => findings.fail("logon", Exit::unreachable(why())),
         }

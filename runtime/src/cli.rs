@@ -13,7 +13,7 @@ use crate::{Connect, Product, check, key, run, verify};
 
 /// Gateway between trading strategies and an exchange account.
 #[derive(Debug, Parser)]
-#[command(version, about, long_about = None, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
     run: RunArgs,
@@ -23,7 +23,7 @@ struct Cli {
 
 #[derive(Args, Debug)]
 struct RunArgs {
-    /// Configuration file
+    /// Configuration file [default: spot.json of spot, usdt.json of usdt]
     #[arg(short, long, value_name = "FILE", value_parser = file)]
     config: Option<PathBuf>,
     /// How much is logged: error, warn, info, debug
@@ -47,7 +47,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct FileArgs {
-    /// Configuration file
+    /// Configuration file [default: spot.json of spot, usdt.json of usdt]
     #[arg(short, long, value_name = "FILE", value_parser = file)]
     config: Option<PathBuf>,
 }
@@ -140,6 +140,13 @@ mod tests {
         }
         assert_eq!(parsed("spot -c=x -l=debug").unwrap().run.level, Level::Debug);
         assert!(matches!(parsed("spot check -c=x").unwrap().command, Some(Command::Check(_))));
+    }
+
+    #[test]
+    fn the_help_begins_with_what_the_program_is_for() {
+        let help = parsed("spot --help").unwrap_err().to_string();
+        assert!(help.starts_with("Gateway between trading strategies and an exchange account"), "{help}");
+        assert!(help.contains("[default: spot.json"), "{help}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::LinkInput;
 
 use crate::clock::Clock;
-use crate::exit::{Exit, ExitCode};
+use crate::exit::{Exit, ExitCode, refused_by_the_exchange};
 use crate::links::{LinkEvent, Links};
 use crate::server::{Client, ClientEvent};
 use crate::store::books::Applied;
@@ -293,7 +293,7 @@ impl Loop {
                 Output::Project(rows) => self.rows.add(rows, self.drive.clock.now()),
                 Output::Log(log) => write(&log),
                 Output::KeyRefused(reason) => {
-                    let words = format!("the exchange refused the key: {reason}");
+                    let words = refused_by_the_exchange(&reason);
                     refused.get_or_insert((ExitCode::KeyRefused, words));
                 }
                 Output::Refused(reason) => {

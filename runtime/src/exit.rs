@@ -54,3 +54,12 @@ impl fmt::Display for Exit {
         f.write_str(&self.message)
     }
 }
+
+/// The exchange's refusal of the key, and what to look at.
+pub(crate) fn refused_by_the_exchange(reason: &str) -> String {
+    format!(
+        "the exchange refused the key: {reason}. See at the exchange's API management that this \"apikey\" is there \
+         and of type Ed25519, that its public key is the one of \"pem\", that its IP restriction has this \
+         machine's address, and that it may trade; for another \"env\" make a key there"
+    )
+}

@@ -124,7 +124,8 @@ fn held(folder: &Path, file: &mut File) -> LockError {
         "" => "another gateway".to_owned(),
         pid => format!("another gateway (pid {pid})"),
     };
-    LockError::Held { folder: folder.to_owned(), holder }
+    // `.` would not say which.
+    LockError::Held { folder: folder.canonicalize().unwrap_or_else(|_| folder.to_owned()), holder }
 }
 
 /// Where the token of the door at that port is written.

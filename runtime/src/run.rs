@@ -176,9 +176,7 @@ fn open_stores(product: &'static Product, config: &Config) -> Result<Stores, Exi
         tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
     }
     let (books, findings) = open_books(product, config, journal.id())?;
-    for (event, fields) in &findings.notes {
-        tracing::warn!(target: "store", fields = fields.as_str(), "{event}");
-    }
+    findings.tell();
     let generation = found.records.iter().rev().find_map(|record| match record {
         Record::Generation { generation, .. } => Some(*generation),
         _ => None,

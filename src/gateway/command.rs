@@ -125,7 +125,10 @@ impl Gateway {
             return Err(ErrorBody::new(ErrorCode::StoreFailed, message));
         }
         if let Some(id) = &self.foreign_gateway {
-            let message = format!("order {id} was made by another gateway with this key and install name");
+            let message = format!(
+                "order {id} was made by another gateway with this key and install name; stop it, or \
+                 give each its own \"install\" in the configuration, and restart"
+            );
             return Err(ErrorBody::new(ErrorCode::ForeignGateway, message));
         }
         let bad = self.bad_edits.iter().find(|bad| bad.symbol.as_ref().is_none_or(|s| s == symbol));

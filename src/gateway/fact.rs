@@ -294,7 +294,10 @@ impl Gateway {
             self.log(
                 LogLevel::Error,
                 "another gateway uses this key and install name",
-                format!("order={id}"),
+                format!(
+                    "order={id} advice={:?}",
+                    "stop it, or give each its own \"install\" in the configuration, and restart"
+                ),
             );
             self.foreign_gateway.get_or_insert_with(|| id.to_string());
         }

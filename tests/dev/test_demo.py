@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,37 @@ def test_the_books_hold_through_both_kills(command: list[str], tmp_path: Path) -
     assert "gateway killed" in said
     assert "each booked once and under its session" in said
     assert (tmp_path / "out" / "gateway" / "pos.db").exists()
+    edited_as_the_last_words_say(done.stdout, tmp_path)
+
+
+def edited_as_the_last_words_say(said: str, folder: Path) -> None:
+    """A row of its books is changed, its exchange and gateway are started again: the row is honoured."""
+    books = folder / "out" / "gateway" / "pos.db"
+    with contextlib.closing(sqlite3.connect(books, isolation_level=None)) as shell:
+        (row,) = shell.execute("SELECT session_id, symbol FROM position ORDER BY 1 LIMIT 1").fetchall()
+        shell.execute("UPDATE position SET qty = 7 WHERE session_id = ? AND symbol = ?", row)
+    (exchange,) = re.findall(r"^ +(\S+/binance-sim --port .*)$", said, re.MULTILINE)
+    (gateway,) = re.findall(r"^ +(XDG_RUNTIME_DIR=.*/spot -c=\S+)$", said, re.MULTILINE)
+    with typed(exchange), typed(gateway):
+        pass
+    with contextlib.closing(sqlite3.connect(books.with_name("journal.db"))) as shell:
+        taken = shell.execute("SELECT session, symbol, qty FROM adjustment").fetchall()
+    assert taken == [(*row, "7")]
+
+
+@contextlib.contextmanager
+def typed(command: str) -> Iterator[None]:
+    """The command in a terminal, from when it listens until Ctrl-C."""
+    running = subprocess.Popen(
+        ["env", *command.split()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert running.stdout is not None
+    try:
+        assert "listening" in running.stdout.readline()
+        yield
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
 
 
 def test_ctrl_c_leaves_no_process_behind(command: list[str], tmp_path: Path) -> None:

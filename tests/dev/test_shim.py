@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -63,6 +64,19 @@ def test_an_unknown_task_names_those_there_are() -> None:
 
 def test_no_task_is_a_usage_error() -> None:
     assert dev().returncode == 2
+
+
+def test_the_options_of_the_demo_are_looked_at_before_it_waits_or_builds(tmp_path: Path) -> None:
+    lock = ROOT / ".dev" / "lock"
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("a+", encoding="utf-8") as file:
+        # Held here, or by the ./dev that runs this test: both must not matter.
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        done = dev("demo", "--colour", DEV_LOCK_HELD="")
+        assert done.returncode == 2 and "--colour" in done.stderr
+        done = dev("demo", "--help", DEV_LOCK_HELD="")
+        assert done.returncode == 0 and "--stay" in done.stdout
 
 
 @pytest.mark.parametrize("task", [programs.soak, programs.bench])

@@ -254,9 +254,7 @@ def test_a_lost_pos_db_is_rebuilt_from_the_journal(
     ties_out(gateway, exchange)
 
 
-def test_a_lost_journal_is_rebuilt_from_the_exchange_and_pos_db_is_only_reported(
-    gateway: Gateway, exchange: Exchange
-) -> None:
+def test_a_lost_journal_begins_anew_and_pos_db_is_only_reported(gateway: Gateway, exchange: Exchange) -> None:
     gateway.start()
     client = gateway.client()
     client.buy("10")

@@ -30,6 +30,7 @@ def test_check_tells_a_refused_key(gateway: Gateway) -> None:
     done = gateway.run("check", "-c=spot.json")
     assert done.returncode == 77, done.stdout
     assert lines(done.stdout)["logon"] == "fail" and lines(done.stdout)["key"] == "ok"
+    assert "IP restriction" in done.stdout
 
 
 def test_check_tells_an_exchange_out_of_reach(gateway: Gateway) -> None:

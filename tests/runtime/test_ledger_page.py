@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 from decimal import Decimal
 from pathlib import Path
 
-from support.processes import Gateway, eventually
+from support.processes import Client, Gateway, eventually
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 
@@ -47,14 +50,127 @@ def test_every_statement_of_the_page_runs(gateway: Gateway) -> None:
     assert len(gateway.sql("SELECT * FROM adjustment", "journal.db")) == 2
 
 
-def test_the_python_line_of_the_page_shows_positions(gateway: Gateway) -> None:
+def shell(gateway: Gateway, script: str) -> str:
+    """What the lines print where the gateway keeps its files."""
+    bin_folder = gateway.folder / "bin"
+    bin_folder.mkdir(exist_ok=True)
+    if not (bin_folder / "python3").exists():
+        (bin_folder / "python3").symlink_to(sys.executable)
+    env = os.environ | {"PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    folder = gateway.folder / "db"
+    done = subprocess.run(
+        ["sh", "-ec", script], cwd=folder, env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def lines(kind: str) -> str:
+    """The one block of the page of that kind, without the indentation of a list."""
+    (block,) = re.findall(rf"( *)```{kind}\n(.*?)```", PAGE, re.DOTALL)
+    return textwrap.dedent(block[0] + block[1])
+
+
+def test_the_python_lines_of_the_page_show_and_edit_positions(gateway: Gateway) -> None:
     gateway.start()
     gateway.client().buy("10")
     eventually(gateway.position, "a position in pos.db")
-    (line,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    script = line.replace("python3", sys.executable).replace("pos.db", str(gateway.folder / "db" / "pos.db"))
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("(1, 'dogeusdt', '9.9")
+    assert shell(gateway, lines("sh")).startswith("(1, 'dogeusdt', '9.9")
+    gateway.running.end()
+    assert shell(gateway, lines("sh edit")) == "('5',)\n"
+    assert gateway.position() == "5"
+    gateway.start()
+    assert net(gateway) == 5
+
+
+def test_the_lines_of_the_readme_edit_a_position(gateway: Gateway) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    edits = [block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "UPDATE position" in block]
+    assert len(edits) == 2 and edits[0].strip().startswith("sqlite3 ")
+    for edit in edits if shutil.which("sqlite3") else edits[1:]:
+        gateway.start()
+        gateway.client().buy("10")
+        eventually(lambda: gateway.position() not in (None, "0"), "a position in pos.db")
+        gateway.running.end()
+        shell(gateway, edit)
+        assert gateway.position() == "0"
+        gateway.start()
+        assert net(gateway) == 0
+        gateway.running.end()
+
+
+def net(gateway: Gateway) -> Decimal:
+    """What the gateway says session 1 holds."""
+    return net_of(gateway.client())
+
+
+def lose_the_journal(gateway: Gateway) -> None:
+    """A stopped gateway's journal is deleted."""
+    for path in (gateway.folder / "db").glob("journal.db*"):
+        path.unlink()
+
+
+def test_without_a_journal_positions_are_gone_until_set_again_as_the_page_says(gateway: Gateway) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    order = client.order("dogeusdt", "BUY", type="LIMIT", qty="100", price="0.1", tif="GTC")
+    client.until(lambda frame: frame.get("event") == "order" and frame["order"]["state"] == "NEW")
+    held = net_of(client)
+    eventually(lambda: Decimal(gateway.position() or 0) == held, "the position in pos.db")
+    gateway.running.end()
+    lose_the_journal(gateway)
+    gateway.start()
+    client = gateway.client()
+    (told,) = (line for line in gateway.running.log().splitlines() if "journal_lost" in line)
+    assert "ERROR" in told and "A lost journal" in told
+    assert gateway.logged(f'qty=\\"{held}\\"') or gateway.logged(f'qty="{held}"')
+    assert net_of(client) == 0
+    assert [row["order_id"] for row in client.call("orders")["orders"]] == [order]
+    eventually(lambda: doge(gateway, "external") == held, f"external holds {held}")
+    client.close()
+    gateway.running.end()
+    (kept,) = (gateway.folder / "db").glob("pos.db.other-*")
+    statement = re.sub(r"pos\.db\.other-\w+", kept.name, lines("sql lost/pos.db"))
+    shell(
+        gateway,
+        f'python3 - <<"END"\nimport sqlite3\nsqlite3.connect("pos.db").executescript("""{statement}""")\nEND',
+    )
+    gateway.start()
+    assert net(gateway) == held
+    eventually(lambda: doge(gateway, "unattributed") == -held, "the other side of the edit")
+
+
+def net_of(client: Client) -> Decimal:
+    """What the gateway says the client's session holds."""
+    rows = client.call("positions")["positions"]
+    return sum((Decimal(row["net"]) for row in rows if row["symbol"] == "dogeusdt"), Decimal(0))
+
+
+def doge(gateway: Gateway, owner: str) -> Decimal:
+    """What the books say is the owner's, less what the account began with, which is external's."""
+    rows = gateway.sql(f"SELECT amount FROM _asset WHERE asset = 'DOGE' AND owner = '{owner}'")
+    return sum((Decimal(amount) for (amount,) in rows), Decimal(0)) - (200_000 if owner == "external" else 0)
+
+
+def test_a_copy_of_the_journal_brings_positions_back_as_the_page_says(gateway: Gateway) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    folder = gateway.folder / "db"
+    gateway.sql(f"VACUUM INTO '{gateway.folder / 'copy.db'}'", "journal.db")
+    client.buy("20")
+    held = net_of(client)
+    gateway.running.end()
+    lose_the_journal(gateway)
+    gateway.start()
+    gateway.client()
+    gateway.running.end()
+    lose_the_journal(gateway)
+    (folder / "pos.db").unlink()
+    (gateway.folder / "copy.db").rename(folder / "journal.db")
+    gateway.start()
+    client = gateway.client()
+    eventually(lambda: net_of(client) == held, f"the session holds {held}")
 
 
 def test_the_page_names_every_table(gateway: Gateway) -> None:

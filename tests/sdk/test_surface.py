@@ -50,6 +50,16 @@ def test_row_004_82_the_words_are_the_protocols() -> None:
         assert [member.value for member in enum] == re.findall(r'= "(\w+)",', block[1]), name
 
 
+def test_every_value_of_every_word_is_explained() -> None:
+    page = (ROOT / "docs" / "sdk.md").read_text()
+    words = page[page.index("## Words") : page.index("## Logging")]
+    for name in ("Side", "OrderType", "Tif", "WorkingType", "OrderState", "Phase"):
+        (values,) = re.findall(rf"^\| `{name}` \| (.*) \|$", words, re.MULTILINE)
+        assert [member.name for member in getattr(pyalgo, name)] == re.findall(r"`(\w+)`", values)[
+            : len(getattr(pyalgo, name))
+        ], name
+
+
 def test_the_import_is_light() -> None:
     """At most 30 MB, and nothing but the package and the standard library."""
     program = (

@@ -195,7 +195,8 @@ def test_what_cannot_be_used_is_said(start: Start, tmp_path: Path) -> None:
         (["--accounts", str(tmp_path / "accounts.json")], 78, "apikey"),
         (["--accounts", str(tmp_path / "nowhere.json")], 78, "nowhere.json"),
         (["--account", "alice"], 78, "name:apikey:public-key.pem"),
-        (["--data-dir", "/proc/nowhere", "--port", "0"], 73, "data directory"),
+        (["--account", "alice::alice.pem"], 78, "lacks the name or the API key"),
+        (["--data-dir", "/proc/nowhere", "--port", "0"], 73, "data directory /proc/nowhere"),
         (["--colour"], 2, "--colour"),
     ]:
         result = subprocess.run(

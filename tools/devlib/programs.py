@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from demolib import options
+
 from devlib import setup, venv
 from devlib.console import Stop, call
 from devlib.paths import ROOT
@@ -12,6 +14,11 @@ from devlib.paths import ROOT
 def demo(arguments: list[str]) -> int:
     """Builds, then runs tools/demo.py."""
     return _run(ROOT / "tools" / "demo.py", arguments)
+
+
+def demo_options(arguments: list[str]) -> None:
+    """Ends with help or a usage error before anything waits or is built."""
+    options.parse(arguments)
 
 
 def soak(arguments: list[str]) -> int:

@@ -50,9 +50,13 @@ async fn run(options: Options, config: binance_sim::config::Config) -> ExitCode 
             return fail(69, &format!("cannot listen on {address}: {error}; choose another --port"));
         }
     };
-    let (journals, journaled) = match options.data_dir.as_deref().map(Journals::open).transpose() {
+    let opened = options.data_dir.as_deref().map(|directory| {
+        let failed = |error| format!("cannot use the data directory {}: {error}", directory.display());
+        Journals::open(directory).map_err(failed)
+    });
+    let (journals, journaled) = match opened.transpose() {
         Ok(journals) => journals.unwrap_or_default(),
-        Err(error) => return fail(73, &format!("cannot write to the data directory: {error}")),
+        Err(error) => return fail(73, &error),
     };
     let clock = Clock::start();
     let sim = match Sim::resume(config, clock.now(), &journaled) {

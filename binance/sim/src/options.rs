@@ -149,6 +149,11 @@ fn account(text: &str) -> Result<AccountConfig, String> {
     let (Some(name), Some(key), Some(pem)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(format!("--account {text:?} is not of the form name:apikey:public-key.pem[:secret]"));
     };
+    if name.is_empty() || key.is_empty() {
+        return Err(format!(
+            "--account {text:?} lacks the name or the API key; the form is name:apikey:public-key.pem"
+        ));
+    }
     let checker = match (pem, parts.next()) {
         ("", Some(secret)) => SecretKey::from_secret(secret).checker(),
         (path, None) if !path.is_empty() => {

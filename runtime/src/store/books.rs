@@ -72,6 +72,24 @@ pub struct Findings {
     pub notes: Vec<(&'static str, String)>,
 }
 
+/// What to do when `pos.db` belongs to a journal that is gone.
+const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions come from the \
+    journal alone: with a new one no session has any, and all the account holds is external's. Stop the gateway \
+    now and put a copy of journal.db back; without one, set the positions again by SQL: their rows follow, and docs/ledger.md, \
+    \"A lost journal\", has the statement";
+
+impl Findings {
+    /// Tells them in the log: a lost journal as the error it is.
+    pub fn tell(&self) {
+        if self.other_journal {
+            tracing::error!(target: "store", advice = JOURNAL_LOST, "journal_lost");
+        }
+        for (event, fields) in &self.notes {
+            tracing::warn!(target: "store", fields = fields.as_str(), "{event}");
+        }
+    }
+}
+
 /// The open file.
 #[derive(Debug)]
 pub struct Books {

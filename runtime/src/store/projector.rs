@@ -200,9 +200,7 @@ impl Keeper {
 }
 
 fn log_late(books: &mut Books, findings: &Findings) {
-    for (event, fields) in &findings.notes {
-        tracing::warn!(target: "books", fields = fields.as_str(), "{event}");
-    }
+    findings.tell();
     for (session, symbol) in books.postpone(findings) {
         tracing::warn!(target: "books", %session, symbol = symbol.as_str(), "edit_pending");
     }

@@ -13,7 +13,7 @@ pub(super) fn placed(result: Reply<'_>) -> PlaceOutcome {
         Ok(Err(malformed)) => PlaceOutcome::Unknown(malformed.to_string()),
         Err(error) => match verdict(&error) {
             Verdict::Rejected | Verdict::NotExecuted => {
-                PlaceOutcome::Rejected { code: error.code, message: error.message }
+                PlaceOutcome::Rejected { code: error.code, message: explained(error.message) }
             }
             Verdict::Unknown => PlaceOutcome::Unknown(error.to_string()),
         },
@@ -67,6 +67,16 @@ pub(super) fn answer(query: &Query, result: Reply<'_>) -> Answer {
         Query::Income { .. } => Ok(Answer::Income(Vec::new())),
     };
     read.unwrap_or_else(|malformed| Answer::Failed(malformed.to_string()))
+}
+
+/// The venue's words, and what they mean where they name a filter that only the venue can judge.
+fn explained(message: String) -> String {
+    if message.contains("PERCENT_PRICE") {
+        return format!(
+            "{message} (the price is too far from the market's average of the last minutes; choose one nearer to it)"
+        );
+    }
+    message
 }
 
 fn verdict(error: &ApiError) -> Verdict {

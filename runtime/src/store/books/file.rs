@@ -95,7 +95,7 @@ pub(super) fn look(
     findings.bad.extend(aside.map(|what| BadEdit {
         symbol: None,
         reason: format!(
-            "{} {what}; the next start keeps it under another name and makes a new one from the journal, edits in it \
+            "{} {what}; the next start keeps it under another name and makes a new one from journal.db, edits in it \
              are not taken",
             path.display()
         ),

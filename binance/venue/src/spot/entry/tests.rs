@@ -277,6 +277,21 @@ fn a_placement_is_answered_once() {
 }
 
 #[test]
+fn a_refusal_by_the_price_band_says_what_it_means() {
+    let mut bench = Bench::up();
+    let (link, request) = bench.placed("o1");
+    bench.news();
+    bench.fail(link, &request, 400, -1013, "Filter failure: PERCENT_PRICE_BY_SIDE");
+    let events = bench.news();
+    let [VenueEvent::Placed { outcome: PlaceOutcome::Rejected { code: -1013, message }, .. }] =
+        events.as_slice()
+    else {
+        panic!("{events:?}")
+    };
+    assert!(message.starts_with("Filter failure: PERCENT_PRICE_BY_SIDE (the price is too far"), "{message}");
+}
+
+#[test]
 fn a_refused_order_is_rejected_only_on_evidence() {
     let mut bench = Bench::up();
     for (status, code, message, rejected) in [

@@ -1,0 +1,98 @@
+"""docs/simulator.md, step by step: its files and commands as they stand on the page, only at free ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from support.processes import eventually, free_port, program
+from support.system import ROOT
+
+PAGE = (ROOT / "docs" / "simulator.md").read_text()
+
+
+class Steps:
+    """The page with its ports replaced, typed into a shell in a checkout that has been built."""
+
+    def __init__(self, checkout: Path) -> None:
+        self.text = PAGE
+        for port in ("9080", "8111", "8112"):
+            self.text = self.text.replace(port, str(free_port()))
+        self.checkout = checkout
+        self.folder = checkout / "try"
+        (checkout / "target").mkdir()
+        (checkout / "target" / "debug").symlink_to(program("spot").parent)
+        (checkout / ".dev").mkdir()
+        (checkout / ".dev" / "venv").symlink_to(sys.prefix)
+        self.env: Mapping[str, str] = os.environ | {"XDG_RUNTIME_DIR": str(checkout)}
+
+    def block(self, kind: str) -> str:
+        """The one block of that kind."""
+        (found,) = re.findall(rf"```{re.escape(kind)}\n(.*?)```", self.text, re.DOTALL)
+        return str(found)
+
+    def write(self, kind: str) -> None:
+        """Writes the file a block is."""
+        (self.folder / kind.split()[1]).write_text(self.block(kind))
+
+    def typed(self, command: str, folder: Path) -> str:
+        """What the command prints."""
+        done = subprocess.run(
+            ["sh", "-ec", command], cwd=folder, env=self.env, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextmanager
+    def running(self, command: str) -> Iterator[None]:
+        """A program in a terminal of its own, from when it listens until Ctrl-C."""
+        log = self.folder / "terminal"
+        with log.open("w") as out:
+            started = subprocess.Popen(
+                ["sh", "-c", f"exec {command}"], cwd=self.folder, env=self.env, stdout=out, stderr=out
+            )
+        try:
+            eventually(lambda: '{"listening"' in log.read_text(), f"{command} listens")
+            yield
+        finally:
+            started.send_signal(signal.SIGINT)
+            started.wait(30)
+
+
+@pytest.mark.parametrize("market", ["spot", "usdt"])
+def test_the_steps_of_the_page_lead_to_a_position(
+    tmp_path: Path, market: str, machine_lacks: Callable[[str], NoReturn]
+) -> None:
+    if shutil.which("sqlite3") is None:
+        machine_lacks("no sqlite3")
+    steps = Steps(tmp_path)
+    steps.typed(steps.block("sh key"), tmp_path)
+    for kind in ("json spot.json", "json usdt.json", "python first.py"):
+        steps.write(kind)
+    gateway, look = steps.block("sh gateway"), steps.block("sh look")
+    if market == "usdt":
+        (gateway,) = re.findall(r"`(\S+/usdt -c=usdt.json -l=info)`", steps.text)
+        look = look.replace("spot_db", "usdt_db")
+        spot_at, usdt_at = (
+            re.findall(r'"local": "(\S+?)"', steps.block(f"json {name}.json"))[0] for name in ("spot", "usdt")
+        )
+        strategy = steps.folder / "first.py"
+        strategy.write_text(strategy.read_text().replace(spot_at, usdt_at))
+    with ExitStack() as stack:
+        stack.enter_context(steps.running(steps.block("sh exchange")))
+        stack.enter_context(steps.running(gateway))
+        said = steps.typed(steps.block("sh strategy"), steps.folder)
+        assert "FILLED 50.0" in said, said
+        shown = lambda: steps.typed(look, steps.folder)  # noqa: E731
+        eventually(lambda: shown().startswith("1|dogeusdt|"), "the position in pos.db")
+    files = {"spot": "trades.jsonl", "usdt": "futures_trades.jsonl"}
+    assert '"account":"me"' in (steps.folder / "sim-data" / files[market]).read_text()
