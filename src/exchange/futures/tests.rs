@@ -2,6 +2,7 @@
 
 mod basics;
 mod conditional;
+mod laws;
 mod liquidation;
 mod margin;
 mod naive;
