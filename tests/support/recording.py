@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from decimal import Decimal
+from heapq import nlargest, nsmallest
 from pathlib import Path
 
 NAME = "spot_btcusdt_20240808.gz"
@@ -37,12 +38,13 @@ def books(path: Path) -> dict[int, tuple[Rows, Rows]]:
         if data.get("e") != "depthUpdate" or data["u"] <= snapshot["lastUpdateId"]:
             continue
         for side, rows in ((bids, data["b"]), (asks, data["a"])):
-            for price, qty in rows:
-                side[Decimal(price)] = Decimal(qty)
-        found[data["u"]] = (
-            sorted(((p, q) for p, q in bids.items() if q and p >= lowest), reverse=True)[:20],
-            sorted((p, q) for p, q in asks.items() if q and p <= highest)[:20],
-        )
+            for text, qty in rows:
+                price = Decimal(text)
+                if Decimal(qty) and (price >= lowest if side is bids else price <= highest):
+                    side[price] = Decimal(qty)
+                else:
+                    side.pop(price, None)
+        found[data["u"]] = (nlargest(20, bids.items()), nsmallest(20, asks.items()))
     return found
 
 

@@ -123,6 +123,11 @@ fn a_position_is_opened_and_closed_with_its_profit() {
     let closed = &frames[3]["a"]["P"][0];
     assert_eq!((&closed["pa"], &closed["cr"]), (&json!("0"), &json!("1")));
 
+    queries_agree(&mut bench, &trade, &order);
+}
+
+/// What the trades, the order, the bookings and the journal say of it.
+fn queries_agree(bench: &mut Bench, trade: &Value, order: &Value) {
     let (_, trades) = bench.rest("alice", "GET", "/fapi/v1/userTrades", "symbol=DOGEUSDT");
     let first = &trades[0];
     assert_eq!(
