@@ -613,8 +613,8 @@ fn status_of(level: Option<Price>) -> LevelStatus {
     let Some(level) = level.map(|level| level.raw() * 100 / ONE) else { return LevelStatus::Normal };
     match level {
         ..=110 => LevelStatus::ForceLiquidation,
-        ..=115 => LevelStatus::PreLiquidation,
-        ..=130 => LevelStatus::MarginCall,
+        111..=115 => LevelStatus::PreLiquidation,
+        116..=130 => LevelStatus::MarginCall,
         _ => LevelStatus::Normal,
     }
 }

@@ -271,7 +271,7 @@ fn reduce_only_orders_without_room_left_are_cancelled() {
     let canceled = |bench: &Bench| -> Vec<ClientOrderId> {
         bench.script.0.borrow().canceled.iter().map(|cancel| cancel.id.clone()).collect()
     };
-    assert_eq!(canceled(&bench), [target.clone()], "the stop still has something to protect");
+    assert_eq!(canceled(&bench), std::slice::from_ref(&target), "the stop still has something to protect");
     assert!(bench.events().contains(&"notice reduce_only".to_owned()));
     bench.trades(5, Side::Sell, 5);
     assert_eq!(canceled(&bench), [target, stop]);

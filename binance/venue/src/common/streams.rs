@@ -148,7 +148,7 @@ impl Streams {
     }
 
     /// Its loss concerns its own streams alone.
-    pub(crate) fn as_one_of_several(mut self) -> Self {
+    pub(crate) fn one_of_several(mut self) -> Self {
         self.one_of_several = true;
         self
     }

@@ -41,8 +41,8 @@ impl Feed {
         let (access, timing) = (&config.access, config.access.timing);
         let streams = |base: &str, first| Streams::new(format!("{base}/stream"), SPELLING, timing, first, 8);
         Self {
-            public: streams(&config.public, 2).as_one_of_several(),
-            market: streams(&config.market, 6).as_one_of_several(),
+            public: streams(&config.public, 2).one_of_several(),
+            market: streams(&config.market, 6).one_of_several(),
             api: Api {
                 rest: access.rest.clone(),
                 questions: Questions::new(TERMS, timing, &access.limits),
