@@ -9,7 +9,6 @@ use crate::common::Access;
 mod entry;
 mod feed;
 mod frames;
-mod outcome;
 
 pub use entry::Entry;
 pub use feed::Feed;

@@ -20,7 +20,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use binance_wire::reply::ApiError;
+use binance_wire::classify::Verdict;
+use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::request::Request;
 use binance_wire::rest::RestRequest;
 use bytes::Bytes;
@@ -31,14 +32,15 @@ use tradingsys::venue::clock::ClockOffset;
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::limit::{Cost, Purpose, RateBudget};
 use tradingsys::venue::port::{
-    Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry, Outbox,
-    PlaceOutcome, Query, VenueEvent,
+    Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry,
+    OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
 };
 use tradingsys::venue::watch::SilenceWatch;
 
 use super::Access;
 
 mod links;
+mod outcome;
 mod replies;
 mod requests;
 
@@ -96,14 +98,31 @@ pub trait Dialect: fmt::Debug {
     fn query(&self, id: u64, query: &Query, stamp: Stamp) -> Call;
     /// The request for the venue's count of orders, and its cost.
     fn order_limits(&self, id: u64, stamp: Stamp) -> (Call, Cost);
-    /// What the reply to an order says.
-    fn placed(&self, result: Reply<'_>) -> PlaceOutcome;
-    /// What the reply to a cancel says; `None` if it worked and the order itself must be asked for.
-    fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome>;
-    /// What the reply to an amend says.
-    fn amended(&self, result: Reply<'_>) -> AmendOutcome;
-    /// What the reply to a question says.
-    fn answer(&self, query: &Query, result: Reply<'_>) -> Answer;
+    /// What an error says about the order it answers.
+    fn verdict(&self, error: &ApiError) -> Verdict;
+    /// Is it the answer to a cancel whose order is not open in the engine?
+    fn is_unknown_order(&self, error: &ApiError) -> bool;
+    /// Reads the order of a reply.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    fn order(&self, text: &str) -> Result<OrderReport, Malformed>;
+    /// Reads the order of the reply to an amend.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    fn amended_order(&self, text: &str) -> Result<OrderReport, Malformed> {
+        self.order(text)
+    }
+    /// Does the reply to a cancel confirm it without showing the order?
+    fn is_bare_cancel(&self, _text: &str) -> bool {
+        false
+    }
+    /// Reads the answer to a question.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed>;
 }
 
 /// A reply's result, or the venue's error.

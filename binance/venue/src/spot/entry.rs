@@ -1,13 +1,16 @@
 //! Orders out, private facts in: the [desk](crate::common::desk) in the words of the spot market.
 
+use binance_wire::account::{account, amended_order, order, orders, trades};
+use binance_wire::classify::{Verdict, is_unknown_order, order_verdict};
+use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::request::Request;
 use tradingsys::order::request::NewOrder;
 use tradingsys::venue::limit::{Cost, Purpose};
-use tradingsys::venue::port::{Amend, AmendOutcome, Answer, Cancel, CancelOutcome, PlaceOutcome, Query};
+use tradingsys::venue::port::{Amend, Answer, Cancel, OrderReport, Query};
 
-use super::{frames, outcome};
+use super::frames;
 use crate::common::Access;
-use crate::common::desk::{Call, Desk, Dialect, Reply, Stamp};
+use crate::common::desk::{Call, Desk, Dialect, Stamp};
 
 /// The spot market's requests and replies.
 #[derive(Debug)]
@@ -62,20 +65,36 @@ impl Dialect for Spot {
         (Call::Frame(stamp.finish(request)), Cost { purpose: Purpose::Query, weight: 40 })
     }
 
-    fn placed(&self, result: Reply<'_>) -> PlaceOutcome {
-        outcome::placed(result)
+    fn verdict(&self, error: &ApiError) -> Verdict {
+        order_verdict(error.status, error.code, &error.message)
     }
 
-    fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome> {
-        Some(outcome::canceled(result))
+    fn is_unknown_order(&self, error: &ApiError) -> bool {
+        is_unknown_order(error.code, &error.message)
     }
 
-    fn amended(&self, result: Reply<'_>) -> AmendOutcome {
-        outcome::amended(result)
+    /// The reply for a leg of an order list, which cancels the whole list, has a shape of its own and is none.
+    fn order(&self, text: &str) -> Result<OrderReport, Malformed> {
+        order(text)
     }
 
-    fn answer(&self, query: &Query, result: Reply<'_>) -> Answer {
-        outcome::answer(query, result)
+    fn amended_order(&self, text: &str) -> Result<OrderReport, Malformed> {
+        amended_order(text)
+    }
+
+    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
+        match query {
+            Query::OpenOrders | Query::OpenConditionals => orders(text).map(Answer::Orders),
+            Query::Order { .. } | Query::OrderByVenueId { .. } => {
+                order(text).map(|report| Answer::Order(Box::new(report)))
+            }
+            Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
+                trades(text).map(Answer::Trades)
+            }
+            Query::Account => account(text).map(Answer::Account),
+            Query::Funding { .. } => Ok(Answer::Funding(Vec::new())),
+            Query::Income { .. } => Ok(Answer::Income(Vec::new())),
+        }
     }
 }
 

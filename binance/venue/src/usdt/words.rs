@@ -1,11 +1,11 @@
 //! This market's requests and replies. Orders, cancels and amends go over the websocket API; what it lacks goes over
 //! HTTP.
 
-use binance_wire::classify::{Verdict, is_not_found};
+use binance_wire::classify::Verdict;
 use binance_wire::futures::account::{account, funding_rates, income};
 use binance_wire::futures::classify::{is_unknown_order, order_verdict};
 use binance_wire::futures::order::{order, orders, trades, type_word};
-use binance_wire::reply::Malformed;
+use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::request::Request;
 use binance_wire::rest::RestRequest;
 use tradingsys::ids::Symbol;
@@ -13,9 +13,9 @@ use tradingsys::market::WorkingType;
 use tradingsys::order::request::{NewOrder, Terms};
 use tradingsys::time::Span;
 use tradingsys::venue::limit::{Cost, Purpose};
-use tradingsys::venue::port::{Amend, AmendOutcome, Answer, Cancel, CancelOutcome, PlaceOutcome, Query};
+use tradingsys::venue::port::{Amend, Answer, Cancel, OrderReport, Query};
 
-use crate::common::desk::{Call, Dialect, Reply, Stamp};
+use crate::common::desk::{Call, Dialect, Stamp};
 
 /// What the machine asks on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,57 +165,25 @@ impl Dialect for Usdt {
         (Call::Signed(request), Cost { purpose: Purpose::Query, weight: 1 })
     }
 
-    fn placed(&self, result: Reply<'_>) -> PlaceOutcome {
-        match result.map(order) {
-            Ok(Ok(report)) => PlaceOutcome::Accepted(Box::new(report)),
-            Ok(Err(malformed)) => PlaceOutcome::Unknown(malformed.to_string()),
-            Err(error) => match order_verdict(error.status, error.code, &error.message) {
-                Verdict::Rejected | Verdict::NotExecuted => {
-                    PlaceOutcome::Rejected { code: error.code, message: error.message }
-                }
-                Verdict::Unknown => PlaceOutcome::Unknown(error.to_string()),
-            },
-        }
+    fn verdict(&self, error: &ApiError) -> Verdict {
+        order_verdict(error.status, error.code, &error.message)
     }
 
-    fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome> {
-        Some(match result {
-            Ok(text) => match order(text) {
-                Ok(report) => CancelOutcome::Canceled(Box::new(report)),
-                // A cancelled conditional order is only confirmed, in a shape of its own.
-                Err(_) if text.contains("\"algoId\"") => return None,
-                Err(malformed) => CancelOutcome::Unknown(malformed.to_string()),
-            },
-            Err(error) => match order_verdict(error.status, error.code, &error.message) {
-                Verdict::Rejected if is_unknown_order(error.code) => CancelOutcome::UnknownOrder,
-                Verdict::Rejected | Verdict::NotExecuted => {
-                    CancelOutcome::Rejected { code: error.code, message: error.message }
-                }
-                Verdict::Unknown => CancelOutcome::Unknown(error.to_string()),
-            },
-        })
+    fn is_unknown_order(&self, error: &ApiError) -> bool {
+        is_unknown_order(error.code)
     }
 
-    fn amended(&self, result: Reply<'_>) -> AmendOutcome {
-        match result.map(order) {
-            Ok(Ok(report)) => AmendOutcome::Amended(Box::new(report)),
-            Ok(Err(malformed)) => AmendOutcome::Unknown(malformed.to_string()),
-            Err(error) => match order_verdict(error.status, error.code, &error.message) {
-                Verdict::Rejected | Verdict::NotExecuted => {
-                    AmendOutcome::Rejected { code: error.code, message: error.message }
-                }
-                Verdict::Unknown => AmendOutcome::Unknown(error.to_string()),
-            },
-        }
+    fn order(&self, text: &str) -> Result<OrderReport, Malformed> {
+        order(text)
     }
 
-    fn answer(&self, query: &Query, result: Reply<'_>) -> Answer {
-        let text = match result {
-            Ok(text) => text,
-            Err(error) if is_not_found(error.code) => return Answer::NotFound,
-            Err(error) => return Answer::Failed(error.to_string()),
-        };
-        let read: Result<Answer, Malformed> = match query {
+    /// A cancelled conditional order is only confirmed.
+    fn is_bare_cancel(&self, text: &str) -> bool {
+        text.contains("\"algoId\"")
+    }
+
+    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
+        match query {
             Query::OpenOrders | Query::OpenConditionals => orders(text).map(Answer::Orders),
             Query::Order { .. } | Query::OrderByVenueId { .. } => {
                 order(text).map(|report| Answer::Order(Box::new(report)))
@@ -226,8 +194,7 @@ impl Dialect for Usdt {
             Query::Account => account(text).map(Answer::Account),
             Query::Funding { .. } => funding_rates(text).map(Answer::Funding),
             Query::Income { .. } => income(text).map(Answer::Income),
-        };
-        read.unwrap_or_else(|malformed| Answer::Failed(malformed.to_string()))
+        }
     }
 }
 

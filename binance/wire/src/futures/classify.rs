@@ -31,6 +31,8 @@ const TABLE: &[Row] = &[
     row(CLIENT, -1299..=-1099, "", Rejected),
     // The engine's refusals: margin, trigger, reduce-only, number of orders, limits of position and leverage, keys.
     row(CLIENT, -2028..=-2010, "", Rejected),
+    // The callback rate of a trailing stop.
+    row(CLIENT, -2007..=-2007, "", Rejected),
     // Filters, modes, the conditional service, rules of the account.
     row(CLIENT, -4999..=-4000, "", Rejected),
     // Fill-or-kill, post-only, modifications, price matching, dates.
@@ -77,6 +79,7 @@ mod tests {
             (400, -1121, "Invalid symbol.", Rejected),
             (401, -2015, "Invalid API-key, IP, or permissions for action.", Rejected),
             (401, -1099, "Not found, unauthenticated, or unauthorized.", Rejected),
+            (400, -2007, "Invalid callBack rate", Rejected),
             (400, -2011, "Unknown order sent.", Rejected),
             (400, -2013, "Order does not exist.", Rejected),
             (400, -2018, "Balance is insufficient.", Rejected),

@@ -94,18 +94,18 @@ impl<D: Dialect> Desk<D> {
         }
         match flight.ask {
             Ask::Place(id) => {
-                out.events.push(VenueEvent::Placed { id, outcome: self.dialect.placed(result) });
+                out.events.push(VenueEvent::Placed { id, outcome: self.placed(result) });
             }
-            Ask::Cancel(cancel) => self.canceled(now, cancel, result, out),
+            Ask::Cancel(cancel) => self.cancel_replied(now, cancel, result, out),
             Ask::Canceled(id, query) => {
-                let outcome = match self.dialect.answer(&query, result) {
+                let outcome = match self.answer(&query, result) {
                     Answer::Order(report) if report.status.is_terminal() => CancelOutcome::Canceled(report),
                     _ => CancelOutcome::Unknown("cancelled, but not shown as such yet".to_owned()),
                 };
                 out.events.push(VenueEvent::CancelReply { id, outcome });
             }
             Ask::Amend(id) => {
-                out.events.push(VenueEvent::AmendReply { id, outcome: self.dialect.amended(result) });
+                out.events.push(VenueEvent::AmendReply { id, outcome: self.amended(result) });
             }
             Ask::Query(question) => self.answered(now, question, result, out),
             Ask::OrderLimits => {
@@ -118,8 +118,14 @@ impl<D: Dialect> Desk<D> {
         }
     }
 
-    fn canceled(&mut self, now: Time, cancel: Cancel, result: Result<&str, ApiError>, out: &mut Outbox) {
-        if let Some(outcome) = self.dialect.canceled(result) {
+    fn cancel_replied(
+        &mut self,
+        now: Time,
+        cancel: Cancel,
+        result: Result<&str, ApiError>,
+        out: &mut Outbox,
+    ) {
+        if let Some(outcome) = self.canceled(result) {
             out.events.push(VenueEvent::CancelReply { id: cancel.id, outcome });
             return;
         }
@@ -182,7 +188,7 @@ impl<D: Dialect> Desk<D> {
             self.questions_at = Some(now + AGAIN);
             return;
         }
-        let answer = self.dialect.answer(&question.query, result);
+        let answer = self.answer(&question.query, result);
         out.events.push(VenueEvent::Answer { request: question.request, answer });
         self.flush(now, out);
     }
@@ -214,15 +220,15 @@ impl<D: Dialect> Desk<D> {
     /// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
     fn late(&self, flight: &Flight<D::Own>, result: Result<&str, ApiError>, out: &mut Outbox) {
         let report: Option<Box<OrderReport>> = match &flight.ask {
-            Ask::Place(_) => match self.dialect.placed(result) {
+            Ask::Place(_) => match self.placed(result) {
                 PlaceOutcome::Accepted(report) => Some(report),
                 _ => None,
             },
-            Ask::Cancel(_) => match self.dialect.canceled(result) {
+            Ask::Cancel(_) => match self.canceled(result) {
                 Some(CancelOutcome::Canceled(report)) => Some(report),
                 _ => None,
             },
-            Ask::Amend(_) => match self.dialect.amended(result) {
+            Ask::Amend(_) => match self.amended(result) {
                 AmendOutcome::Amended(report) => Some(report),
                 _ => None,
             },
