@@ -331,3 +331,80 @@ def test_check_and_verify_look_at_everything(desk: Desk) -> None:
     gateway.running.end()
     verified = gateway.run("verify", "-c=usdt.json")
     assert verified.returncode == 0, verified.stdout
+
+
+def test_a_stop_is_followed_to_the_order_it_triggers(desk: Desk) -> None:
+    """One order for the strategy, from the conditional service to the fill of what it triggered."""
+    exchange, gateway, account = desk
+    gateway.start()
+    client = gateway.client(1)
+    trade(client, "BUY", "200")
+    bid, _ = best(client)
+    stop = on_tick(bid * Decimal("0.98"))
+    order = client.order(side="SELL", type="STOP_LOSS", stop_price=stop, qty="200", reduce_only=True)
+    waiting = order_event(client, order, "NEW")
+    assert waiting["conditional_id"]
+    assert "venue_order_id" not in waiting
+    exchange.control(
+        "POST", "/control/futures/price", {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("0.96"))}
+    )
+    filled = client.until(lambda frame: ended(frame, order))["order"]
+    assert (filled["state"], filled["filled"]) == ("FILLED", "200")
+    assert filled["venue_order_id"]
+    eventually(lambda: account.position("dogeusdt") == 0, "the account to be flat")
+    eventually(lambda: books(gateway, "USDT") == account.wallet(), "the wallet to tie out")
+    nothing_lost(client, account)
+
+
+def test_a_conditional_order_is_cancelled_where_it_waits(desk: Desk) -> None:
+    """A trailing stop and a take-profit, cancelled before they were triggered."""
+    _, gateway, account = desk
+    gateway.start()
+    client = gateway.client(1)
+    trade(client, "BUY", "200")
+    _, ask = best(client)
+    wishes: list[dict[str, object]] = [
+        {"type": "TRAILING_STOP_MARKET", "callback_rate": "5", "qty": "200"},
+        {
+            "type": "TAKE_PROFIT",
+            "stop_price": on_tick(ask * Decimal("1.2")),
+            "qty": "200",
+            "working_type": "MARK",
+        },
+    ]
+    for wish in wishes:
+        order = client.order(side="SELL", **wish)
+        order_event(client, order, "NEW")
+        client.number += 1
+        client.call("cancel", n=client.number - 1, order_id=order)
+        order_event(client, order, "CANCELED")
+    assert account.ask("GET", "/fapi/v1/openAlgoOrders") == []
+    nothing_lost(client, account)
+
+
+def test_a_stop_on_the_wrong_side_of_the_market_is_rejected(desk: Desk) -> None:
+    """It would trigger at once."""
+    _, gateway, account = desk
+    gateway.start()
+    client = gateway.client(1)
+    bid, _ = best(client)
+    stop = on_tick(bid * Decimal("1.05"))
+    words = rejected(client, side="SELL", type="STOP_LOSS", stop_price=stop, qty="100")
+    assert "-2021" in words
+    nothing_lost(client, account)
+
+
+def test_the_201st_conditional_order_is_rejected(desk: Desk) -> None:
+    """The exchange takes 200; the others live on and can be cancelled."""
+    _, gateway, account = desk
+    gateway.start()
+    client = gateway.client(1)
+    bid, _ = best(client)
+    wish = {"type": "STOP_LOSS", "stop_price": on_tick(bid * Decimal("0.5")), "qty": "100"}
+    for _ in range(200):
+        client.order(side="SELL", **wish)
+    assert "-4045" in rejected(client, side="SELL", **wish)
+    client.number += 1
+    client.call("cancel_all", n=client.number - 1, symbol="dogeusdt")
+    eventually(lambda: account.ask("GET", "/fapi/v1/openAlgoOrders") == [], "all to be cancelled")
+    nothing_lost(client, account)
