@@ -179,6 +179,7 @@ impl Seen {
         match (self.refused.clone(), self.entry_up) {
             (Some(reason), _) => findings.fail("logon", Exit::key_refused(refused_by_the_exchange(&reason))),
             (None, true) => findings.ok("logon", "the exchange takes the key"),
+            (None, false) if self.unfit.is_some() => findings.ok("logon", "the exchange takes the key"),
             (None, false) => findings.fail("logon", Exit::unreachable(why())),
         }
         if let Some(reason) = self.unfit {

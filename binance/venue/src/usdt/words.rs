@@ -226,11 +226,12 @@ fn common(request: Request, order: &NewOrder) -> Request {
 
 fn plain(id: u64, order: &NewOrder) -> Request {
     let word = if order.terms.price().is_some() { "LIMIT" } else { "MARKET" };
-    // RESULT says how a market order ended; fills come from the private stream alone.
+    // ACK, not RESULT: fills come from the private stream alone, and a reply that counts them before they come would
+    // have them asked for.
     common(Request::new(id, "order.place"), order)
         .text("type", word)
         .text("newClientOrderId", &order.id)
-        .text("newOrderRespType", "RESULT")
+        .text("newOrderRespType", "ACK")
 }
 
 fn conditional(id: u64, order: &NewOrder) -> Request {

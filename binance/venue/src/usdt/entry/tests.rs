@@ -272,7 +272,7 @@ fn orders_of_each_kind_go_out_with_what_they_need_and_no_more() {
         value
     };
     let plain = json!({"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.002", "newClientOrderId": "o1",
-        "newOrderRespType": "RESULT", "selfTradePreventionMode": "EXPIRE_TAKER"});
+        "newOrderRespType": "ACK", "selfTradePreventionMode": "EXPIRE_TAKER"});
     let waits = json!({"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.002", "clientAlgoId": "o1",
         "algoType": "CONDITIONAL", "workingType": "CONTRACT_PRICE", "selfTradePreventionMode": "EXPIRE_TAKER"});
     let price = || "50000".parse().unwrap();
