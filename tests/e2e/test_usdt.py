@@ -266,9 +266,8 @@ def test_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> 
     order = client.order(side="BUY", type="LIMIT", price=price, qty="100")
     order_event(client, order, "NEW")
     exchange.control("POST", "/control/futures/listen_key", {"account": "main"})
-    exchange.control(
-        "POST", "/control/futures/trade", {"symbol": "DOGEUSDT", "side": "SELL", "qty": "100", "price": price}
-    )
+    below = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("0.93"))}
+    exchange.control("POST", "/control/futures/price", below)
     eventually(lambda: gateway.logged("listen key"), "the loss to be told")
     filled = client.until(lambda frame: ended(frame, order))["order"]
     assert filled["state"] == "FILLED"
