@@ -1,8 +1,8 @@
 //! What contracts are valued at: index, mark price, premium and funding.
 //!
 //! The caller gives the index, usually the spot price. The mark price is the median of the index, the middle of best
-//! bid and offer, and the last trade; so neither a thin book nor a single trade moves it. The premium, (middle − index) ÷
-//! index, is averaged over the calls since the last funding; the rate is
+//! bid and offer, and the last trade; so neither a thin book nor a single trade moves it. The premium,
+//! (middle − index) ÷ index, is averaged over the calls since the last funding; the rate is
 //! `premium + clamp(interest − premium, ±0.05 %)`, at most the contract's cap either way, at eight decimals.
 //!
 //! At each funding time, a whole multiple of the interval since the epoch, every account pays

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tradingsys::market::{Depth, Level};
 
+/// Prices and quantities, in whole 10⁻¹⁰.
+type Rows = Vec<(i128, i128)>;
+
 /// The raw frames, if the recordings are at hand.
 #[expect(clippy::disallowed_methods, reason = "a test finds the recordings by the environment")]
 pub(crate) fn recorded(name: &str) -> Option<Vec<Value>> {
@@ -60,7 +63,7 @@ impl Rebuild {
         self.update = data["u"].as_u64().unwrap();
     }
 
-    fn covered(&self) -> (Vec<(i128, i128)>, Vec<(i128, i128)>) {
+    fn covered(&self) -> (Rows, Rows) {
         let rows = |(price, qty): (&i128, &i128)| (*price, *qty);
         let bids = self.bids.range(self.low..).map(rows).rev().collect();
         (bids, self.asks.range(..=self.high).map(rows).collect())
@@ -68,7 +71,7 @@ impl Rebuild {
 
     /// Is this book the rebuilt one, level by level, within the covered range?
     pub(crate) fn check(&self, depth: &Depth) {
-        let rows = |levels: &[Level], inside: &dyn Fn(i128) -> bool| -> Vec<(i128, i128)> {
+        let rows = |levels: &[Level], inside: &dyn Fn(i128) -> bool| -> Rows {
             let rows = levels.iter().map(|level| (level.price.raw(), level.qty.raw()));
             rows.filter(|(price, _)| inside(*price)).collect()
         };
