@@ -67,8 +67,8 @@ pub(crate) fn word_of<T: Word>(value: &Bound<'_, PyAny>) -> PyResult<T> {
     })
 }
 
-/// A number as a strategy may give it: `float`, `int`, `Decimal`, `str`, or what turns into a `float`.
-pub(crate) fn given(value: &Bound<'_, PyAny>) -> PyResult<Given> {
+/// A number as a strategy may give it, under the name it has there: `float`, `int`, `Decimal`, `str`, or what turns into a `float`.
+pub(crate) fn given(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Given> {
     let py = value.py();
     let parsed = if let Ok(float) = value.cast::<PyFloat>() {
         Given::from_f64(float.value())
@@ -82,7 +82,7 @@ pub(crate) fn given(value: &Bound<'_, PyAny>) -> PyResult<Given> {
             Err(_) => Err(NumberError::Malformed(value.repr()?.to_string())),
         }
     };
-    parsed.map_err(|error| invalid(py, &error))
+    parsed.map_err(|error| invalid(py, name, &error))
 }
 
 fn is_decimal(value: &Bound<'_, PyAny>) -> PyResult<bool> {
@@ -101,8 +101,24 @@ pub(crate) fn decimal(py: Python<'_>, amount: Cash) -> PyResult<Py<PyAny>> {
     Ok(decimal_class(py)?.call1((amount.to_string(),))?.unbind())
 }
 
-pub(crate) fn invalid(py: Python<'_>, error: &NumberError) -> PyErr {
-    raise(py, &LocalError::InvalidNumber.body(error.to_string()))
+pub(crate) fn invalid(py: Python<'_>, name: &str, error: &NumberError) -> PyErr {
+    raise(py, &LocalError::InvalidNumber.body(format!("{name}: {error}")))
+}
+
+/// A callback as it is set: something that can be called with one argument, or `None`.
+pub(crate) fn callback(py: Python<'_>, name: &str, value: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+    let Some(found) = value.as_ref().map(|value| value.bind(py)) else { return Ok(None) };
+    let fits = found.is_callable() && {
+        // What has no signature to look at is taken as it is.
+        let signature = py.import("inspect")?.call_method1("signature", (found,));
+        signature.map_or(Ok(()), |signature| signature.call_method1("bind", (py.None(),)).map(drop)).is_ok()
+    };
+    if fits {
+        return Ok(value);
+    }
+    let message =
+        format!("{name} = {}: give a function that can be called with one argument, or None", found.repr()?);
+    Err(misuse(py, &message))
 }
 
 pub(crate) fn misuse(py: Python<'_>, message: &str) -> PyErr {

@@ -41,10 +41,13 @@ impl Session {
                     lock(&subscription.hooks).on_order_error.as_ref().map(|hook| hook.clone_ref(py))
                 };
                 let called = self.tell_subscriptions(py, symbol.as_ref(), &told, pick)?;
-                if !called {
-                    log(py, "warn", &format!("order {order_id}: {} ({})", error.message, error.code))?;
+                if called {
+                    return Ok(());
                 }
-                Ok(())
+                log(py, "warn", &format!("order {order_id}: {} ({})", error.message, error.code))?;
+                // Of an order unknown here there is no subscription that could be told.
+                let hook = lock(&self.hooks).on_error.as_ref().map(|hook| hook.clone_ref(py));
+                call(py, hook.filter(|_| symbol.is_none()), || error_of(py, error))
             }
             Event::Notice { code, message, symbol, order_id } => {
                 log(py, "warn", &format!("{code}: {message}"))?;

@@ -199,7 +199,7 @@ impl Engine {
         &self,
         py: Python<'_>,
         addr: &str,
-        session_id: i64,
+        session_id: &Bound<'_, PyAny>,
         name: &str,
         trading: bool,
         take_over: bool,
@@ -210,8 +210,8 @@ impl Engine {
         self.reactor.check_thread(py)?;
         let address =
             Address::parse(addr).map_err(|message| raise(py, &LocalError::Connect.body(message)))?;
-        let session_id = u16::try_from(session_id).map_err(|_| {
-            let message = format!("session_id {session_id} is not a whole number from 0 to 65535");
+        let session_id: u16 = session_id.extract().map_err(|_| {
+            let message = format!("session_id {session_id:?} is not a whole number from 0 to 65535");
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))
         })?;
         let patience = seconds(wait, "wait")?;
@@ -315,7 +315,7 @@ impl Engine {
     }
     #[getter(sessions)]
     fn get_sessions(&self, py: Python<'_>) -> Vec<Py<Session>> {
-        self.sessions(py)
+        self.sessions(py).into_iter().filter(|session| !session.get().is_closed()).collect()
     }
 
     /// Closes all sessions.

@@ -19,7 +19,7 @@ use tradingsys::wire::event::{BalanceView, BarData, Product as Facts};
 use tradingsys::wire::request::{Call, History, Nothing, Symbols};
 
 use crate::clock::duration;
-use crate::convert::{misuse, raise, symbol as symbol_of};
+use crate::convert::{callback, misuse, raise, symbol as symbol_of};
 use crate::desk::Desk;
 use crate::market_data::Bar;
 use crate::reactor::{Reactor, lock};
@@ -98,6 +98,10 @@ impl Session {
 
     pub(crate) fn shut(&self) {
         lock(&self.desk).input(self.reactor.now(), Input::Close, &self.reactor.registry);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        lock(&self.desk).client.is_closed()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -281,13 +285,19 @@ impl Session {
     fn subscribe(slf: &Bound<'_, Self>, symbol: &str, stream: &str) -> PyResult<Py<PyAny>> {
         let (py, this) = (slf.py(), slf.get());
         let Some(channel) = Channel::from_word(stream) else {
-            let message = format!(
-                "no stream {stream:?}; use depth, depth:100ms, bbo, trade, kline:<interval>, book or mark"
-            );
+            let known = Channel::words(|_| true);
+            let message =
+                format!("no stream {stream:?}; there are {known} (mark on futures, kline:1s on spot only)");
             return Err(raise(py, &ErrorBody::new(ErrorCode::InvalidStream, message)));
         };
         let stream = Stream { symbol: symbol_of(symbol), channel };
-        let known = this.desk(py)?.client.slot(&stream);
+        let desk = this.desk(py)?;
+        if desk.client.is_closed() {
+            drop(desk);
+            return Err(raise(py, &LocalError::Closed.body("the session is closed; make a new one")));
+        }
+        let known = desk.client.slot(&stream);
+        drop(desk);
         let slot = match known {
             Some(slot) => slot,
             None => {
@@ -307,8 +317,9 @@ impl Session {
 
     /// The newest bars, oldest first.
     fn history(&self, py: Python<'_>, symbol: &str, interval: &str, count: i64) -> PyResult<Vec<Bar>> {
-        let count = u32::try_from(count)
-            .map_err(|_| misuse(py, &format!("count {count} is not a number of bars from 1 to 1000")))?;
+        let fits = u32::try_from(count).ok().filter(|count| (1..=1000).contains(count));
+        let count =
+            fits.ok_or_else(|| misuse(py, &format!("count {count} is not a number of bars from 1 to 1000")))?;
         let symbol = symbol_of(symbol);
         let interval = interval.strip_prefix("kline:").unwrap_or(interval).to_owned();
         let length = Interval::from_word(&interval);
@@ -404,32 +415,36 @@ impl Session {
         lock(&self.hooks).on_order.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_order(&self, value: Option<Py<PyAny>>) {
-        hook(&self.hooks, |hooks| &mut hooks.on_order, value);
+    fn set_on_order(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        hook(&self.hooks, |hooks| &mut hooks.on_order, callback(py, "on_order", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_state(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_state.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_state(&self, value: Option<Py<PyAny>>) {
-        hook(&self.hooks, |hooks| &mut hooks.on_state, value);
+    fn set_on_state(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        hook(&self.hooks, |hooks| &mut hooks.on_state, callback(py, "on_state", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_notice(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_notice.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_notice(&self, value: Option<Py<PyAny>>) {
-        hook(&self.hooks, |hooks| &mut hooks.on_notice, value);
+    fn set_on_notice(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        hook(&self.hooks, |hooks| &mut hooks.on_notice, callback(py, "on_notice", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_error.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_error(&self, value: Option<Py<PyAny>>) {
-        hook(&self.hooks, |hooks| &mut hooks.on_error, value);
+    fn set_on_error(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        hook(&self.hooks, |hooks| &mut hooks.on_error, callback(py, "on_error", value)?);
+        Ok(())
     }
 
     /// Acknowledges what was handled, says goodbye and closes the connection. Orders stay as they are.

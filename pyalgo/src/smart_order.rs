@@ -61,10 +61,10 @@ impl SmartOrder {
     }
 
     /// A size as given, or nothing.
-    fn size(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Given>> {
+    fn size(name: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Given>> {
         let Some(value) = value.filter(|value| !value.is_none()) else { return Ok(None) };
         let py = value.py();
-        given(value)?.not_negative().map(Some).map_err(|error| invalid(py, &error))
+        given(name, value)?.not_negative().map(Some).map_err(|error| invalid(py, name, &error))
     }
 
     /// The outcome of a command that may be refused without harm: whether anything was sent.
@@ -127,9 +127,11 @@ impl SmartOrder {
         let default_tif = if good_till.is_some() { Tif::Gtd } else { Tif::Gtc };
         let tif: Tif = tif.map_or(Ok(default_tif), word_of)?;
         let working_type = working_type.map(word_of).transpose()?;
-        let (callback_rate, activation_price) = (Self::size(callback_rate)?, Self::size(activation_price)?);
-        let (price, qty) = (Self::size(price)?, Self::size(qty)?);
-        let (stop_price, quote_amount) = (Self::size(stop_price)?, Self::size(quote_amount)?);
+        let (callback_rate, activation_price) =
+            (Self::size("callback_rate", callback_rate)?, Self::size("activation_price", activation_price)?);
+        let (price, qty) = (Self::size("price", price)?, Self::size("qty", qty)?);
+        let (stop_price, quote_amount) =
+            (Self::size("stop_price", stop_price)?, Self::size("quote_amount", quote_amount)?);
         let subscription = self.subscription.get();
         let (tick, lot) = (subscription.tick(py)?, subscription.lot_size(py)?);
         if self.is_active(py)? {
@@ -185,7 +187,7 @@ impl SmartOrder {
         qty: Option<&Bound<'_, PyAny>>,
         price: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
-        let (qty, price) = (Self::size(qty)?, Self::size(price)?);
+        let (qty, price) = (Self::size("qty", qty)?, Self::size("price", price)?);
         let subscription = self.subscription.get();
         let (tick, lot) = (subscription.tick(py)?, subscription.lot_size(py)?);
         let Some(key) = self.key() else { return Ok(false) };

@@ -13,7 +13,7 @@ use tradingsys::time::Time;
 use tradingsys::wire::event::{PositionView, Product as Facts};
 
 use crate::book::{BookSubscription, Mark, MarkSubscription};
-use crate::convert::{cash, datetime, given, member, price, qty, raise, word_of};
+use crate::convert::{callback, cash, datetime, given, member, price, qty, raise, word_of};
 use crate::market_data::{Bar, Depth, Trade};
 use crate::reactor::lock;
 use crate::records::Product;
@@ -271,7 +271,7 @@ impl Subscription {
     #[pyo3(signature = (price, side = None))]
     fn round_price(&self, price: &Bound<'_, PyAny>, side: Option<&Bound<'_, PyAny>>) -> PyResult<f64> {
         let tick = self.tick(price.py())?;
-        let number = given(price)?;
+        let number = given("price", price)?;
         Ok(match side.map(word_of::<Side>).transpose()? {
             Some(side) => to_f64(price_for(side, number, tick).raw()),
             None => to_f64(number.nearest(tick)),
@@ -279,15 +279,15 @@ impl Subscription {
     }
     fn floor_to_lot_size(&self, quantity: &Bound<'_, PyAny>) -> PyResult<f64> {
         let lot = self.lot_size(quantity.py())?;
-        Ok(qty(Qty::from_raw(given(quantity)?.floor(lot))))
+        Ok(qty(Qty::from_raw(given("quantity", quantity)?.floor(lot))))
     }
     #[pyo3(signature = (price, n = 1))]
     fn tick_up(&self, price: &Bound<'_, PyAny>, n: i32) -> PyResult<f64> {
-        Ok(to_f64(given(price)?.stepped(self.tick(price.py())?, i64::from(n))))
+        Ok(to_f64(given("price", price)?.stepped(self.tick(price.py())?, i64::from(n))))
     }
     #[pyo3(signature = (price, n = 1))]
     fn tick_dn(&self, price: &Bound<'_, PyAny>, n: i32) -> PyResult<f64> {
-        Ok(to_f64(given(price)?.stepped(self.tick(price.py())?, -i64::from(n))))
+        Ok(to_f64(given("price", price)?.stepped(self.tick(price.py())?, -i64::from(n))))
     }
     fn order_support(&self, order_type: &Bound<'_, PyAny>) -> PyResult<bool> {
         let wanted: OrderType = word_of(order_type)?;
@@ -334,32 +334,36 @@ impl Subscription {
         lock(&self.hooks).on_data.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_data(&self, value: Option<Py<PyAny>>) {
-        self.hook(|hooks| &mut hooks.on_data, value);
+    fn set_on_data(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        self.hook(|hooks| &mut hooks.on_data, callback(py, "on_data", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_order(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_order.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_order(&self, value: Option<Py<PyAny>>) {
-        self.hook(|hooks| &mut hooks.on_order, value);
+    fn set_on_order(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        self.hook(|hooks| &mut hooks.on_order, callback(py, "on_order", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_order_error(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_order_error.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_order_error(&self, value: Option<Py<PyAny>>) {
-        self.hook(|hooks| &mut hooks.on_order_error, value);
+    fn set_on_order_error(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        self.hook(|hooks| &mut hooks.on_order_error, callback(py, "on_order_error", value)?);
+        Ok(())
     }
     #[getter]
     fn get_on_stale(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         lock(&self.hooks).on_stale.as_ref().map(|hook| hook.clone_ref(py))
     }
     #[setter]
-    fn set_on_stale(&self, value: Option<Py<PyAny>>) {
-        self.hook(|hooks| &mut hooks.on_stale, value);
+    fn set_on_stale(&self, py: Python<'_>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        self.hook(|hooks| &mut hooks.on_stale, callback(py, "on_stale", value)?);
+        Ok(())
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
@@ -535,7 +539,8 @@ impl TradeSubscription {
         lock(&base(slf).hooks).on_gap.as_ref().map(|hook| hook.clone_ref(slf.py()))
     }
     #[setter]
-    fn set_on_gap(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) {
-        base(slf).hook(|hooks| &mut hooks.on_gap, value);
+    fn set_on_gap(slf: &Bound<'_, Self>, value: Option<Py<PyAny>>) -> PyResult<()> {
+        base(slf).hook(|hooks| &mut hooks.on_gap, callback(slf.py(), "on_gap", value)?);
+        Ok(())
     }
 }

@@ -77,7 +77,11 @@ pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<String, St
     if let Some(file) = chosen {
         return match read(&file) {
             Ok(token) => Ok(token),
-            Err(error) => Err(format!("the token file {} cannot be read: {error}", file.display())),
+            Err(error) => Err(format!(
+                "the token file {} cannot be read: {error}; give the file that the running gateway has written, and run \
+                 the strategy as its user",
+                file.display()
+            )),
         };
     }
     let files = address.token_files();

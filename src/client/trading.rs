@@ -11,7 +11,7 @@ use crate::market::{Instructions, OrderStatus, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
-use crate::wire::event::{BarData, OrderView};
+use crate::wire::event::{BarData, GatewayState, OrderView};
 use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order, Streams};
 
 /// An order to be sent; prices and quantities on the grid.
@@ -61,6 +61,16 @@ impl Client {
         Ok(())
     }
 
+    /// An order needs the exchange as well; a cancel the gateway answers itself.
+    fn open_for_orders(&self) -> Result<(), ErrorBody> {
+        self.open_for_commands()?;
+        if self.state.state == GatewayState::Down {
+            let message = format!("nothing was sent: the exchange is not connected: {}", self.state.reason);
+            return Err(ErrorBody::new(ErrorCode::Disconnected, message));
+        }
+        Ok(())
+    }
+
     fn number(&mut self) -> Result<(CommandNumber, u32), ErrorBody> {
         let Some(identity) = &mut self.identity else {
             return Err(ErrorBody::new(ErrorCode::NotLoggedIn, "nothing was sent: not logged in"));
@@ -80,7 +90,7 @@ impl Client {
     /// # Errors
     /// Why nothing was sent; no order exists then.
     pub fn order(&mut self, now: Time, wish: Wish, out: &mut Vec<Output>) -> Result<OrderKey, ErrorBody> {
-        self.open_for_commands()?;
+        self.open_for_orders()?;
         let (n, epoch) = self.number()?;
         let order_id = self.mint(n, epoch)?;
         let order = Order {

@@ -177,6 +177,16 @@ def test_row_004_55_bbo_and_fast_depth(start: Start) -> None:
         with pytest.raises(InvalidStream) as caught:
             play.session.subscribe("dogeusdt", bad)
         assert caught.value.code == -10004
+        assert "depth:100ms" in str(caught.value) and "kline:1m, kline:3m" in str(caught.value)
+    for count in (0, 5000):
+        with pytest.raises(Misuse, match="from 1 to 1000"):
+            play.session.history("dogeusdt", "1m", count)
+    for bad_callback in (5, lambda: None, lambda data, more: None):
+        with pytest.raises(Misuse, match="on_data = .* one argument"):
+            setattr(bbo, "on_data", bad_callback)
+        with pytest.raises(Misuse, match="on_error = .* one argument"):
+            setattr(play.session, "on_error", bad_callback)
+    bbo.on_data = None
 
 
 def test_row_004_79_an_error_reply_is_an_exception(start: Start) -> None:

@@ -92,6 +92,7 @@ def test_a_number_that_is_none_is_refused(start: Start, bad: Any) -> None:
                 order.send(price, quantity, Side.BUY, OrderType.LIMIT)
             assert isinstance(caught.value, ValueError)
             assert caught.value.code == -40005
+            assert str(caught.value).startswith("qty: " if price == 0.2 else "price: ")
     assert order.state is None
     assert not any(call["method"] == "order" for call in play.gateway.links[0].calls)
 
@@ -331,3 +332,32 @@ def test_cancel_all_and_cancel_by_id(start: Start) -> None:
     play.session.cancel("o7cz1k-0013b0001-00016")
     play.run_until(lambda: len(asked) == 3)
     assert asked == [{"n": 1}, {"n": 2, "symbol": "dogeusdt"}, {"n": 3, "order_id": "o7cz1k-0013b0001-00016"}]
+
+
+def test_while_the_exchange_is_down_nothing_is_sent(start: Start) -> None:
+    def script(link: Link) -> None:
+        link.accept()
+        link.ordinary(link.next("subscribe"))
+        link.send(event="state", state="down", reason="cut off")
+        link.serve()
+
+    play = start(script)
+    order = SmartOrder(play.depth())
+    play.run_until(lambda: play.session.state == "down")
+    assert order.send(0.2, 10, Side.BUY, OrderType.LIMIT) is False
+    assert (order.code, order.state, order.is_active) == (-30002, None, False)
+    assert "cut off" in order.reason
+
+
+def test_a_cancel_of_an_order_unknown_here_is_told(start: Start) -> None:
+    def script(link: Link) -> None:
+        link.accept()
+        link.error(link.next("cancel"), -20009, "unknown_order", 'session 1 has no open order "foo"')
+        link.serve()
+
+    play = start(script)
+    errors: list[Any] = []
+    play.session.on_error = errors.append
+    play.session.cancel("foo")
+    play.run_until(lambda: errors)
+    assert errors[0].code == -20009 and "foo" in str(errors[0])

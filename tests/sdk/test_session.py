@@ -59,8 +59,8 @@ def test_an_address_that_is_none_is_named(address: str, words: str) -> None:
         Engine().make_session(addr=address, session_id=1)
 
 
-@pytest.mark.parametrize("session_id", [-1, 65536, 10**12])
-def test_row_004_52_session_numbers_have_bounds(session_id: int) -> None:
+@pytest.mark.parametrize("session_id", [-1, 65536, 10**12, "1", 1.5, None])
+def test_row_004_52_session_numbers_have_bounds(session_id: Any) -> None:
     with pytest.raises(InvalidSession) as caught:
         Engine().make_session(addr="ws://localhost:1", session_id=session_id)
     assert caught.value.code == -10010
@@ -164,7 +164,7 @@ def test_a_gateway_that_does_not_know_the_token_is_refused(start: Start) -> None
 
 
 def test_a_token_that_cannot_be_read_is_named(start: Start, tmp_path: Path) -> None:
-    with pytest.raises(BadProof, match=r"nowhere.*cannot be read"):
+    with pytest.raises(BadProof, match=r"nowhere.*cannot be read.*give the file"):
         start(lambda link: link.serve(), token_file=tmp_path / "nowhere")
 
 
@@ -563,7 +563,9 @@ def test_a_closed_session_says_so(start: Start) -> None:
     with play.session as session:
         assert session.state == "ready"
     assert play.session.state == "down"
-    for use in (play.session.balances, lambda: play.session.subscribe("btcusdt", "depth")):
+    assert play.eng.sessions == []
+    subscribes = (lambda s=s: play.session.subscribe(s, "depth") for s in ("btcusdt", "dogeusdt"))
+    for use in (play.session.balances, *subscribes):
         with pytest.raises(SessionClosed):
             use()
     play.eng.run()
