@@ -107,6 +107,17 @@ pub enum StartError {
         /// Ours.
         wanted: &'static str,
     },
+    /// The journal was written for another account, or at least under another install name.
+    #[error(
+        "the journal in this directory was written under install {found:?}, not {wanted:?}: for another account set \
+         another \"db\"; for a new key of the same account set \"install\": {found:?}"
+    )]
+    OtherInstall {
+        /// In the journal.
+        found: String,
+        /// Ours.
+        wanted: String,
+    },
 }
 
 impl Gateway {
@@ -186,6 +197,10 @@ impl Gateway {
                 last_start = Some(start);
             }
             self.fold(record);
+        }
+        let ours = self.config.install.as_str();
+        if let Some(start) = last_start.filter(|start| start.install != ours) {
+            return Err(StartError::OtherInstall { found: start.install.clone(), wanted: ours.to_owned() });
         }
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let after_last = last_start.map_or(0, |start| start.epoch + 1);
@@ -394,7 +409,7 @@ impl Gateway {
                 self.log(LogLevel::Warn, "the exchange's data need a look", format!("found={text:?}"));
             }
             VenueEvent::History { request, bars } => self.history_arrived(now, request, bars),
-            VenueEvent::FeedUp => self.log(LogLevel::Info, "market data up", String::new()),
+            VenueEvent::FeedUp => self.feed_up(),
             VenueEvent::FeedDown(reason) => self.feed_down(&reason),
             VenueEvent::EntryUp => self.entry_up(now),
             VenueEvent::EntryDown(reason) => self.entry_down(now, &reason),
@@ -610,7 +625,7 @@ fn order_view(order: &crate::order::state::Order) -> Option<OrderView> {
         quote_amount: order.quote_amount,
         instructions: order.instructions,
         state: order.status(),
-        canceling: order.cancel_wanted && !order.state.is_over(),
+        canceling: order.is_canceling(),
         filled: order.filled,
         filled_quote: order.filled_quote,
         venue_order_id: order.venue_id,

@@ -263,6 +263,15 @@ impl Channel {
             _ => Interval::from_word(text.strip_prefix("kline:")?).map(Self::Kline),
         }
     }
+
+    /// The words of those channels, for a message: `depth, bbo, kline:1m, kline:3m`.
+    pub fn words(wanted: impl Fn(Self) -> bool) -> String {
+        let plain = [Self::Depth, Self::DepthFast, Self::Bbo, Self::Trade, Self::Book, Self::Mark];
+        let bars = Interval::ALL.iter().copied().map(Self::Kline);
+        let words: Vec<String> =
+            plain.into_iter().chain(bars).filter(|c| wanted(*c)).map(|c| c.to_string()).collect();
+        words.join(", ")
+    }
 }
 
 impl std::fmt::Display for Channel {

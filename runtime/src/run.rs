@@ -177,6 +177,9 @@ fn open_stores(product: &'static Product, config: &Config) -> Result<Stores, Exi
     }
     let (books, findings) = open_books(product, config, journal.id())?;
     findings.tell();
+    for bad in &findings.bad {
+        tracing::error!(target: "store", reason = bad.reason.as_str(), "pos_db_row_refused");
+    }
     let generation = found.records.iter().rev().find_map(|record| match record {
         Record::Generation { generation, .. } => Some(*generation),
         _ => None,

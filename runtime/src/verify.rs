@@ -44,20 +44,32 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     }
     let (shown, findings) = Books::look(&config.db, product.market, journal.id())?;
     for edit in &findings.edits {
+        let known = gateway.books().listing(&edit.symbol).is_some();
+        let when =
+            if known { "taken at the next start" } else { "taken at the next start if the exchange has it" };
         show(&format!(
-            "ok   edit: session {} {}: {} was shown, {} found; taken at the next start",
+            "ok   edit: session {} {}: {} was shown, {} found; {when}",
             edit.session, edit.symbol, edit.shown, edit.found
         ));
     }
     let readable = findings.bad.iter().all(|bad| bad.symbol.is_some());
     let mut wrong: Vec<String> = findings.bad.into_iter().map(|bad| bad.reason).collect();
     let behind = findings.applied.is_none_or(|applied| applied.seq < journal.last_seq());
-    if readable && !behind {
-        wrong.extend(differences(&folded, &shown));
-    }
+    let differing = if readable { differences(&folded, &shown) } else { Vec::new() };
+    let state = match (behind, differing.len()) {
+        (_, 0) => "as folded".to_owned(),
+        // The latest records had not been shown when the gateway ended.
+        (true, count) => {
+            format!(
+                "{count} of them older in pos.db than in the journal; the next start brings them up to date"
+            )
+        }
+        (false, _) => {
+            wrong.extend(differing);
+            String::new()
+        }
+    };
     if wrong.is_empty() {
-        let state =
-            if behind { "older than the journal; the next start brings it up to date" } else { "as folded" };
         show(&format!("ok   books: {} positions, {state}", folded.positions.len()));
         return Ok(());
     }

@@ -196,6 +196,10 @@ impl Gateway {
         let wanted = |o: &&OrderState| cancel.symbol.as_ref().is_none_or(|s| *s == o.symbol);
         let ids: Vec<ClientOrderId> =
             self.orders.open_of(session).filter(wanted).map(|o| o.id.clone()).collect();
+        if let (true, Some(symbol)) = (ids.is_empty(), &cancel.symbol) {
+            // A misspelt symbol must not look like one without orders.
+            self.instrument(symbol)?;
+        }
         let mut sent = Vec::new();
         for id in ids {
             match self.send_cancel(now, &id) {
@@ -271,6 +275,11 @@ impl Gateway {
             return refuse("it would change nothing".to_owned());
         }
         let (filled, most) = (order.filled, order.qty);
+        if !free && qty > most {
+            return refuse(format!(
+                "quantity {qty} is above {most}: an order of {symbol} can only be reduced; send another order for more"
+            ));
+        }
         if qty <= filled || (!free && qty >= most) || !qty.is_multiple_of(instrument.lot()) {
             let lot = instrument.lot();
             let range = if free { format!("above {filled}") } else { format!("between {filled} and {most}") };
@@ -301,7 +310,10 @@ impl Gateway {
         let found = self.instruments.as_ref().and_then(|all| all.get(symbol));
         found.ok_or_else(|| {
             let message = match &self.instruments {
-                Some(_) => format!("the exchange has no symbol {:?}", symbol.as_str()),
+                Some(_) => format!(
+                    "the exchange has no symbol {:?}: check the spelling, `products` lists them all",
+                    symbol.as_str()
+                ),
                 None => "the exchange's symbols are not loaded yet; try again in a moment".to_owned(),
             };
             let code =

@@ -234,7 +234,11 @@ impl Gateway {
         if let Some((owner, name)) = owner
             && !login.take_over
         {
-            let message = format!("session {session} is held by {name:?} (connection {})", owner.0);
+            let message = format!(
+                "session {session} is held by {name:?} (connection {}); choose another session_id, stop that one, or log \
+                 in with take_over=True",
+                owner.0
+            );
             return Err(ErrorBody::new(ErrorCode::DuplicateLogin, message));
         }
         Ok(session)

@@ -59,7 +59,8 @@ impl Gateway {
                 }
                 Err(_) => {
                     let reason = format!(
-                        "row of session {} names symbol {:?}, which the exchange does not have",
+                        "row of session {0} names symbol {1:?}, which the exchange does not have; stop the gateway and run \
+                         DELETE FROM position WHERE session_id = {0} AND symbol = '{1}'",
                         edit.session,
                         edit.symbol.as_str()
                     );

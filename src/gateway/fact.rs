@@ -14,6 +14,7 @@ use crate::journal::{CashRecord, FillRecord, OrderRecord, Owner, Record};
 use crate::market::{Instructions, OrderStatus};
 use crate::num::{Cash, Price, Qty};
 use crate::order::state::{Event, Order, State};
+use crate::order::table::journal_word;
 use crate::time::{Span, Time};
 use crate::venue::port::{
     AmendOutcome, Answer, Balance, CancelOutcome, Fill, OrderReport, PlaceOutcome, Query, VenueStatus,
@@ -27,8 +28,9 @@ const ORPHAN_TRIES: u32 = 5;
 /// How long the private events of a reply may take before the fills they would bring are asked for.
 const EVENTS_WITHIN: Span = Span::from_millis(500);
 
-/// What a session is told of an order when it changes.
-type Told = (State, OrderStatus, Qty, Option<Price>, (Option<VenueOrderId>, Option<u64>));
+/// What a session sees of an order: its word, whether a cancel is under way, quantity, price, the venue's numbers. Nothing
+/// is told while these stay as they are.
+type Told = (String, bool, Qty, Option<Price>, (Option<VenueOrderId>, Option<u64>));
 
 /// A name for an order that is nobody's here. Foreign client ids are reusable; the venue's numbers are not.
 fn foreign_name(report: &OrderReport) -> ClientOrderId {
@@ -191,7 +193,8 @@ impl Gateway {
     }
 
     fn told_state(&self, id: &ClientOrderId) -> Option<Told> {
-        let told = |o: &Order| (o.state, o.status(), o.qty, o.price, (o.venue_id, o.conditional_id));
+        let told =
+            |o: &Order| (journal_word(o), o.is_canceling(), o.qty, o.price, (o.venue_id, o.conditional_id));
         self.orders.get(id).map(told)
     }
 

@@ -147,7 +147,8 @@ impl Gateway {
         self.instrument(&history.symbol)?;
         let bad = |message: String| ErrorBody::new(ErrorCode::InvalidStream, message);
         if !(1..=1000).contains(&history.count) {
-            return Err(bad(format!("count {} is not 1 to 1000", history.count)));
+            let message = format!("count {} is not from 1 to 1000: ask for 1000 bars at most", history.count);
+            return Err(ErrorBody::new(ErrorCode::BadRequest, message));
         }
         let interval = Interval::from_word(&history.interval).ok_or_else(|| {
             let known: Vec<_> = Interval::ALL.iter().map(|i| i.as_str()).collect();

@@ -25,6 +25,8 @@ pub(super) struct Streams {
     wanted: BTreeMap<Stream, Wanted>,
     next_request: u64,
     histories: BTreeMap<u64, (ConnId, u64)>,
+    /// Why there is no market data at all.
+    down: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -95,9 +97,8 @@ impl Gateway {
 
     fn parse_stream(&self, text: &str) -> Result<Stream, ErrorBody> {
         let bad = || {
-            let message = format!(
-                "no stream {text:?}: it is symbol@depth, @depth:100ms, @bbo, @trade, @kline:<interval>, @book or @mark"
-            );
+            let known = Channel::words(|channel| self.feed.refuses(channel).is_none());
+            let message = format!("no stream {text:?}; it is a symbol, @, and one of {known}");
             ErrorBody::new(ErrorCode::InvalidStream, message)
         };
         let (symbol, channel) = text.split_once('@').ok_or_else(bad)?;
@@ -126,6 +127,7 @@ impl Gateway {
         let products = self.products(&symbols).unwrap_or_default();
         let names: Vec<String> = parsed.iter().map(Stream::to_string).collect();
         self.reply(conn, id, &serde_json::json!({ "streams": names, "products": products }));
+        let down = self.no_data_because();
         for stream in parsed {
             let wanted = self.streams.wanted.entry(stream.clone()).or_default();
             if wanted.by.is_empty() {
@@ -133,10 +135,11 @@ impl Gateway {
             }
             let newest = if wanted.by.insert(conn) { wanted.newest.clone() } else { continue };
             let Some(client) = self.clients.get_mut(&conn) else { continue };
-            match newest {
+            match (newest, &down) {
+                (_, Some(reason)) => client.queue.push_stale(&stream, stale_frame(&stream, reason)),
                 _ if stream.channel == Channel::Book => client.queue.push_book(&stream),
-                Some(frame) => client.queue.push_market(&stream, frame, Thinning::Newest),
-                None => continue,
+                (Some(frame), None) => client.queue.push_market(&stream, frame, Thinning::Newest),
+                (None, None) => continue,
             }
             self.ready.insert(conn);
         }
@@ -225,8 +228,7 @@ impl Gateway {
     pub(super) fn publish_stale(&mut self, stream: &Stream, reason: &str) {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         wanted.newest = None;
-        let text = serde_json::json!({ "stream": stream.to_string(), "stale": reason }).to_string();
-        let frame = Bytes::from(text);
+        let frame = stale_frame(stream, reason);
         for conn in &wanted.by {
             if let Some(client) = self.clients.get_mut(conn) {
                 client.queue.push_stale(stream, frame.clone());
@@ -275,13 +277,29 @@ impl Gateway {
     }
 
     /// What clients hold is old from now on, and they are told so.
+    pub(super) fn feed_up(&mut self) {
+        self.log(super::LogLevel::Info, "market data up", String::new());
+        self.streams.down = None;
+    }
+
+    /// Why a stream asked for now has nothing to show yet, if it has not.
+    fn no_data_because(&self) -> Option<String> {
+        let unconnected = || format!("the exchange is not connected: {}", self.recovery.reason());
+        self.streams.down.clone().or_else(|| (!self.recovery.connected()).then(unconnected))
+    }
+
     pub(super) fn feed_down(&mut self, reason: &str) {
         self.log(super::LogLevel::Warn, "market data down", format!("reason={reason:?}"));
+        self.streams.down = Some(reason.to_owned());
         let streams: Vec<Stream> = self.streams.wanted.keys().cloned().collect();
         for stream in streams {
             self.publish_stale(&stream, reason);
         }
     }
+}
+
+fn stale_frame(stream: &Stream, reason: &str) -> Bytes {
+    Bytes::from(serde_json::json!({ "stream": stream.to_string(), "stale": reason }).to_string())
 }
 
 fn frame_of<T: Serialize>(stream: &Stream, data: &T) -> Bytes {

@@ -3,7 +3,7 @@
 //! [`admit`] is the only way to a [`NewOrder`]: what it lets through lies on the instrument's grid and within its
 //! limits.
 
-use crate::ids::{ClientOrderId, Symbol};
+use crate::ids::{Asset, ClientOrderId, Symbol};
 use crate::instrument::{Instrument, InstrumentStatus};
 use crate::market::{Instructions, OrderType, Side, Stp, Tif, WorkingType};
 use crate::num::{Cash, Percent, Price, Qty};
@@ -243,7 +243,7 @@ pub enum Refusal {
         symbol: Symbol,
     },
     /// Outside the quantity range.
-    #[error("quantity {found} is outside {min} to {max} of {symbol}")]
+    #[error("quantity {found} is outside {min} to {max} of {symbol}{rounded}")]
     QtyRange {
         /// What was found.
         found: Qty,
@@ -251,18 +251,20 @@ pub enum Refusal {
         min: Qty,
         /// Most.
         max: Qty,
+        /// How a larger one may have become this, or nothing.
+        rounded: String,
         /// Of which symbol.
         symbol: Symbol,
     },
     /// Too small or too large in the quote asset.
-    #[error("price times quantity is {found} {symbol}, outside {min} to {max}")]
+    #[error("the order is worth {found} {quote}; {symbol} takes {limit}")]
     Notional {
         /// What was found.
         found: Cash,
-        /// Least.
-        min: Cash,
-        /// Most (zero: unlimited).
-        max: Cash,
+        /// In which asset.
+        quote: Asset,
+        /// The limit and what to do.
+        limit: String,
         /// Of which symbol.
         symbol: Symbol,
     },
@@ -434,7 +436,12 @@ fn check_qty(instrument: &Instrument, found: Qty, market: bool) -> Result<(), Re
         grid.min = grid.min.max(instrument.market_qty.min);
     }
     if !found.is_positive() || found < grid.min || (!grid.max.is_zero() && found > grid.max) {
-        return Err(Refusal::QtyRange { found, min: grid.min, max: grid.max, symbol });
+        let lot = grid.step;
+        let rounded = match found.is_zero() && lot.is_positive() {
+            true => format!("; what is below one lot ({lot}) is rounded down to 0"),
+            false => String::new(),
+        };
+        return Err(Refusal::QtyRange { found, min: grid.min, max: grid.max, rounded, symbol });
     }
     let off =
         !found.is_multiple_of(grid.step) || (market && !found.is_multiple_of(instrument.market_qty.step));
@@ -448,7 +455,13 @@ fn check_qty(instrument: &Instrument, found: Qty, market: bool) -> Result<(), Re
 fn check_notional(instrument: &Instrument, found: Cash, reduces: bool) -> Result<(), Refusal> {
     let (min, max) = (instrument.min_notional, instrument.max_notional);
     if (found < min && !reduces) || (max.is_positive() && found > max) {
-        return Err(Refusal::Notional { found, min, max, symbol: instrument.symbol.clone() });
+        let quote = instrument.quote.clone();
+        let limit = if found < min {
+            format!("{min} {quote} at least: choose a larger quantity")
+        } else {
+            format!("{max} {quote} at most: choose a smaller quantity")
+        };
+        return Err(Refusal::Notional { found, quote, limit, symbol: instrument.symbol.clone() });
     }
     Ok(())
 }

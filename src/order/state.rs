@@ -225,6 +225,11 @@ impl Order {
         stop && !self.conditional && self.filled.is_zero()
     }
 
+    /// Has a cancel been asked for that has not ended it yet?
+    pub const fn is_canceling(&self) -> bool {
+        self.cancel_wanted && !self.state.is_over()
+    }
+
     /// What can still fill.
     pub fn left(&self) -> Qty {
         self.qty - self.filled

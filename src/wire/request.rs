@@ -33,7 +33,7 @@ macro_rules! calls {
             pub const METHODS: &'static [&'static str] = &[$($word,)*];
             fn parse(method: &str, params: &str) -> Result<Self, ErrorBody> {
                 match method {
-                    $($word => serde_json::from_str(params).map(Self::$variant).map_err(|e| bad_params(method, &e)),)*
+                    $($word => serde_json::from_str(params).map(Self::$variant).map_err(|e| bad_params(method, params, &e)),)*
                     _ => Err(ErrorBody::new(
                         ErrorCode::UnknownMethod,
                         format!("no method {method:?}; there are: {}", Self::METHODS.join(", ")),
@@ -287,8 +287,26 @@ struct EnvelopeOut<'a> {
     params: Box<RawValue>,
 }
 
-fn bad_params(method: &str, error: &serde_json::Error) -> ErrorBody {
-    ErrorBody::new(ErrorCode::BadRequest, format!("params of {method}: {error}"))
+fn bad_params(method: &str, params: &str, error: &serde_json::Error) -> ErrorBody {
+    let message = match member_at(params, error) {
+        Some((name, value)) => format!("params of {method}: {name:?} is {value}: {error}"),
+        None => format!("params of {method}: {error}"),
+    };
+    ErrorBody::new(ErrorCode::BadRequest, message)
+}
+
+/// The member in whose value reading came to an end, and that value's text, cut off where it is long.
+fn member_at(params: &str, error: &serde_json::Error) -> Option<(String, String)> {
+    const SHOWN: usize = 60;
+    let members: std::collections::BTreeMap<String, &RawValue> = serde_json::from_str(params).ok()?;
+    let line_start: usize =
+        params.split_inclusive('\n').take(error.line().checked_sub(1)?).map(str::len).sum();
+    let at = line_start + error.column();
+    members.into_iter().find_map(|(name, value)| {
+        let start = (value.get().as_ptr() as usize).checked_sub(params.as_ptr() as usize)?;
+        let within = start < at && at <= start + value.get().len() + 1;
+        within.then(|| (name, value.get().chars().take(SHOWN).collect()))
+    })
 }
 
 /// Reads a frame.
@@ -339,13 +357,19 @@ mod tests {
                 r#"{"id":1,"method":"order","params":{"n":1,"symbol":"a","side":"UP","type":"LIMIT"}}"#,
                 Some(1),
                 -10008,
-                "UP",
+                "\"side\" is \"UP\"",
             ),
             (
                 r#"{"id":1,"method":"order","params":{"n":1,"symbol":"a","side":"BUY","type":"LIMIT","price":"NaN"}}"#,
                 Some(1),
                 -10008,
-                "decimal",
+                "\"price\" is \"NaN\": not a plain decimal",
+            ),
+            (
+                r#"{"id":1,"method":"order","params":{ "qty" : true, "n":1,"symbol":"a","side":"BUY","type":"LIMIT"}}"#,
+                Some(1),
+                -10008,
+                "\"qty\" is true",
             ),
         ] {
             let (found_id, error) = parse(text).unwrap_err();

@@ -348,3 +348,20 @@ def test_two_sessions_on_one_symbol_are_kept_apart(gateway: Gateway, exchange: E
     shows(gateway, net(short), session=2)
     assert net(long) > 0 > net(short)
     ties_out(gateway, exchange)
+
+
+def test_a_row_that_is_none_is_named_in_the_log_with_the_way_out(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client()
+    gateway.running.end()
+    gateway.sql("INSERT INTO position(session_id, symbol, qty) VALUES(9, 'solusdt', 'abc'), (8, 'ethusd', 1)")
+    for _ in range(2):
+        gateway.start()
+        gateway.client()
+        assert gateway.logged("pos_db_row_refused") and gateway.logged("mend or DELETE that row and restart")
+        assert gateway.logged("DELETE FROM position WHERE session_id = 8 AND symbol = 'ethusd'")
+        gateway.running.end()
+    assert len(list((gateway.folder / "db").glob("pos.db.bak-*"))) == 1, "one copy of one edit"
+    gateway.sql("DELETE FROM position WHERE session_id IN (8, 9)")
+    gateway.start()
+    assert gateway.client().buy("1", "solusdt")["order"]["state"] == "FILLED"

@@ -6,7 +6,7 @@ import sqlite3
 import stat
 
 import pytest
-from support.processes import Exchange, Gateway, Refused, free_port, keygen
+from support.processes import Exchange, Gateway, Refused, eventually, free_port, keygen
 
 THINGS = ["configuration", "database", "key", "exchange", "clock", "logon", "permissions"]
 
@@ -91,11 +91,24 @@ def test_verify_folds_the_journal_and_compares(gateway: Gateway) -> None:
     assert done.returncode == 0, done.stdout
     assert "every checksum holds" in done.stdout and "1 positions, as folded" in done.stdout
     gateway.sql("UPDATE position SET qty = '5'")
+    gateway.sql("INSERT INTO position(session_id, symbol, qty) VALUES(8, 'ethusd', 1)")
     done = gateway.run("verify", "-c=spot.json")
-    assert done.returncode == 0 and "5 found; taken at the next start" in done.stdout
+    assert done.returncode == 0 and "5 found; taken at the next start\n" in done.stdout
+    assert "1 found; taken at the next start if the exchange has it" in done.stdout
     gateway.sql("UPDATE _asset SET amount = '5'")
     done = gateway.run("verify", "-c=spot.json")
     assert done.returncode == 78 and "fail books" in done.stdout
+
+
+def test_verify_compares_also_when_the_last_records_moved_no_position(gateway: Gateway) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    eventually(lambda: gateway.position() is not None, "pos.db shows it")
+    client.order(type="LIMIT", tif="GTC", price="0.15", qty="10")
+    gateway.running.end()
+    done = gateway.run("verify", "-c=spot.json")
+    assert done.returncode == 0 and "1 positions, as folded" in done.stdout, done.stdout
 
 
 def test_check_and_verify_change_nothing(gateway: Gateway) -> None:

@@ -283,3 +283,17 @@ def test_i20_no_secret_in_any_output(gateway: Gateway) -> None:
         for secret in (APIKEY, token, key, json.dumps(key)):
             assert secret not in text
         assert not re.search(r"signature[\"=: ]+[A-Za-z0-9+/]{20}", text)
+
+
+def test_the_journal_of_another_account_is_refused_with_both_ways_out(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.running.end()
+    ((body,),) = gateway.sql("SELECT body FROM record WHERE kind = 'start' LIMIT 1", "journal.db")
+    install = json.loads(body)["install"]
+    gateway.config["apikey"] = "another account's key"
+    gateway.write_config()
+    words = f'written under install "{install}"'
+    refused(gateway, 78, words, 'set another "db"', f'set "install": "{install}"')
+    gateway.config["apikey"] = APIKEY
+    gateway.write_config()
+    gateway.start()

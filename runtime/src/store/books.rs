@@ -143,8 +143,9 @@ impl Books {
         let connection = file::open(&path, market, journal, &mut findings)?;
         let books = Self::over(connection, path, market, journal, &mut findings)?;
         if !findings.edits.is_empty() {
-            let backup = file::back_up(&books.connection, &books.path)?;
-            findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
+            if let Some(backup) = file::back_up(&books.connection, &books.path)? {
+                findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
+            }
         }
         Ok((books, findings))
     }

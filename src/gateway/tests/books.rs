@@ -167,3 +167,19 @@ fn i11_a_transfer_told_on_two_connections_is_booked_once() {
     after.says(vec![transfer(2)]);
     assert_eq!(after.gateway.books().total(&Asset::new("USDT")), Cash::whole(1100));
 }
+
+#[test]
+fn a_journal_of_another_install_is_refused_with_both_ways_out() {
+    let journal = Bench::ready().journal;
+    let other = GatewayConfig { install: Install::from_hash(6), ..config() };
+    let (script, mut out) = (Scripted::default(), Vec::new());
+    let (feed, entry) = (Box::new(script.clone()), Box::new(script));
+    let made = Gateway::new(other, &journal, Vec::new(), Vec::new(), feed, entry, START, &mut out);
+    let message = made.err().expect("books of another account are not taken for ours").to_string();
+    let (theirs, ours) = (Install::from_hash(5), Install::from_hash(6));
+    for word in [&format!("{:?}", theirs.as_str()), &format!("not {:?}", ours.as_str()), "another \"db\""] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    assert!(message.ends_with(&format!("set \"install\": {:?}", theirs.as_str())), "{message}");
+    assert!(out.is_empty(), "nothing is written");
+}

@@ -203,3 +203,31 @@ fn r42_changed_filters_hold_at_once_and_are_told() {
     let refused = bench.call(&doge_order(1, &json!({"price": "0.201"})));
     assert_eq!(refused["error"]["name"], "off_tick", "{refused}");
 }
+
+#[test]
+fn a_stream_asked_for_while_market_data_is_down_is_stale_from_the_first() {
+    let mut bench = Bench::ready();
+    bench.says(vec![VenueEvent::FeedDown("cut off".to_owned())]);
+    let ask = |id: u64, what: &str, stream: &str| json!({"id": id, "method": what, "params": {"streams": [stream]}});
+    for stream in ["dogeusdt@depth", "dogeusdt@book"] {
+        bench.call(&ask(10, "subscribe", stream));
+        assert_eq!(bench.sent.last().unwrap(), &json!({"stream": stream, "stale": "cut off"}));
+    }
+    bench.says(vec![VenueEvent::FeedUp]);
+    bench.call(&ask(11, "unsubscribe", "dogeusdt@depth"));
+    bench.call(&ask(12, "subscribe", "dogeusdt@depth"));
+    assert_eq!(bench.sent.last().unwrap()["id"], 12, "nothing is wrong with it");
+    bench.says(vec![VenueEvent::EntryDown("reset".to_owned())]);
+    bench.call(&ask(13, "subscribe", "dogeusdt@bbo"));
+    assert!(bench.sent.last().unwrap()["stale"].as_str().unwrap().contains("not connected"));
+}
+
+#[test]
+fn a_stream_that_is_none_lists_those_there_are() {
+    let mut bench = Bench::ready();
+    bench.script.0.borrow_mut().lacks = Some(Channel::Mark);
+    let ask = json!({"id": 10, "method": "subscribe", "params": {"streams": ["dogeusdt@kline:2m"]}});
+    let message = bench.call(&ask)["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("kline:1m, kline:3m") && message.contains("depth:100ms"), "{message}");
+    assert!(!message.contains("mark"), "{message}");
+}

@@ -259,3 +259,56 @@ fn r12_two_cancels_refused_before_the_order_is_answered_end_nothing() {
         assert_eq!(bench.events().last().unwrap(), "NEW 0");
     }
 }
+
+#[test]
+fn nothing_is_told_twice_when_the_reply_comes_before_the_first_report() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let filled = report(&id, VenueStatus::Filled, 10, None);
+    bench
+        .says(vec![VenueEvent::Placed { id: id.clone(), outcome: PlaceOutcome::Accepted(Box::new(filled)) }]);
+    bench.says(vec![event(report(&id, VenueStatus::New, 0, None))]);
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    assert_eq!(bench.events(), ["snapshot", "NEW 0", "FILLED 10"]);
+    let words: Vec<&str> = bench
+        .journal
+        .iter()
+        .filter_map(|r| if let Record::OrderState(state) = r { Some(state.state.as_str()) } else { None })
+        .collect();
+    assert_eq!(words, ["NEW", "FILLED"]);
+}
+
+#[test]
+fn a_refusal_says_what_was_found_in_its_unit_and_what_to_do() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let amend = json!({"id": 5, "method": "amend", "params": {"n": 2, "order_id": id.as_str(), "qty": "20"}});
+    let all_of =
+        |symbol: &str| json!({"id": 6, "method": "cancel_all", "params": {"n": 6, "symbol": symbol}});
+    for (call, name, words) in [
+        (doge_order(3, &json!({"qty": "4"})), "notional", "0.8 USDT; dogeusdt takes 1 USDT at least"),
+        (doge_order(4, &json!({"qty": "0"})), "qty_range", "below one lot (1) is rounded down to 0"),
+        (doge_order(5, &json!({"qty": "-1"})), "qty_range", "1000000 of dogeusdt"),
+        (all_of("foousdt"), "invalid_symbol", "foousdt"),
+        (
+            json!({"id": 7, "method": "history", "params": {"symbol": "dogeusdt", "interval": "1m", "count": 5000}}),
+            "bad_request",
+            "1000 bars at most",
+        ),
+    ] {
+        let error = bench.call(&call)["error"].clone();
+        assert_eq!(error["name"], name, "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+    }
+    let mut amend = amend;
+    amend["params"]["n"] = json!(8);
+    let error = bench.call(&amend)["error"].clone();
+    assert!(
+        error["message"].as_str().unwrap().contains("above 10: an order of dogeusdt can only be reduced"),
+        "{error}"
+    );
+    let mut all = all_of("dogeusdt");
+    all["params"]["n"] = json!(9);
+    assert_eq!(bench.call(&all)["result"]["order_ids"], json!([id.as_str()]));
+}

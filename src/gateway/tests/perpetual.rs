@@ -196,7 +196,7 @@ fn an_amend_changes_price_and_quantity_and_keeps_the_id() {
         (4, json!({}), "nothing"),
         (5, json!({"qty": "20", "price": "0.19"}), "nothing"),
         (6, json!({"price": "0.1900001"}), "tick"),
-        (7, json!({"qty": "4"}), "outside"),
+        (7, json!({"qty": "4"}), "at least"),
         (8, json!({"qty": "0"}), "above 0"),
     ] {
         assert!(amend(&mut bench, n, changes.clone()).contains(words), "{changes}");

@@ -13,7 +13,7 @@ use super::{Key, Shown, Texts};
 use crate::store::typed;
 
 /// A row as it stands in the file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct RawRow {
     session: i64,
     market: String,
@@ -59,7 +59,10 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
             }
             Err(reason) => {
                 let symbol = Symbol::new(&row.symbol);
-                let reason = format!("position row ({}, {:?}): {reason}", row.session, row.symbol);
+                let reason = format!(
+                    "position row ({}, {:?}): {reason}; mend that row and restart",
+                    row.session, row.symbol
+                );
                 differences.push(Difference::Bad(None, BadEdit { symbol: Some(symbol), reason }));
                 misplaced = true;
             }
@@ -85,7 +88,10 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
                 differences.extend(edit.map(Difference::Edit));
             }
             Err(reason) => {
-                let reason = format!("position row ({}, {:?}): {reason}", key.0, key.1.as_str());
+                // A row the gateway had shown is deleted only to say that nothing is held.
+                let advice = if row.shadow.is_some() { "mend that row" } else { "mend or DELETE that row" };
+                let (session, symbol) = (key.0, key.1.as_str());
+                let reason = format!("position row ({session}, {symbol:?}): {reason}; {advice} and restart");
                 let bad = BadEdit { symbol: Some(key.1.clone()), reason };
                 differences.push(Difference::Bad(Some(key), bad));
             }

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tradingsys::gateway::io::BadEdit;
 
-use super::{Findings, meta};
+use super::{Findings, edits, meta};
 use crate::files;
 use crate::store::{StoreError, file_stamp, is_corrupt, put_aside};
 
@@ -206,7 +206,12 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// A copy beside the file, made before edits are taken from it.
-pub(super) fn back_up(connection: &Connection, path: &Path) -> Result<PathBuf, StoreError> {
+///
+/// `None`: the newest backup has the same rows, as after a start that could not take the edit.
+pub(super) fn back_up(connection: &Connection, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if backups(path).last().is_some_and(|newest| has_same_rows(connection, newest)) {
+        return Ok(None);
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".bak-{}", file_stamp()));
     let target = PathBuf::from(name);
@@ -214,15 +219,23 @@ pub(super) fn back_up(connection: &Connection, path: &Path) -> Result<PathBuf, S
     connection.execute("VACUUM INTO ?1", [target.to_string_lossy()]).map_err(StoreError::sqlite(&target))?;
     files::restrict_file(&target).map_err(StoreError::file(&target))?;
     drop_old_backups(path);
-    Ok(target)
+    Ok(Some(target))
 }
 
-fn drop_old_backups(path: &Path) {
+fn has_same_rows(connection: &Connection, backup: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let kept = Connection::open_with_flags(backup, flags).and_then(|backup| edits::read_rows(&backup));
+    let present = edits::read_rows(connection);
+    matches!((kept, present), (Ok(kept), Ok(present)) if kept == present)
+}
+
+/// The copies kept beside the file, oldest first.
+fn backups(path: &Path) -> Vec<PathBuf> {
     let Some((folder, name)) = path.parent().zip(path.file_name().and_then(|name| name.to_str())) else {
-        return;
+        return Vec::new();
     };
     let prefix = format!("{name}.bak-");
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut backups: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -231,6 +244,11 @@ fn drop_old_backups(path: &Path) {
         })
         .collect();
     backups.sort();
+    backups
+}
+
+fn drop_old_backups(path: &Path) {
+    let backups = backups(path);
     let surplus = backups.len().saturating_sub(BACKUPS_MAX);
     for old in &backups[..surplus] {
         let _ = std::fs::remove_file(old);
