@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from devlib import checks, console, formatting, lock, paths, programs, setup, teeth, testing
+from devlib import checks, console, formatting, lock, paths, programs, requirements, setup, teeth, testing
 
 USAGE = """\
 usage: ./dev TASK [ARGUMENT ...]
@@ -20,6 +20,7 @@ usage: ./dev TASK [ARGUMENT ...]
   soak NAME [...]     a long run
   bench NAME [...]    a benchmark
   fmt                 format Rust and Python
+  requirements        write docs/requirements.md anew
 
 Everything it installs stays inside the checkout: .dev (Python), target (Rust), .toolchain (Rust itself, only
 where none was found). DEV_NO_RUST_INSTALL=1 forbids the last one.
@@ -34,6 +35,7 @@ TASKS = {
     "soak": programs.soak,
     "bench": programs.bench,
     "fmt": formatting.run,
+    "requirements": requirements.run,
 }
 
 

@@ -89,7 +89,7 @@ def books(gateway: Gateway, asset: str) -> Decimal:
     return sum((Decimal(row[0]) for row in rows), Decimal(0))
 
 
-def test_one_order_one_fill_one_row_one_callback(desk: Desk, tmp_path: Path) -> None:
+def test_row_004_04_one_order_one_fill_one_row_one_callback(desk: Desk, tmp_path: Path) -> None:
     """A strategy in Python buys once: the exchange's file, pos.db and the callback tell of the same."""
     _, gateway, account = desk
     gateway.start()
@@ -170,7 +170,7 @@ def test_orders_rest_are_changed_and_cancelled_under_one_name(desk: Desk) -> Non
     order_event(client, order, "NEW")
 
 
-def test_hedge_mode_is_refused_with_the_way_out_and_the_flag_changes_it(desk: Desk) -> None:
+def test_row_004_23_hedge_mode_is_refused_with_the_way_out_and_the_flag_changes_it(desk: Desk) -> None:
     """Exit 78 and what to do; with `set_one_way_mode` the gateway does it and trades."""
     _, gateway, account = desk
     account.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
@@ -304,7 +304,7 @@ def test_r58_kill_9_in_mid_flight_keeps_the_books_exact(desk: Desk) -> None:
     assert not gateway.sql("SELECT * FROM _asset WHERE owner='unattributed' AND amount != '0'")
 
 
-def test_a_margin_key_is_unknown_to_usdt(desk: Desk) -> None:
+def test_row_004_32_a_margin_key_is_unknown_to_usdt(desk: Desk) -> None:
     """It is named, with what is known."""
     _, gateway, _ = desk
     gateway.config["margin"] = False
