@@ -1,7 +1,7 @@
-"""./dev demo: several strategies trade several symbols through the real gateway on the simulated exchange.
+"""./dev demo: strategies trade spot and futures side by side, through the real gateways, at the simulator.
 
-In the middle a strategy is killed and started again, then the gateway. At the end the gateway's books are
-compared with the exchange's own files, and the exit code says whether they agree.
+In the middle a strategy is killed and started again, then the spot gateway, while futures trade on. At the
+end the gateways' books are compared with the exchange's own files, and the exit code says whether they agree.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -27,13 +27,80 @@ from demolib.view import View
 STRATEGIES = Path(__file__).resolve().parent / "demolib" / "strategies"
 ACCOUNT = "demo"
 OPENING = {"USDT": "100000", "BTC": "1", "ETH": "20", "BNB": "50", "SOL": "100", "DOGE": "100000"}
-# Session, name, file: two strategies share one symbol, each with a position of its own.
-TEAM = ((1, "maker", "maker.py"), (2, "seller", "seller.py"), (3, "momentum", "momentum.py"))
-NAMES = {session: name for session, name, _ in TEAM}
+# Session, name, file, markets: two strategies share one symbol, each with a position of its own; one trades
+# both markets.
+TEAM = (
+    (1, "maker", "maker.py", ("spot",)),
+    (2, "seller", "seller.py", ("spot",)),
+    (3, "momentum", "momentum.py", ("spot",)),
+    (4, "swing", "swing.py", ("usdt",)),
+    (5, "hedge", "hedge.py", ("spot", "usdt")),
+)
+NAMES = {session: name for session, name, _, _ in TEAM}
 MARK = "made by ./dev demo"
 START_TIMEOUT_S = 20
 END_TIMEOUT_S = 20
 LOOK_EVERY_S = 0.25
+
+
+class House:
+    """A gateway of one market: its process, its address, its books."""
+
+    def __init__(self, market: str, folder: Path, env: dict[str, str], binaries: Path) -> None:
+        self.market = market
+        self.port = free_port()
+        self.address = f"ws://localhost:{self.port}"
+        # The spot gateway is the one the tour of the files speaks of.
+        self.place = "gateway" if market == "spot" else market
+        self.files = folder / self.place
+        self.folder = folder
+        self.process = Process(
+            f"{market} gateway", [binaries / market, f"-c={market}.json", "-l=info"], env, folder
+        )
+
+    @property
+    def sessions(self) -> dict[int, str]:
+        """Who trades here."""
+        return {session: name for session, name, _, markets in TEAM if self.market in markets}
+
+    def configure(self, apikey: str, exchange: dict[str, str]) -> None:
+        """Its folder and its configuration."""
+        self.files.mkdir(mode=0o700)
+        host = f"ws://{exchange['listening']}"
+        spot = {name: exchange.get(name, "") for name in ("ws_api", "streams")}
+        routes = {name: f"{host}/{name}" for name in ("public", "market", "private")}
+        usdt = {"rest": exchange["rest"], "ws_api": f"{host}/ws-fapi/v1"} | routes
+        config = {
+            "apikey": apikey,
+            "pem": "private_key.pem",
+            "local": self.address,
+            "endpoints": spot if self.market == "spot" else usdt,
+            "db": self.place,
+            "log_dir": f"{self.place}/log",
+        }
+        file = self.folder / f"{self.market}.json"
+        file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+    def start(self) -> None:
+        """Starts it and waits until strategies can connect."""
+        self.process.start()
+
+        def up() -> bool:
+            if self.process.ended():
+                raise ProcessError(f"the {self.process.name} ended at once: {self.process.last_words()}")
+            return listens(self.port)
+
+        wait_until(f"the {self.process.name} listens", up, START_TIMEOUT_S)
+
+    def trades(self, exchange: Path) -> list[books.Trade]:
+        """The exchange's trades of our account in this market."""
+        prefix = "" if self.market == "spot" else "futures_"
+        return books.trades(exchange, ACCOUNT, f"{prefix}trades.jsonl")
+
+    def account(self, rest: str) -> tuple[books.Amounts, int]:
+        """What the exchange says the account has in this market, and its open orders."""
+        ask = books.exchange_account if self.market == "spot" else books.futures_account
+        return ask(rest, ACCOUNT)
 
 
 class Demo:
@@ -43,12 +110,9 @@ class Demo:
         self.folder = folder
         self.view = view
         self.exchange_files = folder / "exchange"
-        self.gateway_files = folder / "gateway"
         binaries = Path(os.environ["TRADINGSYS_BIN_DIR"])
         self.rest = ""
         self.exchange_port = 0
-        self.port = free_port()
-        self.address = f"ws://localhost:{self.port}"
         # Here the gateway leaves the token of its door, and the strategies find it.
         env = os.environ | {"XDG_RUNTIME_DIR": str(folder / "run"), "PYTHONUNBUFFERED": "1"}
         self.keygen: list[str | Path] = [binaries / "spot", "keygen", "--out", folder / "private_key.pem"]
@@ -61,20 +125,28 @@ class Demo:
             env,
             folder,
         )
-        self.gateway = Process("gateway", [binaries / "spot", "-c=spot.json", "-l=info"], env, folder)
+        self.houses = {market: House(market, folder, env, binaries) for market in ("spot", "usdt")}
         self.team = {
-            session: Process(name, self.command(file, str(session)), env, folder)
-            for session, name, file in TEAM
+            session: Process(name, self.command(file, *map(self.address, markets), str(session)), env, folder)
+            for session, name, file, markets in TEAM
         }
-        self.settle = Process("settle", self.command("settle.py", *map(str, NAMES)), env, folder)
+        everybody = [
+            word for house in self.houses.values() for word in (house.address, *map(str, house.sessions))
+        ]
+        self.settle = Process("settle", self.command("settle.py", *everybody), env, folder)
 
-    def command(self, file: str, *arguments: str) -> list[str | Path]:
+    def address(self, market: str) -> str:
+        """Where strategies of a market connect."""
+        return self.houses[market].address
+
+    @staticmethod
+    def command(file: str, *arguments: str) -> list[str | Path]:
         """A strategy's command line."""
-        return [sys.executable, STRATEGIES / file, self.address, *arguments]
+        return [sys.executable, STRATEGIES / file, *arguments]
 
     def prepare(self) -> None:
         """A new key, an account with that key at the exchange, and the exchange itself."""
-        for place in (self.folder / "run", self.exchange_files, self.gateway_files):
+        for place in (self.folder / "run", self.exchange_files):
             place.mkdir(mode=0o700)
         public = subprocess.run(self.keygen, capture_output=True, text=True, check=True).stdout
         apikey = secrets.token_hex(32)
@@ -85,33 +157,19 @@ class Demo:
         self.rest = addresses["rest"]
         self.exchange_port = int(addresses["listening"].rsplit(":", 1)[1])
         self.view.event(f"exchange listens on {addresses['listening']}, {len(OPENING)} assets in the account")
-        config = {
-            "apikey": apikey,
-            "pem": "private_key.pem",
-            "margin": False,
-            "local": self.address,
-            "endpoints": {"ws_api": addresses["ws_api"], "streams": addresses["streams"]},
-            "db": "gateway",
-            "log_dir": "gateway/log",
-        }
-        (self.folder / "spot.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        for house in self.houses.values():
+            house.configure(apikey, addresses)
 
-    def start_gateway(self) -> None:
-        """Starts it and waits until strategies can connect."""
-        self.gateway.start()
-
-        def up() -> bool:
-            if self.gateway.ended():
-                raise ProcessError(f"the gateway ended at once: {self.gateway.last_words()}")
-            return listens(self.port)
-
-        wait_until("the gateway listens", up, START_TIMEOUT_S)
-        self.view.event(f"gateway listens on {self.address}")
+    def start_gateway(self, market: str) -> None:
+        """Starts it and says so."""
+        self.houses[market].start()
+        self.view.event(f"{market} gateway listens on {self.address(market)}")
 
     def run(self, seconds: float) -> None:
         """The play: start, kill a strategy, kill the gateway, go on, come to an end."""
         self.prepare()
-        self.start_gateway()
+        for market in self.houses:
+            self.start_gateway(market)
         for session, strategy in self.team.items():
             strategy.start()
             self.view.event(f"strategy {strategy.name} started as session {session}")
@@ -123,10 +181,10 @@ class Demo:
         victim.start()
         self.view.event(f"strategy {victim.name} started again: it takes its orders and position over")
         self.watch(seconds / 6)
-        self.gateway.kill()
-        self.view.event("gateway killed (SIGKILL) while orders are in flight")
+        self.houses["spot"].process.kill()
+        self.view.event("spot gateway killed (SIGKILL) while orders are in flight; futures trade on")
         time.sleep(1.0)
-        self.start_gateway()
+        self.start_gateway("spot")
         self.watch(seconds * 5 / 12)
         self.finish()
 
@@ -134,12 +192,21 @@ class Demo:
         """Lets them trade, and shows it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            for process in (self.exchange, self.gateway, *self.team.values()):
+            for process in self.processes():
                 if process.ended():
                     raise ProcessError(f"{process.name} ended by itself: {process.last_words()}")
             with contextlib.suppress(books.Unreadable):
-                self.view.progress(lambda: books.sessions_so_far(self.gateway_files))
+                self.view.progress(self.so_far)
             time.sleep(LOOK_EVERY_S)
+
+    def processes(self) -> list[Process]:
+        """All that have to run while strategies trade."""
+        gateways = [house.process for house in self.houses.values()]
+        return [self.exchange, *gateways, *self.team.values()]
+
+    def so_far(self) -> list[books.SessionBooks]:
+        """All sessions of both gateways."""
+        return [found for house in self.houses.values() for found in books.sessions_so_far(house.files)]
 
     def finish(self) -> None:
         """Ends the strategies, then what they left open, then the gateway, then the exchange."""
@@ -152,46 +219,60 @@ class Demo:
         self.view.event("strategies ended; what they left open is cancelled")
         self.settle.start()
         wait_until("no order is open", self.settle.ended, END_TIMEOUT_S)
-        traded = len(books.trades(self.exchange_files, ACCOUNT))
-        booked: Callable[[], bool] = lambda: books.fills_booked(self.gateway_files) >= traded  # noqa: E731
-        wait_until(f"all {traded} fills are booked", booked, END_TIMEOUT_S)
-        self.gateway.stop(END_TIMEOUT_S)
-        self.view.event("gateway ended")
+        for market, house in self.houses.items():
+            traded = len(house.trades(self.exchange_files))
+            booked = partial(self.booked, house, traded)
+            wait_until(f"all {traded} fills of {market} are booked", booked, END_TIMEOUT_S)
+            house.process.stop(END_TIMEOUT_S)
+        self.view.event("gateways ended")
+
+    @staticmethod
+    def booked(house: House, traded: int) -> bool:
+        """Are as many fills booked?"""
+        return books.fills_booked(house.files) >= traded
 
     def judge(self) -> bool:
-        """Compares both sides and prints the report; do they agree?"""
-        account, still_open = books.exchange_account(self.rest, ACCOUNT)
-        assets = books.tie_out(self.gateway_files, account)
-        trades = books.trades(self.exchange_files, ACCOUNT)
-        differences = books.fill_differences(self.gateway_files, trades)
-        sessions = books.sessions(self.gateway_files)
-        self.view.report(sessions, assets)
+        """Compares both sides of both markets and prints the report; do they agree?"""
+        verdicts = [self.judge_market(house) for house in self.houses.values()]
+        count = sum(len(house.trades(self.exchange_files)) for house in self.houses.values())
+        good = f"{count} trades at the exchange, each booked once and under its session"
+        print(f"\n{good if all(verdicts) else 'THE BOOKS DO NOT AGREE WITH THE EXCHANGE'}")
+        return all(verdicts)
+
+    def judge_market(self, house: House) -> bool:
+        """One gateway's books and the exchange's own files."""
+        account, still_open = house.account(self.rest)
+        assets = books.tie_out(house.files, account)
+        differences = books.fill_differences(house.files, house.trades(self.exchange_files))
+        sessions = books.sessions(house.files)
+        self.view.report(sessions, assets, f"{house.market}:")
         for difference in differences:
             print(difference)
         traded = {session.session for session in sessions if session.fills}
-        idle = [name for session, name in NAMES.items() if session not in traded]
+        idle = [name for session, name in house.sessions.items() if session not in traded]
         if idle:
             print(f"without a fill: {', '.join(idle)}")
         if still_open:
             print(f"{still_open} orders are still open at the exchange")
-        holds = all(line.holds for line in assets) and not (differences or idle or still_open)
-        good = f"{len(trades)} trades at the exchange, each booked once and under its session"
-        print(f"\n{good if holds else 'THE BOOKS DO NOT AGREE WITH THE EXCHANGE'}")
-        return holds
+        return all(line.holds for line in assets) and not (differences or idle or still_open)
 
     def stay(self) -> None:
-        """Exchange and gateway go on, for strategies of the user's own, until Ctrl-C."""
-        self.start_gateway()
+        """Exchange and gateways go on, for strategies of the user's own, until Ctrl-C."""
+        for market in self.houses:
+            self.start_gateway(market)
         print(f"\nrun yours:  XDG_RUNTIME_DIR={self.folder / 'run'} {near(Path(sys.executable))} FILE")
         print(
-            f"            with addr={self.address!r} and a session_id of 10 or more; Ctrl-C here ends it all"
+            f"            with addr={self.address('spot')!r} (futures: {self.address('usdt')!r}) and a"
+            " session_id of 10 or more; Ctrl-C here ends it all"
         )
-        while not self.exchange.ended() and not self.gateway.ended():
+        gateways = [house.process for house in self.houses.values()]
+        while not any(process.ended() for process in (self.exchange, *gateways)):
             time.sleep(1.0)
 
     def end_all(self) -> None:
         """Leaves no process behind, whatever happened."""
-        for process in (*self.team.values(), self.settle, self.gateway, self.exchange):
+        gateways = [house.process for house in self.houses.values()]
+        for process in (*self.team.values(), self.settle, *gateways, self.exchange):
             process.kill()
 
 
@@ -215,8 +296,8 @@ def farewell(demo: Demo) -> None:
     print(f"""
 left in {shown}:
   gateway/pos.db       positions, fees and profit: to read, and to edit while the gateway is stopped
-  gateway/journal.db   every order, fill and event
-  exchange/            the exchange's own record: trades.jsonl, orders.jsonl
+  gateway/journal.db   every order, fill and event; usdt/ has the same of the futures
+  exchange/            the exchange's own record: trades.jsonl, orders.jsonl, futures_trades.jsonl …
   *.log                what every process said
 
 look:    {look}
@@ -224,7 +305,7 @@ edit:    change a row, then start exchange and gateway again on these files, eac
          {exchange}
          XDG_RUNTIME_DIR={shown}/run {binaries / "spot"} -c={shown}/spot.json
          the row is honoured, and is in the table adjustment of gateway/journal.db
-go on:   ./dev demo --stay keeps exchange and gateway up, for strategies of your own;
+go on:   ./dev demo --stay keeps exchange and gateways up, for strategies of your own;
          tools/demolib/strategies holds those that ran""")
 
 

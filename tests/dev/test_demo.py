@@ -30,7 +30,9 @@ def test_the_books_hold_through_both_kills(command: list[str], tmp_path: Path) -
     assert "strategy maker killed" in said
     assert "gateway killed" in said
     assert "each booked once and under its session" in said
+    assert "futures trade on" in said
     assert (tmp_path / "out" / "gateway" / "pos.db").exists()
+    assert (tmp_path / "out" / "usdt" / "pos.db").exists()
     edited_as_the_last_words_say(done.stdout, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""One strategy at two gateways: what happens to one is nothing to the other."""
+"""One strategy at two gateways, spot and futures: what happens to one is nothing to the other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from support.system import System
+from support.both import Both
 
 from pyalgo import Depth, Engine, OrderState, OrderType, Session, Side, SmartOrder
 
@@ -19,32 +18,25 @@ PAUSE = 1.0
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[System, System]]:
-    """Two exchanges with a gateway each."""
-    with ExitStack() as stack:
-
-        def begin(name: str) -> System:
-            folder = tmp_path / name
-            folder.mkdir()
-            system = System(folder)
-            stack.callback(system.stop)
-            return system
-
-        yield begin("one"), begin("other")
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    """Both gateways leave their tokens where strategies look."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    parts = Both(tmp_path)
+    yield parts
+    parts.stop()
 
 
+@pytest.mark.parametrize("victim", ["spot", "usdt"])
 def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_pause(
-    pair: tuple[System, System],
+    both: Both, victim: str
 ) -> None:
-    one, other = pair
+    one, other = (both.gateway, both.usdt) if victim == "spot" else (both.usdt, both.gateway)
     with Engine() as eng:
 
-        def login(system: System) -> Session:
-            return eng.make_session(
-                addr=system.address, session_id=1, name="both", trading=True, token_file=system.token_file
-            )
+        def login(address: str) -> Session:
+            return eng.make_session(addr=address, session_id=1, name="both", trading=True, wait=30)
 
-        sessions = [login(one), login(other)]
+        sessions = [login(one.url), login(other.url)]
         subs = [session.subscribe("dogeusdt", "depth:100ms") for session in sessions]
         orders = [SmartOrder(sub) for sub in subs]
         seen: list[float] = []
@@ -71,7 +63,8 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         held = subs[0].net
 
         seen.clear()
-        one.gateway.running.kill()
+        address = one.url
+        one.running.kill()
         run_until(lambda: "down" in states)
         down = len(seen)
         assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET) is False
@@ -79,10 +72,10 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         # The other one goes on trading meanwhile.
         assert orders[1].send(None, 100, Side.BUY, OrderType.MARKET)
         run_until(lambda: orders[1].state == OrderState.FILLED)
-        one.gateway.config["local"] = one.address
-        one.gateway.write_config()
+        one.config["local"] = address
+        one.write_config()
         # Started by a thread that waits for it: the loop has to go on turning.
-        starter = threading.Thread(target=one.gateway.start)
+        starter = threading.Thread(target=one.start)
         starter.start()
         run_until(lambda: states[-1] == "ready")
         starter.join()

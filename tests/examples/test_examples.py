@@ -34,7 +34,10 @@ def held(system: System, base: str) -> Decimal:
 
 def test_every_example_has_a_test_and_says_what_it_is() -> None:
     names = {file.stem for file in EXAMPLES.glob("*.py")}
-    assert names == {"demo", "kline", "pair", "market_maker", "momentum", "two_strategies"}
+    assert names == {
+        "demo", "kline", "pair", "market_maker", "momentum", "two_strategies", "hedge", "funding",
+        "trailing_stop",
+    }  # fmt: skip
     for name in names - {"demo"}:
         assert (EXAMPLES / f"{name}.py").read_text().startswith('"""')
     # The demo is the reference's, which tests/e2e runs.

@@ -59,12 +59,18 @@ class TieOut:
     external: Decimal
     unattributed: Decimal
     exchange: Decimal
+    # What open positions cost, as the exchange counts it: it books profit only when one is closed.
+    clearing: Decimal = ZERO
+
+    @property
+    def whole(self) -> Decimal:
+        """The sum of the parts."""
+        return self.sessions + self.external + self.unattributed + self.clearing
 
     @property
     def holds(self) -> bool:
         """The parts add up to the whole, and every part has an owner."""
-        whole = self.sessions + self.external + self.unattributed
-        return whole == self.exchange and self.unattributed == ZERO
+        return self.whole == self.exchange and self.unattributed == ZERO
 
 
 def session_of(client_order_id: str) -> int | None:
@@ -80,14 +86,14 @@ def session_of(client_order_id: str) -> int | None:
     return number
 
 
-def trades(exchange: Path, account: str) -> list[Trade]:
-    """The trades of an account, from the exchange's file."""
+def trades(exchange: Path, account: str, file: str = "trades.jsonl") -> list[Trade]:
+    """The trades of an account, from a file of the exchange."""
     return [
         Trade(
             key=(line["symbol"].lower(), int(line["trade_id"]), int(line["order_id"])),
             session=session_of(line["client_order_id"]),
         )
-        for line in _lines(exchange / "trades.jsonl")
+        for line in _lines(exchange / file)
         if line["account"] == account
     ]
 
@@ -101,13 +107,22 @@ def exchange_account(rest: str, account: str) -> tuple[Amounts, int]:
     return owned, len(ours["orders"])
 
 
+def futures_account(rest: str, account: str) -> tuple[Amounts, int]:
+    """The account's futures wallet, its positions by contract, and how many of its orders are open there."""
+    with urllib.request.urlopen(f"{rest}/control/state", timeout=READ_TIMEOUT_S) as reply:
+        accounts = json.load(reply)["accounts"]
+    futures = next(entry for entry in accounts if entry["name"] == account)["futures"]
+    held = {line["symbol"]: Decimal(line["qty"]) for line in futures["positions"]}
+    return {"USDT": Decimal(futures["wallet"])} | held, len(futures["orders"])
+
+
 def tie_out(gateway: Path, exchange: Amounts) -> list[TieOut]:
     """Each asset of either side."""
     owners: dict[str, Amounts] = {}
     with _reading(gateway / "pos.db") as database:
         for owner, asset, amount in database.execute("SELECT owner, asset, amount FROM _asset"):
             owners.setdefault(asset, {})[owner] = Decimal(amount)
-    named = ("external", "unattributed")
+    named = ("external", "unattributed", "clearing")
     return [
         TieOut(
             asset=asset,
@@ -115,6 +130,7 @@ def tie_out(gateway: Path, exchange: Amounts) -> list[TieOut]:
             external=parts.get("external", ZERO),
             unattributed=parts.get("unattributed", ZERO),
             exchange=exchange.get(asset, ZERO),
+            clearing=parts.get("clearing", ZERO),
         )
         for asset in sorted(set(owners) | {asset for asset, amount in exchange.items() if amount})
         for parts in [owners.get(asset, {})]

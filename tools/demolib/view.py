@@ -51,16 +51,18 @@ class View:
         ]
         self.event("; ".join(counts) or "no order yet")
 
-    def report(self, sessions: Sequence[SessionBooks], assets: Sequence[TieOut]) -> None:
+    def report(self, sessions: Sequence[SessionBooks], assets: Sequence[TieOut], title: str = "") -> None:
         """The end: per session, then per asset."""
         self._erase()
-        self._write("\n" + "".join(f"{line}\n" for line in table(self.rows(sessions))))
+        self._write(f"\n{title}\n" if title else "\n")
+        self._write("".join(f"{line}\n" for line in table(self.rows(sessions))))
         rows: list[tuple[str, ...]] = [
-            ("asset", "sessions", "external", "unattributed", "sum", "exchange", "")
+            ("asset", "sessions", "external", "unattributed", "clearing", "sum", "exchange", "")
         ]
         for line in assets:
-            whole = line.sessions + line.external + line.unattributed
-            parts = (line.sessions, line.external, line.unattributed, whole, line.exchange)
+            parts = (
+                line.sessions, line.external, line.unattributed, line.clearing, line.whole, line.exchange
+            )  # fmt: skip
             rows.append((line.asset, *map(plain, parts), "holds" if line.holds else "DIFFERS"))
         self._write("\n" + "".join(f"{line}\n" for line in table(rows)))
 

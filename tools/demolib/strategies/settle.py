@@ -1,4 +1,7 @@
-"""Cancels what the sessions still have open, and ends when nothing is open any more."""
+"""Cancels what the sessions still have open, and ends when nothing is open any more.
+
+settle.py ADDRESS SESSION [SESSION ...] [ADDRESS SESSION ...]
+"""
 
 import sys
 
@@ -6,10 +9,13 @@ from pyalgo import *
 
 if __name__ == "__main__":
     eng = Engine(0.01)
-    sessions = [
-        eng.make_session(addr=sys.argv[1], session_id=int(number), name="settle", trading=True)
-        for number in sys.argv[2:]
-    ]
+    sessions = []
+    address = ""
+    for word in sys.argv[1:]:
+        if not word.isdigit():
+            address = word
+        else:
+            sessions.append(eng.make_session(addr=address, session_id=int(word), name="settle", trading=True))
 
     def settle() -> None:
         if not any(session.orders for session in sessions):
