@@ -70,7 +70,7 @@ def test_ctrl_c_leaves_no_process_behind(command: list[str], tmp_path: Path) -> 
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert demo.stdout is not None
     for line in demo.stdout:
-        if "strategy momentum started" in line:
+        if "strategy hedge started" in line:
             break
     demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=60)
