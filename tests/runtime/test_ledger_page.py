@@ -113,7 +113,7 @@ def test_without_a_journal_positions_are_gone_until_set_again_as_the_page_says(g
     gateway.start()
     client = gateway.client()
     client.buy("10")
-    order = client.order("dogeusdt", "BUY", type="LIMIT", qty="100", price="0.1", tif="GTC")
+    order = client.order("ethusdt", "BUY", type="LIMIT", qty="0.01", price="2500", tif="GTC")
     client.until(lambda frame: frame.get("event") == "order" and frame["order"]["state"] == "NEW")
     held = net_of(client)
     eventually(lambda: Decimal(gateway.position() or 0) == held, "the position in pos.db")
