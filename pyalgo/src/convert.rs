@@ -67,7 +67,8 @@ pub(crate) fn word_of<T: Word>(value: &Bound<'_, PyAny>) -> PyResult<T> {
     })
 }
 
-/// A number as a strategy may give it, under the name it has there: `float`, `int`, `Decimal`, `str`, or what turns into a `float`.
+/// A number as a strategy may give it, under the name it has there: `float`, `int`, `Decimal`, `str`, or what turns
+/// into a `float`.
 pub(crate) fn given(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Given> {
     let py = value.py();
     let parsed = if let Ok(float) = value.cast::<PyFloat>() {

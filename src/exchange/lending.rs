@@ -2,7 +2,8 @@
 //!
 //! A margin wallet is an account like any other, opened for it by [`Exchange::open_margin`]; it trades on the same
 //! books. What it borrows comes from the house. Interest is charged on the principal at every whole multiple of the
-//! interval since the epoch, rounded up to eight decimals, and is owed until it is repaid; repaying pays interest first.
+//! interval since the epoch, rounded up to eight decimals, and is owed until it is repaid; repaying pays interest
+//! first.
 //!
 //! The margin level is what the wallet holds ÷ what it owes, both valued in the valuation asset at the last trades (or
 //! at prices set by hand; what has no price is worth nothing). Borrowing needs a level of 1.5 afterwards (three times

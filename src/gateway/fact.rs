@@ -28,8 +28,8 @@ const ORPHAN_TRIES: u32 = 5;
 /// How long the private events of a reply may take before the fills they would bring are asked for.
 const EVENTS_WITHIN: Span = Span::from_millis(500);
 
-/// What a session sees of an order: its word, whether a cancel is under way, quantity, price, the venue's numbers. Nothing
-/// is told while these stay as they are.
+/// What a session sees of an order: its word, whether a cancel is under way, quantity, price, the venue's numbers.
+/// Nothing is told while these stay as they are.
 type Told = (String, bool, Qty, Option<Price>, (Option<VenueOrderId>, Option<u64>));
 
 /// A name for an order that is nobody's here. Foreign client ids are reusable; the venue's numbers are not.

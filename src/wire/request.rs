@@ -33,7 +33,9 @@ macro_rules! calls {
             pub const METHODS: &'static [&'static str] = &[$($word,)*];
             fn parse(method: &str, params: &str) -> Result<Self, ErrorBody> {
                 match method {
-                    $($word => serde_json::from_str(params).map(Self::$variant).map_err(|e| bad_params(method, params, &e)),)*
+                    $($word => serde_json::from_str(params)
+                        .map(Self::$variant)
+                        .map_err(|e| bad_params(method, params, &e)),)*
                     _ => Err(ErrorBody::new(
                         ErrorCode::UnknownMethod,
                         format!("no method {method:?}; there are: {}", Self::METHODS.join(", ")),
