@@ -130,7 +130,7 @@ def test_check_and_verify_change_nothing(gateway: Gateway) -> None:
     for command in ("check", "verify"):
         done = gateway.run(command, "-c=spot.json")
         assert done.returncode == 78 and "pos.db is damaged" in done.stdout, done.stdout
-        assert "makes a new one from the journal" in done.stdout
+        assert "makes a new one from journal.db" in done.stdout
         assert "was given" not in done.stdout, "no difference where nothing can be compared"
         assert files() == damaged, command
 

@@ -290,7 +290,7 @@ def test_the_journal_of_another_account_is_refused_with_both_ways_out(gateway: G
     gateway.running.end()
     ((body,),) = gateway.sql("SELECT body FROM record WHERE kind = 'start' LIMIT 1", "journal.db")
     install = json.loads(body)["install"]
-    gateway.config["apikey"] = "another account's key"
+    gateway.config["apikey"] = "another-accounts-key"
     gateway.write_config()
     words = f'written under install "{install}"'
     refused(gateway, 78, words, 'set another "db"', f'set "install": "{install}"')
