@@ -345,6 +345,8 @@ def test_a_stop_is_followed_to_the_order_it_triggers(desk: Desk) -> None:
     exchange.control(
         "POST", "/control/futures/price", {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("0.96"))}
     )
+    # A stop watches the last trade: somebody has to trade down there.
+    exchange.control("POST", "/control/futures/trade", {"symbol": "DOGEUSDT", "side": "SELL", "qty": "100"})
     filled = client.until(lambda frame: ended(frame, order))["order"]
     assert (filled["state"], filled["filled"]) == ("FILLED", "200")
     assert filled["venue_order_id"]
