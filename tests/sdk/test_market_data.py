@@ -181,11 +181,12 @@ def test_row_004_55_bbo_and_fast_depth(start: Start) -> None:
     for count in (0, 5000):
         with pytest.raises(Misuse, match="from 1 to 1000"):
             play.session.history("dogeusdt", "1m", count)
-    for bad_callback in (5, lambda: None, lambda data, more: None):
-        with pytest.raises(Misuse, match="on_data = .* one argument"):
-            setattr(bbo, "on_data", bad_callback)
-        with pytest.raises(Misuse, match="on_error = .* one argument"):
-            setattr(play.session, "on_error", bad_callback)
+    no_callbacks: list[Any] = [5, lambda: None, lambda data, more: None]
+    for no_callback in no_callbacks:
+        with pytest.raises(Misuse, match=r"on_data = .* one argument"):
+            bbo.on_data = no_callback
+        with pytest.raises(Misuse, match=r"on_error = .* one argument"):
+            play.session.on_error = no_callback
     bbo.on_data = None
 
 
