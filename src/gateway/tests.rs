@@ -378,7 +378,8 @@ fn fill(trade_id: u64, qty: i64) -> Fill {
         fee: Cash::ZERO,
         fee_asset: None,
         maker: true,
-        time: START + Span::from_millis(trade_id as i64),
+        // After the books were opened.
+        time: START + Span::from_secs(30) + Span::from_millis(trade_id as i64),
     }
 }
 

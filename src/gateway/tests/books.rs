@@ -126,6 +126,36 @@ fn i11_the_opening_balance_counts_no_fill_twice() {
 }
 
 #[test]
+fn i11_a_fill_older_than_the_books_is_in_their_opening() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START + Span::from_secs(3_600));
+    bench.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    let old = [Fill { time: START, venue_id: 99, ..fill(1, 5) }];
+    let ours = ClientOrderId::mint(crate::ids::IdParts {
+        kind: IdKind::Order,
+        install: Install::from_hash(5),
+        epoch: 1,
+        session: SessionId(1),
+        command: 1,
+    });
+    let of_a_life_before = OrderReport { venue_id: 99, ..report(&ours, VenueStatus::Filled, 5, None) };
+    for round in 0..80 {
+        if round == 20 {
+            bench.login(None);
+            let id = bench.order(1);
+            bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
+        }
+        bench.answer(|q| match q {
+            Query::Account => account(999, 5),
+            Query::OrderByVenueId { .. } => Answer::Order(Box::new(of_a_life_before.clone())),
+            q => Bench::exchange(&[], &old, q),
+        });
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(unattributed(&bench), [""; 0]);
+    assert_eq!(bench.net(), Qty::ZERO);
+}
+
+#[test]
 fn i11_a_difference_is_looked_for_in_the_trades_before_it_is_booked() {
     let mut bench = Bench::ready();
     let id = bench.order(1);
