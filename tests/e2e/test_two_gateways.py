@@ -13,9 +13,6 @@ from support.both import Both
 
 from pyalgo import Depth, Engine, OrderState, OrderType, Session, Side, SmartOrder
 
-# Seconds. Depth comes every 100 ms; a busy machine may be late by much, but never by as much as a restart.
-PAUSE = 1.0
-
 
 @pytest.fixture
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
@@ -63,6 +60,7 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         held = subs[0].net
 
         seen.clear()
+        killed = time.monotonic()
         address = one.url
         one.running.kill()
         run_until(lambda: "down" in states)
@@ -72,16 +70,20 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         # The other one goes on trading meanwhile.
         assert orders[1].send(None, 100, Side.BUY, OrderType.MARKET)
         run_until(lambda: orders[1].state == OrderState.FILLED)
+        # Two seconds of depth while one is down.
+        run_until(lambda: len(seen) > down + 20)
         one.config["local"] = address
         one.write_config()
         # Started by a thread that waits for it: the loop has to go on turning.
         starter = threading.Thread(target=one.start)
         starter.start()
         run_until(lambda: states[-1] == "ready")
+        outage = time.monotonic() - killed
         starter.join()
         run_until(lambda: len(seen) > down + 10)
         assert subs[0].net == held
         assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET)
         run_until(lambda: orders[0].state == OrderState.FILLED)
         pauses = [after - before for before, after in itertools.pairwise(seen)]
-        assert max(pauses) < PAUSE, f"longest pause {max(pauses):.3f} s of {len(seen)} callbacks"
+        # Depth comes every 100 ms; a busy machine may be late, but not by the whole restart of the other.
+        assert max(pauses) < outage, f"longest pause {max(pauses):.3f} s of {len(seen)} callbacks"
