@@ -113,8 +113,9 @@ def test_i18_every_book_delivered_equals_the_recording(
         while follower.update < last:
             frame = client.until(lambda frame: frame.get("stream") == "btcusdt@book")
             if "stale" in frame:
-                # On a machine that stalls, a silence is told; the recording itself has no gap.
-                assert frame["stale"].startswith("no change of the book for"), frame
+                # A machine that stalls has silences, and may get a snapshot only after the market left the
+                # range of the last one; the recording itself has no gap.
+                assert frame["stale"].startswith(("no change of the book for", "all known ")), frame
                 follower.good = False
                 continue
             follower.take(frame["data"])
