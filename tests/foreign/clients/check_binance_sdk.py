@@ -129,17 +129,32 @@ def test_streams(exchange: Exchange) -> None:
         await streams.create_connection()
         try:
             lower = SYMBOL.lower()
-            queues: list[asyncio.Queue[Any]] = []
+            heard: asyncio.Queue[Any] = asyncio.Queue()
             for stream in [
                 await streams.trade(symbol=lower),
                 await streams.partial_book_depth(symbol=lower, levels=5, update_speed="100ms"),
                 await streams.kline(symbol=lower, interval="1s"),
                 await streams.book_ticker(symbol=lower),
             ]:
-                queues.append(asyncio.Queue())
-                stream.on("message", queues[-1].put_nowait)
-            exchange.house("BUY", "10", "0.3")
-            trade, book, bar, best = [await asyncio.wait_for(queue.get(), 10) for queue in queues]
+                stream.on("message", heard.put_nowait)
+
+            async def trade_on() -> None:
+                # The client does not wait for the answer to its SUBSCRIBE: a trade may overtake it.
+                while True:
+                    exchange.house("BUY", "10", "0.3")
+                    await asyncio.sleep(0.5)
+
+            trading = asyncio.create_task(trade_on())
+            # A busy client hands what several streams bring to the first one's listener.
+            kinds: dict[str, Any] = {}
+            while len(kinds) < 4:
+                message = await asyncio.wait_for(heard.get(), 20)
+                kinds.setdefault(type(message).__name__, message)
+            trading.cancel()
+            trade, book, bar, best = (
+                next(message for name, message in kinds.items() if name.startswith(kind))
+                for kind in ("Trade", "PartialBookDepth", "Kline", "BookTicker")
+            )
             assert (trade.e, trade.q) == ("trade", "10.00000000")
             assert len(book.bids) == 5
             assert bar.k.i == "1s"
