@@ -208,7 +208,6 @@ impl Gateway {
         }
         match outcome {
             CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
-            CancelOutcome::Ended => self.canceled(now, id),
             CancelOutcome::UnknownOrder => self.not_placed(now, id),
             CancelOutcome::Rejected { .. } | CancelOutcome::Unknown(_) => {
                 if let Some(doubt) = self.doubts.doubts.get_mut(id) {

@@ -120,7 +120,6 @@ impl Gateway {
         }
         match outcome {
             CancelOutcome::Canceled(report) => self.report(now, &report, Source::Reply),
-            CancelOutcome::Ended => self.canceled(now, id),
             CancelOutcome::UnknownOrder => {
                 self.step(id, Event::CancelLose);
                 let message = "the exchange no longer has the order open; how it ended follows";
@@ -137,13 +136,6 @@ impl Gateway {
                 self.enter_doubt(now, id, &reason);
             }
         }
-    }
-
-    /// The venue says that it is cancelled, and no more than that.
-    pub(super) fn canceled(&mut self, now: Time, id: &ClientOrderId) {
-        self.orders.update(id, |order| order.changed = now);
-        self.end(id, OrderStatus::Canceled);
-        self.order_changed(now, id, None);
     }
 
     pub(super) fn amend_replied(&mut self, now: Time, id: &ClientOrderId, outcome: AmendOutcome) {

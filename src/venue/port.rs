@@ -498,8 +498,6 @@ pub enum PlaceOutcome {
 pub enum CancelOutcome {
     /// Cancelled.
     Canceled(Box<OrderReport>),
-    /// Cancelled before anything came of it, and the reply says no more than that (conditional orders).
-    Ended,
     /// The engine does not know an open order of that id: filled, cancelled before, or never placed.
     UnknownOrder,
     /// Refused for another reason; the order is as it was.

@@ -74,8 +74,8 @@ pub struct Findings {
 
 /// What to do when `pos.db` belongs to a journal that is gone.
 const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions come from the \
-    journal alone: with a new one no session has any, and all the account holds is external's. Stop the gateway \
-    now and put a copy of journal.db back; without one, set the positions again by SQL: their rows follow, and \
+    journal alone: with a new one sessions have none but what open orders filled, the rest is external's. Stop \
+    the gateway now and put a copy of journal.db back; without one, set the positions again by SQL: their rows follow, and \
     docs/ledger.md, \"A lost journal\", has the statement";
 
 impl Findings {
@@ -142,10 +142,10 @@ impl Books {
         let mut findings = Findings::default();
         let connection = file::open(&path, market, journal, &mut findings)?;
         let books = Self::over(connection, path, market, journal, &mut findings)?;
-        if !findings.edits.is_empty() {
-            if let Some(backup) = file::back_up(&books.connection, &books.path)? {
-                findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
-            }
+        if !findings.edits.is_empty()
+            && let Some(backup) = file::back_up(&books.connection, &books.path)?
+        {
+            findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
         }
         Ok((books, findings))
     }

@@ -169,7 +169,8 @@ fn a_stop_is_cancelled_among_the_conditional_orders() {
     bench.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
     let cancel = bench.script.0.borrow().canceled[0].clone();
     assert_eq!((cancel.conditional, cancel.conditional_id, cancel.venue_id), (true, Some(CONDITIONAL), None));
-    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: CancelOutcome::Ended }]);
+    let ended = OrderReport { status: VenueStatus::Canceled, ..waits(&id) };
+    bench.says(vec![VenueEvent::CancelReply { id, outcome: CancelOutcome::Canceled(Box::new(ended)) }]);
     assert_eq!(bench.events().last().unwrap(), "CANCELED 0");
 }
 
