@@ -74,9 +74,9 @@ pub struct Findings {
 
 /// What to do when `pos.db` belongs to a journal that is gone.
 const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions come from the \
-    journal alone: with a new one sessions have none but what open orders filled, the rest is external's. Stop \
-    the gateway now and put a copy of journal.db back; without one, set the positions again by SQL: their rows follow, and \
-    docs/ledger.md, \"A lost journal\", has the statement";
+    journal alone: with a new one sessions have none but what open orders filled, the rest is external's. \
+    Stop the gateway now and put a copy of journal.db back; without one, set the positions again by SQL: \
+    their rows follow, and docs/ledger.md, \"A lost journal\", has the statement";
 
 impl Findings {
     /// Tells them in the log: a lost journal as the error it is.
