@@ -261,7 +261,7 @@ impl Bench {
         let usdt = Balance::new(Asset::new("USDT"), Cash::whole(1000), Cash::ZERO);
         match query {
             Query::OpenOrders => Answer::Orders(open.to_vec()),
-            Query::OpenConditionals => Answer::Orders(Vec::new()),
+            Query::OpenConditionals | Query::OrdersFrom { .. } => Answer::Orders(Vec::new()),
             Query::Account => {
                 Answer::Account(Account { balances: vec![usdt], can_trade: true, updated: Time::default() })
             }

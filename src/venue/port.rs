@@ -270,6 +270,17 @@ pub enum Query {
         /// The venue's number.
         venue_id: VenueOrderId,
     },
+    /// Orders of a symbol that there ever were, as far back as the venue keeps them, lowest number first, at most one
+    /// page of 1000.
+    OrdersFrom {
+        /// Symbol.
+        symbol: Symbol,
+        /// First number wanted.
+        from: VenueOrderId,
+        /// Those among the venue's conditional orders, by their numbers there. Asked only where
+        /// [`crate::instrument::OrderRules::conditionals_apart`] says that there are such.
+        conditional: bool,
+    },
     /// Balances, and what the account may do.
     Account,
     /// Funding of a perpetual since a time, oldest first, at most one page of 1000.
@@ -290,7 +301,7 @@ pub enum Query {
 /// The answer to a [`Query`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Open orders.
+    /// Open orders, or all of a symbol.
     Orders(Vec<OrderReport>),
     /// That order.
     Order(Box<OrderReport>),

@@ -84,6 +84,10 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
         Query::TradesOfOrder { symbol, venue_id } => {
             trades(symbol).int("orderId", venue_id.cast_signed()).int("limit", PAGE)
         }
+        Query::OrdersFrom { symbol, from, .. } => start("allOrders")
+            .text("symbol", symbol.upper())
+            .int("orderId", from.cast_signed())
+            .int("limit", PAGE),
         // Spot has neither funding nor income: those are answered without asking (see `Dialect::known`).
         Query::Account | Query::Funding { .. } | Query::Income { .. } => {
             start("account.status").flag("omitZeroBalances", true)
@@ -102,7 +106,7 @@ pub(super) const fn query_cost(query: &Query) -> Cost {
         Query::OpenOrders | Query::OpenConditionals => 80,
         Query::Order { .. } | Query::OrderByVenueId { .. } => 4,
         Query::TradesOfOrder { .. } => 5,
-        Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::Account => 20,
+        Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::OrdersFrom { .. } | Query::Account => 20,
         Query::Funding { .. } | Query::Income { .. } => 0,
     };
     Cost { purpose: Purpose::Query, weight }
@@ -236,6 +240,12 @@ mod tests {
                 Query::TradesSince { symbol: symbol.clone(), since },
                 "myTrades",
                 r#""symbol":"BTCUSDT","startTime":1000,"endTime":86400999,"limit":1000,"#,
+                20,
+            ),
+            (
+                Query::OrdersFrom { symbol: symbol.clone(), from: 9, conditional: false },
+                "allOrders",
+                r#""symbol":"BTCUSDT","orderId":9,"limit":1000,"#,
                 20,
             ),
             (

@@ -116,7 +116,7 @@ impl Dialect for Usdt {
             Query::OpenOrders | Query::OpenConditionals => 40,
             Query::Order { .. } | Query::OrderByVenueId { .. } | Query::Funding { .. } => 1,
             Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => 5,
-            Query::Account => 5,
+            Query::OrdersFrom { .. } | Query::Account => 5,
             Query::Income { .. } => 30,
         };
         Cost { purpose: Purpose::Query, weight }
@@ -152,6 +152,14 @@ impl Dialect for Usdt {
             Query::TradesOfOrder { symbol, venue_id } => {
                 trades(symbol).with("orderId", venue_id).with("limit", PAGE)
             }
+            Query::OrdersFrom { symbol, from, conditional } => {
+                let (path, number) = if *conditional {
+                    ("/fapi/v1/allAlgoOrders", "algoId")
+                } else {
+                    ("/fapi/v1/allOrders", "orderId")
+                };
+                get(path).with("symbol", symbol.upper()).with(number, from).with("limit", PAGE)
+            }
             Query::Account => get("/fapi/v3/account"),
             Query::Income { since } => {
                 get("/fapi/v1/income").with("startTime", since.millis()).with("limit", PAGE)
@@ -184,7 +192,9 @@ impl Dialect for Usdt {
 
     fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
         match query {
-            Query::OpenOrders | Query::OpenConditionals => orders(text).map(Answer::Orders),
+            Query::OpenOrders | Query::OpenConditionals | Query::OrdersFrom { .. } => {
+                orders(text).map(Answer::Orders)
+            }
             Query::Order { .. } | Query::OrderByVenueId { .. } => {
                 order(text).map(|report| Answer::Order(Box::new(report)))
             }

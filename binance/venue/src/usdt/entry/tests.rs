@@ -682,6 +682,16 @@ fn questions_go_the_way_that_has_them() {
             "/fapi/v1/userTrades",
             "symbol=BTCUSDT&fromId=6&limit=1000&",
         ),
+        (
+            Query::OrdersFrom { symbol: symbol.clone(), from: 9, conditional: false },
+            "/fapi/v1/allOrders",
+            "symbol=BTCUSDT&orderId=9&limit=1000&",
+        ),
+        (
+            Query::OrdersFrom { symbol: symbol.clone(), from: 9, conditional: true },
+            "/fapi/v1/allAlgoOrders",
+            "symbol=BTCUSDT&algoId=9&limit=1000&",
+        ),
         (Query::Account, "/fapi/v3/account", ""),
         (Query::Income { since }, "/fapi/v1/income", "startTime=1000&limit=1000&"),
         (
