@@ -106,7 +106,9 @@ pub(super) const fn query_cost(query: &Query) -> Cost {
         Query::OpenOrders | Query::OpenConditionals => 80,
         Query::Order { .. } | Query::OrderByVenueId { .. } => 4,
         Query::TradesOfOrder { .. } => 5,
-        Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::OrdersFrom { .. } | Query::Account => 20,
+        Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::OrdersFrom { .. } | Query::Account => {
+            20
+        }
         Query::Funding { .. } | Query::Income { .. } => 0,
     };
     Cost { purpose: Purpose::Query, weight }
