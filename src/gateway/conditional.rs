@@ -129,7 +129,7 @@ impl Gateway {
     pub(super) fn parent_answered(&mut self, now: Time, key: &Key, order: &ClientOrderId, answer: Answer) {
         match answer {
             Answer::Order(report) => self.report(now, &report, Source::Query),
-            Answer::NotFound => {}
+            Answer::NotFound | Answer::Archived => {}
             _ => {
                 if let Some(stray) = self.strays.waiting.get_mut(key) {
                     stray.asked.clear();

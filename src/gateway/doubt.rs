@@ -4,6 +4,12 @@
 //! receive window and ten seconds, two rounds of "not found" for all its ids at least a second apart, and then a
 //! cancel by id that the engine answers with "unknown order" (placing and cancelling are served by the engine,
 //! queries by replicas that lag). Until then it stays in doubt, counted at its worst case.
+//!
+//! An order that was placed, but is neither listed nor found any more, has ended unseen, or a replica is behind. It is
+//! asked for ever less often, down to once in [`PAUSE_LONG`]. Its end is told on evidence only: the venue says that it
+//! was put away, or it is old enough for the venue to have forgotten it, all trades since are read, and the engine has
+//! nothing to cancel. How it ended nobody can say then: it is told as expired, with that reason. Orders that wait among
+//! the venue's conditional orders have no such end, as something may have come of them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +19,8 @@ use super::io::LogLevel;
 use super::recovery::Purpose;
 use crate::ids::{ClientOrderId, SessionId};
 use crate::journal::{OrderRecord, Record};
-use crate::order::state::{Event, State};
+use crate::market::OrderStatus;
+use crate::order::state::{Event, Order as OrderState, State};
 use crate::time::{Span, Time};
 use crate::venue::port::{Answer, CancelOutcome, OrderReport, Query};
 use crate::wire::error::ErrorCode;
@@ -25,6 +32,16 @@ const ENGINE_WITHIN: Span = Span::from_secs(10);
 const PAUSE_MIN: Span = Span::from_millis(300);
 /// Longest pause, and the least between two rounds that count as proof.
 const PAUSE_MAX: Span = Span::from_secs(2);
+
+/// Longest pause between two questions about an order that was placed and is not found.
+const PAUSE_LONG: Span = Span::from_secs(60);
+/// So many rounds of "not found" go before an order that was placed may count as forgotten by the venue: minutes.
+const FORGOTTEN_ROUNDS: u32 = 10;
+/// Venues forget orders without fills no sooner than this (Binance's futures, 2026: three days; spot: never).
+const KEPT_FOR: Span = Span::from_secs(3 * 24 * 3600);
+/// Why an order is over whose end nobody saw.
+const UNSEEN: &str = "the exchange neither shows it nor has it open; how it ended is not known";
+const ARCHIVED: &str = "it ended at the exchange over ninety days ago without a fill; how is not kept";
 
 /// All doubts.
 #[derive(Debug, Default)]
@@ -47,6 +64,11 @@ struct Doubt {
 impl Doubts {
     pub(super) fn deadline(&self) -> Option<Time> {
         self.doubts.values().filter_map(|d| d.ask_at).min()
+    }
+
+    /// Is that order being asked about?
+    pub(super) fn holds(&self, id: &ClientOrderId) -> bool {
+        self.doubts.contains_key(id)
     }
 
     /// It is known now.
@@ -133,7 +155,13 @@ impl Gateway {
                 self.doubts.settle(&id);
                 continue;
             };
-            if self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2) && !order.lives() {
+            if self.is_forgotten(now, order) && order.session.is_none() {
+                // Nobody here has a claim to cancel it.
+                self.ended_unseen(now, &id, UNSEEN);
+                continue;
+            }
+            let absent = !order.lives() && self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2);
+            if absent || self.is_forgotten(now, order) {
                 self.probe(now, &id);
                 continue;
             }
@@ -160,6 +188,7 @@ impl Gateway {
         match answer {
             Answer::Order(report) => self.doubt_found(now, id, &report),
             Answer::NotFound => self.doubt_missed(now, id),
+            Answer::Archived => self.ended_unseen(now, id, ARCHIVED),
             _ => {
                 if let Some(doubt) = self.doubts.doubts.get_mut(id) {
                     doubt.ask_at = Some(now + doubt.pause);
@@ -180,17 +209,49 @@ impl Gateway {
     }
 
     fn doubt_missed(&mut self, now: Time, id: &ClientOrderId) {
+        let lives = self.orders.get(id).is_some_and(|o| o.lives());
         let Some(doubt) = self.doubts.doubts.get_mut(id) else { return };
         doubt.missed += 1;
         if doubt.missed < doubt.asked {
             return;
         }
+        let mut longest = PAUSE_MAX;
         if now > doubt.final_after {
             doubt.rounds += 1;
-            doubt.pause = PAUSE_MAX;
+            doubt.pause = doubt.pause.max(PAUSE_MAX);
+            longest = if lives { PAUSE_LONG } else { PAUSE_MAX };
         }
         doubt.ask_at = Some(now + doubt.pause);
-        doubt.pause = (doubt.pause * 2).min(PAUSE_MAX);
+        doubt.pause = (doubt.pause * 2).min(longest);
+    }
+
+    /// Was it placed, and long ago, and is it not found any more, with all trades since then read?
+    fn is_forgotten(&self, now: Time, order: &OrderState) -> bool {
+        let missed = self.doubts.doubts.get(&order.id).is_some_and(|d| d.rounds >= FORGOTTEN_ROUNDS);
+        let old = now.since(order.created) >= KEPT_FOR;
+        missed && old && order.lives() && !order.waits() && self.recovery.may_trade(&order.symbol)
+    }
+
+    /// It is over, and how is not to be found out.
+    fn ended_unseen(&mut self, now: Time, id: &ClientOrderId, reason: &str) {
+        let complete = self.orders.update(id, |order| {
+            if order.has_gap() {
+                // Told when the fills are booked that the venue has counted.
+                order.ending.get_or_insert(OrderStatus::Expired);
+                return false;
+            }
+            (order.reason, order.changed) = (Some(reason.to_owned()), now);
+            true
+        });
+        if complete != Some(true) {
+            if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+                (doubt.probing, doubt.ask_at) = (false, Some(now + PAUSE_LONG));
+            }
+            return;
+        }
+        self.log(LogLevel::Warn, "order ended unseen", format!("order={id} reason={reason:?}"));
+        self.end(id, OrderStatus::Expired);
+        self.order_changed(now, id, None);
     }
 
     /// Two rounds found nothing: the engine itself is asked, by a cancel.
@@ -219,8 +280,11 @@ impl Gateway {
         }
     }
 
-    /// Proven: the exchange never had it.
+    /// The engine has nothing to cancel. Proven: the exchange never had it, or has forgotten it.
     fn not_placed(&mut self, now: Time, id: &ClientOrderId) {
+        if self.orders.get(id).is_some_and(|order| self.is_forgotten(now, order)) {
+            return self.ended_unseen(now, id, UNSEEN);
+        }
         let placed = self.orders.get(id).is_none_or(|o| o.lives() || o.state != State::Unknown);
         self.doubts.settle(id);
         if placed {

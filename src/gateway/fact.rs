@@ -363,7 +363,7 @@ impl Gateway {
         complete == Some(false)
     }
 
-    fn end(&mut self, id: &ClientOrderId, end: OrderStatus) {
+    pub(super) fn end(&mut self, id: &ClientOrderId, end: OrderStatus) {
         self.step(id, Event::End(end));
         self.orders.update(id, |order| order.ending = None);
         self.doubts.settle(id);
@@ -530,7 +530,7 @@ impl Gateway {
     ) {
         match answer {
             Answer::Order(report) => self.report(now, &report, Source::Query),
-            Answer::NotFound => self.orphan_not_found(now, symbol, venue_id),
+            Answer::NotFound | Answer::Archived => self.orphan_not_found(now, symbol, venue_id),
             _ => {
                 if let Some(orphan) = self.orphans.waiting.get_mut(&(symbol, venue_id)) {
                     orphan.ask_at = Some(now + Span::from_secs(1));

@@ -415,6 +415,8 @@ impl Gateway {
             orders.iter().filter_map(|r| Some((r.symbol.clone(), number(r)?))).collect();
         let missing: Vec<ClientOrderId> = (self.orders.open())
             .filter(|o| o.changed < asked && o.state != State::Sent && o.waits() == conditional)
+            // What is being asked about already is no new fault.
+            .filter(|o| !self.doubts.holds(&o.id))
             .filter(|o| {
                 let number = if conditional { o.conditional_id } else { o.venue_id };
                 number.is_none_or(|n| !listed.contains(&(o.symbol.clone(), n)))

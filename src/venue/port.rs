@@ -307,6 +307,8 @@ pub enum Answer {
     Order(Box<OrderReport>),
     /// The venue says it does not know it (which is no proof).
     NotFound,
+    /// The venue had that order; it ended long ago without a fill, and no more is kept of it.
+    Archived,
     /// Trades.
     Trades(Vec<Fill>),
     /// The account.

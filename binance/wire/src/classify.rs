@@ -109,10 +109,16 @@ pub fn is_unknown_order(code: i64, message: &str) -> bool {
     code == -2011 && message == "Unknown order sent."
 }
 
-/// The answer to a query about an order the venue does not show: never existed (-2013), or archived after ninety days
-/// without a fill (-2026).
+/// The answer to a query about an order the venue does not show: it never existed, a replica lags, or the venue keeps it
+/// no longer.
 pub fn is_not_found(code: i64) -> bool {
-    matches!(code, -2013 | -2026)
+    code == -2013
+}
+
+/// The answer to a query about an order that ended without a fill over ninety days ago and was put away: evidence that
+/// it existed, and that it is over. Only a query says so; to an order the code may mean another thing.
+pub fn is_archived(code: i64) -> bool {
+    code == -2026
 }
 
 /// The timestamp was outside the window: clocks must be compared anew.
@@ -174,5 +180,8 @@ mod tests {
         assert!(is_unknown_order(-2011, "Unknown order sent."));
         assert!(!is_unknown_order(-2011, "Order was not canceled due to cancel restrictions."));
         assert!(!is_unknown_order(-2013, "Order does not exist."));
+        assert!(is_not_found(-2013) && !is_archived(-2013));
+        // "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
+        assert!(is_archived(-2026) && !is_not_found(-2026));
     }
 }

@@ -127,3 +127,76 @@ fn r21_after_a_restart_an_unacknowledged_order_is_asked_for_by_its_cancels_name_
     }
     assert!(names.contains(&id.renamed(IdKind::Cancel).unwrap()), "{names:?}");
 }
+
+/// An order the exchange has acknowledged, and then never shows again. Answers every question for a while, and gives
+/// how often the order was asked for.
+fn unshown(bench: &mut Bench, minutes: u32, answer: &Answer) -> usize {
+    let mut asked = 0;
+    for _ in 0..minutes {
+        for _ in 0..3 {
+            let queries = bench.script.0.borrow().queries.clone();
+            asked += queries.iter().filter(|(_, q)| matches!(q, Query::OrderByVenueId { .. })).count();
+            bench.answer(|q| match q {
+                Query::OrderByVenueId { .. } => answer.clone(),
+                q => Bench::exchange(&[], &[], q),
+            });
+        }
+        bench.wait(Span::from_secs(60));
+    }
+    asked
+}
+
+#[test]
+fn r26_an_order_the_exchange_has_put_away_is_over() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.wait(Span::from_secs(60));
+    let asked = unshown(&mut bench, 30, &Answer::Archived);
+    assert_eq!((asked, bench.events().last().unwrap().as_str()), (1, "EXPIRED 0"));
+    assert!(bench.sent.last().unwrap()["order"]["reason"].as_str().unwrap().contains("ninety days"));
+    assert!(bench.script.0.borrow().canceled.is_empty());
+}
+
+#[test]
+fn r26_an_order_the_exchange_shows_no_more_is_asked_for_ever_less_often() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.wait(Span::from_secs(60));
+    unshown(&mut bench, 30, &Answer::NotFound);
+    let asked = unshown(&mut bench, 60, &Answer::NotFound);
+    assert!((1..=61).contains(&asked), "once a minute: {asked}");
+    assert!(bench.script.0.borrow().canceled.is_empty(), "no reason yet to think it forgotten");
+    assert_eq!(bench.events().last().unwrap(), "NEW 0", "nothing is told without evidence");
+}
+
+#[test]
+fn r26_the_end_of_a_forgotten_order_is_the_engines_word() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4))))]);
+    bench.wait(Span::from_secs(60));
+    unshown(&mut bench, 3 * 24 * 60 - 5, &Answer::NotFound);
+    assert!(bench.script.0.borrow().canceled.is_empty(), "it may still be kept");
+    unshown(&mut bench, 10, &Answer::NotFound);
+    assert_eq!(bench.script.0.borrow().canceled.len(), 1);
+    // The scripted exchange's balances know nothing of the fill: of that there are notices.
+    let state =
+        |bench: &Bench| bench.events().into_iter().rfind(|event| !event.starts_with("notice")).unwrap();
+    assert_eq!(state(&bench), "PARTIALLY_FILLED 4", "the engine has not answered yet");
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: CancelOutcome::UnknownOrder }]);
+    assert_eq!(state(&bench), "EXPIRED 4");
+    assert_eq!(unshown(&mut bench, 60, &Answer::NotFound), 0, "it is over");
+}
+
+#[test]
+fn r26_a_forgotten_order_of_somebody_else_is_never_cancelled() {
+    let mut bench = Bench::ready();
+    let id = ClientOrderId::foreign("web_1");
+    bench.says(vec![event(report(&id, VenueStatus::New, 0, None))]);
+    bench.wait(Span::from_secs(60));
+    unshown(&mut bench, 3 * 24 * 60 + 10, &Answer::NotFound);
+    assert_eq!(bench.gateway.orders().open().count(), 0);
+    assert!(bench.script.0.borrow().canceled.is_empty());
+}

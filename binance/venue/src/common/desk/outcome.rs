@@ -1,6 +1,6 @@
 //! What a reply says of the order, or the question, it answers.
 
-use binance_wire::classify::{Verdict, is_not_found};
+use binance_wire::classify::{Verdict, is_archived, is_not_found};
 use tradingsys::venue::port::{AmendOutcome, Answer, CancelOutcome, PlaceOutcome, Query};
 
 use super::{Desk, Dialect, Reply};
@@ -57,9 +57,14 @@ impl<D: Dialect> Desk<D> {
                 Err(malformed) => Answer::Failed(malformed.to_string()),
             },
             Err(error) if is_not_found(error.code) => Answer::NotFound,
+            Err(error) if is_archived(error.code) && names_an_order(query) => Answer::Archived,
             Err(error) => Answer::Failed(error.to_string()),
         }
     }
+}
+
+fn names_an_order(query: &Query) -> bool {
+    matches!(query, Query::Order { .. } | Query::OrderByVenueId { .. })
 }
 
 /// The venue's words, and what they mean where they name a filter that only the venue can judge.
