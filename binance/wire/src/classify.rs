@@ -39,14 +39,16 @@ pub(crate) const fn row(
 
 use Verdict::{NotExecuted, Rejected, Unknown};
 
-const TABLE: &[Row] = &[
-    // Evidence that the first order of this id lives, hence no evidence against this one.
-    row(ANY, -2010..=-2010, "Duplicate order sent.", Unknown),
-    // Execution status unknown: unexpected answer, time-out, internal disconnect.
+/// The execution status is unknown: unexpected answer, time-out, internal disconnect. Or the venue is overloaded: refused
+/// before execution, whatever the status.
+pub(crate) const BUS: &[Row] = &[
     row(ANY, -1007..=-1006, "", Unknown),
     row(ANY, -1001..=-1001, "", Unknown),
-    // Overload: refused before execution, whatever the status.
     row(ANY, -1008..=-1008, "", NotExecuted),
+];
+
+/// What the status says, and the refusals of the API's front: such requests go no further.
+pub(crate) const FRONT: &[Row] = &[
     // "5xx: it is important NOT to treat this as a failure; the execution status is UNKNOWN."
     row(500..=599, i64::MIN..=i64::MAX, "", Unknown),
     // The firewall answers before the API does, with no word on what it let through; 408 is a time-out.
@@ -58,15 +60,21 @@ const TABLE: &[Row] = &[
     row(418..=418, i64::MIN..=i64::MAX, "", NotExecuted),
     row(429..=429, i64::MIN..=i64::MAX, "", NotExecuted),
     // Unknown error with a client's status; not authorised; filter; unsupported combination; shutting down; unsupported
-    // operation; timestamp; signature; too many connections.
+    // operation; timestamp; signature; malformed.
     row(CLIENT, -1000..=-1000, "", Rejected),
     row(CLIENT, -1002..=-1002, "", Rejected),
     row(CLIENT, -1014..=-1013, "", Rejected),
     row(CLIENT, -1016..=-1016, "", Rejected),
     row(CLIENT, -1022..=-1020, "", Rejected),
-    row(CLIENT, -1034..=-1034, "", Rejected),
-    // Malformed requests: they never leave the API's front.
     row(CLIENT, -1299..=-1100, "", Rejected),
+];
+
+/// Evidence that the first order of this id lives, hence no evidence against this one.
+const DUPLICATE: &[Row] = &[row(ANY, -2010..=-2010, "Duplicate order sent.", Unknown)];
+
+const OWN: &[Row] = &[
+    // Too many connections.
+    row(CLIENT, -1034..=-1034, "", Rejected),
     // The engine's own refusals of an order, of a cancel, of an amend; key refused; no trading window; ids that
     // disagree.
     row(CLIENT, -2011..=-2010, "", Rejected),
@@ -82,13 +90,14 @@ pub const fn doubts_rules(code: i64) -> bool {
 
 /// What an error reply to a placement, a cancel or an amend says.
 pub fn order_verdict(status: u16, code: i64, message: &str) -> Verdict {
-    first(TABLE, status, code, message)
+    first(&[DUPLICATE, BUS, FRONT, OWN], status, code, message)
 }
 
 /// The verdict of the first row that fits.
-pub(crate) fn first(table: &[Row], status: u16, code: i64, message: &str) -> Verdict {
-    table
+pub(crate) fn first(tables: &[&[Row]], status: u16, code: i64, message: &str) -> Verdict {
+    tables
         .iter()
+        .flat_map(|table| table.iter())
         .find(|row| {
             row.statuses.contains(&status)
                 && row.codes.contains(&code)

@@ -1,34 +1,19 @@
 //! What an error reply to an order says about the order, in this market's codes. What no row knows is
 //! [`Verdict::Unknown`]: a rejection needs positive evidence.
 
-use crate::classify::{ANY, CLIENT, Row, Verdict, first, row};
+use crate::classify::{ANY, BUS, CLIENT, FRONT, Row, Verdict, first, row};
 
 use Verdict::{NotExecuted, Rejected, Unknown};
 
-const TABLE: &[Row] = &[
-    // The id is taken: evidence that the first order of this id lives, hence no evidence against this one.
-    row(ANY, -4116..=-4116, "", Unknown),
-    // Execution status unknown: unexpected answer, time-out, internal disconnect.
-    row(ANY, -1007..=-1006, "", Unknown),
-    row(ANY, -1001..=-1001, "", Unknown),
-    // Overload: refused before execution, whatever the status.
-    row(ANY, -1008..=-1008, "", NotExecuted),
-    row(503..=503, i64::MIN..=i64::MAX, "Service Unavailable.", NotExecuted),
-    row(500..=599, i64::MIN..=i64::MAX, "", Unknown),
-    // The firewall answers before the API does; 408 is a time-out of the backend.
-    row(403..=403, i64::MIN..=i64::MAX, "", Unknown),
-    row(408..=408, i64::MIN..=i64::MAX, "", Unknown),
-    row(CLIENT, -1003..=-1003, "", NotExecuted),
-    row(CLIENT, -1015..=-1015, "", NotExecuted),
-    row(418..=418, i64::MIN..=i64::MAX, "", NotExecuted),
-    row(429..=429, i64::MIN..=i64::MAX, "", NotExecuted),
-    // Requests that never leave the API's front.
-    row(CLIENT, -1000..=-1000, "", Rejected),
-    row(CLIENT, -1002..=-1002, "", Rejected),
-    row(CLIENT, -1014..=-1013, "", Rejected),
-    row(CLIENT, -1016..=-1016, "", Rejected),
-    row(CLIENT, -1022..=-1020, "", Rejected),
-    row(CLIENT, -1299..=-1099, "", Rejected),
+/// The id is taken: evidence that the first order of this id lives, hence no evidence against this one.
+const DUPLICATE: &[Row] = &[row(ANY, -4116..=-4116, "", Unknown)];
+
+/// One text of a status says more than the status does.
+const UNAVAILABLE: &[Row] = &[row(503..=503, i64::MIN..=i64::MAX, "Service Unavailable.", NotExecuted)];
+
+const OWN: &[Row] = &[
+    // Not found, not authorised: refused by the API's front.
+    row(CLIENT, -1099..=-1099, "", Rejected),
     // The engine's refusals: margin, trigger, reduce-only, number of orders, limits of position and leverage, keys.
     row(CLIENT, -2028..=-2010, "", Rejected),
     // The callback rate of a trailing stop.
@@ -41,7 +26,7 @@ const TABLE: &[Row] = &[
 
 /// What an error reply to a placement, a cancel or an amend says.
 pub fn order_verdict(status: u16, code: i64, message: &str) -> Verdict {
-    first(TABLE, status, code, message)
+    first(&[DUPLICATE, BUS, UNAVAILABLE, FRONT, OWN], status, code, message)
 }
 
 /// The answer to a cancel whose order is not open in the engine.
