@@ -53,6 +53,24 @@ struct Common<'a> {
     activation_price: Price,
 }
 
+/// Reads it from any of the spellings, whose members bear the same names.
+macro_rules! common {
+    ($what:expr, $raw:expr) => {
+        Common {
+            what: $what,
+            order_type: &$raw.order_type,
+            tif: &$raw.tif,
+            side: &$raw.side,
+            status: &$raw.status,
+            working_type: &$raw.working_type,
+            reduce_only: $raw.reduce_only,
+            good_till: $raw.good_till,
+            callback_rate: $raw.callback_rate,
+            activation_price: $raw.activation_price,
+        }
+    };
+}
+
 impl Common<'_> {
     fn order_type(&self) -> Option<OrderType> {
         let known = type_from_word(self.order_type);
@@ -193,18 +211,7 @@ struct RawUpdateOrder<'a> {
 pub fn order_update(text: &str) -> Result<OrderReport, Malformed> {
     const WHAT: &str = "an ORDER_TRADE_UPDATE";
     let raw = read::<RawUpdate<'_>>(WHAT, text)?.o;
-    let common = Common {
-        what: WHAT,
-        order_type: &raw.order_type,
-        tif: &raw.tif,
-        side: &raw.side,
-        status: &raw.status,
-        working_type: &raw.working_type,
-        reduce_only: raw.reduce_only,
-        good_till: raw.good_till,
-        callback_rate: raw.callback_rate,
-        activation_price: raw.activation_price,
-    };
+    let common = common!(WHAT, raw);
     let (symbol, side) = (Symbol::new(&raw.symbol), common.side()?);
     let client_id = ClientOrderId::foreign(&raw.client_id);
     let time = Time::from_millis(raw.time);
@@ -306,18 +313,7 @@ struct RawAlgoUpdateOrder<'a> {
 pub fn conditional_update(text: &str) -> Result<OrderReport, Malformed> {
     const WHAT: &str = "an ALGO_UPDATE";
     let RawAlgoUpdate { time, o: raw } = read(WHAT, text)?;
-    let common = Common {
-        what: WHAT,
-        order_type: &raw.order_type,
-        tif: &raw.tif,
-        side: &raw.side,
-        status: &raw.status,
-        working_type: &raw.working_type,
-        reduce_only: raw.reduce_only,
-        good_till: raw.good_till,
-        callback_rate: raw.callback_rate,
-        activation_price: raw.activation_price,
-    };
+    let common = common!(WHAT, raw);
     Ok(OrderReport {
         symbol: Symbol::new(&raw.symbol),
         venue_id: raw.venue_id,
@@ -362,8 +358,8 @@ struct RawOrder<'a> {
     avg_price: Price,
     #[serde(borrow, alias = "algoStatus")]
     status: Cow<'a, str>,
-    #[serde(borrow, default)]
-    time_in_force: Cow<'a, str>,
+    #[serde(rename = "timeInForce", borrow, default)]
+    tif: Cow<'a, str>,
     #[serde(rename = "type", borrow, alias = "orderType")]
     order_type: Cow<'a, str>,
     #[serde(borrow)]
@@ -374,10 +370,10 @@ struct RawOrder<'a> {
     reduce_only: bool,
     #[serde(borrow, default)]
     working_type: Cow<'a, str>,
-    #[serde(default, deserialize_with = "loose")]
-    good_till_date: i64,
-    #[serde(default, deserialize_with = "loose")]
-    activate_price: Price,
+    #[serde(rename = "goodTillDate", default, deserialize_with = "loose")]
+    good_till: i64,
+    #[serde(rename = "activatePrice", default, deserialize_with = "loose")]
+    activation_price: Price,
     #[serde(alias = "priceRate", default, deserialize_with = "loose")]
     callback_rate: Percent,
     update_time: i64,
@@ -385,18 +381,7 @@ struct RawOrder<'a> {
 
 impl RawOrder<'_> {
     fn report(self, what: &'static str) -> Result<OrderReport, Malformed> {
-        let common = Common {
-            what,
-            order_type: &self.order_type,
-            tif: &self.time_in_force,
-            side: &self.side,
-            status: &self.status,
-            working_type: &self.working_type,
-            reduce_only: self.reduce_only,
-            good_till: self.good_till_date,
-            callback_rate: self.callback_rate,
-            activation_price: self.activate_price,
-        };
+        let common = common!(what, self);
         if self.algo_id.is_none() && self.order_id == 0 {
             return Err(Malformed::new(what, "neither orderId nor algoId"));
         }
@@ -412,7 +397,7 @@ impl RawOrder<'_> {
             previous_id: None,
             side: common.side()?,
             order_type: common.order_type(),
-            tif: Tif::from_word(&self.time_in_force),
+            tif: Tif::from_word(&self.tif),
             price: self.price,
             stop: self.stop_price,
             instructions: common.instructions(),
