@@ -4,7 +4,7 @@
 use binance_wire::render::{Object, array};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tradingsys::exchange::{AccountId, Cancel, OrderRef, Page, Request as Order};
+use tradingsys::exchange::{AccountId, Cancel, OrderRef, Page, PositionSide, Request as Order};
 use tradingsys::ids::{Asset, ClientOrderId, Symbol};
 use tradingsys::instrument::InstrumentStatus;
 use tradingsys::market::{OrderType, Side, Stp, Tif};
@@ -32,37 +32,42 @@ struct Transfer {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Trade {
+pub(crate) struct Trade {
     /// Without it: the house takes from the book.
     account: Option<String>,
-    symbol: String,
+    pub(crate) symbol: String,
     side: Side,
     qty: Qty,
     /// Without it: a market order.
     price: Option<Price>,
     client_id: Option<String>,
+    /// Of futures only.
+    #[serde(default)]
+    pub(crate) reduce_only: bool,
+    /// Of futures only.
+    pub(crate) position_side: Option<PositionSide>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CancelOrder {
-    account: String,
-    symbol: String,
-    order_id: u64,
+pub(crate) struct CancelOrder {
+    pub(crate) account: String,
+    pub(crate) symbol: String,
+    pub(crate) order_id: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SetPrice {
-    symbol: String,
-    price: Price,
+pub(crate) struct SetPrice {
+    pub(crate) symbol: String,
+    pub(crate) price: Price,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SetStatus {
-    symbol: String,
-    status: String,
+pub(crate) struct SetStatus {
+    pub(crate) symbol: String,
+    pub(crate) status: String,
 }
 
 /// The body of a request.
@@ -230,8 +235,7 @@ impl Sim {
     }
 
     /// An order by hand: of an account, as its owner would enter it elsewhere, or of the house.
-    fn trade(&mut self, now: Time, body: &str) -> Outcome {
-        let trade: Trade = read(body)?;
+    pub(crate) fn by_hand(&mut self, symbol: Symbol, trade: &Trade) -> Result<(AccountId, Order), String> {
         let account = match &trade.account {
             Some(name) => self.account_named(name)?,
             None => AccountId::HOUSE,
@@ -244,9 +248,17 @@ impl Sim {
             Some(id) => ClientOrderId::foreign(id),
             None => ClientOrderId::foreign(&format!("web_{}", self.random_id())),
         };
-        let symbol = self.symbol_named(&trade.symbol)?;
         let stp = (account == AccountId::HOUSE).then_some(Stp::None);
-        let request = Order { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp };
+        Ok((account, Order { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp }))
+    }
+
+    fn trade(&mut self, now: Time, body: &str) -> Outcome {
+        let trade: Trade = read(body)?;
+        if trade.reduce_only || trade.position_side.is_some() {
+            return Err("\"reduce_only\" and \"position_side\" belong to /control/futures/trade".into());
+        }
+        let symbol = self.symbol_named(&trade.symbol)?;
+        let (account, request) = self.by_hand(symbol, &trade)?;
         let placed = self.exchange.place(now, account, &request).map_err(|error| error.to_string())?;
         debug_assert!(matches!(placed.order.terms.order_type(), OrderType::Limit | OrderType::Market));
         let detail = order_json::Detail::Full;

@@ -3,16 +3,14 @@
 use binance_wire::render::{Object, array};
 use serde::Deserialize;
 use tradingsys::exchange::futures::{ChildName, ContractStatus, NewOrder};
-use tradingsys::exchange::{AccountId, OrderRef, PositionSide, PositionTerms, Request};
-use tradingsys::ids::{ClientOrderId, Symbol};
-use tradingsys::market::{Side, Stp, Tif};
+use tradingsys::exchange::{AccountId, OrderRef, PositionSide, PositionTerms};
+use tradingsys::ids::Symbol;
 use tradingsys::num::{Cash, Price, Qty, Rate};
-use tradingsys::order::request::Terms;
 use tradingsys::time::{Span, Time};
 
 use super::order_json;
 use super::streams::Unrouted;
-use crate::control::{Outcome, read};
+use crate::control::{CancelOrder, Outcome, SetPrice, SetStatus, Trade, read};
 use crate::sim::Sim;
 
 #[derive(Deserialize)]
@@ -20,44 +18,6 @@ use crate::sim::Sim;
 struct Transfer {
     account: String,
     amount: Cash,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Trade {
-    /// Without it: the house takes from the book.
-    account: Option<String>,
-    symbol: String,
-    side: Side,
-    qty: Qty,
-    /// Without it: a market order.
-    price: Option<Price>,
-    client_id: Option<String>,
-    #[serde(default)]
-    reduce_only: bool,
-    position_side: Option<PositionSide>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CancelOrder {
-    account: String,
-    symbol: String,
-    order_id: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetPrice {
-    symbol: String,
-    price: Price,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SetStatus {
-    symbol: String,
-    status: String,
 }
 
 #[derive(Deserialize)]
@@ -199,25 +159,11 @@ impl Sim {
         Ok("{}".into())
     }
 
-    /// An order by hand: of an account, as its owner would enter it elsewhere, or of the house.
     fn futures_hand(&mut self, now: Time, body: &str) -> Outcome {
         let trade: Trade = read(body)?;
         let place = self.perpetual_named(&trade.symbol)?;
-        let account = match &trade.account {
-            Some(name) => self.account_named(name)?,
-            None => AccountId::HOUSE,
-        };
-        let terms = match trade.price {
-            Some(price) => Terms::Limit { price, tif: Tif::Gtc },
-            None => Terms::Market,
-        };
-        let client_id = match &trade.client_id {
-            Some(id) => ClientOrderId::foreign(id),
-            None => ClientOrderId::foreign(&format!("web_{}", self.random_id())),
-        };
-        let stp = (account == AccountId::HOUSE).then_some(Stp::None);
         let symbol = self.futures.markets[place].data.symbol.clone();
-        let request = Request { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp };
+        let (account, request) = self.by_hand(symbol, &trade)?;
         let side = trade.position_side.unwrap_or(PositionSide::Both);
         let position = PositionTerms { side, reduce_only: trade.reduce_only, ..PositionTerms::default() };
         let placed = self.futures.core.place(now, account, &NewOrder { request, position }).map_err(words)?;
