@@ -3,7 +3,7 @@
 //! real one, and no logic.
 
 use super::*;
-use crate::exchange::OrderStatus::{Canceled, Expired, ExpiredInMatch, Filled, PartiallyFilled};
+use crate::exchange::OrderStatus::{self, Canceled, Expired, ExpiredInMatch, Filled, PartiallyFilled};
 use crate::exchange::{Expiry, Fill, Order, OrderRef, Reject as Plain};
 use crate::market::Stp;
 use std::collections::BTreeMap;
@@ -13,7 +13,6 @@ pub(super) struct Owner {
     pub(super) wallet: Cash,
     pub(super) fees: (i128, i128), // maker, taker; parts of 10^10
     pub(super) leverage: i128,
-    pub(super) hedge: bool,
     pub(super) held: BTreeMap<PositionSide, (Qty, Cash, Cash)>, // quantity, cost, realised
 }
 
@@ -50,9 +49,7 @@ impl Naive {
     }
 
     pub(super) fn open(&self, id: AccountId) -> Vec<&Order> {
-        let mut open: Vec<_> = self.orders.iter().filter(|o| o.account == id && o.status.is_open()).collect();
-        open.sort_by_key(|order| order.id);
-        open
+        self.orders.iter().filter(|o| o.account == id && o.status.is_open()).collect()
     }
 
     fn held(&self, id: AccountId, side: PositionSide) -> Qty {
@@ -127,8 +124,7 @@ impl Naive {
             if can.is_zero() || (order.position.side != PositionSide::Both && order.left() > can) {
                 return Err(Reject::ReduceOnly);
             }
-            let done = order.filled + order.prevented;
-            order.qty = done + order.left().min(can);
+            order.qty = order.qty - order.left() + order.left().min(can);
             return Ok(());
         }
         let (cost, qty) = match order.terms.price() {
@@ -149,10 +145,9 @@ impl Naive {
     }
 
     pub(super) fn place(&mut self, id: AccountId, new: &NewOrder) -> Result<Order, Reject> {
-        let NewOrder { request, position } = new;
-        let order = Order::new(self.counters[0] + 1, id, request, Stp::ExpireMaker, self.now);
-        let mut order = Order { position: *position, ..order };
-        if self.open(id).iter().any(|other| other.client_id == request.client_id) {
+        let mut order = Order::new(self.counters[0] + 1, id, &new.request, Stp::ExpireMaker, self.now);
+        order.position = new.position;
+        if self.open(id).iter().any(|other| other.client_id == order.client_id) {
             return Err(Reject::Market(Plain::Duplicate));
         }
         if self.would_take(&order) {
@@ -191,13 +186,12 @@ impl Naive {
             (_, Some(Tif::Fok)) => Expiry::UnfilledFok,
             _ => return order,
         };
-        self.expire(id, expiry)
+        self.end(id, Expired, Some(expiry))
     }
 
-    fn expire(&mut self, id: u64, expiry: Expiry) -> Order {
-        let now = self.now;
-        let order = self.get(id);
-        (order.status, order.expiry, order.updated) = (Expired, Some(expiry), now);
+    fn end(&mut self, id: u64, status: OrderStatus, expiry: Option<Expiry>) -> Order {
+        let (now, order) = (self.now, self.get(id));
+        (order.status, order.expiry, order.updated) = (status, expiry, now);
         order.clone()
     }
 
@@ -205,30 +199,26 @@ impl Naive {
         while self.get(id).status.is_open() {
             let t = self.get(id).clone();
             let queue = self.queue(t.side.opposite());
-            let Some(m) = queue.iter().find(|m| m.id != id) else { return };
+            let meets = |m: &&Order| m.id != id && crosses(&t, m.terms.price().unwrap());
+            let Some(m) = queue.iter().find(meets) else { return };
             let price = m.terms.price().unwrap();
-            if !crosses(&t, price) {
-                return;
-            }
             let qty = t.left().min(m.left()).min(self.can(m));
             if m.account == t.account && t.stp != Stp::None {
                 self.counters[2] += 1;
                 let lose = [(m.id, t.stp != Stp::ExpireTaker), (t.id, t.stp != Stp::ExpireMaker)];
                 for (id, _) in lose.into_iter().filter(|loses| loses.1) {
-                    let (number, now, order) = (self.counters[2], self.now, self.get(id));
+                    let (number, order) = (self.counters[2], self.get(id));
                     (order.prevented, order.prevented_match) = (order.prevented + order.left(), Some(number));
-                    (order.status, order.updated) = (ExpiredInMatch, now);
+                    self.end(id, ExpiredInMatch, None);
                 }
                 continue;
             }
             self.counters[1] += 1;
             self.fill(t.id, price, qty, false);
             self.fill(m.id, price, qty, true);
-            for owner in [t.account, m.account] {
-                let idle = |o: &&Order| o.account == owner && o.status.is_open() && o.id != id;
-                let idle: Vec<_> = self.orders.iter().filter(idle).cloned().collect();
-                for order in idle.iter().filter(|order| self.can(order).is_zero()).collect::<Vec<_>>() {
-                    self.expire(order.id, Expiry::PositionClosed);
+            for order in self.orders.clone().iter().filter(|o| o.status.is_open() && o.id != id) {
+                if [t.account, m.account].contains(&order.account) && self.can(order).is_zero() {
+                    self.end(order.id, Expired, Some(Expiry::PositionClosed));
                 }
             }
         }
@@ -238,8 +228,7 @@ impl Naive {
         let (now, trade, quote) = (self.now, self.counters[1], price.times(qty));
         let order = self.get(id);
         (order.filled, order.filled_quote) = (order.filled + qty, order.filled_quote + quote);
-        order.status = if order.left().is_zero() { Filled } else { PartiallyFilled };
-        order.updated = now;
+        (order.status, order.updated) = (if order.left().is_zero() { Filled } else { PartiallyFilled }, now);
         let order = order.clone();
         let owner = self.owners.get_mut(&order.account).unwrap();
         let held = owner.held.entry(order.position.side).or_default();
@@ -258,8 +247,7 @@ impl Naive {
         let fee = Cash::from_raw(quote.raw() * rate / 10_i128.pow(10) / 100 * 100);
         owner.wallet += realised - fee;
         self.fees += fee;
-        let fee = (Asset::new("USDT"), fee);
-        self.fills.push(Fill::new(&order, (trade, price, qty), fee, realised, maker));
+        self.fills.push(Fill::new(&order, (trade, price, qty), (Asset::new("USDT"), fee), realised, maker));
     }
 
     fn find(&self, id: AccountId, which: &OrderRef) -> Result<Order, Reject> {
@@ -271,10 +259,7 @@ impl Naive {
     }
 
     pub(super) fn cancel(&mut self, id: AccountId, which: &OrderRef) -> Result<Order, Reject> {
-        let (order, now) = (self.find(id, which)?, self.now);
-        let order = self.get(order.id);
-        (order.status, order.updated) = (Canceled, now);
-        Ok(order.clone())
+        self.find(id, which).map(|order| self.end(order.id, Canceled, None))
     }
 
     pub(super) fn modify(&mut self, id: AccountId, m: &Modify) -> Result<Order, Reject> {
@@ -287,10 +272,8 @@ impl Naive {
             (old.amends >= 2, Reject::ModifiedTooOften(2)),
         ];
         refusals.iter().find(|refusal| refusal.0).map_or(Ok(()), |refusal| Err(refusal.1))?;
-        let post_only = matches!(old.terms, Terms::PostOnly { .. });
-        let tif = old.terms.tif().unwrap_or(Tif::Gtc);
-        let price = m.price;
-        let terms = if post_only { Terms::PostOnly { price } } else { Terms::Limit { price, tif } };
+        let (price, tif) = (m.price, old.terms.tif());
+        let terms = tif.map_or(Terms::PostOnly { price }, |tif| Terms::Limit { price, tif });
         let mut order = Order { terms, qty: m.qty, ..old.clone() };
         if self.would_take(&order) || m.qty <= old.filled + old.prevented {
             return self.cancel(id, &OrderRef::Id(old.id));

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const OPERATIONS: u32 = 50_000;
-/// The last one is in hedge mode.
-const ACCOUNTS: [AccountId; 4] = [A, B, C, AccountId(3)];
+/// The one in hedge mode.
+const HEDGER: AccountId = AccountId(3);
+const ACCOUNTS: [AccountId; 4] = [A, B, C, HEDGER];
 
 struct World {
     random: fastrand::Rng,
@@ -37,13 +38,12 @@ fn world(seed: u64) -> World {
     for (index, id) in ACCOUNTS.into_iter().enumerate() {
         let (maker, taker) = (Rate::basis_points(index as i64), Rate::basis_points(4));
         real.open_account(id, AccountSettings { maker_fee: maker, taker_fee: taker, ..Default::default() });
-        let hedge = index == 3;
-        if hedge {
+        if id == HEDGER {
             real.set_hedge_mode(now, id, true).unwrap();
         }
         real.set_leverage(now, id, &btc(), 10).unwrap();
         let fees = (i128::from(maker.raw()), i128::from(taker.raw()));
-        naive.owners.insert(id, Owner { fees, leverage: 10, hedge, ..Owner::default() });
+        naive.owners.insert(id, Owner { fees, leverage: 10, ..Owner::default() });
     }
     real.fix_mark(&btc(), Some(price("100"))).unwrap();
     real.set_index(now, &btc(), price("100")).unwrap();
@@ -72,7 +72,7 @@ impl World {
             7 => Terms::PostOnly { price },
             _ => Terms::Market,
         };
-        let hedge = self.naive.owners[&account].hedge != (self.random.u8(0..50) == 0);
+        let hedge = (account == HEDGER) != (self.random.u8(0..50) == 0);
         let sides = if hedge { [PositionSide::Long, PositionSide::Short] } else { [PositionSide::Both; 2] };
         let position = PositionTerms {
             side: self.pick(&sides),
@@ -204,7 +204,9 @@ impl World {
         let (mut worth, mut net) = (self.naive.fees + self.naive.fund, Qty::ZERO);
         for id in ACCOUNTS {
             let open: Vec<&Order> = self.real.open_orders(id, None).unwrap();
-            assert_eq!(open, self.naive.open(id), "{id:?}: open orders");
+            let mut naive = self.naive.open(id);
+            naive.sort_by_key(|order| order.id);
+            assert_eq!(open, naive, "{id:?}: open orders");
             let (view, owner) = (self.real.account_view(id).unwrap(), &self.naive.owners[&id]);
             assert_eq!(view.margin.wallet, owner.wallet, "{id:?}: wallet");
             let free = view.margin.balance() - view.margin.initial();
