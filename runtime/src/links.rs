@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tradingsys::ids::LinkId;
 use tradingsys::venue::port::LinkAction;
 
+use self::dial::Dialler;
 use self::http::Http;
 pub use self::http::Response;
 
@@ -63,7 +64,7 @@ pub enum LinkEvent {
 pub struct Links {
     open: BTreeMap<LinkId, mpsc::Sender<Bytes>>,
     events: mpsc::Sender<(LinkId, LinkEvent)>,
-    tls: TlsConnector,
+    dialler: Rc<Dialler>,
     http: Rc<Http>,
 }
 
@@ -71,8 +72,9 @@ impl Links {
     /// None yet. Events of all links arrive at the receiver.
     pub fn new(tls: TlsConnector) -> (Self, mpsc::Receiver<(LinkId, LinkEvent)>) {
         let (events, receiver) = mpsc::channel(EVENTS);
-        let http = Rc::new(Http::new(tls.clone()));
-        (Self { open: BTreeMap::new(), events, tls, http }, receiver)
+        let dialler = Rc::new(Dialler::new(tls));
+        let http = Rc::new(Http::new(Rc::clone(&dialler)));
+        (Self { open: BTreeMap::new(), events, dialler, http }, receiver)
     }
 
     /// Does what a venue's machine wants done. Must be called within a `LocalSet`.
@@ -82,7 +84,7 @@ impl Links {
                 let (sender, outgoing) = mpsc::channel(OUTGOING);
                 self.open.insert(link, sender);
                 let task = LinkTask { link, events: self.events.clone(), outgoing };
-                tokio::task::spawn_local(task.run(url, self.tls.clone()));
+                tokio::task::spawn_local(task.run(url, Rc::clone(&self.dialler)));
             }
             LinkAction::Send { link, text } => {
                 let Some(sender) = self.open.get(&link) else { return };
@@ -117,8 +119,8 @@ struct LinkTask {
 }
 
 impl LinkTask {
-    async fn run(mut self, url: String, tls: TlsConnector) {
-        let reason = match self.dial(&url, &tls).await {
+    async fn run(mut self, url: String, dialler: Rc<Dialler>) {
+        let reason = match self.dial(&url, &dialler).await {
             Ok(dial::Socket::Plain(socket)) => self.carry(*socket).await,
             Ok(dial::Socket::Tls(socket)) => self.carry(*socket).await,
             Err(reason) => reason,
@@ -137,8 +139,8 @@ impl LinkTask {
         self.tell(event).await;
     }
 
-    async fn dial(&mut self, url: &str, tls: &TlsConnector) -> Result<dial::Socket, String> {
-        let dialling = tokio::time::timeout(DIAL_WITHIN, dial::dial(url, tls));
+    async fn dial(&mut self, url: &str, dialler: &Dialler) -> Result<dial::Socket, String> {
+        let dialling = tokio::time::timeout(DIAL_WITHIN, dialler.websocket(url));
         tokio::pin!(dialling);
         loop {
             tokio::select! {

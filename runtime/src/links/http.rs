@@ -21,10 +21,9 @@ use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsConnector;
 use tradingsys::venue::port::LinkInput;
 
-use super::dial::{Host, Stream};
+use super::dial::{Dialler, Host, Stream};
 
 /// Requests on their way at one time.
 const PLACES: usize = 8;
@@ -72,7 +71,7 @@ type Sender = SendRequest<Full<Bytes>>;
 
 /// All connections for requests.
 pub(super) struct Http {
-    tls: TlsConnector,
+    dialler: Rc<Dialler>,
     places: Semaphore,
     waiting: Cell<usize>,
     idle: RefCell<BTreeMap<Host, Vec<(Instant, Sender)>>>,
@@ -88,9 +87,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Http {
-    pub(super) fn new(tls: TlsConnector) -> Self {
+    pub(super) fn new(dialler: Rc<Dialler>) -> Self {
         Self {
-            tls,
+            dialler,
             places: Semaphore::new(PLACES),
             waiting: Cell::new(0),
             idle: RefCell::new(BTreeMap::new()),
@@ -153,7 +152,7 @@ impl Http {
     }
 
     async fn open(&self, host: &Host) -> Result<Sender, String> {
-        match host.connect(&self.tls).await? {
+        match self.dialler.connect(host).await? {
             Stream::Plain(stream) => greet(stream).await,
             Stream::Tls(stream) => greet(*stream).await,
         }
