@@ -597,10 +597,16 @@ impl Gateway {
         if client.queue.push_private(frame) {
             self.ready.insert(conn);
         } else {
-            let reason =
-                format!("more than {} private events waited: read faster, then resume", queue::PRIVATE_MAX);
-            self.close_client(conn, 4002, &reason);
+            self.too_slow(conn, queue::PRIVATE_MAX, "private events");
         }
+    }
+
+    /// Closes a client that lets too much wait. What waits is of no use to a connection that ends.
+    fn too_slow(&mut self, conn: ConnId, bound: usize, what: &str) {
+        if let Some(client) = self.clients.get_mut(&conn) {
+            client.queue = queue::Queue::default();
+        }
+        self.close_client(conn, 4002, &format!("more than {bound} {what} waited: read faster, then resume"));
     }
 
     fn ask(&mut self, now: Time, query: &crate::venue::port::Query, purpose: Purpose) -> u64 {

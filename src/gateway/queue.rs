@@ -1,7 +1,8 @@
 //! What waits for one local client: private frames in order, and of market data only what still matters.
 //!
-//! Private frames go first and are never dropped. Of `depth`, `bbo`, `mark` and open bars the newest is kept; closing
-//! bars and public trades queue up to a bound, beyond which trades yield a counted gap. Of a `book` all changes are
+//! Private frames go first and are never dropped, nor are closing bars: a client that lets too many of either wait is
+//! closed. Of `depth`, `bbo`, `mark` and open bars the newest is kept; public trades queue up to a bound, beyond which
+//! they yield a counted gap. Of a `book` all changes are
 //! kept up to a bound, beyond which the whole book is given when the client takes it. That a stream is stale is told in
 //! its place among its data, and what it makes worthless is dropped.
 
@@ -14,6 +15,8 @@ use crate::market::{Channel, Stream};
 
 /// Private frames a client may have waiting before it is closed to resume later.
 pub(super) const PRIVATE_MAX: usize = 10_000;
+/// Closing bars a client may have waiting, over all its streams, before it is closed.
+pub(super) const BARS_MAX: usize = 10_000;
 /// Public trades a client may have waiting on one stream before a gap is told.
 pub(super) const TRADES_MAX: usize = 1_000;
 /// Changes of a book a client may have waiting before it gets the whole book instead.
@@ -27,6 +30,8 @@ pub(super) struct Queue {
     private: VecDeque<Bytes>,
     slots: IndexMap<Stream, Slot>,
     waiting: VecDeque<Stream>,
+    /// Closing bars that wait, and what has to stand among them.
+    bars: usize,
 }
 
 #[derive(Debug, Default)]
@@ -74,8 +79,8 @@ impl Queue {
         self.private.len() <= PRIVATE_MAX
     }
 
-    /// Adds a market frame.
-    pub(super) fn push_market(&mut self, stream: &Stream, frame: Bytes, thinning: Thinning) {
+    /// Adds a market frame. False: over the bound, the client is too slow.
+    pub(super) fn push_market(&mut self, stream: &Stream, frame: Bytes, thinning: Thinning) -> bool {
         let slot = self.slots.entry(stream.clone()).or_default();
         match thinning {
             Thinning::Newest => slot.newest = Some(frame),
@@ -83,6 +88,7 @@ impl Queue {
                 // A closing bar also replaces the open bar that waits.
                 slot.newest = None;
                 slot.kept.push_back(frame);
+                self.bars += usize::from(is_bars(stream));
                 if slot.kept.len() > TRADES_MAX && stream.channel == Channel::Trade {
                     slot.kept.pop_front();
                     slot.dropped += 1;
@@ -92,11 +98,13 @@ impl Queue {
             Thinning::Change => {
                 slot.kept.push_back(frame);
                 if slot.kept.len() > CHANGES_MAX {
-                    return self.push_book(stream);
+                    self.push_book(stream);
+                    return true;
                 }
             }
         }
         self.list(stream);
+        self.bars <= BARS_MAX
     }
 
     /// The whole book is due: all that waits of its stream is in it.
@@ -106,14 +114,16 @@ impl Queue {
         self.list(stream);
     }
 
-    /// Says that what the client has of a stream is old. Trades and closing bars before it still count.
-    pub(super) fn push_stale(&mut self, stream: &Stream, frame: Bytes) {
+    /// Says that what the client has of a stream is old. Trades and closing bars before it still count. False: over the
+    /// bound, the client is too slow.
+    pub(super) fn push_stale(&mut self, stream: &Stream, frame: Bytes) -> bool {
         match stream.channel {
             Channel::Trade | Channel::Kline(_) => self.push_market(stream, frame, Thinning::Keep),
             _ => {
                 let slot = self.slots.entry(stream.clone()).or_default();
                 *slot = Slot { newest: Some(frame), listed: slot.listed, ..Slot::default() };
                 self.list(stream);
+                true
             }
         }
     }
@@ -127,7 +137,10 @@ impl Queue {
 
     /// Forgets a stream.
     pub(super) fn forget(&mut self, stream: &Stream) {
-        self.slots.swap_remove(stream);
+        let slot = self.slots.swap_remove(stream);
+        if is_bars(stream) {
+            self.bars -= slot.map_or(0, |slot| slot.kept.len());
+        }
         self.waiting.retain(|s| s != stream);
     }
 
@@ -144,7 +157,9 @@ impl Queue {
             let gap = format!(r#"{{"stream":"{stream}","gap":{}}}"#, std::mem::take(&mut slot.dropped));
             Some(Next::Frame(Bytes::from(gap)))
         } else {
-            slot.kept.pop_front().or_else(|| slot.newest.take()).map(Next::Frame)
+            let kept = slot.kept.pop_front();
+            self.bars -= usize::from(kept.is_some() && is_bars(&stream));
+            kept.or_else(|| slot.newest.take()).map(Next::Frame)
         };
         slot.listed = !slot.kept.is_empty() || slot.newest.is_some();
         if slot.listed {
@@ -157,6 +172,10 @@ impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.replay.is_empty() && self.private.is_empty() && self.waiting.is_empty()
     }
+}
+
+fn is_bars(stream: &Stream) -> bool {
+    matches!(stream.channel, Channel::Kline(_))
 }
 
 #[cfg(test)]
@@ -206,6 +225,24 @@ mod tests {
         }
         queue.push_market(&bars, Bytes::from("o3"), Thinning::Newest);
         assert_eq!(drain(&mut queue), "c1 c2 o3");
+    }
+
+    #[test]
+    fn r32_closing_bars_wait_up_to_a_bound_over_all_streams() {
+        let mut queue = Queue::default();
+        let streams = [Interval::M1, Interval::M5].map(|interval| stream(Channel::Kline(interval)));
+        let push = |queue: &mut Queue, n: usize| {
+            queue.push_market(&streams[n % 2], Bytes::from_static(b"c"), Thinning::Keep)
+        };
+        assert!((0..BARS_MAX).all(|n| push(&mut queue, n)));
+        assert!(!push(&mut queue, 0) && !queue.push_stale(&streams[1], Bytes::from_static(b"stale")));
+        // What was read, or is not wanted any more, makes room.
+        assert!(queue.pull().is_some() && queue.pull().is_some());
+        assert!(!push(&mut queue, 1));
+        queue.forget(&streams[0]);
+        assert!((0..BARS_MAX / 2 - 2).all(|_| push(&mut queue, 1)));
+        drain(&mut queue);
+        assert!(queue.is_empty() && queue.bars == 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::question::product;
-use super::queue::{Next, Thinning};
+use super::queue::{BARS_MAX, Next, Queue, Thinning};
 use crate::book::{BookDiff, BookUpdate};
 use crate::ids::{ConnId, Symbol};
 use crate::instrument::Instrument;
@@ -135,11 +135,17 @@ impl Gateway {
             }
             let newest = if wanted.by.insert(conn) { wanted.newest.clone() } else { continue };
             let Some(client) = self.clients.get_mut(&conn) else { continue };
-            match (newest, &down) {
+            let fits = match (newest, &down) {
                 (_, Some(reason)) => client.queue.push_stale(&stream, stale_frame(&stream, reason)),
-                _ if stream.channel == Channel::Book => client.queue.push_book(&stream),
+                _ if stream.channel == Channel::Book => {
+                    client.queue.push_book(&stream);
+                    true
+                }
                 (Some(frame), None) => client.queue.push_market(&stream, frame, Thinning::Newest),
                 (None, None) => continue,
+            };
+            if !fits {
+                return self.too_slow(conn, BARS_MAX, "closing bars");
             }
             self.ready.insert(conn);
         }
@@ -214,12 +220,10 @@ impl Gateway {
             BookUpdate::Fresh => {
                 let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
                 wanted.newest = None;
-                for conn in &wanted.by {
-                    if let Some(client) = self.clients.get_mut(conn) {
-                        client.queue.push_book(stream);
-                        self.ready.insert(*conn);
-                    }
-                }
+                self.give(stream, |queue| {
+                    queue.push_book(stream);
+                    true
+                });
             }
         }
     }
@@ -229,11 +233,23 @@ impl Gateway {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         wanted.newest = None;
         let frame = stale_frame(stream, reason);
+        self.give(stream, |queue| queue.push_stale(stream, frame.clone()));
+    }
+
+    /// Adds to the queues of all who want the stream; who lets too much wait is closed.
+    fn give(&mut self, stream: &Stream, mut push: impl FnMut(&mut Queue) -> bool) {
+        let Some(wanted) = self.streams.wanted.get(stream) else { return };
+        let mut slow = Vec::new();
         for conn in &wanted.by {
-            if let Some(client) = self.clients.get_mut(conn) {
-                client.queue.push_stale(stream, frame.clone());
+            let Some(client) = self.clients.get_mut(conn) else { continue };
+            if push(&mut client.queue) {
                 self.ready.insert(*conn);
+            } else {
+                slow.push(*conn);
             }
+        }
+        for conn in slow {
+            self.too_slow(conn, BARS_MAX, "closing bars");
         }
     }
 
@@ -268,12 +284,7 @@ impl Gateway {
             // A view of a bar that is closed by now, or of a book that has changed.
             Thinning::Keep | Thinning::Change => wanted.newest = None,
         }
-        for conn in &wanted.by {
-            if let Some(client) = self.clients.get_mut(conn) {
-                client.queue.push_market(stream, frame.clone(), thinning);
-                self.ready.insert(*conn);
-            }
-        }
+        self.give(stream, |queue| queue.push_market(stream, frame.clone(), thinning));
     }
 
     /// What clients hold is old from now on, and they are told so.

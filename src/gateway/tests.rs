@@ -115,6 +115,8 @@ struct Bench {
     /// Batches are committed at once unless this is set.
     hold_commits: bool,
     waiting: Vec<io::Batch>,
+    /// The client reads nothing while this is set.
+    deaf: bool,
     now: Time,
     sent: Vec<Value>,
     projected: Vec<io::PositionRow>,
@@ -180,6 +182,7 @@ impl Bench {
             journal,
             hold_commits: false,
             waiting: Vec::new(),
+            deaf: false,
             now,
             sent: Vec::new(),
             projected: Vec::new(),
@@ -218,6 +221,7 @@ impl Bench {
                 Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),
                 Output::Log(_) => {}
                 Output::Project(rows) => self.projected.extend(rows.positions),
+                Output::Ready(_) if self.deaf => {}
                 Output::Ready(conn) => {
                     while let Some(frame) = self.gateway.pull(self.now, conn) {
                         self.sent.push(serde_json::from_slice(&frame).unwrap());

@@ -231,3 +231,18 @@ fn a_stream_that_is_none_lists_those_there_are() {
     assert!(message.contains("kline:1m, kline:3m") && message.contains("depth:100ms"), "{message}");
     assert!(!message.contains("mark"), "{message}");
 }
+
+#[test]
+fn r32_a_client_that_never_reads_is_closed_over_its_bars_too() {
+    let mut bench = Bench::ready();
+    bench.subscribe("kline:1m");
+    bench.deaf = true;
+    let most = crate::gateway::queue::BARS_MAX as i64;
+    bench.says((0..most).map(|minute| live(minute, true)).collect());
+    assert!(bench.closed.is_empty());
+    bench.says(vec![live(most, true)]);
+    assert_eq!(bench.closed, [(bench.conn, 4002)]);
+    assert!(bench.gateway.pull(bench.now, bench.conn).is_none(), "what waited is let go");
+    bench.deaf = false;
+    assert_eq!(bench.login(None)["result"]["session_id"], 1, "its session is free");
+}
