@@ -2,8 +2,11 @@
 //!
 //! All are integers counting 10⁻¹⁰ of a unit, so that sums commute and never round. Ten decimals hold every
 //! price, quantity and quote amount Binance prints (eight) with room for venues that print ten. Products are taken in
-//! 256-bit-safe steps by [`Price::times`]; only averages round, and say so. A result beyond 128 bits, which only absurd
-//! input makes, stops at the largest number there is: bad input never ends the program.
+//! 256-bit-safe steps by [`Price::times`]; only averages round, and say so.
+//!
+//! At the edges nothing beyond ±10^15 is let in: no number that is read, and no worth of an order, a fill or an edit
+//! ([`Price::worth`]). So it takes more than 10^13 facts of the largest size to bring a sum to the end of 128 bits. Results
+//! stop there all the same, at the largest number there is: bad input never ends the program.
 
 use std::fmt;
 use std::str::FromStr;
@@ -227,6 +230,11 @@ exact_number! {
 }
 
 impl Price {
+    /// [`Price::times`], for numbers from outside: `None` beyond ±10^15.
+    pub fn worth(self, qty: Qty) -> Option<Cash> {
+        Some(self.times(qty)).filter(|amount| amount.abs().raw() <= MAX_RAW)
+    }
+
     /// `self × qty`, cut off at 10⁻¹⁰ towards zero; exact on every grid whose tick × lot has at most ten decimals.
     pub fn times(self, qty: Qty) -> Cash {
         let (whole, rest) = (qty.raw() / ONE, qty.raw() % ONE);
@@ -248,7 +256,8 @@ impl Cash {
     /// `self × rate`, a rate in raw units (10⁻¹⁰), cut off at `places` decimals towards zero, as venues charge fees.
     pub fn at_rate(self, rate_raw: i128, places: u32) -> Cash {
         let grain = 10_i128.pow(DECIMALS - places);
-        let raw = self.0 / ONE * rate_raw + self.0 % ONE * rate_raw / ONE;
+        let whole = (self.0 / ONE).saturating_mul(rate_raw);
+        let raw = whole.saturating_add((self.0 % ONE).saturating_mul(rate_raw) / ONE);
         Cash(raw / grain * grain)
     }
 
@@ -378,6 +387,18 @@ mod tests {
             }
         }
         assert_eq!(most.per(least), Some(Price(i128::MAX)));
+        assert!(most.at_rate(huge.raw(), 8) > Cash::whole(1) && (-most).at_rate(huge.raw(), 8).is_negative());
+    }
+
+    #[test]
+    fn what_comes_from_outside_cannot_bring_a_sum_to_its_end() {
+        let (large, one) = (price("1000000000000000"), Qty::whole(1));
+        assert_eq!(large.worth(one), Some(Cash::whole(10_i64.pow(15))));
+        assert_eq!(large.worth(-one), Some(-Cash::whole(10_i64.pow(15))));
+        assert_eq!((large.worth(Qty::whole(2)), large.worth(qty("1.0000000001"))), (None, None));
+        assert_eq!(large.worth(qty("999999999999999")), None, "where times() has stopped already");
+        let facts = 10_i128.pow(13);
+        assert!(MAX_RAW.checked_mul(facts).is_some_and(|sum| sum < i128::MAX));
     }
 
     #[test]

@@ -320,7 +320,7 @@ pub fn admit(
     }
     check_qty(instrument, new.qty, draft.order_type == OrderType::Market)?;
     if let Some(price) = terms.price() {
-        check_notional(instrument, price.times(new.qty), new.reduce_only)?;
+        check_notional(instrument, worth(instrument, price, new.qty)?, new.reduce_only)?;
     }
     Ok(new)
 }
@@ -334,7 +334,7 @@ pub fn check_amended(instrument: &Instrument, price: Option<Price>, qty: Qty) ->
         check_price(instrument, "price", price)?;
     }
     check_qty(instrument, qty, false)?;
-    price.map_or(Ok(()), |price| check_notional(instrument, price.times(qty), false))
+    price.map_or(Ok(()), |price| check_notional(instrument, worth(instrument, price, qty)?, false))
 }
 
 /// Which fields go together.
@@ -449,6 +449,15 @@ fn check_qty(instrument: &Instrument, found: Qty, market: bool) -> Result<(), Re
         return Err(Refusal::OffLot { found, lot: grid.step, symbol });
     }
     Ok(())
+}
+
+fn worth(instrument: &Instrument, price: Price, qty: Qty) -> Result<Cash, Refusal> {
+    price.worth(qty).ok_or_else(|| Refusal::Notional {
+        found: price.times(qty),
+        quote: instrument.quote.clone(),
+        limit: "10^15 at most, as no larger amount is kept: choose a smaller quantity".to_owned(),
+        symbol: instrument.symbol.clone(),
+    })
 }
 
 /// What only reduces a position may be as small as that position.

@@ -312,3 +312,17 @@ fn a_refusal_says_what_was_found_in_its_unit_and_what_to_do() {
     all["params"]["n"] = json!(9);
     assert_eq!(bench.call(&all)["result"]["order_ids"], json!([id.as_str()]));
 }
+
+#[test]
+fn an_order_worth_more_than_any_amount_kept_is_refused() {
+    let mut bench = Bench::ready();
+    let open = Grid { min: Default::default(), max: Default::default(), step: Default::default() };
+    let lots = Grid { min: Qty::ZERO, max: Qty::ZERO, step: Qty::ZERO };
+    bench.says(vec![VenueEvent::Instruments(vec![Instrument { price: open, qty: lots, ..doge() }])]);
+    for (n, price, qty) in [(1, "1000000000000000", "2"), (2, "1000000000000000", "1000000000000000")] {
+        let reply = bench.call(&doge_order(n, &json!({"price": price, "qty": qty})));
+        assert!(reply["error"]["message"].as_str().unwrap().contains("10^15 at most"), "{reply}");
+    }
+    let reply = bench.call(&doge_order(3, &json!({"price": "1000000000000000", "qty": "1"})));
+    assert!(reply["result"].is_object(), "{reply}");
+}

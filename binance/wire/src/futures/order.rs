@@ -140,6 +140,13 @@ fn forced(client_id: &str) -> Option<Forced> {
     }
 }
 
+/// Quote amount of a fill; the venue tells none.
+fn worth(what: &'static str, price: Price, qty: Qty) -> Result<Cash, Malformed> {
+    price
+        .worth(qty)
+        .ok_or_else(|| Malformed::new(what, format!("a fill of {qty} at {price} is worth over 10^15")))
+}
+
 #[derive(Deserialize)]
 struct RawUpdate<'a> {
     #[serde(borrow)]
@@ -217,6 +224,7 @@ pub fn order_update(text: &str) -> Result<OrderReport, Malformed> {
     let time = Time::from_millis(raw.time);
     // Liquidations are told as CALCULATED, with a fill or without.
     let fills = matches!(raw.execution.as_ref(), "TRADE" | "CALCULATED") && raw.last_qty.is_positive();
+    let quote = worth(WHAT, raw.last_price, raw.last_qty)?;
     let fill = fills.then(|| Fill {
         symbol: symbol.clone(),
         trade_id: raw.trade_id,
@@ -225,7 +233,7 @@ pub fn order_update(text: &str) -> Result<OrderReport, Malformed> {
         side,
         price: raw.last_price,
         qty: raw.last_qty,
-        quote: raw.last_price.times(raw.last_qty),
+        quote,
         realised: Some(raw.realised),
         fee: raw.fee,
         fee_asset: raw.fee_asset.filter(|_| !raw.fee.is_zero()).map(|name| Asset::new(&name)),
@@ -470,7 +478,7 @@ pub fn trades(result: &str) -> Result<Vec<Fill>, Malformed> {
             price: trade.price,
             qty: trade.qty,
             // Reckoned as the event's is: both sources must tell one fact alike.
-            quote: trade.price.times(trade.qty),
+            quote: worth(WHAT, trade.price, trade.qty)?,
             realised: Some(trade.realized_pnl),
             fee: trade.commission,
             fee_asset: trade

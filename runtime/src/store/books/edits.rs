@@ -128,6 +128,9 @@ fn difference(key: &Key, shown: &Shown, found: Option<&Texts>) -> Result<Option<
     if found_avg.is_some_and(Price::is_negative) {
         return Err("avg_price is negative".into());
     }
+    if found_avg.is_some_and(|price| price.worth(found_qty).is_none()) {
+        return Err("qty times avg_price is over 10^15".into());
+    }
     let unreadable = |error| format!("what was shown cannot be read: {error}");
     let shown_qty =
         shown.shadow.as_ref().map_or(Ok(Qty::ZERO), |texts| typed::number(&texts.qty)).map_err(unreadable)?;

@@ -256,6 +256,11 @@ fn a_row_that_cannot_be_understood_names_itself_and_its_symbol() {
         ("UPDATE position SET qty = 0.1 + 0.2 WHERE session_id = 1", "dogeusdt", "decimal places"),
         ("UPDATE position SET avg_price = '' WHERE session_id = 1", "dogeusdt", "avg_price"),
         ("UPDATE position SET avg_price = -1 WHERE session_id = 1", "dogeusdt", "avg_price is negative"),
+        (
+            "UPDATE position SET qty = '1000000', avg_price = '1000000001' WHERE session_id = 1",
+            "dogeusdt",
+            "qty times avg_price is over 10^15",
+        ),
         ("INSERT INTO position(session_id, symbol, qty) VALUES(70000, 'x', 1)", "x", "between 0 and 65535"),
         ("INSERT INTO position(session_id, symbol, qty) VALUES(-1, 'x', 1)", "x", "between 0 and 65535"),
         (
