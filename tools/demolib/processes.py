@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 
 class ProcessError(Exception):
@@ -31,7 +33,7 @@ class Process:
 
     def start(self, read_output: bool = False) -> None:
         """Starts it; its output goes to the log, or standard output to us if asked for."""
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("a", encoding="utf-8") as log, undisturbed():
             self.running = subprocess.Popen(
                 self.command,
                 env=self.env,
@@ -85,6 +87,24 @@ class Process:
             self.log.read_text(encoding="utf-8", errors="replace").split("\n") if self.log.exists() else []
         )
         return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back: a process just started that nobody knows yet would be left behind."""
+    held: list[int] = []
+
+    def hold(number: int, _frame: FrameType | None) -> None:
+        held.append(number)
+
+    before = [(number, signal.signal(number, hold)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+        for pending in held:
+            signal.raise_signal(pending)
 
 
 def free_port() -> int:
