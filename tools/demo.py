@@ -27,13 +27,13 @@ from demolib.view import View
 STRATEGIES = Path(__file__).resolve().parent / "demolib" / "strategies"
 ACCOUNT = "demo"
 OPENING = {"USDT": "100000", "BTC": "1", "ETH": "20", "BNB": "50", "SOL": "100", "DOGE": "100000"}
-# Session, name, file, markets: two strategies share one symbol, each with a position of its own; one trades
-# both markets.
+# Session, name, file, markets: two strategies share one symbol, each with a position of its own; two are one
+# file; one trades both markets.
 TEAM = (
     (1, "maker", "maker.py", ("spot",)),
     (2, "seller", "seller.py", ("spot",)),
-    (3, "momentum", "momentum.py", ("spot",)),
-    (4, "swing", "swing.py", ("usdt",)),
+    (3, "momentum", "trend.py", ("spot",)),
+    (4, "swing", "trend.py", ("usdt",)),
     (5, "hedge", "hedge.py", ("spot", "usdt")),
 )
 NAMES = {session: name for session, name, _, _ in TEAM}
@@ -127,7 +127,9 @@ class Demo:
         )
         self.houses = {market: House(market, folder, env, binaries) for market in ("spot", "usdt")}
         self.team = {
-            session: Process(name, self.command(file, *map(self.address, markets), str(session)), env, folder)
+            session: Process(
+                name, self.command(file, *map(self.address, markets), str(session), name), env, folder
+            )
             for session, name, file, markets in TEAM
         }
         everybody = [
