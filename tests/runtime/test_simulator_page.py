@@ -93,7 +93,8 @@ def test_the_steps_of_the_page_lead_to_a_position(
         said = steps.typed(steps.block("sh strategy"), steps.folder)
         assert "FILLED 50.0" in said, said
         # The gateway may be writing the very moment: then the shell says so, and the user asks again.
-        eventually(lambda: steps.typed(f"{look.strip()} || true", steps.folder), "the position in pos.db")
-        assert steps.typed(f"{look.strip()} || sleep 1; {look}", steps.folder).startswith("1|dogeusdt|")
+        asked = f"{look.strip()} || true"
+        shown = eventually(lambda: steps.typed(asked, steps.folder), "the position in pos.db")
+        assert shown.startswith("1|dogeusdt|")
     files = {"spot": "trades.jsonl", "usdt": "futures_trades.jsonl"}
     assert '"account":"me"' in (steps.folder / "sim-data" / files[market]).read_text()
