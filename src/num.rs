@@ -5,8 +5,8 @@
 //! 256-bit-safe steps by [`Price::times`]; only averages round, and say so.
 //!
 //! At the edges nothing beyond ±10^15 is let in: no number that is read, and no worth of an order, a fill or an edit
-//! ([`Price::worth`]). So it takes more than 10^13 facts of the largest size to bring a sum to the end of 128 bits. Results
-//! stop there all the same, at the largest number there is: bad input never ends the program.
+//! ([`Price::worth`]). So it takes more than 10^13 facts of the largest size to bring a sum to the end of 128 bits.
+//! Results stop there all the same, at the largest number there is: bad input never ends the program.
 
 use std::fmt;
 use std::str::FromStr;

@@ -39,8 +39,8 @@ pub(crate) const fn row(
 
 use Verdict::{NotExecuted, Rejected, Unknown};
 
-/// The execution status is unknown: unexpected answer, time-out, internal disconnect. Or the venue is overloaded: refused
-/// before execution, whatever the status.
+/// The execution status is unknown: unexpected answer, time-out, internal disconnect. Or the venue is overloaded:
+/// refused before execution, whatever the status.
 pub(crate) const BUS: &[Row] = &[
     row(ANY, -1007..=-1006, "", Unknown),
     row(ANY, -1001..=-1001, "", Unknown),
@@ -118,8 +118,8 @@ pub fn is_unknown_order(code: i64, message: &str) -> bool {
     code == -2011 && message == "Unknown order sent."
 }
 
-/// The answer to a query about an order the venue does not show: it never existed, a replica lags, or the venue keeps it
-/// no longer.
+/// The answer to a query about an order the venue does not show: it never existed, a replica lags, or the venue keeps
+/// it no longer.
 pub fn is_not_found(code: i64) -> bool {
     code == -2013
 }
