@@ -6,15 +6,16 @@ use binance_wire::render::{Object, TimeUnit, levels};
 use bytes::Bytes;
 use tradingsys::exchange::BestChange;
 use tradingsys::market::{Interval, PublicTrade, Side};
-use tradingsys::time::Time;
+use tradingsys::time::{Span, Time};
 
+use crate::agenda::Beat;
 use crate::bars::Candle;
 use crate::connection::{Kind as Serves, Streams};
 use crate::feed::within;
 use crate::io::{Conn, SimOutput};
 use crate::market_data::{AggTrade, Diff, cut};
 use crate::product::Route;
-use crate::sim::Sim;
+use crate::sim::{BEAT, Sim};
 use crate::streams::{Control, Kind, MarketIndex, StreamName, answer, name_list, read_control};
 
 /// Streams a connection may have.
@@ -220,19 +221,22 @@ impl Sim {
     }
 
     /// Timed streams: every 100 ms, and every second or two.
-    pub(crate) fn beat(&mut self, now: Time) {
-        let beats = now.millis().div_euclid(100);
+    pub(crate) fn beat(&mut self, now: Time, beat: Beat) {
+        if !beat.passes(BEAT) {
+            return;
+        }
+        let (second, two) = (beat.passes(Span::from_secs(1)), beat.passes(Span::from_secs(2)));
         for place in 0..self.markets.len() {
             self.roll(now, place);
             if !self.markets[place].feed.tells_changes() {
                 self.publish_depth(now, place, true);
             }
-            if beats % 10 == 0 {
+            if second {
                 self.publish_depth(now, place, false);
                 self.publish_tickers(now, place);
                 self.publish_bars(now, place, |interval| interval == Interval::S1);
             }
-            if beats % 20 == 0 {
+            if two {
                 self.publish_bars(now, place, |interval| interval != Interval::S1);
             }
         }

@@ -13,7 +13,7 @@ use tradingsys::exchange::{
 use tradingsys::ids::{Asset, Symbol, VenueOrderId};
 use tradingsys::time::{Span, Time};
 
-use crate::agenda::Agenda;
+use crate::agenda::{Agenda, Beat};
 use crate::auth::Keys;
 use crate::bars::Bars;
 use crate::config::Config;
@@ -130,6 +130,7 @@ pub struct Sim {
     /// Names of all wallets of the spot books: of the accounts, then of their margin wallets.
     pub(crate) names: Vec<String>,
     agenda: Agenda<Task>,
+    beaten: Beat,
     clock: Clock,
     events: Vec<Event>,
 }
@@ -201,6 +202,7 @@ impl Sim {
             staged: Staged::default(),
             faults: Faults::new(mix(config.seed)),
             agenda: Agenda::default(),
+            beaten: Beat::first(now),
             clock: Clock { now, skew: Span::ZERO },
             events: Vec::new(),
             config,
@@ -288,10 +290,9 @@ impl Sim {
             Task::PongDue(conn, sent) => self.pong_due(conn, sent, out),
             Task::LifeOver(conn) => self.close(conn, 1001, "connection is 24 hours old", out),
             Task::Beat => {
-                if now.millis() % 100 == 0 {
-                    self.beat(now);
-                }
-                self.futures_beat(now);
+                self.beaten = self.beaten.next(self.clock.now);
+                self.beat(now, self.beaten);
+                self.futures_beat(now, self.beaten);
                 self.plan_beat();
             }
             Task::Step(place) => {

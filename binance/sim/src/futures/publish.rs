@@ -2,17 +2,17 @@
 
 use binance_wire::render::array;
 use tradingsys::exchange::BestChange;
-use tradingsys::market::{Depth, PublicTrade, Side};
+use tradingsys::market::{Depth, Interval, PublicTrade, Side};
 use tradingsys::num::Price;
-use tradingsys::time::Time;
+use tradingsys::time::{Span, Time};
 
 use super::frames::{self, BookFrame};
 use super::streams::{Kind, Name, Speed};
+use crate::agenda::Beat;
 use crate::bars::Candle;
 use crate::market_data::{AggTrade, cut};
 use crate::sim::Sim;
 use crate::streams::{MarketIndex, StreamName};
-use tradingsys::market::Interval;
 
 fn index(place: usize) -> MarketIndex {
     MarketIndex::try_from(place).expect("markets are few")
@@ -108,10 +108,9 @@ impl Sim {
     }
 
     /// Timed streams of perpetuals.
-    pub(crate) fn futures_beat(&mut self, now: Time) {
-        let millis = now.millis();
+    pub(crate) fn futures_beat(&mut self, now: Time, beat: Beat) {
         self.follow_index(now, false);
-        let due = |every: i64| millis % every == 0;
+        let due = |every: i64| beat.passes(Span::from_millis(every));
         for place in 0..self.futures.markets.len() {
             self.futures_roll(now, place);
             if due(100)
@@ -129,7 +128,7 @@ impl Sim {
             }
         }
         if due(1_000) {
-            self.futures_second(now);
+            self.futures_second(now, beat);
         }
         if due(5_000) {
             self.futures_publish_all(Kind::BookTicker, "!bookTicker", |sim| {
@@ -140,8 +139,8 @@ impl Sim {
     }
 
     /// What is told every second or slower.
-    fn futures_second(&mut self, now: Time) {
-        let seconds = now.millis() / 1_000;
+    fn futures_second(&mut self, now: Time, beat: Beat) {
+        let due = |seconds: i64| beat.passes(Span::from_secs(seconds));
         for place in 0..self.futures.markets.len() {
             if let Some(event) = self.futures.markets[place].forced.take() {
                 let text = frames::force_order(now, &self.futures.markets[place].style, &event);
@@ -151,12 +150,12 @@ impl Sim {
             self.futures_publish(place, Kind::MarkPrice { fast: true }, "markPrice@1s", |sim| {
                 sim.mark_frame(now, place)
             });
-            if seconds % 3 == 0 {
+            if due(3) {
                 self.futures_publish(place, Kind::MarkPrice { fast: false }, "markPrice", |sim| {
                     sim.mark_frame(now, place)
                 });
             }
-            if seconds % 2 == 0 {
+            if due(2) {
                 self.futures_publish(place, Kind::MiniTicker, "miniTicker", |sim| sim.mini_frame(now, place));
                 self.futures_publish(place, Kind::Ticker, "ticker", |sim| sim.ticker_frame(now, place));
             }
@@ -165,14 +164,14 @@ impl Sim {
             move |sim: &Self| array((0..sim.futures.markets.len()).map(|place| write(sim, now, place)))
         };
         self.futures_publish_all(Kind::MarkPrice { fast: true }, "!markPrice@arr@1s", all(Self::mark_frame));
-        if seconds % 3 == 0 {
+        if due(3) {
             self.futures_publish_all(
                 Kind::MarkPrice { fast: false },
                 "!markPrice@arr",
                 all(Self::mark_frame),
             );
         }
-        if seconds % 2 == 0 {
+        if due(2) {
             self.futures_publish_all(Kind::MiniTicker, "!miniTicker@arr", all(Self::mini_frame));
             self.futures_publish_all(Kind::Ticker, "!ticker@arr", all(Self::ticker_frame));
         }
