@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use self::bars::Bars;
+use self::charge::ForcedFills;
 use self::commits::{Commits, Held};
 use self::conditional::Strays;
 use self::door::Client;
@@ -85,6 +86,7 @@ pub struct Gateway {
     strays: Strays,
     tie_out: TieOut,
     fundings: Fundings,
+    forced: ForcedFills,
     bad_edits: Vec<BadEdit>,
     waiting_edits: Vec<Edit>,
     store_failed: Option<String>,
@@ -167,6 +169,7 @@ impl Gateway {
             strays: Strays::default(),
             tie_out: TieOut::default(),
             fundings: Fundings::default(),
+            forced: ForcedFills::default(),
             bad_edits,
             waiting_edits: Vec::new(),
             store_failed: None,
@@ -453,7 +456,13 @@ impl Gateway {
             }
             Record::Order(order) => self.orders.insert(order),
             Record::OrderState(state) => self.orders.fold_state(state),
-            Record::Fill(fill) => self.fill_order(fill),
+            Record::Fill(fill) => {
+                self.fill_order(fill);
+                let order = fill.order.as_ref().and_then(|id| self.orders.get(id));
+                if let Some(forced) = order.and_then(|order| order.forced) {
+                    self.forced.add(fill, forced);
+                }
+            }
             Record::Event { session, sequence, frame, .. } => {
                 let started = self.started;
                 let log = &mut self.session_mut(*session).log;

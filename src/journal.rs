@@ -340,8 +340,8 @@ pub struct DebtRecord {
     pub time: Time,
 }
 
-/// See [`Record::Allocation`]. Key: (symbol, trade id, venue id, session). The fill itself is EXTERNAL's; this moves a
-/// part of it to the session.
+/// See [`Record::Allocation`]. Key: (symbol, trade id, venue id, session), of which the latest counts. The fill itself
+/// is EXTERNAL's; this moves a part of it to the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllocationRecord {
     /// Why the venue did it.

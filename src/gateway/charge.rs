@@ -4,21 +4,54 @@
 //! fill is EXTERNAL's; of its quantity each owner that held the side it closes takes a part in proportion to what it
 //! held, in whole lots, the rest of the division going to the largest; nobody is closed beyond what it held, and what
 //! nobody held stays with EXTERNAL. So the sum stays the account's position, and no session keeps one that is gone.
+//! What it held is reckoned by the exchange's order, so a fill learnt later, of before, changes the parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gateway;
 use super::funding::NEAR;
 use super::io::LogLevel;
-use crate::ids::{Asset, SessionId};
+use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::{AllocationRecord, ChargeKind, ChargeRecord, FillRecord, Forced, Owner, Record};
 use crate::ledger::books::ChargeKey;
 use crate::ledger::funding::WALLET_UNIT;
 use crate::ledger::split::{close, split};
-use crate::num::Cash;
+use crate::num::{Cash, Qty};
 use crate::time::Time;
 use crate::venue::port::Income;
 use crate::wire::event::{FillView, Private};
+
+/// A fill's place in the venue's order, and that of the fill's order.
+type Place = (Time, TradeId, VenueOrderId);
+
+/// Fills by which the venue ended positions, in its order.
+#[derive(Debug, Default)]
+pub(super) struct ForcedFills {
+    fills: BTreeMap<Symbol, BTreeMap<Place, (FillRecord, Forced)>>,
+}
+
+impl ForcedFills {
+    pub(super) fn add(&mut self, fill: &FillRecord, forced: Forced) {
+        let at = (fill.time, fill.trade_id, fill.venue_id);
+        self.fills.entry(fill.symbol.clone()).or_default().insert(at, (fill.clone(), forced));
+    }
+
+    /// All fills until then of the order that ended a position last, in that symbol or in any.
+    fn last_order(&self, symbol: Option<&Symbol>, until: Time) -> Vec<&FillRecord> {
+        let end = (until, TradeId::MAX, VenueOrderId::MAX);
+        let fits = |of: &Symbol| symbol.is_none_or(|symbol| symbol == of);
+        let all = (self.fills.iter()).filter(|(of, _)| fits(of));
+        let last = all.filter_map(|(_, fills)| fills.range(..=end).next_back()).max_by_key(|(at, _)| at.0);
+        let Some(((_, _, order), (last, _))) = last else { return Vec::new() };
+        let fills = self.fills.get(&last.symbol).into_iter().flat_map(|fills| fills.range(..=end));
+        fills.filter(|(at, _)| at.2 == *order).map(|(_, (fill, _))| fill).collect()
+    }
+
+    fn since(&self, symbol: &Symbol, from: Time) -> Vec<(FillRecord, Forced)> {
+        let of_it = self.fills.get(symbol).into_iter();
+        of_it.flat_map(|fills| fills.range((from, 0, 0)..).map(|(_, fill)| fill.clone())).collect()
+    }
+}
 
 impl Gateway {
     /// The account was paid or charged, as a private event or a row of the income history says.
@@ -29,7 +62,7 @@ impl Gateway {
         match income.kind {
             ChargeKind::Funding | ChargeKind::SpecialFunding => self.funding_paid(now, income),
             ChargeKind::Insurance => {
-                let weights = self.ended(income);
+                let weights = self.ended(income.symbol.as_ref(), income.time);
                 self.charge_once(now, income, &weights);
             }
             ChargeKind::Trade => {}
@@ -51,6 +84,8 @@ impl Gateway {
             if changed.is_empty() {
                 return;
             }
+            self.settle_forced(now, &changed);
+            self.settle_insurance(now, &changed);
             self.settle_moved(now, &changed);
             if self.config.margin {
                 self.settle_interest(now, &changed);
@@ -63,13 +98,22 @@ impl Gateway {
         let after = |key: &ChargeKey| {
             key.0 == ChargeKind::Interest && changed.get(&key.2).is_some_and(|from| key.3 > *from)
         };
+        self.split_anew(now, after, |gateway, key| gateway.books.liabilities(&key.2, key.3));
+    }
+
+    /// Splits charges by the weights of today, and books what differs.
+    fn split_anew(
+        &mut self,
+        now: Time,
+        which: impl Fn(&ChargeKey) -> bool,
+        weights: impl Fn(&Self, &ChargeKey) -> BTreeMap<Owner, Cash>,
+    ) {
         let booked: Vec<_> = (self.books.charges())
-            .filter(|(key, _)| after(key))
+            .filter(|(key, _)| which(key))
             .map(|(key, shares)| (key.clone(), shares.clone()))
             .collect();
         for (key, shares) in booked {
-            let weights = self.books.liabilities(&key.2, key.3);
-            let target = weighed(shares.values().copied().sum(), &weights);
+            let target = weighed(shares.values().copied().sum(), &weights(self, &key));
             let owners: BTreeSet<Owner> = target.keys().chain(shares.keys()).copied().collect();
             for owner in owners {
                 let of = |shares: &BTreeMap<Owner, Cash>| shares.get(&owner).copied().unwrap_or_default();
@@ -97,16 +141,30 @@ impl Gateway {
         }
     }
 
-    /// By what the last forced end in a symbol took from each owner.
-    fn ended(&self, income: &Income) -> BTreeMap<Owner, Cash> {
-        let Some(symbol) = &income.symbol else { return BTreeMap::new() };
-        let Some((venue_id, parts)) = self.books.ended(symbol) else { return BTreeMap::new() };
-        let whole = self.orders.by_venue(symbol, venue_id).map_or(Cash::ZERO, |o| o.filled.as_cash());
-        let mut weights: BTreeMap<Owner, Cash> =
-            parts.iter().map(|(session, qty)| (Owner::Session(*session), qty.as_cash())).collect();
-        let rest = whole - weights.values().copied().sum();
-        weights.insert(Owner::External, rest.max(Cash::ZERO));
+    /// By what the last order that ended a position, in that symbol or in any, took from each owner until then.
+    fn ended(&self, symbol: Option<&Symbol>, until: Time) -> BTreeMap<Owner, Cash> {
+        let mut weights: BTreeMap<Owner, Cash> = BTreeMap::new();
+        for fill in self.forced.last_order(symbol, until) {
+            let key = (fill.symbol.clone(), fill.trade_id, fill.venue_id);
+            let mut rest = fill.qty.as_cash();
+            for part in self.books.allocated(&key) {
+                rest -= part.qty.as_cash();
+                *weights.entry(Owner::Session(part.session)).or_default() += part.qty.as_cash();
+            }
+            *weights.entry(Owner::External).or_default() += rest.max(Cash::ZERO);
+        }
         weights
+    }
+
+    /// Splits what the insurance fund took or gave anew where other parts were ended than was thought.
+    fn settle_insurance(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
+        let moved = self.books.contracts().filter_map(|(_, listing)| changed.get(&listing.holding)).min();
+        let Some(from) = moved.copied() else { return };
+        self.split_anew(
+            now,
+            |key| key.0 == ChargeKind::Insurance && key.3 >= from,
+            |gateway, key| gateway.ended(key.1.as_ref(), key.3),
+        );
     }
 
     /// Books a payment or charge, by weights; EXTERNAL's where nobody has one. An event and a row of the history that
@@ -118,43 +176,53 @@ impl Gateway {
         }
         let twin = self.books.charges().find_map(|(key, shares)| {
             let near = (key.3.nanos() - time.nanos()).abs() <= NEAR.nanos();
-            let same = (&key.0, &key.1, &key.2) == (&kind, symbol, asset) && near;
+            // The event may not say which symbol it was for.
+            let of_it = key.1 == *symbol || key.1.is_none() || symbol.is_none();
+            let same = (&key.0, &key.2) == (&kind, asset) && of_it && near;
             let told = match id {
                 Some(_) => !self.books.is_identified(key),
                 None => self.books.is_identified(key) || key.3 == time,
             };
-            (same && told && shares.values().copied().sum::<Cash>() == amount).then_some(key.3)
+            (same && told && shares.values().copied().sum::<Cash>() == amount).then(|| (key.1.clone(), key.3))
         });
-        let charge = |owner, delta, id, time| ChargeRecord {
+        let charge = |owner, delta, (symbol, time): (Option<Symbol>, Time)| ChargeRecord {
             charge: kind,
-            symbol: symbol.clone(),
+            symbol,
             asset: asset.clone(),
             owner,
             delta,
             id,
             time,
         };
-        if let Some(time) = twin {
+        if let Some(of) = twin {
             if id.is_some() {
-                self.emit(Record::Charge(charge(Owner::External, Cash::ZERO, id, time)));
+                self.emit(Record::Charge(charge(Owner::External, Cash::ZERO, of)));
             }
             return;
         }
         for (owner, delta) in weighed(amount, weights) {
-            self.book_share(now, charge(owner, delta, id, time));
+            self.book_share(now, charge(owner, delta, (symbol.clone(), time)));
         }
     }
 
-    /// A fill by which the venue itself ended a position is shared among those who held it. To be called before the
-    /// fill is booked; gives what is to be booked after it.
-    pub(super) fn forced_parts(&self, fill: &FillRecord, forced: Forced) -> Vec<AllocationRecord> {
-        let Some(listing) = self.books.listing(&fill.symbol) else { return Vec::new() };
-        let closes_longs = fill.side.signed(fill.qty).is_negative();
-        let rows = self.books.assets().filter(|(owner, asset, amount)| {
-            let holder = matches!(owner, Owner::Session(_) | Owner::External);
-            holder && **asset == listing.holding && !amount.is_zero() && amount.is_positive() == closes_longs
+    /// Positions have changed, perhaps before fills by which the venue ended some.
+    fn settle_forced(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
+        let moved = self.books.contracts().filter_map(|(symbol, listing)| {
+            changed.get(&listing.holding).map(|from| self.forced.since(symbol, *from))
         });
-        let held: BTreeMap<Owner, Cash> = rows.map(|(owner, _, amount)| (owner, amount.abs())).collect();
+        for (fill, forced) in moved.flatten().collect::<Vec<_>>() {
+            self.allocate(now, &fill, forced);
+        }
+    }
+
+    /// The parts of those who held what a fill has ended, by the rule.
+    fn forced_parts(&self, fill: &FillRecord, forced: Forced) -> BTreeMap<SessionId, AllocationRecord> {
+        let closes_longs = fill.side.signed(fill.qty).is_negative();
+        let rows = self.books.held_before(fill).into_iter().filter(|(owner, amount)| {
+            let holder = matches!(owner, Owner::Session(_) | Owner::External);
+            holder && amount.is_positive() == closes_longs
+        });
+        let held: BTreeMap<Owner, Cash> = rows.map(|(owner, amount)| (owner, amount.abs())).collect();
         let lot = self.instrument(&fill.symbol).map_or(Cash::from_raw(1), |i| i.lot().as_cash());
         let mut quantities = close(fill.qty.as_cash(), &held, lot);
         let taken: Cash = quantities.values().copied().sum();
@@ -163,62 +231,108 @@ impl Gateway {
         let fees = split(fill.fee, &quantities, WALLET_UNIT);
         let of = |shares: &BTreeMap<Owner, Cash>, owner| shares.get(&owner).copied().unwrap_or_default();
         let part = |(owner, qty): (&Owner, &Cash)| match owner {
-            Owner::Session(session) if qty.is_positive() => Some(AllocationRecord {
-                forced,
-                session: *session,
-                symbol: fill.symbol.clone(),
-                trade_id: fill.trade_id,
-                venue_id: fill.venue_id,
-                side: fill.side,
-                price: fill.price,
-                qty: qty.as_qty(),
-                quote: of(&quotes, *owner),
-                fee: of(&fees, *owner),
-                fee_asset: fill.fee_asset.clone(),
-                time: fill.time,
-            }),
+            Owner::Session(session) if qty.is_positive() => {
+                let (quote, fee) = (of(&quotes, *owner), of(&fees, *owner));
+                let part =
+                    AllocationRecord { qty: qty.as_qty(), quote, fee, ..no_part(fill, forced, *session) };
+                Some((*session, part))
+            }
             _ => None,
         };
         quantities.iter().filter_map(part).collect()
     }
 
-    /// Books the parts of a forced fill and tells each session of its own.
-    pub(super) fn allocate(&mut self, now: Time, parts: Vec<AllocationRecord>) {
-        for part in parts {
-            let session = part.session;
-            let fields = format!(
-                "why={:?} session={session} symbol={} side={} qty={} price={}",
-                part.forced, part.symbol, part.side, part.qty, part.price
-            );
-            self.log(LogLevel::Error, "the exchange ended a position", fields);
-            let fill = FillView {
-                trade_id: part.trade_id,
-                price: part.price,
-                qty: part.qty,
-                quote: part.quote,
-                fee: part.fee,
-                fee_asset: part.fee_asset.clone(),
-                maker: false,
-                time: part.time,
-            };
-            self.emit(Record::Allocation(part.clone()));
-            self.tell_ended(now, session, &part, fill);
+    /// Books the parts of a forced fill, or what has changed in them, and tells each session of its own.
+    pub(super) fn allocate(&mut self, now: Time, fill: &FillRecord, forced: Forced) {
+        let key = (fill.symbol.clone(), fill.trade_id, fill.venue_id);
+        let booked: BTreeMap<SessionId, AllocationRecord> =
+            self.books.allocated(&key).map(|part| (part.session, part.clone())).collect();
+        let mut parts = self.forced_parts(fill, forced);
+        for session in booked.keys() {
+            parts.entry(*session).or_insert_with(|| no_part(fill, forced, *session));
+        }
+        for part in parts.into_values() {
+            let before = booked.get(&part.session);
+            if before != Some(&part) {
+                self.book_part(now, &part, before.map(|before| before.qty));
+            }
         }
     }
 
-    fn tell_ended(&mut self, now: Time, session: SessionId, part: &AllocationRecord, fill: FillView) {
-        let why = match part.forced {
-            Forced::Liquidation => "liquidation",
-            Forced::Adl => "adl",
-            Forced::Settlement => "settlement",
-        };
-        let message = format!(
-            "the exchange ended {} of {} at {} by {why}; the position is as this event says",
-            part.qty, part.symbol, part.price
+    fn book_part(&mut self, now: Time, part: &AllocationRecord, before: Option<Qty>) {
+        let session = part.session;
+        let fields = format!(
+            "why={:?} session={session} symbol={} side={} qty={} price={}",
+            part.forced, part.symbol, part.side, part.qty, part.price
         );
-        let position = self.position_view(session, &part.symbol);
-        self.tell(now, session, Private::Position { position, reason: why.to_owned(), fill: Some(fill) });
-        self.notice_of(now, session, why, message, Some(part.symbol.clone()));
+        self.emit(Record::Allocation(part.clone()));
+        match before {
+            None => {
+                self.log(LogLevel::Error, "the exchange ended a position", fields);
+                let message = format!(
+                    "the exchange ended {} of {} at {} by {}; the position is as this event says",
+                    part.qty,
+                    part.symbol,
+                    part.price,
+                    why(part)
+                );
+                let fill = FillView {
+                    trade_id: part.trade_id,
+                    price: part.price,
+                    qty: part.qty,
+                    quote: part.quote,
+                    fee: part.fee,
+                    fee_asset: part.fee_asset.clone(),
+                    maker: false,
+                    time: part.time,
+                };
+                self.tell_ended(now, part, message, Some(fill));
+            }
+            Some(before) => {
+                self.log(LogLevel::Warn, "the part of an ended position is corrected", fields);
+                let message = format!(
+                    "of what the exchange ended of {} at {} by {}, {} instead of {before} were this session's, as a \
+                     fill of before has shown; the position is as this event says",
+                    part.symbol,
+                    part.price,
+                    why(part),
+                    part.qty
+                );
+                self.tell_ended(now, part, message, None);
+            }
+        }
+    }
+
+    fn tell_ended(&mut self, now: Time, part: &AllocationRecord, message: String, fill: Option<FillView>) {
+        let position = self.position_view(part.session, &part.symbol);
+        self.tell(now, part.session, Private::Position { position, reason: why(part).to_owned(), fill });
+        self.notice_of(now, part.session, why(part), message, Some(part.symbol.clone()));
+    }
+}
+
+fn why(part: &AllocationRecord) -> &'static str {
+    match part.forced {
+        Forced::Liquidation => "liquidation",
+        Forced::Adl => "adl",
+        Forced::Settlement => "settlement",
+    }
+}
+
+/// Nothing of a fill is the session's.
+fn no_part(fill: &FillRecord, forced: Forced, session: SessionId) -> AllocationRecord {
+    AllocationRecord {
+        forced,
+        session,
+        symbol: fill.symbol.clone(),
+        trade_id: fill.trade_id,
+        venue_id: fill.venue_id,
+        side: fill.side,
+        price: fill.price,
+        qty: Qty::ZERO,
+        quote: Cash::ZERO,
+        fee: Cash::ZERO,
+        fee_asset: fill.fee_asset.clone(),
+        time: fill.time,
     }
 }
 

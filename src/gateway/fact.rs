@@ -417,9 +417,11 @@ impl Gateway {
         };
         self.fill_order(&record);
         self.orders.update(id, |order| order.changed = order.changed.max(fill.time));
-        let parts = forced.map(|forced| self.forced_parts(&record, forced)).unwrap_or_default();
-        self.emit(Record::Fill(record));
-        self.allocate(now, parts);
+        self.emit(Record::Fill(record.clone()));
+        if let Some(forced) = forced {
+            self.forced.add(&record, forced);
+            self.allocate(now, &record, forced);
+        }
         self.recovery.saw(&fill.symbol);
         Some(FillView {
             trade_id: fill.trade_id,

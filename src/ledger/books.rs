@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::History;
+use super::history::{History, Instant};
 use super::position::{Change, Position, Step, Totals};
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::{
@@ -81,8 +81,7 @@ pub struct Books {
     charges: BTreeMap<ChargeKey, BTreeMap<Owner, Cash>>,
     /// The venue's numbers of payments, and those they are of.
     charge_ids: BTreeMap<(ChargeKind, u64), ChargeKey>,
-    allocations: BTreeSet<(FillKey, SessionId)>,
-    ended: BTreeMap<Symbol, (VenueOrderId, BTreeMap<SessionId, Qty>)>,
+    allocations: BTreeMap<(FillKey, SessionId), AllocationRecord>,
     /// Changes of contracts, of money that is not trading's, and of every asset where anything can be borrowed.
     history: History,
     all_remembered: bool,
@@ -211,6 +210,19 @@ impl Books {
         listing.map(|listing| self.history.at(&listing.holding, instant, inclusive)).unwrap_or_default()
     }
 
+    /// What each owner held of a contract before a fill, by the exchange's order.
+    pub fn held_before(&self, fill: &FillRecord) -> BTreeMap<Owner, Cash> {
+        let listing = self.listings.get(&fill.symbol);
+        let at = (fill.time, fill.trade_id);
+        listing.map(|listing| self.history.before(&listing.holding, at)).unwrap_or_default()
+    }
+
+    /// The parts of a fill that are booked for sessions.
+    pub fn allocated(&self, key: &FillKey) -> impl Iterator<Item = &AllocationRecord> {
+        let all = (key.clone(), SessionId(0))..=(key.clone(), SessionId(u16::MAX));
+        self.allocations.range(all).map(|(_, part)| part)
+    }
+
     /// Times of the first and the last change of a contract's positions.
     pub fn held_between(&self, symbol: &Symbol) -> Option<(Time, Time)> {
         self.history.span(&self.listings.get(symbol)?.holding)
@@ -253,11 +265,6 @@ impl Books {
         self.charge_ids.values().any(|identified| identified == key)
     }
 
-    /// The last order by which the venue ended positions of a symbol, and what it took from each session.
-    pub fn ended(&self, symbol: &Symbol) -> Option<(VenueOrderId, &BTreeMap<SessionId, Qty>)> {
-        self.ended.get(symbol).map(|(venue_id, parts)| (*venue_id, parts))
-    }
-
     /// All payments and charges booked, with their shares.
     pub fn charges(&self) -> impl Iterator<Item = (&ChargeKey, &BTreeMap<Owner, Cash>)> {
         self.charges.iter()
@@ -277,16 +284,17 @@ impl Books {
         let Some(Listing { quote, holding, .. }) = self.listings.get(&fill.symbol).cloned() else {
             return;
         };
+        let at = (fill.time, fill.trade_id);
         let signed = fill.side.signed(fill.qty).as_cash();
         let paid = if signed.is_negative() { fill.quote } else { -fill.quote };
-        self.credit(fill.time, owner, &holding, signed);
-        self.credit(fill.time, owner, &quote, paid);
+        self.credit(at, owner, &holding, signed);
+        self.credit(at, owner, &quote, paid);
         if let Some(realised) = fill.realised {
-            self.credit(fill.time, Owner::Clearing, &quote, realised - paid);
+            self.credit(at, Owner::Clearing, &quote, realised - paid);
         }
         let mut base_fee = Qty::ZERO;
         if let Some(asset) = &fill.fee_asset {
-            self.credit(fill.time, owner, asset, -fill.fee);
+            self.credit(at, owner, asset, -fill.fee);
             if *asset == holding {
                 base_fee = fill.fee.as_qty();
             }
@@ -306,12 +314,12 @@ impl Books {
         // A difference is booked when it is seen, not when it came about, and taken back when it is explained. All
         // else is remembered though nobody uses the asset yet: it may be a contract's that is listed later.
         if cash.owner != Owner::Unattributed {
-            self.history.add(cash.time, cash.owner, &cash.asset, cash.delta);
+            self.history.add((cash.time, 0), cash.owner, &cash.asset, cash.delta);
         }
     }
 
     fn charge(&mut self, charge: &ChargeRecord) {
-        self.credit(charge.time, charge.owner, &charge.asset, charge.delta);
+        self.credit((charge.time, 0), charge.owner, &charge.asset, charge.delta);
         let key = (charge.charge, charge.symbol.clone(), charge.asset.clone(), charge.time);
         if let Some(id) = charge.id {
             self.charge_ids.insert((charge.charge, id), key.clone());
@@ -319,34 +327,44 @@ impl Books {
         *self.charges.entry(key).or_default().entry(charge.owner).or_default() += charge.delta;
     }
 
-    /// Moves a part of a fill from EXTERNAL to a session.
+    /// Moves a part of a fill from EXTERNAL to a session, in place of the part it was said to have before.
     fn allocate(&mut self, part: &AllocationRecord) {
         let key = (part.symbol.clone(), part.trade_id, part.venue_id);
-        let Some(Listing { quote, holding, .. }) = self.listings.get(&part.symbol).cloned() else { return };
-        if !self.allocations.insert((key, part.session)) {
+        let Some(listing) = self.listings.get(&part.symbol).cloned() else { return };
+        let before = self.allocations.insert((key, part.session), part.clone());
+        if before.as_ref() == Some(part) {
             return;
         }
-        let ended = self.ended.entry(part.symbol.clone()).or_default();
-        if ended.0 != part.venue_id {
-            *ended = (part.venue_id, BTreeMap::new());
+        if let Some(before) = before {
+            self.move_part(&listing, &before, -1);
+            if let Some(position) = self.positions.get_mut(&(before.session, before.symbol.clone())) {
+                position.remove(&step_of(&before));
+            }
         }
-        *ended.1.entry(part.session).or_default() += part.qty;
+        self.move_part(&listing, part, 1);
+        self.touched.positions.insert((part.session, part.symbol.clone()));
+        if !part.qty.is_zero() {
+            self.step(part.session, &part.symbol, step_of(part));
+        }
+    }
+
+    fn move_part(&mut self, listing: &Listing, part: &AllocationRecord, sign: i128) {
         let signed = part.side.signed(part.qty).as_cash();
         let paid = if signed.is_negative() { part.quote } else { -part.quote };
-        for (owner, sign) in [(Owner::Session(part.session), 1), (Owner::External, -1)] {
+        let at = (part.time, part.trade_id);
+        for (owner, sign) in [(Owner::Session(part.session), sign), (Owner::External, -sign)] {
             let of = |amount: Cash| Cash::from_raw(amount.raw() * sign);
-            self.credit(part.time, owner, &holding, of(signed));
-            self.credit(part.time, owner, &quote, of(paid));
+            self.credit(at, owner, &listing.holding, of(signed));
+            self.credit(at, owner, &listing.quote, of(paid));
             if let Some(asset) = &part.fee_asset {
-                self.credit(part.time, owner, asset, of(-part.fee));
+                self.credit(at, owner, asset, of(-part.fee));
             }
         }
         if let Some(asset) = &part.fee_asset {
-            *self.fees.entry((part.session, asset.clone())).or_default() += part.fee;
+            let fee = Cash::from_raw(part.fee.raw() * sign);
+            *self.fees.entry((part.session, asset.clone())).or_default() += fee;
             self.touched.fees.insert((part.session, asset.clone()));
         }
-        let change = Change::Fill { side: part.side, qty: part.qty, quote: part.quote, base_fee: Qty::ZERO };
-        self.step(part.session, &part.symbol, Step { time: part.time, trade_id: part.trade_id, change });
     }
 
     fn adjust(&mut self, adjust: &AdjustRecord) {
@@ -356,8 +374,9 @@ impl Books {
         self.accepted.insert(revision, accepted);
         if let Some(Listing { holding, .. }) = self.listings.get(&adjust.symbol).cloned() {
             let delta = adjust.delta.as_cash();
-            self.credit(adjust.time, Owner::Session(adjust.session), &holding, delta);
-            self.credit(adjust.time, Owner::Unattributed, &holding, -delta);
+            let at = (adjust.time, 0);
+            self.credit(at, Owner::Session(adjust.session), &holding, delta);
+            self.credit(at, Owner::Unattributed, &holding, -delta);
         }
         let change = Change::Edit { delta: adjust.delta, avg_price: adjust.avg_price };
         self.step(adjust.session, &adjust.symbol, Step { time: adjust.time, trade_id: 0, change });
@@ -370,10 +389,10 @@ impl Books {
     }
 
     /// Changes a row at an instant of the exchange's time.
-    fn credit(&mut self, time: Time, owner: Owner, asset: &Asset, delta: Cash) {
+    fn credit(&mut self, at: Instant, owner: Owner, asset: &Asset, delta: Cash) {
         self.add_to_row(owner, asset, delta);
         if self.all_remembered || self.holdings.contains(asset) {
-            self.history.add(time, owner, asset, delta);
+            self.history.add(at, owner, asset, delta);
         }
     }
 
@@ -382,6 +401,11 @@ impl Books {
         *self.assets.entry(key.clone()).or_default() += delta;
         self.touched.assets.insert(key);
     }
+}
+
+fn step_of(part: &AllocationRecord) -> Step {
+    let change = Change::Fill { side: part.side, qty: part.qty, quote: part.quote, base_fee: Qty::ZERO };
+    Step { time: part.time, trade_id: part.trade_id, change }
 }
 
 /// Negative rows of those who can owe, as positive amounts.

@@ -132,6 +132,18 @@ impl Position {
         }
         let at = self.steps.partition_point(|s| key(s) <= key(&step));
         self.steps.insert(at, step);
+        self.fold_anew();
+    }
+
+    /// Takes a step out again.
+    pub fn remove(&mut self, step: &Step) {
+        if let Some(at) = self.steps.iter().position(|s| s == step) {
+            self.steps.remove(at);
+            self.fold_anew();
+        }
+    }
+
+    fn fold_anew(&mut self) {
         let mut totals = Totals::default();
         for step in &self.steps {
             totals.step(step);
@@ -187,6 +199,25 @@ mod tests {
         for order in [[a, b, c], [a, c, b], [b, a, c], [b, c, a], [c, a, b], [c, b, a]] {
             check(&order, "10", "5", "10");
         }
+    }
+
+    #[test]
+    fn a_step_taken_out_never_was() {
+        let (a, b, c) = (
+            fill(1, Side::Buy, "10", "2", "0"),
+            fill(2, Side::Sell, "10", "3", "0"),
+            fill(3, Side::Buy, "10", "5", "0"),
+        );
+        let mut position = Position::default();
+        for step in [a, b, c] {
+            position.add(step);
+        }
+        position.remove(&b);
+        position.remove(&b);
+        let mut without = Position::default();
+        without.add(a);
+        without.add(c);
+        assert_eq!(position.totals(), without.totals());
     }
 
     #[test]

@@ -514,6 +514,59 @@ fn r44_a_liquidation_ends_the_sessions_that_held_the_side() {
 }
 
 #[test]
+fn r44_a_fill_learnt_after_a_liquidation_corrects_the_parts() {
+    let mut trial = Trial::new(funded(50_000));
+    trial.bench.login(None);
+    trial.trade(1, "1", "50000");
+    let now = trial.now();
+    let untold = trial.exchange.trade(now, 2, "1", "50010");
+    trial.bench.now += Span::from_secs(1);
+    // All of 2 is ended; of the second one nobody knows yet.
+    end(&mut trial, "-1.2", "40000", Forced::Liquidation);
+    assert_eq!([1, 2].map(|session| net(&trial, session)), ["0", "0"]);
+    trial.bench.says(vec![event(untold)]);
+    trial.answer();
+    trial.check("once the fill is known");
+    assert_eq!([1, 2].map(|session| net(&trial, session)), ["0.4", "0.4"]);
+    assert_eq!(trial.asset(Owner::External, &holding()), 0, "no ghost");
+    let parts: Vec<_> = trial.bench.sent.iter().filter(|f| f["event"] == "position").collect();
+    assert_eq!(parts.len(), 2, "{parts:?}");
+    assert_eq!((&parts[0]["fill"]["qty"], &parts[0]["position"]["net"]), (&json!("1"), &json!("0")));
+    assert_eq!((&parts[1]["fill"], &parts[1]["position"]["net"]), (&Value::Null, &json!("0.4")));
+    // Average cost and profit are as if it had been known at once: 0.6 closed at 40000 of what cost 50000.
+    let totals = trial.bench.gateway.books().position(SessionId(1), &btc());
+    assert_eq!(
+        (totals.avg_price().to_string(), totals.realised.to_string()),
+        ("50000".into(), "-6000".into())
+    );
+    let booked = trial.bench.journal.len();
+    trial.restart();
+    trial.wait(Span::from_secs(90));
+    trial.check("after another start");
+    let again = |r: &&Record| matches!(r, Record::Allocation(_));
+    assert_eq!(trial.bench.journal[booked..].iter().filter(again).count(), 0, "nothing is booked twice");
+}
+
+#[test]
+fn r44_what_was_traded_after_a_liquidation_has_no_part_in_it() {
+    let mut trial = Trial::new(funded(50_000));
+    trial.trade(1, "1", "50000");
+    trial.trade(2, "1", "50000");
+    trial.bench.says(vec![VenueEvent::EntryDown("cut".to_owned())]);
+    trial.bench.now += HOUR;
+    let now = trial.now();
+    trial.exchange.trade(now, 0, "-1", "48000");
+    trial.exchange.orders.last_mut().unwrap().forced = Some(Forced::Liquidation);
+    trial.bench.now += HOUR;
+    let now = trial.now();
+    trial.exchange.trade(now, 1, "2", "48500");
+    trial.restart();
+    trial.wait(Span::from_secs(90));
+    trial.check("after the outage");
+    assert_eq!([1, 2].map(|session| net(&trial, session)), ["2.5", "0.5"]);
+}
+
+#[test]
 fn r41_r44_a_settlement_during_an_outage_leaves_no_ghost() {
     let mut trial = Trial::new(funded(50_000));
     trial.trade(1, "0.3", "50000");
@@ -554,6 +607,35 @@ fn what_the_insurance_fund_takes_follows_the_liquidation() {
     let after = [1, 2].map(|s| trial.asset(Owner::Session(SessionId(s)), &usdt()));
     assert_eq!([0, 1].map(|k| before[k] - after[k]), [10, 20].map(|units| Cash::whole(units).raw()));
     trial.check("once");
+}
+
+#[test]
+fn r44_insurance_told_before_the_liquidation_and_without_its_symbol_follows_it_all_the_same() {
+    let mut trial = Trial::new(funded(50_000));
+    trial.trade(1, "1", "50000");
+    let now = trial.now();
+    let untold = trial.exchange.trade(now, 2, "2", "50000");
+    trial.bench.now += Span::from_secs(1);
+    trial.exchange.wallet -= Cash::whole(30).raw();
+    let (symbol, time) = (Some(btc()), trial.now());
+    let taken = Income {
+        id: None,
+        kind: ChargeKind::Insurance,
+        symbol: None,
+        asset: usdt(),
+        amount: -Cash::whole(30),
+        time,
+    };
+    trial.hear(Some(taken.clone()));
+    trial.hear(Some(Income { id: Some(77), symbol, ..taken }));
+    assert_eq!(trial.asset(Owner::External, &usdt()), Cash::whole(50_000 - 30).raw());
+    end(&mut trial, "-3", "40000", Forced::Liquidation);
+    trial.bench.says(vec![event(untold)]);
+    trial.answer();
+    trial.check("in the end");
+    // 50000 for each, a fee of 25 at the start, 40000 back, a fee of 20 at the end, and 10 for the fund.
+    let rows = [1, 2].map(|s| Cash::from_raw(trial.asset(Owner::Session(SessionId(s)), &usdt())).to_string());
+    assert_eq!(rows, ["-10055", "-20110"]);
 }
 
 #[test]
