@@ -43,7 +43,8 @@ mod synthetic;
 mod transaction;
 
 pub use config::{
-    AccountId, AccountSettings, BookSource, Config, Limits, Listing, ListingError, PercentPrice, Rate,
+    AccountId, AccountSettings, BookSource, Coarser, Config, Limits, Listing, ListingError, PercentPrice,
+    Rate,
 };
 pub use engine::Exchange;
 pub use event::{

@@ -1,9 +1,11 @@
 //! What an exchange lists and how its accounts are set: given once, by whoever runs it.
 
+use std::borrow::Cow;
+
 use crate::ids::{Asset, Symbol};
 use crate::instrument::Instrument;
 use crate::market::Stp;
-use crate::num::{ONE, ParseNumberError, Price, parse_raw};
+use crate::num::{ONE, ParseNumberError, Price, Qty, parse_raw};
 
 /// A share of an amount, such as a fee rate: `0.001` is ten basis points. Counted in 10⁻¹⁰.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -107,9 +109,29 @@ pub struct Listing {
     pub allowed_stp: Vec<Stp>,
     /// Where its public book and trades come from.
     pub source: BookSource,
+    /// What orders of accounts are held to instead of the grid the engine counts in, which never changes.
+    pub coarser: Option<Coarser>,
+}
+
+/// A grid that is a multiple of the engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coarser {
+    /// Price step.
+    pub tick: Price,
+    /// Quantity step, and least quantity.
+    pub lot: Qty,
 }
 
 impl Listing {
+    /// The instrument as it is offered to accounts.
+    pub fn offered(&self) -> Cow<'_, Instrument> {
+        let Some(Coarser { tick, lot }) = self.coarser else { return Cow::Borrowed(&self.instrument) };
+        let mut offered = self.instrument.clone();
+        (offered.price.step, offered.price.min) = (tick, offered.price.min.max(tick));
+        (offered.qty.step, offered.qty.min) = (lot, offered.qty.min.max(lot));
+        Cow::Owned(offered)
+    }
+
     /// The instrument with usual limits, and every self-trade prevention mode allowed, `NONE` the default,
     /// with a matching book.
     pub fn new(instrument: Instrument) -> Self {
@@ -119,6 +141,7 @@ impl Listing {
             default_stp: Stp::None,
             allowed_stp: Stp::ALL.to_vec(),
             source: BookSource::Matching,
+            coarser: None,
         }
     }
 }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use crate::exchange::account::{Account, Bank};
 use crate::exchange::admission;
-use crate::exchange::config::{AccountId, AccountSettings, Config, Listing, ListingError};
+use crate::exchange::config::{AccountId, AccountSettings, Coarser, Config, Listing, ListingError};
 use crate::exchange::event::{Balance, Event, Transfer};
 use crate::exchange::fees::FeeAsset;
 use crate::exchange::market::Market;
 use crate::exchange::order::PositionTerms;
 use crate::exchange::request::{
-    Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, Canceled, Placed, Reject, Request,
+    Amend, Amended, Cancel, CancelReplaceMode, CancelReplaced, Canceled, Filter, Placed, Reject, Request,
 };
 use crate::exchange::settlement::Settlement;
 use crate::exchange::transaction::Transaction;
 use crate::ids::{Asset, Symbol};
 use crate::instrument::InstrumentStatus;
-use crate::num::{Cash, Price};
+use crate::num::{Cash, Price, Qty};
 use crate::time::Time;
 
 /// An exchange: listed symbols, accounts, orders, and all that happened to them.
@@ -260,6 +260,35 @@ impl<S: Settlement> Exchange<S> {
     /// Refuses an account that is not open.
     pub(super) fn open_here(&self, id: AccountId) -> Result<(), Reject> {
         self.settlement.settings(id).map(drop).ok_or(Reject::UnknownAccount)
+    }
+
+    /// Changes what orders of accounts are held to: a coarser grid, the least notional; `None` leaves it. Open orders
+    /// stay as they are, and the house goes on trading on the engine's own grid.
+    ///
+    /// # Errors
+    /// [`Reject::UnknownSymbol`]; [`Reject::Filter`] of a step that is no multiple of the engine's own.
+    pub fn set_rules(
+        &mut self,
+        symbol: &Symbol,
+        tick: Option<Price>,
+        lot: Option<Qty>,
+        min_notional: Option<Cash>,
+    ) -> Result<(), Reject> {
+        let listing = &mut self.markets.get_mut(symbol).ok_or(Reject::UnknownSymbol)?.listing;
+        let own = &listing.instrument;
+        let before = listing.coarser.unwrap_or(Coarser { tick: own.tick(), lot: own.lot() });
+        let (tick, lot) = (tick.unwrap_or(before.tick), lot.unwrap_or(before.lot));
+        if !tick.is_positive() || !tick.is_multiple_of(own.tick()) {
+            return Err(Reject::Filter(Filter::PriceFilter));
+        }
+        if !lot.is_positive() || !lot.is_multiple_of(own.lot()) {
+            return Err(Reject::Filter(Filter::LotSize));
+        }
+        listing.coarser = Some(Coarser { tick, lot });
+        if let Some(least) = min_notional {
+            listing.instrument.min_notional = least;
+        }
+        Ok(())
     }
 
     /// A listed symbol.

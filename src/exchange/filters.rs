@@ -23,7 +23,8 @@ pub struct Situation {
 /// # Errors
 /// The first [`Filter`] that fails, in the order they are listed.
 pub fn check(listing: &Listing, request: &Request, situation: &Situation) -> Result<(), Filter> {
-    let instrument = &listing.instrument;
+    let offered = listing.offered();
+    let instrument = offered.as_ref();
     let terms = &request.terms;
     check_prices(instrument, terms)?;
     if let (Some(percent), Some(last)) = (&listing.limits.percent_price, situation.last) {

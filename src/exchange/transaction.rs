@@ -216,7 +216,7 @@ impl<S: Settlement> Transaction<'_, S> {
         if !listing.instrument.amend_allowed {
             return Err(Reject::AmendNotSupported);
         }
-        filters::check_qty(&listing.instrument, amend.qty).map_err(Reject::Filter)?;
+        filters::check_qty(&listing.offered(), amend.qty).map_err(Reject::Filter)?;
         let id = self.market.find_open(account, &amend.order)?;
         let order = self.market.orders.get(&id).map(|slot| &slot.order).ok_or(Reject::UnknownOrder)?;
         let limits = listing.limits;

@@ -241,5 +241,5 @@ fn understood(product: Product, frame: &Frame<'_>) -> Result<Asked, ErrorReply> 
 
 fn subject<'a>(product: Product, method: &'a str, account: &'a str) -> Subject<'a> {
     let (method, product) = (Some(method_name(product, method)), Some(product));
-    Subject { method, account: Some(account), side: Some(Side::Api), product, event: None }
+    Subject { method, account: Some(account), side: Some(Side::Api), product, ..Subject::default() }
 }

@@ -102,6 +102,19 @@ impl Sim {
         plan
     }
 
+    /// Does a fault strike a frame of a public stream?
+    pub(crate) fn strikes_stream(&mut self, fault: Fault, stream: &str) -> bool {
+        if self.faults.is_empty() {
+            return false;
+        }
+        let (now, subject) = (self.venue_time(), Subject { stream: Some(stream), ..Subject::default() });
+        let struck = self.faults.strike(now, &[fault], subject);
+        if let Some((number, rule)) = &struck {
+            self.record_fault(now, *number, rule.fault, stream);
+        }
+        struck.is_some()
+    }
+
     /// Cuts one connection.
     pub(crate) fn cut(&mut self, conn: Conn, fault: Fault, out: &mut Vec<SimOutput>) {
         match fault {

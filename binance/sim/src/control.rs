@@ -70,6 +70,18 @@ pub(crate) struct SetStatus {
     pub(crate) status: String,
 }
 
+/// What orders are held to; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetRules {
+    pub(crate) symbol: String,
+    /// Price step; a multiple of the first one.
+    pub(crate) tick: Option<Price>,
+    /// Quantity step; a multiple of the first one.
+    pub(crate) lot: Option<Qty>,
+    pub(crate) min_notional: Option<Cash>,
+}
+
 /// The body of a request.
 pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, String> {
     serde_json::from_str(body).map_err(|error| format!("the body is not as it should be: {error}"))
@@ -95,6 +107,7 @@ impl Sim {
             ("POST", "/control/cancel") => self.cancel_order(now, &http.body),
             ("POST", "/control/price") => self.set_price(now, &http.body),
             ("POST", "/control/status") => self.set_status(&http.body),
+            ("POST", "/control/filters") => self.set_rules(&http.body),
             ("POST", path) if path.starts_with("/control/futures/") => {
                 self.futures_control(now, &path["/control/futures/".len()..], &http.body)
             }
@@ -308,5 +321,12 @@ impl Sim {
         };
         self.exchange.set_status(&symbol, status).map_err(|error| error.to_string())?;
         Ok("{}".into())
+    }
+
+    fn set_rules(&mut self, body: &str) -> Outcome {
+        let wanted: SetRules = read(body)?;
+        let symbol = self.symbol_named(&wanted.symbol)?;
+        let set = self.exchange.set_rules(&symbol, wanted.tick, wanted.lot, wanted.min_notional);
+        set.map(|()| "{}".to_owned()).map_err(|error| error.to_string())
     }
 }

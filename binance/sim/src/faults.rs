@@ -40,6 +40,12 @@ pub(crate) enum Fault {
     /// A private event is late, and so are those after it.
     #[serde(rename = "event.delay")]
     EventDelay,
+    /// A frame of a public stream is lost: of a book's changes, a gap.
+    #[serde(rename = "stream.drop")]
+    StreamDrop,
+    /// The changes of a book leave out the best of each side, as if nothing were missing.
+    #[serde(rename = "stream.poison")]
+    StreamPoison,
     /// Connections are closed with a close frame.
     #[serde(rename = "connection.close")]
     ConnectionClose,
@@ -88,6 +94,8 @@ impl Fault {
             Self::EventDuplicate => "event.duplicate",
             Self::EventReorder => "event.reorder",
             Self::EventDelay => "event.delay",
+            Self::StreamDrop => "stream.drop",
+            Self::StreamPoison => "stream.poison",
             Self::ConnectionClose => "connection.close",
             Self::ConnectionAbort => "connection.abort",
             Self::ConnectionHalfOpen => "connection.half_open",
@@ -161,6 +169,9 @@ pub(crate) struct Rule {
     /// `TRADE`.
     #[serde(default)]
     pub(crate) event: Option<Names>,
+    /// Only this public stream, as its frames name it: `dogeusdt@depth@100ms`.
+    #[serde(default)]
+    pub(crate) stream: Option<Names>,
     /// Only this account.
     #[serde(default)]
     pub(crate) account: Option<String>,
@@ -251,6 +262,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) method: Option<&'a str>,
     /// The event, and its execution type.
     pub(crate) event: Option<(&'a str, &'a str)>,
+    /// The public stream.
+    pub(crate) stream: Option<&'a str>,
     /// The account.
     pub(crate) account: Option<&'a str>,
     /// The connection.
@@ -358,7 +371,8 @@ impl Active {
             subject.event.is_some_and(|(event, execution)| names.holds(event) || names.holds(execution))
         });
         let alive = self.until.is_none_or(|until| now < until);
-        account && side && product && method && event && alive
+        let stream = rule.stream.as_ref().is_none_or(|names| subject.stream.is_some_and(|s| names.holds(s)));
+        account && side && product && method && event && stream && alive
     }
 }
 

@@ -90,7 +90,7 @@ fn symbol_object(listing: &Listing, with_sets: bool) -> String {
 
 /// The filters of a symbol.
 pub(crate) fn filters(listing: &Listing) -> Vec<String> {
-    let instrument = &listing.instrument;
+    let instrument = listing.offered();
     let filter = |name: &str| Object::new().text("filterType", name);
     let (price, qty, market) = (&instrument.price, &instrument.qty, &instrument.market_qty);
     let mut list = vec![

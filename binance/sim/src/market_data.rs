@@ -50,6 +50,12 @@ impl Diff {
         self.asks.extend(change.asks.iter().map(|level| (level.price, level.qty)));
     }
 
+    /// Leaves out the best changed level of each side.
+    pub(crate) fn poison(&mut self) {
+        self.bids.pop_last();
+        self.asks.pop_first();
+    }
+
     /// Bids best first, then asks best first.
     pub(crate) fn sides(&self) -> (Vec<Level>, Vec<Level>) {
         let level = |(price, qty): (&Price, &Qty)| Level { price: *price, qty: *qty };

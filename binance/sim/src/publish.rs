@@ -11,6 +11,7 @@ use tradingsys::time::{Span, Time};
 use crate::agenda::Beat;
 use crate::bars::Candle;
 use crate::connection::{Kind as Serves, Streams};
+use crate::faults::Fault;
 use crate::feed::within;
 use crate::io::{Conn, SimOutput};
 use crate::market_data::{AggTrade, Diff, cut};
@@ -132,6 +133,10 @@ impl Sim {
         shown: impl Display,
         payload: impl Fn(TimeUnit) -> String,
     ) {
+        let shown = shown.to_string();
+        if self.strikes_stream(Fault::StreamDrop, &shown) {
+            return;
+        }
         let mut written: [[Option<Bytes>; 2]; 2] = Default::default();
         let mut frames = Vec::new();
         for conn in self.listeners.of(name) {
@@ -141,7 +146,7 @@ impl Sim {
             let text = written[micros][usize::from(streams.combined)].get_or_insert_with(|| {
                 let data = payload(connection.unit);
                 Bytes::from(if streams.combined {
-                    Object::new().text("stream", &shown.to_string()).raw("data", &data).end()
+                    Object::new().text("stream", &shown).raw("data", &data).end()
                 } else {
                     data
                 })
@@ -250,9 +255,12 @@ impl Sim {
         if let Some(ready) = &mut data.diffs[usize::from(fast)]
             && let Some(ids) = ready.ids
         {
-            let gathered = std::mem::take(ready);
+            let mut gathered = std::mem::take(ready);
             let upper = data.upper.clone();
             let shown = format!("{}@depth{suffix}", data.symbol);
+            if self.strikes_stream(Fault::StreamPoison, &shown) {
+                gathered.poison();
+            }
             self.publish(diff, shown, |unit| diff_frame(now, &upper, ids, &gathered, unit));
         }
         let wanted: Vec<u8> = [5, 10, 20]

@@ -162,7 +162,7 @@ fn path(http: &HttpRequest) -> &str {
 
 fn subject<'a>(product: Product, method: &'a str, account: &'a str) -> Subject<'a> {
     let product = Some(product);
-    Subject { method: Some(method), account: Some(account), side: None, product, event: None }
+    Subject { method: Some(method), account: Some(account), side: None, product, ..Subject::default() }
 }
 
 /// Cuts the connection of a request; a half-open one never answers.

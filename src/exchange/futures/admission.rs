@@ -22,7 +22,8 @@ pub(super) fn check(
     request: &Request,
     position: &PositionTerms,
 ) -> Result<(), Reject> {
-    let instrument = &market.listing.instrument;
+    let offered = market.listing.offered();
+    let instrument = if account.is_internal() { &market.listing.instrument } else { offered.as_ref() };
     let owner = clearing.account(account)?;
     let reducing = position.reduces(request.side);
     if !account.is_internal() {

@@ -266,7 +266,7 @@ impl Exchange<Clearing> {
         let owner = self.settlement.account(account)?;
         let contract = &self.settlement.contract(&request.symbol)?.contract;
         let market = self.markets.get(&request.symbol).ok_or(MarketReject::UnknownSymbol)?;
-        let instrument = &market.listing.instrument;
+        let instrument = &market.listing.offered();
         if !owner.settings.can_trade {
             return Err(MarketReject::AccountBlocked.into());
         }

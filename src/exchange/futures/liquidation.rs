@@ -89,14 +89,44 @@ impl Exchange<Clearing> {
         for (symbol, side) in self.open_positions(id) {
             let trading = self.contract(&symbol).is_some_and(|c| c.status == ContractStatus::Trading);
             if trading {
-                self.close_out(id, &symbol, side);
+                self.close_out(id, &symbol, side, None);
             }
         }
+        self.settle_ruin(id)?;
+        self.tell_accounts();
+        Ok(())
+    }
+
+    /// Liquidates so much of one position, or all of it, as the exchange does where that is enough.
+    ///
+    /// # Errors
+    /// [`Reject::UnknownAccount`], [`Reject::UnknownSymbol`]; [`Reject::UnknownOrder`] if there is nothing to close.
+    pub fn liquidate_part(
+        &mut self,
+        id: AccountId,
+        symbol: &Symbol,
+        side: PositionSide,
+        qty: Option<Qty>,
+    ) -> Result<(), Reject> {
+        let held = self.settlement.account(id)?.position(symbol, side).qty.abs();
+        let market = self.markets.get(symbol).ok_or(Reject::UnknownSymbol)?;
+        let part = qty.unwrap_or(held).min(held).floor_to(market.listing.instrument.lot());
+        if !part.is_positive() {
+            return Err(Reject::UnknownOrder);
+        }
+        self.end_orders(id, Some(symbol), Expiry::Liquidation);
+        self.close_out(id, symbol, side, Some(part));
+        self.settle_ruin(id)?;
+        self.tell_accounts();
+        Ok(())
+    }
+
+    /// Of an account without any position left, the fund bears the debt.
+    fn settle_ruin(&mut self, id: AccountId) -> Result<(), Reject> {
         if self.open_positions(id).is_empty() {
             let wallet = self.settlement.account(id)?.wallet;
             self.settle_debt(id, (-wallet).max(Cash::ZERO));
         }
-        self.tell_accounts();
         Ok(())
     }
 
@@ -127,14 +157,17 @@ impl Exchange<Clearing> {
         self.settlement.book(now, AccountId::INSURANCE, Reason::InsuranceClear, &booking(-amount));
     }
 
-    /// Closes one position: from the book, then against the other side.
-    fn close_out(&mut self, id: AccountId, symbol: &Symbol, position_side: PositionSide) {
+    /// Closes one position, or at most so much of it: from the book, then against the other side.
+    fn close_out(&mut self, id: AccountId, symbol: &Symbol, position_side: PositionSide, most: Option<Qty>) {
         let held = |exchange: &Self| {
             let account = exchange.settlement.accounts.get(&id);
             account.map_or(Qty::ZERO, |account| account.position(symbol, position_side).qty)
         };
-        let qty = held(self);
-        let side = if qty.is_positive() { Side::Sell } else { Side::Buy };
+        let whole = held(self);
+        let side = if whole.is_positive() { Side::Sell } else { Side::Buy };
+        let size = most.unwrap_or(whole.abs()).min(whole.abs());
+        let qty = side.opposite().signed(size);
+        let kept = whole - qty;
         let fund = self.settlement.accounts.get(&AccountId::INSURANCE).map_or(Cash::ZERO, |fund| fund.wallet);
         let limit = self.bankruptcy(id, symbol, qty, fund.max(Cash::ZERO));
         let name = format!("autoclose-{}", self.now().millis());
@@ -156,10 +189,10 @@ impl Exchange<Clearing> {
         let placed = self.transact(now, id, symbol, |t| t.place_checked(id, &request, &position));
         let quote = placed.map_or(Cash::ZERO, |placed| placed.order.filled_quote);
         self.charge_liquidation(id, symbol, quote);
-        let left = held(self);
+        let left = held(self) - kept;
         if !left.is_zero() {
             let price = self.bankruptcy(id, symbol, left, Cash::ZERO);
-            self.deleverage(id, symbol, position_side, price);
+            self.deleverage(id, symbol, position_side, price, left);
         }
     }
 
@@ -183,22 +216,25 @@ impl Exchange<Clearing> {
         price.max(grid.min.max(grid.step)).min(grid.max)
     }
 
-    /// Closes a position at a price against those who hold the other side: the most profitable at the highest leverage
-    /// first, the house last.
-    fn deleverage(&mut self, id: AccountId, symbol: &Symbol, side: PositionSide, price: Price) {
+    /// Closes so much of a position at a price against those who hold the other side: the most profitable at the
+    /// highest leverage first, the house last.
+    fn deleverage(
+        &mut self,
+        id: AccountId,
+        symbol: &Symbol,
+        side: PositionSide,
+        price: Price,
+        mut left: Qty,
+    ) {
         for (other, other_side) in self.ranking(symbol, id, side) {
-            let (Some(account), Some(counter)) =
-                (self.settlement.accounts.get(&id), self.settlement.accounts.get(&other))
-            else {
-                return;
-            };
-            let (left, offered) =
-                (account.position(symbol, side).qty, counter.position(symbol, other_side).qty);
+            let Some(counter) = self.settlement.accounts.get(&other) else { return };
+            let offered = counter.position(symbol, other_side).qty;
             let qty = left.abs().min(offered.abs());
             if qty.is_zero() {
                 continue;
             }
             let closes = if left.is_positive() { Side::Sell } else { Side::Buy };
+            left += closes.signed(qty);
             let name = format!("autoclose-{}", self.now().millis());
             let legs = [
                 Leg { account: id, position: side, side: closes, origin: Origin::Liquidation, name },

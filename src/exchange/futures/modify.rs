@@ -54,7 +54,7 @@ impl Transaction<'_, Clearing> {
 
     fn check_modify(&self, order: &Order, modify: &Modify) -> Result<(), Reject> {
         let (market, clearing) = (&*self.market, &*self.settlement);
-        let instrument = &market.listing.instrument;
+        let instrument = &market.listing.offered();
         if order.terms.price().is_none() {
             return Err(Reject::ModifyNotLimit);
         }

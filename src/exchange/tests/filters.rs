@@ -146,3 +146,33 @@ fn a_rate_is_a_share() {
     assert_eq!(Rate::basis_points(10).less("0.25".parse().unwrap()).to_string(), "0.00075");
     assert!("1.1".parse::<Rate>().is_err() && "-0.1".parse::<Rate>().is_err());
 }
+
+#[test]
+fn r42_a_coarser_grid_binds_from_then_on_and_the_engine_counts_as_before() {
+    let n = |text: &str| text.parse().unwrap();
+    let listing = listing();
+    let symbol = listing.instrument.symbol.clone();
+    let mut exchange = Exchange::new(Config { listings: vec![listing], ..Config::default() }).unwrap();
+    let refused = exchange.set_rules(&symbol, Some(n("0.015")), None, None);
+    assert!(refused.is_err(), "no multiple of the engine's own step");
+    exchange
+        .set_rules(&symbol, Some(n("0.5")), Some("0.01".parse().unwrap()), Some("5".parse().unwrap()))
+        .unwrap();
+    let listing = exchange.listing(&symbol).unwrap();
+    let judge = |price: &str, qty: &str| {
+        let request = Request {
+            symbol: symbol.clone(),
+            client_id: ClientOrderId::foreign("x"),
+            side: Side::Buy,
+            terms: Terms::Limit { price: price.parse().unwrap(), tif: Tif::Gtc },
+            qty: qty.parse::<Qty>().unwrap(),
+            stp: None,
+        };
+        check(listing, &request, &situation("")).err()
+    };
+    assert_eq!(judge("100.01", "1"), Some(Filter::PriceFilter));
+    assert_eq!(judge("100.5", "0.015"), Some(Filter::LotSize));
+    assert_eq!(judge("100.5", "0.04"), Some(Filter::Notional));
+    assert_eq!(judge("100.5", "0.05"), None);
+    assert_eq!(listing.instrument.tick(), n("0.01"));
+}

@@ -10,7 +10,7 @@ use tradingsys::time::{Span, Time};
 
 use super::order_json;
 use super::streams::Unrouted;
-use crate::control::{CancelOrder, Outcome, SetPrice, SetStatus, Trade, read};
+use crate::control::{CancelOrder, Outcome, SetPrice, SetRules, SetStatus, Trade, read};
 use crate::sim::Sim;
 
 #[derive(Deserialize)]
@@ -55,6 +55,17 @@ struct Deleverage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Liquidate {
+    account: String,
+    /// Without it: all of the account.
+    symbol: Option<String>,
+    /// Without it: the whole position.
+    qty: Option<Qty>,
+    position_side: Option<PositionSide>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Children {
     names: ChildName,
 }
@@ -78,17 +89,20 @@ impl Sim {
             "cancel" => self.futures_cancel_by_hand(now, body),
             "price" => self.futures_set_price(now, body),
             "status" => self.futures_set_status(body),
+            "filters" => {
+                let wanted: SetRules = read(body)?;
+                let symbol = self.perpetual_symbol(&wanted.symbol)?;
+                let set = self.futures.core.set_rules(&symbol, wanted.tick, wanted.lot, wanted.min_notional);
+                set.map_err(words)?;
+                Ok("{}".into())
+            }
             "unrouted" => {
                 self.futures.unrouted = read::<Serves>(body)?.serves;
                 Ok("{}".into())
             }
             "mark" => self.futures_set_mark(now, body),
             "funding" => self.futures_set_funding(now, body),
-            "liquidate" => {
-                let account = self.account_named(&read::<OfAccount>(body)?.account)?;
-                self.futures.core.liquidate(account).map_err(words)?;
-                Ok("{}".into())
-            }
+            "liquidate" => self.futures_liquidate(body),
             "deleverage" => self.futures_deleverage(body),
             "settle" => {
                 let wanted: SetPrice = read(body)?;
@@ -140,6 +154,19 @@ impl Sim {
             self.futures.core.set_funding_interval(now, &symbol, every).map_err(words)?;
         }
         self.follow_index(now, false);
+        Ok("{}".into())
+    }
+
+    fn futures_liquidate(&mut self, body: &str) -> Outcome {
+        let wanted: Liquidate = read(body)?;
+        let account = self.account_named(&wanted.account)?;
+        let Some(symbol) = &wanted.symbol else {
+            self.futures.core.liquidate(account).map_err(words)?;
+            return Ok("{}".into());
+        };
+        let symbol = self.perpetual_symbol(symbol)?;
+        let side = wanted.position_side.unwrap_or(PositionSide::Both);
+        self.futures.core.liquidate_part(account, &symbol, side, wanted.qty).map_err(words)?;
         Ok("{}".into())
     }
 

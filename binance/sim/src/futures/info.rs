@@ -4,6 +4,7 @@ use binance_wire::errors::ErrorReply;
 use binance_wire::render::{Object, array, quoted};
 use tradingsys::exchange::futures::{Contract, Marks};
 use tradingsys::exchange::{Page, Rate};
+use tradingsys::instrument::Instrument;
 use tradingsys::market::Depth;
 use tradingsys::num::{Cash, Price};
 use tradingsys::time::Time;
@@ -44,7 +45,8 @@ impl Sim {
     pub(crate) fn futures_info(&mut self, call: &Call<'_>) -> Answer {
         let symbols = self.futures.markets.iter().filter_map(|market| {
             let contract = self.futures.core.contract(&market.data.symbol)?;
-            Some(symbol_object(market, contract))
+            let offered = self.futures.core.listing(&market.data.symbol)?.offered();
+            Some(symbol_object(market, contract, &offered))
         });
         let asset = Object::new()
             .text("asset", "USDT")
@@ -173,8 +175,8 @@ impl Sim {
     }
 }
 
-fn symbol_object(market: &Market, contract: &Contract) -> String {
-    let (instrument, style) = (&contract.listing.instrument, &market.style);
+fn symbol_object(market: &Market, contract: &Contract, instrument: &Instrument) -> String {
+    let style = &market.style;
     let first = contract.brackets.first();
     let required = first.map_or(1, |bracket| i64::from(bracket.max_leverage.max(1)));
     Object::new()
@@ -200,7 +202,7 @@ fn symbol_object(market: &Market, contract: &Contract) -> String {
         .text("liquidationFee", &Price::from_raw(i128::from(contract.liquidation_fee.raw())).fixed(6))
         .text("marketTakeBound", &Price::from_raw(i128::from(contract.market_take_bound.raw())).fixed(2))
         .int("maxMoveOrderLimit", contract.listing.limits.max_amends)
-        .raw("filters", &array(filters(market, contract)))
+        .raw("filters", &array(filters(market, contract, instrument)))
         .raw("orderTypes", &words(&TYPES))
         .raw("timeInForce", &words(&TIFS))
         .raw("permissionSets", "[\"GRID\",\"COPY\"]")
@@ -208,8 +210,8 @@ fn symbol_object(market: &Market, contract: &Contract) -> String {
 }
 
 /// Trailing zeros are not written here.
-fn filters(market: &Market, contract: &Contract) -> Vec<String> {
-    let (instrument, style) = (&contract.listing.instrument, &market.style);
+fn filters(market: &Market, contract: &Contract, instrument: &Instrument) -> Vec<String> {
+    let style = &market.style;
     let filter = |name: &str| Object::new().text("filterType", name);
     let (price, qty, by_market) = (&instrument.price, &instrument.qty, &instrument.market_qty);
     let mut list = vec![

@@ -10,6 +10,7 @@ use super::frames::{self, BookFrame};
 use super::streams::{Kind, Name, Speed};
 use crate::agenda::Beat;
 use crate::bars::Candle;
+use crate::faults::Fault;
 use crate::market_data::{AggTrade, cut};
 use crate::sim::Sim;
 use crate::streams::{MarketIndex, StreamName};
@@ -192,14 +193,18 @@ impl Sim {
         let which = speed.index();
         let market = &mut self.futures.markets[place];
         let gathered = market.data.diffs[which].as_mut().filter(|ready| ready.ids.is_some());
-        if let Some(gathered) = gathered.map(std::mem::take)
+        if let Some(mut gathered) = gathered.map(std::mem::take)
             && let Some((first, last)) = gathered.ids
         {
             let before = std::mem::replace(&mut market.told[which], last);
+            let word = format!("depth{}", speed.suffix());
+            let shown = format!("{}@{word}", market.data.symbol);
+            if self.strikes_stream(Fault::StreamPoison, &shown) {
+                gathered.poison();
+            }
             let (bids, asks) = gathered.sides();
             let frame = BookFrame { ids: (first, last, before), bids: &bids, asks: &asks };
-            let text = frames::depth(now, at, &market.style, &frame);
-            let word = format!("depth{}", speed.suffix());
+            let text = frames::depth(now, at, &self.futures.markets[place].style, &frame);
             self.futures_publish(place, Kind::DepthDiff { speed }, &word, |_| text.clone());
         }
         self.futures_partial_depth(now, at, place, speed);

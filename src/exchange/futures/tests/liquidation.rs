@@ -126,3 +126,20 @@ fn r41_a_contract_that_ends_closes_every_position_at_one_price() {
     assert!(stage.futures.settlement.accounts[&AccountId::HOUSE].wallet.is_zero());
     stage.check_laws();
 }
+
+#[test]
+fn r44_a_part_of_a_position_can_be_liquidated() {
+    let mut stage = long_of_40();
+    stage.go(A, "buy 1 @ 60");
+    stage.go(C, "buy 10 @ 99");
+    stage.events();
+    stage.futures.liquidate_part(A, &btc(), PositionSide::Both, Some(qty("15"))).unwrap();
+    // The book takes 10, of whom holds the other side 5 are deleveraged; 25 are left.
+    let told = orders(&mut stage);
+    assert!(told[0].starts_with("0 autoclose-") && told[0].ends_with("LIQUIDATION 10@99"), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("1 adl_autoclose ADL 5@")), "{told:?}");
+    assert_eq!(stage.position(A).split('@').next(), Some("25"));
+    assert!(stage.futures.open_orders(A, None).unwrap().is_empty());
+    stage.check_laws();
+    assert!(stage.futures.liquidate_part(C, &btc(), PositionSide::Both, Some(qty("0.0001"))).is_err());
+}
