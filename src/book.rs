@@ -14,16 +14,20 @@
 //!   moved so far that little is left of the known range, another snapshot is asked for beside the running book.
 //! * A silence too long for the book's own rate makes it stale. A snapshot with the same update id shows that the
 //!   market is merely quiet; with another one, that the stream is dead.
+//! * Where best prices are told by a stream of their own, a book that disagrees with them, or stands still behind
+//!   them, is stale too.
 //!
 //! Every [`BookOutput::AskSnapshot`] is answered by one [`BookInput::Snapshot`] or [`BookInput::NoSnapshot`].
 
 use std::collections::VecDeque;
 
+use self::cross::{Best, Cross};
 use self::levels::Levels;
 use self::pace::Pace;
 use crate::market::{Depth, Level};
 use crate::time::{Span, Time, earliest};
 
+pub mod cross;
 pub mod levels;
 pub mod pace;
 
@@ -110,6 +114,10 @@ pub enum BookInput {
     Snapshot(Snapshot),
     /// The snapshot asked for cannot be had now.
     NoSnapshot,
+    /// Best prices as another stream told them, by the same numbers: the update, the best bid and ask.
+    Best(u64, Best),
+    /// That stream may have a hole here.
+    BestLost,
     /// The deadline has passed.
     Timer,
 }
@@ -194,6 +202,7 @@ pub struct Book {
     failures: u32,
     followed: u32,
     pace: Pace,
+    cross: Cross,
 }
 
 impl Book {
@@ -213,6 +222,7 @@ impl Book {
             failures: 0,
             followed: 0,
             pace: Pace::new(now, config.frozen, Span::from_secs(10)),
+            cross: Cross::new(),
         }
     }
 
@@ -237,6 +247,8 @@ impl Book {
             BookInput::Opened => self.opened(now),
             BookInput::Closed(why) => self.closed(why, out),
             BookInput::Switched => self.rejoin = true,
+            BookInput::Best(update_id, best) => self.best(now, update_id, best, out),
+            BookInput::BestLost => self.cross.forget(),
             BookInput::Diff(difference) => self.difference(now, difference, out),
             BookInput::Snapshot(snapshot) => self.snapshot(now, snapshot, out),
             BookInput::NoSnapshot => self.unanswered(now),
@@ -248,8 +260,10 @@ impl Book {
     /// When [`BookInput::Timer`] is due.
     pub fn deadline(&self) -> Option<Time> {
         let ask = self.ask_at.filter(|_| self.asked == Asked::No);
-        let frozen = (self.state == BookState::Synced).then(|| self.pace.deadline());
-        earliest(ask, frozen)
+        let synced = self.state == BookState::Synced;
+        let frozen = synced.then(|| self.pace.deadline());
+        let behind = self.cross.deadline(self.config.frozen).filter(|_| synced);
+        earliest(ask, earliest(frozen, behind))
     }
 
     fn opened(&mut self, now: Time) {
@@ -287,6 +301,7 @@ impl Book {
             self.buffer.clear();
             self.refreshing = false;
             self.ask_at = None;
+            self.cross.begin();
             out.push(BookOutput::Update(BookUpdate::Stale(why)));
         }
     }
@@ -334,6 +349,12 @@ impl Book {
             self.failures = 0;
         }
         let (bids, asks) = shown;
+        let levels = &self.levels;
+        let reached =
+            self.cross.reached(now, self.update_id, || (levels.bids().next(), levels.asks().next()));
+        if let Some(why) = reached {
+            return self.restart(now, why, difference, out);
+        }
         let diff = BookDiff { previous, update_id: difference.last, time, bids, asks };
         out.push(BookOutput::Update(BookUpdate::Diff(diff)));
         if self.refreshing {
@@ -447,6 +468,8 @@ impl Book {
         }
         next.failures = self.failures;
         next.pace = self.pace.clone();
+        next.cross = std::mem::take(&mut self.cross);
+        next.cross.begin();
         if self.state != BookState::Stale {
             next.pace.begin(now);
         }
@@ -466,7 +489,23 @@ impl Book {
         self.levels.fault().is_none()
     }
 
+    /// Best prices were told by the other stream.
+    fn best(&mut self, now: Time, update_id: u64, best: Best, out: &mut Vec<BookOutput>) {
+        let reached = (self.state == BookState::Synced).then_some(self.update_id);
+        if let Some(why) = self.cross.told(now, update_id, best, reached) {
+            self.spoil(why, out);
+            self.failures = self.failures.saturating_add(1);
+            self.begin(now + self.wait());
+        }
+    }
+
     fn timer(&mut self, now: Time, out: &mut Vec<BookOutput>) {
+        let behind = self.cross.deadline(self.config.frozen).is_some_and(|at| at <= now);
+        if self.state == BookState::Synced && behind {
+            let (own, told) = (self.update_id, self.cross.last().unwrap_or_default());
+            self.spoil(format!("the book stands at update {own}, the best prices at {told}"), out);
+            self.ask_at = Some(now);
+        }
         if self.state == BookState::Synced && self.pace.deadline() <= now {
             let why = format!("no change of the book for {} ms", self.pace.age(now).millis());
             self.spoil(why, out);

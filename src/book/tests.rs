@@ -434,3 +434,96 @@ fn i18_the_book_shown_is_the_venues_at_its_update_number_whatever_the_way_does()
         }
     }
 }
+
+fn best(update_id: u64, bid: (i64, i64), ask: (i64, i64)) -> BookInput {
+    BookInput::Best(update_id, (Some(level(bid.0, bid.1)), Some(level(ask.0, ask.1))))
+}
+
+#[test]
+fn r30_a_book_that_disagrees_with_the_best_prices_is_stale_and_asked_for_anew() {
+    let mut bench = Bench::synced(Continuity::Sequence);
+    bench.input(best(100, (10, 5), (11, 5)));
+    let mut out = Vec::new();
+    for id in [101, 102, 103] {
+        // The venue's best bid has 8 from update 101 on; our stream told of another level instead.
+        assert!(out.is_empty(), "one or two disagreements are no proof");
+        bench.input(BookInput::Diff(diff(id, id, &[(9, id as i64)], &[])));
+        out = bench.input(best(id, (10, 8), (11, 5)));
+    }
+    assert!(out.is_empty(), "update 103 may have told a later best price, too");
+    let out = bench.input(best(104, (10, 9), (11, 5)));
+    let why =
+        "does not agree with the best prices: at update 103 it has 10 × 5 / 11 × 5, told was 10 × 8 / 11 × 5";
+    assert!(stale(&out).contains(why), "{out:?}");
+    assert_eq!(out[1..], [BookOutput::AskSnapshot]);
+    assert_eq!(bench.book.depth(), None);
+    let out = bench.input(BookInput::Snapshot(snapshot(104, &[(10, 9)], &[(11, 5)], 10)));
+    assert_eq!(out, [BookOutput::Update(BookUpdate::Fresh)]);
+}
+
+#[test]
+fn r30_a_book_that_stands_still_behind_the_best_prices_is_stale() {
+    let mut bench = Bench::synced(Continuity::Chain);
+    // A quiet book: its own rate would allow for a much longer silence.
+    for id in 101..=120 {
+        bench.pass(Span::from_secs(5));
+        bench.input(BookInput::Diff(Difference {
+            previous: Some(id - 1),
+            ..diff(id, id, &[(9, id as i64)], &[])
+        }));
+    }
+    bench.input(best(121, (10, 4), (11, 5)));
+    bench.pass(Span::from_millis(1_000));
+    bench.input(best(122, (10, 3), (11, 5)));
+    let out = bench.pass(Span::from_millis(500));
+    assert_eq!(stale(&out), "the book stands at update 120, the best prices at 122");
+    assert_eq!(out[1..], [BookOutput::AskSnapshot]);
+}
+
+#[test]
+fn r30_no_good_book_is_blamed_whichever_stream_is_ahead_or_cut() {
+    for seed in 0..300 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut bench = Bench::synced(Continuity::Sequence);
+        let (mut bid, mut ask) = ((10, 5), (11, 5));
+        let mut diffs = VecDeque::new();
+        let mut bests = VecDeque::from([best(100, bid, ask)]);
+        let mut first = 101;
+        for id in 101..400 {
+            // The venue changes one level, often the best one; the book's stream tells of several updates at once.
+            let changes_best = rng.bool();
+            if changes_best && rng.bool() {
+                bid.1 = rng.i64(1..50);
+            } else if changes_best {
+                ask.1 = rng.i64(1..50);
+            }
+            if changes_best {
+                bests.push_back(best(id, bid, ask));
+            }
+            if rng.u8(0..4) == 0 {
+                diffs.push_back(diff(first, id, &[bid, (9, rng.i64(1..50))], &[ask]));
+                first = id + 1;
+            }
+            // They arrive at their own paces.
+            for _ in 0..rng.u8(0..3) {
+                if rng.bool() {
+                    let Some(best) = bests.pop_front() else { continue };
+                    // Now and then the other stream is cut: it says so, and goes on later.
+                    if rng.u8(0..40) == 0 {
+                        bench.input(BookInput::BestLost);
+                        bests.drain(..rng.usize(0..=bests.len()));
+                        continue;
+                    }
+                    let out = bench.input(best);
+                    assert_eq!(out, [], "seed {seed} at {id}");
+                } else if let Some(next) = diffs.pop_front() {
+                    let out = bench.input(BookInput::Diff(next));
+                    assert!(
+                        matches!(out[..], [BookOutput::Update(BookUpdate::Diff(_))]),
+                        "seed {seed}: {out:?}"
+                    );
+                }
+            }
+        }
+    }
+}

@@ -55,6 +55,11 @@ impl Books {
         }
     }
 
+    /// Is there a book of this symbol?
+    pub(crate) fn keeps(&self, symbol: &Symbol) -> bool {
+        self.books.contains_key(symbol)
+    }
+
     /// Something happened to a book.
     pub(crate) fn input(&mut self, now: Time, symbol: &Symbol, input: BookInput, out: &mut Outbox) {
         let Some(kept) = self.books.get_mut(symbol) else { return };

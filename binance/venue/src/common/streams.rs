@@ -181,8 +181,10 @@ impl Streams {
 
     pub(crate) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
         if self.wanted.swap_remove(&(self.spelling.name)(stream)).is_some() {
-            if stream.channel == Channel::Book {
-                self.books.leave(now, stream, out);
+            match stream.channel {
+                Channel::Book => self.books.leave(now, stream, out),
+                Channel::Bbo => self.books.input(now, &stream.symbol, BookInput::BestLost, out),
+                _ => {}
             }
             self.changed(now, out);
         }
@@ -325,7 +327,17 @@ impl Streams {
 
     fn tell(&mut self, now: Time, data: Data, out: &mut Outbox) {
         match data {
-            Data::Event(event) => out.events.push(event),
+            Data::Event(event) => {
+                if let VenueEvent::Bbo(stream, depth) = &event
+                    && self.books.keeps(&stream.symbol)
+                {
+                    let best = (depth.bids.first().copied(), depth.asks.first().copied());
+                    let input = BookInput::Best(depth.update_id, best);
+                    self.books.input(now, &stream.symbol, input, out);
+                    self.renew_books(now, out);
+                }
+                out.events.push(event);
+            }
             Data::Difference(symbol, difference) => {
                 self.books.input(now, &symbol, BookInput::Diff(difference), out);
                 self.renew_books(now, out);
@@ -352,6 +364,7 @@ impl Streams {
         }
         self.active_changed(now);
         self.books.input_all(now, &BookInput::Switched, out);
+        self.books.input_all(now, &BookInput::BestLost, out);
         for (name, mark, data) in std::mem::take(&mut self.held) {
             if let Some(wanted) = self.wanted.get_mut(&name).filter(|wanted| mark > wanted.told) {
                 wanted.told = mark;
@@ -393,6 +406,7 @@ impl Streams {
         self.up = false;
         self.active_changed(now);
         self.books.input_all(now, &BookInput::Closed(why.to_owned()), out);
+        self.books.input_all(now, &BookInput::BestLost, out);
         let link = self.active.and_then(|id| self.links.get(&id));
         let open = self.wanted.iter().filter(|(name, wanted)| {
             wanted.stream.channel == Channel::Book && link.is_some_and(|link| link.is_confirmed(name))
@@ -445,6 +459,9 @@ impl Streams {
                 out.events.push(VenueEvent::Stale(wanted.stream.clone(), why));
             }
             if finding.renew {
+                if wanted.stream.channel == Channel::Bbo {
+                    self.books.input(now, &wanted.stream.symbol, BookInput::BestLost, out);
+                }
                 renewals.push(name.clone());
             }
         }
