@@ -31,6 +31,11 @@ impl World {
             let late = Arrival::NoAnswer(link, "no answer within 12 s");
             return self.mail.send(self.now + PATIENCE, self.run, late);
         }
+        if self.is_dark() {
+            let lost = Arrival::NoAnswer(link, "unreachable");
+            let at = self.now + self.lag();
+            return self.mail.send(at, self.run, lost);
+        }
         let target = url.strip_prefix("http://sim").unwrap_or(url);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let http = HttpRequest {
@@ -85,6 +90,7 @@ impl World {
         let at = self.now + self.lag();
         let (at, arrival) = match reply {
             None => (at, Arrival::NoAnswer(link, "the connection broke")),
+            Some(_) if self.is_dark() => (at, Arrival::NoAnswer(link, "the connection broke")),
             Some(_) if self.chance(self.faults.drop_reply) => {
                 self.strike("http answer dropped");
                 (self.now + PATIENCE, Arrival::NoAnswer(link, "no answer within 12 s"))

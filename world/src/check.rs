@@ -11,14 +11,6 @@ use crate::strategy::says_over;
 use crate::truth::{Trade, raw};
 use crate::world::World;
 
-/// The session in a client id, read naively: sessions of the world have one digit.
-fn session_of(client_id: &str) -> Option<u16> {
-    if client_id.starts_with("web_") {
-        return None;
-    }
-    client_id.get(15..16)?.parse().ok()
-}
-
 impl World {
     /// After every step: what strategies were told since the last one.
     pub(crate) fn check_step(&mut self) {
@@ -64,9 +56,7 @@ impl World {
         let session = fill.session.map(|s| s.0);
         match self.truth.trades.get(&key) {
             None => self.violate("I1 every fill booked is the exchange's", format!("{key:?}")),
-            Some(trade)
-                if session_of(&trade.client_order_id) != session || raw(&trade.qty) != fill.qty.raw() =>
-            {
+            Some(trade) if trade.session() != session || raw(&trade.qty) != fill.qty.raw() => {
                 let found = format!("{trade:?} booked for {session:?}, {}", fill.qty);
                 self.violate("I1 every fill is booked for its session", found);
             }
@@ -126,15 +116,15 @@ impl World {
     }
 
     fn trades_of(&self, session: u16) -> Vec<&Trade> {
-        self.truth.trades.values().filter(|t| session_of(&t.client_order_id) == Some(session)).collect()
+        self.truth.trades.values().filter(|t| t.session() == Some(session)).collect()
     }
 
     /// I2, I11: positions are the exchange's trades by session, and all rows add up to the account.
     fn check_positions(&mut self, books: &Books) {
+        let held = self.truth.holdings();
         for k in 0..self.strategies.len() {
             let session = self.strategies[k].session;
-            let signed = |t: &&Trade| if t.side == "BUY" { raw(&t.qty) } else { -raw(&t.qty) };
-            let bought: i128 = self.trades_of(session).iter().map(signed).sum();
+            let bought = held.get(&Some(session)).copied().unwrap_or_default();
             let symbol = tradingsys::ids::Symbol::new("dogeusdt");
             let net = books.position(tradingsys::ids::SessionId(session), &symbol).qty;
             let doge = tradingsys::ids::Asset::new("DOGE");
@@ -146,7 +136,15 @@ impl World {
             let wanted = Qty::from_raw(bought) - fees.as_qty();
             if net != wanted {
                 let found = format!("session {session}: {net}, by the exchange's trades {wanted}");
-                return self.violate("I2 a position is the sum of its fills", found);
+                return self.violate(
+                    "I2 a position is the sum of its fills and of its parts of what was ended",
+                    found,
+                );
+            }
+            let told = self.strategies[k].file.iter().rev().find_map(|line| line.net);
+            if told.is_some_and(|told| told != net) {
+                let found = format!("session {session}: {net}, last told {told:?}");
+                return self.violate("I5 the last event tells of the position as it is", found);
             }
         }
         if self.plan.product == Product::Usdt {
@@ -163,8 +161,7 @@ impl World {
 
     /// I10: all rows of the contract add up to the account's position, all rows of the wallet's asset to the wallet.
     fn check_contracts(&mut self, books: &Books) {
-        let signed = |t: &Trade| if t.side == "BUY" { raw(&t.qty) } else { -raw(&t.qty) };
-        let position: i128 = self.truth.trades.values().map(signed).sum();
+        let position: i128 = self.truth.trades.values().map(Trade::signed).sum();
         // What was in the wallet at the start is a booking, too.
         for (asset, real) in [("DOGEUSDT", position), ("USDT", self.truth.income)] {
             let found = books.total(&tradingsys::ids::Asset::new(asset)).raw();
@@ -187,6 +184,11 @@ impl World {
             if told != real {
                 let found = format!("session {session}: told {told:?}, really {real:?}");
                 return self.violate("I5 every fill is told once", found);
+            }
+            let ended: Vec<u64> = self.strategies[k].file.iter().filter_map(|l| l.ended).collect();
+            if ended.iter().collect::<BTreeSet<_>>().len() != ended.len() {
+                let found = format!("session {session}: {ended:?}");
+                return self.violate("I5 every part of what was ended is told once", found);
             }
             let mut ends: BTreeMap<&str, u32> = BTreeMap::new();
             for order in self.strategies[k].file.iter().filter_map(|l| l.order.as_ref()) {

@@ -8,6 +8,7 @@
 
 mod asking;
 mod check;
+mod outage;
 pub mod plan;
 pub mod product;
 pub mod strategy;

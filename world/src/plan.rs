@@ -29,6 +29,10 @@ pub struct Faults {
     pub cut_strategy: u32,
     /// Per second: somebody trades on the account by hand (futures only).
     pub trade_by_hand: u32,
+    /// Per second: the exchange ends a position of the account, or a part (futures only).
+    pub force_end: u32,
+    /// Per second: the exchange cannot be reached for some seconds, in which what else can happen does.
+    pub outage: u32,
 }
 
 /// One schedule.
@@ -46,6 +50,10 @@ pub struct Plan {
     pub length: Span,
     /// Faults.
     pub faults: Faults,
+    /// Age at which the gateway replaces its connections; the venue's 24 hours, unless shortened.
+    pub life: Option<Span>,
+    /// Is the contract settled in the end (futures only)?
+    pub settles: bool,
 }
 
 impl Plan {
@@ -53,7 +61,7 @@ impl Plan {
     pub fn of_seed(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x706c_616e);
         let mut rate = |most: u32| if rng.bool() { rng.u32(0..most) } else { 0 };
-        let faults = Faults {
+        let mut faults = Faults {
             drop_event: rate(100_000),
             double_event: rate(100_000),
             delay_event: rate(150_000),
@@ -65,9 +73,23 @@ impl Plan {
             kill_strategy: rate(200_000),
             cut_strategy: rate(200_000),
             trade_by_hand: rate(200_000),
+            ..Faults::default()
         };
+        faults.force_end = rate(200_000);
+        faults.outage = rate(250_000);
+        let life = rng.bool().then(|| Span::from_millis(rng.i64(3_000..12_000)));
+        let settles = rng.u8(0..4) == 0;
         let product = Product::default();
-        Self { seed, product, strategies: 3, commands: 20, length: Span::from_secs(20), faults }
+        Self {
+            seed,
+            product,
+            strategies: 3,
+            commands: 20,
+            length: Span::from_secs(20),
+            faults,
+            life,
+            settles,
+        }
     }
 
     /// The same schedule for another gateway.
@@ -79,6 +101,6 @@ impl Plan {
     /// The same schedule without faults.
     #[must_use]
     pub fn calm(self) -> Self {
-        Self { faults: Faults::default(), ..self }
+        Self { faults: Faults::default(), life: None, settles: false, ..self }
     }
 }

@@ -28,12 +28,18 @@ impl Product {
         }
     }
 
-    /// The machines of its venue, on the simulator.
-    pub fn ports(self, key: SecretKey, seed: u64) -> (Box<dyn MarketFeed>, Box<dyn OrderEntry>) {
+    /// The machines of its venue, on the simulator; connections are replaced at that age.
+    pub fn ports(
+        self,
+        key: SecretKey,
+        seed: u64,
+        life: Option<Span>,
+    ) -> (Box<dyn MarketFeed>, Box<dyn OrderEntry>) {
         match self {
             Self::Spot => {
                 let mut config = SpotConfig::new("ws://sim/ws-api/v3", "ws://sim", "world", key, seed);
                 config.access.recv_window = RECV_WINDOW;
+                config.access.timing.life = life.unwrap_or(config.access.timing.life);
                 let (feed, entry) = spot::ports(&config);
                 (Box::new(feed), Box::new(entry))
             }
@@ -47,6 +53,7 @@ impl Product {
                 };
                 let mut config = UsdtConfig::new(at, "world", key, seed);
                 config.access.recv_window = RECV_WINDOW;
+                config.access.timing.life = life.unwrap_or(config.access.timing.life);
                 let (feed, entry) = usdt::ports(&config);
                 (Box::new(feed), Box::new(entry))
             }

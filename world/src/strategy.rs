@@ -20,6 +20,10 @@ pub struct Line {
     pub order: Option<OrderView>,
     /// Quantity of the fill it told of, with its trade id.
     pub fill: Option<(u64, Qty)>,
+    /// Trade by which the exchange ended a part of the position.
+    pub ended: Option<u64>,
+    /// The position it left.
+    pub net: Option<Qty>,
     /// Short name of a notice.
     pub notice: Option<String>,
 }
@@ -141,15 +145,21 @@ fn wish(rng: &mut Rng) -> Wish {
 }
 
 fn line(at: Ack, event: &Event) -> Line {
-    let (order, fill, notice) = match event {
+    let mut line = Line { at, order: None, fill: None, ended: None, net: None, notice: None };
+    match event {
         Event::Order(change) => {
-            let fill = change.fill.as_ref().map(|f| (f.trade_id, f.qty));
-            (Some(change.order.clone()), fill, None)
+            line.fill = change.fill.as_ref().map(|f| (f.trade_id, f.qty));
+            line.order = Some(change.order.clone());
+            line.net = change.position.as_ref().map(|position| position.net);
         }
-        Event::Notice { code, .. } => (None, None, Some(code.clone())),
-        _ => (None, None, None),
-    };
-    Line { at, order, fill, notice }
+        Event::Position { position, fill, .. } => {
+            line.ended = fill.as_ref().map(|fill| fill.trade_id);
+            line.net = Some(position.net);
+        }
+        Event::Notice { code, .. } => line.notice = Some(code.clone()),
+        _ => {}
+    }
+    line
 }
 
 /// Does this state say that nothing is left at the exchange?

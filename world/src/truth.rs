@@ -26,6 +26,29 @@ pub struct Trade {
     pub qty: String,
     /// Decimal text.
     pub price: String,
+    /// `CLIENT`, or why the exchange made it; absent on spot.
+    #[serde(default)]
+    pub origin: String,
+}
+
+impl Trade {
+    /// Signed quantity, in units of 10⁻¹⁰.
+    pub fn signed(&self) -> i128 {
+        if self.side == "BUY" { raw(&self.qty) } else { -raw(&self.qty) }
+    }
+
+    /// Did the exchange make it by itself?
+    pub fn is_forced(&self) -> bool {
+        matches!(self.origin.as_str(), "LIQUIDATION" | "ADL" | "SETTLEMENT")
+    }
+
+    /// The session in its client id, read naively: sessions of the world have one digit.
+    pub fn session(&self) -> Option<u16> {
+        if self.is_forced() || self.client_order_id.starts_with("web_") {
+            return None;
+        }
+        self.client_order_id.get(15..16)?.parse().ok()
+    }
 }
 
 /// A line of `orders.jsonl`.
@@ -38,6 +61,8 @@ struct Line {
     account: String,
     filled: String,
     status: String,
+    #[serde(default)]
+    origin: String,
 }
 
 /// An order as the exchange has it.
@@ -90,6 +115,27 @@ struct Booking {
     amount: String,
 }
 
+/// One lot, in units of 10⁻¹⁰.
+const LOT: i128 = 10_000_000_000;
+
+/// How much of `qty` is whose; `None` has what nobody held.
+fn parts(qty: i128, mut held: Vec<(Option<u16>, i128)>) -> Vec<(Option<u16>, i128)> {
+    // Sessions come before what is nobody's where they hold the same.
+    held.sort_by_key(|(owner, amount)| (-amount, owner.is_none(), *owner));
+    let all: i128 = held.iter().map(|(_, amount)| amount).sum();
+    let given = qty.min(all);
+    let mut parts: Vec<(Option<u16>, i128)> =
+        held.iter().map(|(owner, amount)| (*owner, given * amount / all / LOT * LOT)).collect();
+    let mut rest = given - parts.iter().map(|(_, part)| part).sum::<i128>();
+    for ((_, part), (_, amount)) in parts.iter_mut().zip(&held) {
+        let more = rest.min(amount - *part);
+        *part += more;
+        rest -= more;
+    }
+    parts.push((None, qty - given));
+    parts
+}
+
 impl Truth {
     /// A line of one of the exchange's journals.
     pub fn heard(&mut self, product: Product, journal: Journal, line: &str) {
@@ -122,7 +168,9 @@ impl Truth {
             return;
         }
         let key = (line.symbol.clone(), line.order_id);
-        if line.event == "NEW" && !self.orders.contains_key(&key) {
+        // What the exchange makes by itself it may name alike.
+        let commanded = line.origin.is_empty() || line.origin == "CLIENT";
+        if line.event == "NEW" && commanded && !self.orders.contains_key(&key) {
             *self.placed.entry(line.client_order_id.clone()).or_default() += 1;
         }
         let order = self.orders.entry(key).or_insert_with(|| Order {
@@ -132,6 +180,28 @@ impl Truth {
         });
         order.status = line.status;
         order.filled = line.filled;
+    }
+
+    /// What each session (`None`: nobody's) holds by the exchange's trades in their order, and by the rule for what
+    /// the exchange ends (docs/ledger.md): in proportion to what was held of that side, in whole lots, the rest at the
+    /// largest.
+    pub fn holdings(&self) -> BTreeMap<Option<u16>, i128> {
+        let mut held: BTreeMap<Option<u16>, i128> = BTreeMap::new();
+        for trade in self.trades.values() {
+            let signed = trade.signed();
+            if !trade.is_forced() {
+                *held.entry(trade.session()).or_default() += signed;
+                continue;
+            }
+            let of_side: Vec<(Option<u16>, i128)> = (held.iter())
+                .filter(|(_, amount)| (signed < 0) == (**amount > 0) && **amount != 0)
+                .map(|(owner, amount)| (*owner, amount.abs()))
+                .collect();
+            for (owner, part) in parts(signed.abs(), of_side) {
+                *held.entry(owner).or_default() += part * signed.signum();
+            }
+        }
+        held
     }
 
     /// The order placed under a client id.

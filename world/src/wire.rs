@@ -54,6 +54,10 @@ pub(crate) enum Arrival {
     StartGateway,
     /// A second has passed: faults are drawn.
     Second,
+    /// The exchange ends a position.
+    ForceEnd,
+    /// The market moves.
+    Sweep,
 }
 
 /// All that is on its way, in order of time; ties in order of sending. Arrivals of a killed gateway die with its
@@ -93,4 +97,7 @@ pub(crate) struct Wire {
     pub(crate) frozen: bool,
     /// Private frames held back.
     pub(crate) held: Option<Bytes>,
+    /// When it was dialled, and where to.
+    pub(crate) opened: Time,
+    pub(crate) path: String,
 }

@@ -54,7 +54,7 @@ pub struct Report {
     pub trades: usize,
     /// Private events handled.
     pub events: usize,
-    /// Faults that struck, by name.
+    /// Faults that struck, and what happened beyond orders and trades, by name.
     pub struck: BTreeMap<&'static str, u32>,
 }
 
@@ -73,7 +73,9 @@ pub struct World {
     pub(crate) journal: Vec<Record>,
     disk: VecDeque<Batch>,
     disk_at: Time,
-    wires: BTreeMap<LinkId, Wire>,
+    pub(crate) wires: BTreeMap<LinkId, Wire>,
+    /// Until then the exchange cannot be reached.
+    pub(crate) dark_until: Time,
     /// HTTP requests under way.
     pub(crate) asked: BTreeMap<Request, LinkId>,
     doors: BTreeMap<ConnId, usize>,
@@ -151,6 +153,7 @@ impl World {
             disk: VecDeque::new(),
             disk_at: START,
             wires: BTreeMap::new(),
+            dark_until: START,
             asked: BTreeMap::new(),
             doors: BTreeMap::new(),
             conns: 0,
@@ -173,15 +176,22 @@ impl World {
         world
     }
 
+    /// When faults end. The gateway compares with the exchange first; strategies begin to trade after that.
+    pub(crate) fn quiet_from(&self) -> Time {
+        START + Span::from_secs(8) + self.plan.length
+    }
+
     fn go(&mut self) {
-        // The gateway compares with the exchange first; strategies begin to trade after that.
-        let quiet = START + Span::from_secs(8) + self.plan.length;
+        let quiet = self.quiet_from();
         while self.violation.is_none() && self.now < quiet {
             self.step();
         }
         self.faults = Faults::default();
         if self.plan.product == Product::Usdt {
             self.fund_every(Span::from_secs(86_400));
+            if self.plan.settles {
+                self.operate("futures/settle", r#"{"symbol":"DOGEUSDT","price":"0.19"}"#);
+            }
         }
         for wire in self.wires.values_mut() {
             // Half-open links stay so: the gateway has to notice by itself.
@@ -313,6 +323,8 @@ impl World {
             Arrival::StartStrategy(k) => self.start_strategy(k),
             Arrival::StartGateway if self.gateway.is_none() => self.start_gateway(),
             Arrival::Second => self.second(),
+            Arrival::ForceEnd => self.force_end(),
+            Arrival::Sweep => self.sweep(),
             _ => {}
         }
     }
@@ -326,6 +338,11 @@ impl World {
     }
 
     fn dial(&mut self, link: LinkId, conn: Conn, request: HttpRequest) {
+        if self.is_dark() {
+            let lost = Arrival::LinkLost(link, "unreachable");
+            let at = self.now + self.lag();
+            return self.mail.send(at, self.run, lost);
+        }
         let mut out = Vec::new();
         self.sim.handle(self.now, SimInput::Opened { conn, request }, &mut out);
         let refused = out.iter().any(|o| matches!(o, SimOutput::Refuse(..)));
@@ -341,7 +358,10 @@ impl World {
     fn perform_exchange(&mut self, out: Vec<SimOutput>) {
         for output in out {
             match output {
-                SimOutput::Append(journal, line) => self.truth.heard(self.plan.product, journal, &line),
+                SimOutput::Append(journal, line) => {
+                    self.truth.heard(self.plan.product, journal, &line);
+                    self.witness(journal, &line);
+                }
                 SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
                 SimOutput::Reply(request, reply) => self.replied(request, Some(reply)),
                 SimOutput::Drop(request) => self.replied(request, None),
@@ -416,7 +436,7 @@ impl World {
     fn start_gateway(&mut self) {
         self.run += 1;
         let seed = self.plan.seed + u64::from(self.run);
-        let (feed, entry) = self.plan.product.ports(key(), seed);
+        let (feed, entry) = self.plan.product.ports(key(), seed, self.plan.life);
         let config = GatewayConfig {
             market: self.plan.product.market(),
             product: "world".to_owned(),
@@ -534,7 +554,10 @@ impl World {
                     ..HttpRequest::default()
                 };
                 let at = self.now + lag;
-                self.wires.insert(link, Wire { conn, out: at, back: at, frozen: false, held: None });
+                self.count_rollover(path);
+                let (opened, path) = (self.now, path.to_owned());
+                let wire = Wire { conn, out: at, back: at, frozen: false, held: None, opened, path };
+                self.wires.insert(link, wire);
                 self.mail.send(at, self.run, Arrival::Dial(link, conn, request));
             }
             LinkAction::Send { link, text } => {
@@ -554,7 +577,7 @@ impl World {
         }
     }
 
-    fn cut(&mut self, link: LinkId, reason: &'static str) {
+    pub(crate) fn cut(&mut self, link: LinkId, reason: &'static str) {
         let lag = self.lag();
         let Some(wire) = self.wires.get(&link) else { return };
         self.mail.send((self.now + lag).max(wire.out), self.run, Arrival::ExchangeLost(wire.conn));
@@ -625,7 +648,7 @@ impl World {
     }
 
     fn act(&mut self, k: usize) {
-        let quiet = START + Span::from_secs(8) + self.plan.length;
+        let quiet = self.quiet_from();
         let out = if self.now < quiet {
             self.strategies[k].act(self.now, &mut self.rng)
         } else {
@@ -641,12 +664,18 @@ impl World {
 
     fn second(&mut self) {
         self.mail.send(self.now + Span::from_secs(1), 0, Arrival::Second);
-        let quiet = START + Span::from_secs(8) + self.plan.length;
+        let quiet = self.quiet_from();
         // A symbol nobody uses is nobody's concern.
         let used = self.journal.iter().any(|record| matches!(record, Record::Listing { .. }));
         let by_hand = self.plan.product == Product::Usdt && used && self.now < quiet;
         if by_hand && self.chance(self.faults.trade_by_hand) {
             self.trade_by_hand();
+        }
+        if by_hand && self.chance(self.faults.force_end) {
+            self.force_end();
+        }
+        if used && self.now < quiet && !self.is_dark() && self.chance(self.faults.outage) {
+            self.outage();
         }
         let links: Vec<LinkId> = self.wires.keys().copied().collect();
         for link in links {
