@@ -1,8 +1,12 @@
 //! Which gateway is put through a schedule, and what it is made of.
 
+use std::collections::BTreeSet;
+
+use binance_sim::config::Listed;
 use binance_venue::spot::{self, SpotConfig};
 use binance_venue::usdt::{self, Endpoints, UsdtConfig};
 use binance_wire::sign::SecretKey;
+use tradingsys::ids::Symbol;
 use tradingsys::time::Span;
 use tradingsys::venue::port::{MarketFeed, OrderEntry};
 
@@ -25,6 +29,15 @@ impl Product {
         match self {
             Self::Spot => "spot",
             Self::Usdt => "usdt",
+        }
+    }
+
+    /// What is listed on the simulator: the strategies' symbol, and what its price depends on.
+    pub fn listed(self) -> Listed {
+        let only = |symbol: &str| Some(BTreeSet::from([Symbol::new(symbol)]));
+        match self {
+            Self::Spot => Listed { spot: only("DOGEUSDT"), futures: Some(BTreeSet::new()) },
+            Self::Usdt => Listed { spot: only("DOGEUSDT"), futures: only("DOGEUSDT") },
         }
     }
 

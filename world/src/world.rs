@@ -136,6 +136,7 @@ impl World {
             accounts: vec![account()],
             timing: Timing::default(),
             ticks_per_second: 5,
+            listed: plan.product.listed(),
             ..SimConfig::default()
         };
         let mut world = Self {

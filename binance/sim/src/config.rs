@@ -1,5 +1,6 @@
 //! What a simulator is told at its start.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -7,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use binance_wire::sign::{SecretKey, SignatureChecker};
 use serde::Deserialize;
 use tradingsys::exchange::Rate;
-use tradingsys::ids::Asset;
+use tradingsys::ids::{Asset, Symbol};
 use tradingsys::num::Cash;
 use tradingsys::time::Span;
 
@@ -35,6 +36,17 @@ pub struct Config {
     pub replay_speed: i64,
     /// What streams of futures without a route carry.
     pub unrouted: Unrouted,
+    /// The symbols that are listed. A perpetual wants its underlying on spot: that is its index.
+    pub listed: Listed,
+}
+
+/// The symbols listed of each market; all if `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// On spot.
+    pub spot: Option<BTreeSet<Symbol>>,
+    /// On futures.
+    pub futures: Option<BTreeSet<Symbol>>,
 }
 
 impl Default for Config {
@@ -49,6 +61,7 @@ impl Default for Config {
             replay: None,
             replay_speed: 1,
             unrouted: Unrouted::default(),
+            listed: Listed::default(),
         }
     }
 }

@@ -121,7 +121,11 @@ impl Futures {
         names: &[String],
         now: Time,
     ) -> Result<Self, BadStart> {
-        let contracts = listings::SPECS.iter().map(|spec| spec.contract(config)).collect();
+        let only = config.listed.futures.as_ref();
+        let listed =
+            |spec: &&listings::Spec| only.is_none_or(|names| names.contains(&Symbol::new(spec.symbol)));
+        let specs: Vec<&listings::Spec> = listings::SPECS.iter().filter(listed).collect();
+        let contracts = specs.iter().map(|spec| spec.contract(config)).collect();
         let mut core = Core::futures(Asset::new("USDT"), contracts)?;
         let past = resume::past(journaled, names, now)?;
         for (id, account) in (0..).map(AccountId).zip(&config.accounts) {
@@ -148,7 +152,7 @@ impl Futures {
             planned: None,
             isolated: BTreeSet::new(),
         };
-        for (place, spec) in (0..).zip(&listings::SPECS) {
+        for (place, spec) in (0..).zip(specs) {
             futures.open_market(config, now, place, spec);
         }
         Ok(futures)

@@ -126,6 +126,7 @@ impl Options {
                 Unrouted::Public => config::Unrouted::Public,
                 Unrouted::None => config::Unrouted::None,
             },
+            listed: config::Listed::default(),
         })
     }
 }

@@ -164,7 +164,10 @@ impl Sim {
     /// # Errors
     /// [`BadStart`] says what does not fit.
     pub fn resume(config: Config, now: Time, journaled: &Journaled) -> Result<Self, BadStart> {
-        let specs = Spec::all();
+        let listed = |spec: &&Spec| {
+            config.listed.spot.as_ref().is_none_or(|names| names.contains(&spec.symbol_name()))
+        };
+        let specs: Vec<&'static Spec> = Spec::all().iter().filter(listed).collect();
         let mut exchange = Exchange::new(ExchangeConfig {
             listings: specs.iter().map(|spec| listing(spec, &config)).collect(),
             fee_asset: Some(Asset::new("BNB")),
