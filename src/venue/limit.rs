@@ -14,6 +14,8 @@ pub enum LimitKind {
     Weight,
     /// Orders without a fill, per account.
     Orders,
+    /// Weight of new orders, per account: where it is counted, it is counted apart from all other weight.
+    OrderWeight,
 }
 
 /// One limit as the venue states it.
@@ -50,11 +52,13 @@ pub struct Cost {
 }
 
 impl Cost {
-    const fn of(self, kind: LimitKind) -> u64 {
+    /// What of it a window of this kind counts; `apart` says that the weight of new orders has a window of its own.
+    const fn of(self, kind: LimitKind, apart: bool) -> u64 {
         match (kind, self.purpose) {
-            (LimitKind::Weight, _) => self.weight,
+            (LimitKind::Weight, Purpose::Order) if apart => 0,
+            (LimitKind::Weight, _) | (LimitKind::OrderWeight, Purpose::Order) => self.weight,
             (LimitKind::Orders, Purpose::Order) => 1,
-            (LimitKind::Orders, _) => 0,
+            (LimitKind::Orders | LimitKind::OrderWeight, _) => 0,
         }
     }
 }
@@ -92,17 +96,17 @@ impl Window {
 
     /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for
     /// ever.
-    fn has_room(&self, cost: Cost) -> bool {
-        let (taken, more) = (self.taken(), cost.of(self.kind));
+    fn has_room(&self, cost: Cost, apart: bool) -> bool {
+        let (taken, more) = (self.taken(), cost.of(self.kind, apart));
         more == 0 || taken == 0 || taken.saturating_add(more) <= self.allowed(cost.purpose)
     }
 
     /// The rest of the window shared out over requests of this cost, a third of its room kept back at any time. The
     /// next but one must find room too, else it is for the next window.
-    fn pace(&self, now: Time, cost: Cost) -> Span {
+    fn pace(&self, now: Time, cost: Cost, apart: bool) -> Span {
         let left = self.end().since(now);
         let room = i128::from(self.allowed(cost.purpose).saturating_sub(self.taken()));
-        let weight = i128::from(cost.of(self.kind));
+        let weight = i128::from(cost.of(self.kind, apart));
         if room < weight * 3 {
             return left;
         }
@@ -142,10 +146,16 @@ impl RateBudget {
         if let Some(until) = self.blocked_until(now, cost) {
             return Err(until);
         }
+        let apart = self.apart();
         for window in &mut self.windows {
-            window.flying += cost.of(window.kind);
+            window.flying += cost.of(window.kind, apart);
         }
         Ok(())
+    }
+
+    /// Has the weight of new orders a window of its own?
+    fn apart(&self) -> bool {
+        self.windows.iter().any(|window| window.kind == LimitKind::OrderWeight)
     }
 
     fn blocked_until(&mut self, now: Time, cost: Cost) -> Option<Time> {
@@ -155,9 +165,10 @@ impl RateBudget {
         if now < stopped {
             until = Some(stopped);
         }
+        let apart = self.apart();
         for window in &mut self.windows {
             window.roll(now);
-            if !window.has_room(cost) {
+            if !window.has_room(cost, apart) {
                 until = until.max(Some(window.end()));
             }
         }
@@ -167,17 +178,19 @@ impl RateBudget {
     /// How long to leave between requests of this cost that are repeated for ever: spread so, they leave room for
     /// others until the window ends.
     pub fn pace(&mut self, now: Time, cost: Cost) -> Span {
+        let apart = self.apart();
         for window in &mut self.windows {
             window.roll(now);
         }
-        self.windows.iter().map(|window| window.pace(now, cost)).max().unwrap_or_default()
+        self.windows.iter().map(|window| window.pace(now, cost, apart)).max().unwrap_or_default()
     }
 
     /// A request was answered, or will never be: its cost is used, unless the venue's rows know better.
     pub fn settle(&mut self, now: Time, cost: Cost, rows: &[LimitRow]) {
+        let apart = self.apart();
         for window in &mut self.windows {
             window.roll(now);
-            let part = cost.of(window.kind);
+            let part = cost.of(window.kind, apart);
             window.flying = window.flying.saturating_sub(part);
             window.used = window.used.saturating_add(part);
         }
@@ -279,6 +292,23 @@ mod tests {
             assert_eq!(budget.take(at(61), CANCEL), Ok(()));
         }
         assert_eq!(budget.take(at(61), CANCEL), Err(at(120)));
+    }
+
+    #[test]
+    fn r13_the_weight_of_orders_is_counted_apart_where_it_has_a_window() {
+        let row = |kind, limit| row(kind, 60, limit, None);
+        let mut budget =
+            RateBudget::new(&[row(LimitKind::Weight, 100), row(LimitKind::OrderWeight, 180_000)]);
+        let borrowing = Cost { purpose: Purpose::Order, weight: 1_500 };
+        for _ in 0..120 {
+            assert_eq!(budget.take(at(61), borrowing), Ok(()));
+        }
+        assert_eq!(budget.take(at(61), borrowing), Err(at(120)));
+        assert_eq!((budget.take(at(61), CANCEL), budget.take(at(61), QUERY)), (Ok(()), Ok(())));
+        budget.settle(at(62), borrowing, &[]);
+        budget.observe(at(62), LimitKind::OrderWeight, Span::from_secs(60), 0);
+        assert_eq!(budget.take(at(62), borrowing), Ok(()), "119 are on their way, and one fits");
+        assert_eq!(budget.take(at(119), borrowing), Err(at(120)));
     }
 
     #[test]

@@ -72,13 +72,19 @@ pub fn rest_reply<'a>(
     Err(ApiError { status, code, message, retry_after })
 }
 
+/// Header fields that count, and what. On margin each endpoint counts by itself: what an account's weight is used for
+/// there, only the reply to an order says of orders; the weight of an address says nothing of other endpoints.
+const COUNTERS: [(&str, LimitKind); 3] = [
+    ("x-mbx-used-weight-", LimitKind::Weight),
+    ("x-mbx-order-count-", LimitKind::Orders),
+    ("x-sapi-used-uid-weight-", LimitKind::OrderWeight),
+];
+
 /// What the headers of a reply say has been used: kind, length of the window, count.
 pub fn used(headers: &[(String, String)]) -> impl Iterator<Item = (LimitKind, Span, u64)> {
     headers.iter().filter_map(|(name, value)| {
-        let (kind, window) = match name.strip_prefix("x-mbx-used-weight-") {
-            Some(window) => (LimitKind::Weight, window),
-            None => (LimitKind::Orders, name.strip_prefix("x-mbx-order-count-")?),
-        };
+        let named = |(prefix, kind): &(&str, LimitKind)| Some((*kind, name.strip_prefix(prefix)?));
+        let (kind, window) = COUNTERS.iter().find_map(named)?;
         let unit = match window.chars().last()? {
             's' => 1,
             'm' => 60,
@@ -128,6 +134,8 @@ mod tests {
             ("retry-after", "7"),
             ("x-mbx-used-weight-1m", "2400"),
             ("x-mbx-order-count-10s", "3"),
+            ("x-sapi-used-uid-weight-1m", "1506"),
+            ("x-sapi-used-ip-weight-1m", "10"),
         ]);
         let error = rest_reply(now, 429, &rows, r#"{"code":-1003,"msg":"Too many requests."}"#).unwrap_err();
         assert_eq!((error.code, error.retry_after), (-1003, Some(Time::from_millis(8_000))));
@@ -136,7 +144,11 @@ mod tests {
         let counted: Vec<_> = used(&rows).collect();
         assert_eq!(
             counted,
-            [(LimitKind::Weight, Span::from_secs(60), 2400), (LimitKind::Orders, Span::from_secs(10), 3)]
+            [
+                (LimitKind::Weight, Span::from_secs(60), 2400),
+                (LimitKind::Orders, Span::from_secs(10), 3),
+                (LimitKind::OrderWeight, Span::from_secs(60), 1506),
+            ]
         );
     }
 }

@@ -4,9 +4,10 @@ use binance_wire::reply::ApiError;
 use binance_wire::rest::{rest_reply, used};
 use tradingsys::ids::LinkId;
 use tradingsys::time::Time;
+use tradingsys::venue::limit::LimitKind;
 use tradingsys::venue::port::{LinkAction, LinkInput, Outbox};
 
-use super::{Desk, Dialect};
+use super::{Ask, Desk, Dialect};
 
 impl<D: Dialect> Desk<D> {
     /// Something happened on a link that is no connection of ours.
@@ -40,8 +41,12 @@ impl<D: Dialect> Desk<D> {
         if let Some(cost) = flight.cost {
             self.budget.settle(venue_now, cost, &[]);
         }
+        let of_orders = matches!(flight.ask, Ask::Place(_));
         for (kind, window, count) in used(headers) {
-            self.budget.observe(venue_now, kind, window, count);
+            // Each endpoint counts for itself: only an order's reply tells of the weight of orders.
+            if of_orders || kind != LimitKind::OrderWeight {
+                self.budget.observe(venue_now, kind, window, count);
+            }
         }
         self.replied(now, flight, result, out);
     }
