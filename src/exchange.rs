@@ -52,7 +52,7 @@ pub use event::{
 };
 pub use house::House;
 pub use lending::{
-    LevelStatus, LiabilityChange, LiabilityKind, Loan, MarginEvent, MarginPlaced, MarginReject, SideEffect,
+    LevelStatus, LiabilityChange, LiabilityKind, Loan, MarginEvent, MarginPlaced, MarginReject,
 };
 pub use order::{
     Expiry, Fill, Order, OrderStatus, Origin, PositionSide, PositionTerms, PreventedMatch, Prevention,

@@ -53,6 +53,31 @@ impl Side {
 }
 
 words! {
+    /// What an order of a margin wallet does besides, where a venue lends for orders.
+    SideEffect {
+        /// Nothing.
+        None = "NO_SIDE_EFFECT",
+        /// Borrows what it lacks.
+        MarginBuy = "MARGIN_BUY",
+        /// Repays with what it receives.
+        AutoRepay = "AUTO_REPAY",
+        /// Both.
+        AutoBorrowRepay = "AUTO_BORROW_REPAY",
+    }
+}
+
+impl SideEffect {
+    /// May such an order borrow?
+    pub const fn borrows(self) -> bool {
+        matches!(self, Self::MarginBuy | Self::AutoBorrowRepay)
+    }
+    /// May it repay?
+    pub const fn repays(self) -> bool {
+        matches!(self, Self::AutoRepay | Self::AutoBorrowRepay)
+    }
+}
+
+words! {
     /// Order types of the vocabulary; which of them a venue has is the venue's matter.
     OrderType {
         /// Limit.

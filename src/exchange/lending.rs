@@ -23,7 +23,7 @@ use crate::exchange::market::{Slot, next};
 use crate::exchange::order::PositionTerms;
 use crate::exchange::request::{Cancel, Canceled, Placed, Reject, Request};
 use crate::ids::{Asset, Symbol, VenueOrderId};
-use crate::market::words;
+use crate::market::{SideEffect, words};
 use crate::num::{Cash, ONE, Price};
 use crate::time::{Span, Time};
 
@@ -31,29 +31,6 @@ use crate::time::{Span, Time};
 const INTEREST: Rate = Rate::hundredths_of_basis_point(5);
 /// Eight decimals.
 const GRAIN: i128 = 100;
-
-words! {
-    /// What an order of a margin wallet does besides.
-    SideEffect {
-        /// Nothing.
-        None = "NO_SIDE_EFFECT",
-        /// Borrows what it lacks.
-        MarginBuy = "MARGIN_BUY",
-        /// Repays with what it receives.
-        AutoRepay = "AUTO_REPAY",
-        /// Both.
-        AutoBorrowRepay = "AUTO_BORROW_REPAY",
-    }
-}
-
-impl SideEffect {
-    const fn borrows(self) -> bool {
-        matches!(self, Self::MarginBuy | Self::AutoBorrowRepay)
-    }
-    const fn repays(self) -> bool {
-        matches!(self, Self::AutoRepay | Self::AutoBorrowRepay)
-    }
-}
 
 words! {
     /// What happened to a liability.

@@ -111,6 +111,9 @@ impl Sim {
             ("POST", path) if path.starts_with("/control/futures/") => {
                 self.futures_control(now, &path["/control/futures/".len()..], &http.body)
             }
+            ("POST", path) if path.starts_with("/control/margin/") => {
+                self.margin_control(now, &path["/control/margin/".len()..], &http.body)
+            }
             _ => Err(format!("there is no {} {path}", http.method)),
         };
         self.absorb(now);

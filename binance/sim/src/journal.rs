@@ -10,8 +10,8 @@ use binance_wire::render::Object;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tradingsys::exchange::{
-    AccountId, Change, Expiry, Fill, LastNumbers, LiabilityKind, Loan, Order, OrderEvent, OrderStatus, Past,
-    PositionSide, PositionTerms, Transfer,
+    AccountId, Change, Expiry, Fill, LastNumbers, LiabilityChange, LiabilityKind, Loan, Order, OrderEvent,
+    OrderStatus, Past, PositionSide, PositionTerms, Transfer,
 };
 use tradingsys::ids::{Asset, ClientOrderId, Symbol};
 use tradingsys::market::{OrderType, Side, Stp, Tif};
@@ -214,6 +214,7 @@ struct LiabilityLine {
     interest: Cash,
     borrowed: Cash,
     interest_owed: Cash,
+    time: i64,
 }
 
 #[derive(Deserialize)]
@@ -232,6 +233,8 @@ pub(crate) struct Resumed {
     pub(crate) labels: BTreeMap<(Symbol, u64), Label>,
     /// What margin wallets owe, and the number of the last booking.
     pub(crate) loans: (Vec<(AccountId, Asset, Loan)>, u64),
+    /// What margin wallets were charged.
+    pub(crate) interest: Vec<LiabilityChange>,
     /// Accounts that had money before.
     pub(crate) known: Vec<AccountId>,
 }
@@ -298,8 +301,20 @@ impl Resumed {
             };
             *holdings.entry((account, line.asset.clone())).or_default() += paid;
             let loan = Loan { borrowed: line.borrowed, interest: line.interest_owed };
-            loans.insert((account, line.asset), loan);
             resumed.loans.1 = resumed.loans.1.max(line.id);
+            if line.kind == LiabilityKind::Interest {
+                resumed.interest.push(LiabilityChange {
+                    id: line.id,
+                    account,
+                    time: Time::from_millis(line.time),
+                    asset: line.asset.clone(),
+                    kind: line.kind,
+                    principal: line.principal,
+                    interest: line.interest,
+                    loan,
+                });
+            }
+            loans.insert((account, line.asset), loan);
         }
         resumed.loans.0 = loans.into_iter().map(|((id, asset), loan)| (id, asset, loan)).collect();
         let mut orders = BTreeMap::new();

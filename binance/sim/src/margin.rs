@@ -4,6 +4,7 @@
 //! `<account>/margin` in the journals and the control interface.
 
 mod account;
+mod interest;
 pub(crate) mod methods;
 mod orders;
 mod tokens;
@@ -34,12 +35,14 @@ pub(crate) struct Margin {
     pub(crate) planned: Option<Time>,
     /// Number of the last transfer.
     pub(crate) transfers: u64,
+    /// What wallets were charged, oldest first.
+    pub(crate) interest: Vec<LiabilityChange>,
 }
 
 impl Margin {
     /// Nothing has happened yet.
-    pub(crate) fn new(rates: RateLimits) -> Self {
-        Self { rates, tokens: BTreeMap::new(), planned: None, transfers: 0 }
+    pub(crate) fn new(rates: RateLimits, interest: Vec<LiabilityChange>) -> Self {
+        Self { rates, tokens: BTreeMap::new(), planned: None, transfers: 0, interest }
     }
 }
 
@@ -106,6 +109,7 @@ impl Sim {
     }
 
     fn tell_liability(&mut self, now: Time, change: &LiabilityChange) {
+        self.remember_interest(change);
         let name = self.account_name(change.account).to_owned();
         let line = Object::new()
             .int("id", change.id)

@@ -197,7 +197,10 @@ impl Sim {
             listeners: Listeners::default(),
             rates: RateLimits::new(Product::Spot, &config.limits, &config.timing),
             futures: Futures::new(&config, journaled, &names, now)?,
-            margin: Margin::new(RateLimits::new(Product::Margin, &config.limits, &config.timing)),
+            margin: Margin::new(
+                RateLimits::new(Product::Margin, &config.limits, &config.timing),
+                resumed.interest,
+            ),
             names,
             random: fastrand::Rng::with_seed(config.seed ^ resumed.past.orders.len() as u64),
             labels: resumed.labels,

@@ -3,7 +3,7 @@
 use super::dsl::{Stage, account, stage};
 use crate::exchange::*;
 use crate::ids::{Asset, ClientOrderId};
-use crate::market::{Side, Tif};
+use crate::market::{Side, SideEffect, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::Terms;
 use crate::time::{Span, Time};

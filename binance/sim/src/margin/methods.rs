@@ -73,6 +73,13 @@ pub(crate) const METHODS: &[Method] = &[
     rest(("GET", "/sapi/v1/margin/myTrades"), Signed, Of(10 * IP), HISTORY, Sim::margin_trades),
     rest(("GET", "/sapi/v1/margin/account"), Signed, Of(10 * IP), &[], Sim::margin_account),
     rest(
+        ("GET", "/sapi/v1/margin/interestHistory"),
+        Signed,
+        Of(IP),
+        &["asset", "isolatedSymbol", "startTime", "endTime", "current", "size", "archived"],
+        Sim::interest_history,
+    ),
+    rest(
         ("POST", "/sapi/v1/margin/borrow-repay"),
         Trade,
         Of(1_500),

@@ -2,9 +2,9 @@
 
 use binance_wire::errors::ErrorReply;
 use binance_wire::render::{Object, array};
-use tradingsys::exchange::{Cancel, Fill, MarginPlaced, Order, OrderRef, SideEffect};
+use tradingsys::exchange::{Cancel, Fill, MarginPlaced, Order, OrderRef};
 use tradingsys::ids::ClientOrderId;
-use tradingsys::market::{Side, Tif};
+use tradingsys::market::{Side, SideEffect, Tif};
 use tradingsys::order::request::Terms;
 
 use super::{cross_only, margin_refusal};

@@ -96,6 +96,35 @@ fn side_effects_borrow_and_repay() {
     assert_eq!(kinds(&bench).last().unwrap(), "REPAY DOGE");
 }
 
+/// By hand: 0.001 of 500 DOGE an hour, each hour.
+#[test]
+fn interest_is_shown_the_newest_first_and_outlives_a_restart() {
+    let mut bench = funded();
+    bench.control("margin/interest", &json!({"asset": "DOGE", "rate": "0.001"}));
+    bench.rest("alice", "POST", "/sapi/v1/margin/borrow-repay", "asset=DOGE&amount=500&type=BORROW");
+    bench.pass(Span::from_secs(3 * 3_600));
+    let history =
+        |bench: &mut Bench, query: &str| bench.rest("alice", "GET", "/sapi/v1/margin/interestHistory", query);
+    let (_, all) = history(&mut bench, "");
+    assert_eq!(all["total"], 3);
+    let rows = all["rows"].as_array().unwrap().clone();
+    let shown =
+        |row: &Value| (text(&row["interest"]).to_owned(), row["interestAccuredTime"].as_i64().unwrap());
+    let first = 1_700_002_800_000;
+    let hours = [2, 1, 0].map(|hour| ("0.50000000".to_owned(), first + hour * 3_600_000));
+    assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), hours);
+    let (_, page) = history(&mut bench, "asset=DOGE&current=2&size=2");
+    assert_eq!((&page["total"], &page["rows"]), (&json!(3), &json!([rows[2]])));
+    let window = format!("startTime={first}&endTime={}", first + 3_600_000);
+    assert_eq!(history(&mut bench, &window).1["total"], 2);
+    assert_eq!(history(&mut bench, "asset=USDT").1["total"], 0);
+    assert_eq!(history(&mut bench, "startTime=0&endTime=1700000000000").0, 400);
+    let mut again = Bench::new(super::config());
+    again.sim = Sim::resume(super::config(), bench.now, &journaled(&bench)).unwrap();
+    again.now = bench.now;
+    assert_eq!(history(&mut again, "").1["rows"], all["rows"]);
+}
+
 #[test]
 fn loans_are_limited_by_the_equity() {
     let mut bench = funded();
