@@ -49,7 +49,7 @@ pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) ->
     let mut findings = Findings::default();
     let config = run::configured(product, file)?;
     findings.ok("configuration", &file.display().to_string());
-    database(product, &config, &mut findings);
+    database(&config, &mut findings);
     match key::load(&config.pem) {
         Err(error) => findings.fail("key", error.into()),
         Ok(key) => {
@@ -62,7 +62,7 @@ pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) ->
 }
 
 /// Without changing anything, so also beside a running gateway.
-fn database(product: &'static Product, config: &Config, findings: &mut Findings) {
+fn database(config: &Config, findings: &mut Findings) {
     if let Err(error) = store::check_library() {
         findings.fail("database", Exit::failure(error.to_string()));
         return;
@@ -85,7 +85,7 @@ fn database(product: &'static Product, config: &Config, findings: &mut Findings)
     };
     let opened = Journal::open(&config.db).and_then(|(journal, found)| {
         let edits = if config.db.join(books::FILE).exists() {
-            Books::look(&config.db, product.market, journal.id())?.1
+            Books::look(&config.db, config.market, journal.id())?.1
         } else {
             books::Findings::default()
         };

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tradingsys::ids::Install;
+use tradingsys::market::SideEffect;
 use tradingsys::time::Span;
 
 use crate::Product;
@@ -60,7 +61,23 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Switch an account in hedge mode to one-way mode instead of refusing it.
     pub set_one_way_mode: bool,
+    /// Market word, part of every key of the books.
+    pub market: &'static str,
+    /// Trade the cross-margin account, and how.
+    pub margin: Option<MarginTerms>,
 }
+
+/// What orders of a margin wallet do besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarginTerms {
+    /// The side effect of every order.
+    pub side_effect: SideEffect,
+    /// Is what an order has borrowed repaid when it is cancelled?
+    pub auto_repay_at_cancel: bool,
+}
+
+/// Market word of a program's margin account: another account than the program's own, with books of its own.
+const MARGIN: &str = "margin";
 
 /// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
@@ -90,18 +107,22 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
     let known: Vec<keys::Key> = keys::KEYS.into_iter().filter(known).collect();
     let mut table = Table::read(&jsonc::plain(text), &known)?;
     let apikey = api_key(&table.take_text("apikey"))?;
-    if table.take_flag("margin") {
-        return Err("\"margin\": true: cross margin is not there yet; set it to false to trade spot".into());
-    }
+    let margin = margin(&mut table)?;
+    let market = if margin.is_some() { MARGIN } else { product.market };
     let beside = |path: String| folder.join(path);
     let set_one_way_mode = table.take_flag("set_one_way_mode");
     let pem = table.take_text("pem").map(|name| beside_or_here(folder, &name)).unwrap_or_default();
-    let install = install(table.take_text("install"), &apikey, product.market)?;
+    let install = install(table.take_text("install"), &apikey, market)?;
+    let env = table.take_text("env");
+    let endpoints = endpoints(env.as_deref(), table.take_addresses("endpoints"), product)?;
+    if margin.is_some() && !endpoints.contains_key("rest") {
+        return Err(no_rest(env.as_deref()));
+    }
     Ok(Config {
         file: file.to_owned(),
         pem,
         local: local(&table.take_text("local").unwrap_or_default())?,
-        endpoints: endpoints(table.take_text("env"), table.take_addresses("endpoints"), product)?,
+        endpoints,
         db: table.take_text("db").map_or_else(|| PathBuf::from("."), beside),
         install,
         unix_socket: table.take_text("unix_socket").map(beside),
@@ -113,8 +134,51 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
+        market,
+        margin,
         apikey,
     })
+}
+
+/// The margin account's terms, if it is to be traded.
+fn margin(table: &mut Table) -> Result<Option<MarginTerms>, String> {
+    let margin = table.take_flag("margin");
+    let side_effect = table.take_text("side_effect");
+    let auto_repay_at_cancel = table.take_choice("auto_repay_at_cancel");
+    if !margin {
+        let given = [
+            ("side_effect", side_effect.is_some()),
+            ("auto_repay_at_cancel", auto_repay_at_cancel.is_some()),
+        ];
+        return match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(format!(
+                "{name:?} is of the cross-margin account alone: add \"margin\": true, or remove it"
+            )),
+            None => Ok(None),
+        };
+    }
+    let word = side_effect.unwrap_or_default();
+    let side_effect = SideEffect::from_word(&word).unwrap_or(SideEffect::None);
+    if auto_repay_at_cancel.is_some() && !side_effect.borrows() {
+        return Err(format!(
+            "\"auto_repay_at_cancel\" is about what orders borrow, and with side effect {side_effect} they borrow nothing: \
+             remove it, or choose {} or {}",
+            SideEffect::MarginBuy,
+            SideEffect::AutoBorrowRepay
+        ));
+    }
+    Ok(Some(MarginTerms { side_effect, auto_repay_at_cancel: auto_repay_at_cancel.unwrap_or(true) }))
+}
+
+/// Cross margin is traded over REST, which not every environment has.
+fn no_rest(env: Option<&str>) -> String {
+    match env {
+        Some(env) => format!(
+            "\"margin\": true: the exchange has no cross margin in env {env:?}; use \"live\", or give \"endpoints\" of \
+             a simulated exchange, with \"rest\""
+        ),
+        None => "\"endpoints.rest\" is missing; with \"margin\": true orders go over it".to_owned(),
+    }
 }
 
 /// Beside the configuration, or, if it is not there, in the working directory.
@@ -164,11 +228,11 @@ fn local(text: &str) -> Result<LocalAddress, String> {
 }
 
 fn endpoints(
-    env: Option<String>,
+    env: Option<&str>,
     given: Option<BTreeMap<String, String>>,
     product: &Product,
 ) -> Result<BTreeMap<String, String>, String> {
-    let env = env.as_deref().unwrap_or(product.environments[0]);
+    let env = env.unwrap_or(product.environments[0]);
     let Some(column) = product.environments.iter().position(|known| *known == env) else {
         return Err(format!("\"env\": {env:?} is none of {}", product.environments.join(", ")));
     };

@@ -60,7 +60,7 @@ pub(crate) fn run(
     })?;
     log_panics();
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
-    let outcome = gateway(product, connect, &config);
+    let outcome = gateway(connect, &config);
     if let Err(exit) = &outcome {
         let reason = exit.message.as_str();
         match exit.code {
@@ -80,7 +80,7 @@ fn log_panics() {
     }));
 }
 
-fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Result<(), Exit> {
+fn gateway(connect: Connect, config: &Config) -> Result<(), Exit> {
     store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
     let key = key::load(&config.pem)?;
     let tls = tls::connector(config.ca_file.as_deref())?;
@@ -92,7 +92,7 @@ fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Resu
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let listeners = bind(&config.local, config.unix_socket.as_deref())?;
-        let stores = open_stores(product, config)?;
+        let stores = open_stores(config)?;
         let token = files::new_token()?;
         redact::add_secret(&token);
         let mut token_files = vec![files::token_path(config.token_file.as_deref(), listeners.port)?];
@@ -103,7 +103,7 @@ fn gateway(product: &'static Product, connect: Connect, config: &Config) -> Resu
         let seed = seed()?;
         let (feed, entry) = connect(VenueSetup { config, key, seed });
         let clock = Clock::new();
-        let made = gateway_config(product, config, token, seed, stores.journal_rebuilt.clone());
+        let made = gateway_config(config, token, seed, stores.journal_rebuilt.clone());
         let mut first = Vec::new();
         let gateway = Gateway::new(
             made,
@@ -170,12 +170,12 @@ struct Stores {
     journal_rebuilt: Option<String>,
 }
 
-fn open_stores(product: &'static Product, config: &Config) -> Result<Stores, Exit> {
+fn open_stores(config: &Config) -> Result<Stores, Exit> {
     let (journal, found) = Journal::open(&config.db)?;
     if let Some(backup) = &found.migrated {
         tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
     }
-    let (books, findings) = open_books(product, config, journal.id())?;
+    let (books, findings) = open_books(config, journal.id())?;
     findings.tell();
     for bad in &findings.bad {
         tracing::error!(target: "store", reason = bad.reason.as_str(), "pos_db_row_refused");
@@ -213,20 +213,16 @@ fn rebuilt(new: bool, findings: &Findings, applied: &Applied) -> Option<String> 
 }
 
 /// A user's editor may hold the file for a moment, or for hours: then the gateway starts without it.
-fn open_books(
-    product: &'static Product,
-    config: &Config,
-    journal: &str,
-) -> Result<(Opening, Findings), StoreError> {
+fn open_books(config: &Config, journal: &str) -> Result<(Opening, Findings), StoreError> {
     let patience = Instant::now() + POS_DB_WITHIN;
     loop {
-        match Books::open(&config.db, product.market, journal) {
+        match Books::open(&config.db, config.market, journal) {
             Ok((books, findings)) => return Ok((Opening::Open(Box::new(books)), findings)),
             Err(error) if error.is_busy() && Instant::now() < patience => std::thread::sleep(POS_DB_RETRY),
             Err(error) if error.is_busy() => {
                 let advice = "close the editor that holds it; edits are taken at the next start";
                 tracing::warn!(target: "store", advice, "pos_db_locked");
-                let opening = Opening::Locked { market: product.market, journal: journal.to_owned() };
+                let opening = Opening::Locked { market: config.market, journal: journal.to_owned() };
                 return Ok((opening, Findings::default()));
             }
             Err(error) => return Err(error),
@@ -235,14 +231,13 @@ fn open_books(
 }
 
 pub(crate) fn gateway_config(
-    product: &Product,
     config: &Config,
     token: String,
     seed: u64,
     journal_rebuilt: Option<String>,
 ) -> GatewayConfig {
     GatewayConfig {
-        market: product.market,
+        market: config.market,
         product: format!("tradingsys {}", env!("CARGO_PKG_VERSION")),
         install: config.install,
         boot_id: boot_id(seed),
@@ -251,7 +246,7 @@ pub(crate) fn gateway_config(
         recovery_lag: config.recovery_lag,
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
         retention: config.retention,
-        margin: false,
+        margin: config.margin.is_some(),
         journal_rebuilt,
     }
 }

@@ -11,15 +11,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Gateway;
 use super::funding::NEAR;
 use super::io::LogLevel;
+use super::recovery::Purpose;
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::{AllocationRecord, ChargeKind, ChargeRecord, FillRecord, Forced, Owner, Record};
 use crate::ledger::books::ChargeKey;
 use crate::ledger::funding::WALLET_UNIT;
 use crate::ledger::split::{close, split};
 use crate::num::{Cash, Qty};
-use crate::time::Time;
-use crate::venue::port::Income;
+use crate::time::{Span, Time};
+use crate::venue::port::{Income, Query};
 use crate::wire::event::{FillView, Private};
+
+/// How long after a loan the fill may come that makes somebody its debtor.
+const JUST_LENT: Span = Span::from_secs(1);
+/// How late a row of the interest history may be shown.
+const SHOWN_WITHIN: Span = Span::from_secs(2 * 3_600);
 
 /// A fill's place in the venue's order, and that of the fill's order.
 type Place = (Time, TradeId, VenueOrderId);
@@ -67,13 +73,30 @@ impl Gateway {
             }
             ChargeKind::Trade => {}
             ChargeKind::Interest => {
-                let weights = self.books.liabilities(&income.asset, income.time);
+                let weights = self.owing(&income.asset, income.time);
                 self.charge_once(now, income, &weights);
             }
             ChargeKind::Transfer | ChargeKind::Other => {
                 self.charge_once(now, income, &BTreeMap::new());
             }
         }
+    }
+
+    /// Who owed of an asset when interest was charged on it. The first charge on a loan comes with the loan, a moment
+    /// before the fill it was taken up for.
+    fn owing(&self, asset: &Asset, instant: Time) -> BTreeMap<Owner, Cash> {
+        let weights = self.books.liabilities(asset, instant);
+        if weights.is_empty() { self.books.liabilities(asset, instant + JUST_LENT) } else { weights }
+    }
+
+    /// The question for interest that may not be booked yet: from before the last row known, as rows may be shown late.
+    pub(super) fn interest_query(&self, now: Time) -> (Query, Purpose) {
+        let of_interest = self.books.charges().filter(|(key, _)| key.0 == ChargeKind::Interest);
+        let booked = of_interest.map(|(key, _)| key.3).max();
+        let known = booked.max(self.tie_out.interest_read).map(|time| time - SHOWN_WITHIN);
+        let since = known.max(self.tie_out.opened()).unwrap_or(now);
+        let query = Query::Income { since };
+        (query.clone(), Purpose::Income { query, asked: now })
     }
 
     /// Rows have changed, perhaps before funding or interest that is booked.
@@ -96,9 +119,10 @@ impl Gateway {
     /// Splits interest booked anew where what was owed then has changed.
     fn settle_interest(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
         let after = |key: &ChargeKey| {
-            key.0 == ChargeKind::Interest && changed.get(&key.2).is_some_and(|from| key.3 > *from)
+            let until = key.3 + JUST_LENT;
+            key.0 == ChargeKind::Interest && changed.get(&key.2).is_some_and(|from| until > *from)
         };
-        self.split_anew(now, after, |gateway, key| gateway.books.liabilities(&key.2, key.3));
+        self.split_anew(now, after, |gateway, key| gateway.owing(&key.2, key.3));
     }
 
     /// Splits charges by the weights of today, and books what differs.

@@ -588,9 +588,11 @@ impl Gateway {
         }
     }
 
+    /// A private event tells of free and locked alone: what is owed stays as it was shown last.
     pub(super) fn take_balances(&mut self, balances: Vec<Balance>) {
         for balance in balances {
-            self.tie_out.set(balance);
+            let owed = self.tie_out.owed(&balance.asset);
+            self.tie_out.set(Balance { owed, ..balance });
         }
     }
 

@@ -202,7 +202,7 @@ impl Gateway {
             firsts.map(|(first, _)| first).min().unwrap_or(now)
         });
         let query = Query::Income { since: since - NEAR };
-        (query.clone(), Purpose::Income { query })
+        (query.clone(), Purpose::Income { query, asked: now })
     }
 
     pub(super) fn funding_timer(&mut self, now: Time) {
@@ -428,15 +428,21 @@ impl Gateway {
     }
 
     /// Rows of the income history. Gives the question for the next page, if this one was full.
-    pub(super) fn income_answered(&mut self, now: Time, rows: &[Income]) -> Option<(Query, Purpose)> {
+    pub(super) fn income_answered(
+        &mut self,
+        now: Time,
+        asked: Time,
+        rows: &[Income],
+    ) -> Option<(Query, Purpose)> {
         for row in rows {
             self.income(now, row);
         }
         if rows.len() >= PAGE {
             let since = rows.iter().map(|row| row.time).max()?;
             let query = Query::Income { since };
-            return Some((query.clone(), Purpose::Income { query }));
+            return Some((query.clone(), Purpose::Income { query, asked }));
         }
+        self.tie_out.interest_read = self.tie_out.interest_read.max(Some(asked));
         if self.unpaid().is_empty() {
             self.fundings.income_tries = 0;
         } else {

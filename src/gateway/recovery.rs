@@ -92,6 +92,8 @@ pub(super) enum Purpose {
     Income {
         /// The question.
         query: Query,
+        /// When it was asked first: younger rows may be missing.
+        asked: Time,
     },
     /// Fills the venue has counted and we have not.
     Missing {
@@ -283,7 +285,9 @@ impl Gateway {
     fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
         self.recovery.active.clear();
         let trades: Vec<(&Symbol, Query)> = symbols.iter().map(|s| (s, self.next_trades(now, s))).collect();
+        let interest = self.config.margin.then(|| self.interest_query(now));
         let mut queries = vec![Query::OpenOrders, Query::Account];
+        queries.extend(interest.iter().map(|(query, _)| query.clone()));
         queries.extend(self.conditionals_apart().then_some(Query::OpenConditionals));
         queries.extend(trades.iter().map(|(_, query)| query.clone()));
         self.recovery.not_before = now + self.entry.pace(now, &queries);
@@ -294,6 +298,10 @@ impl Gateway {
         }
         for (symbol, query) in trades {
             self.read_trades(now, symbol, query);
+        }
+        // Before the account: what it was charged then explains what it owes.
+        if let Some((query, purpose)) = interest {
+            self.round_ask(now, query, purpose);
         }
         self.round_ask(now, Query::Account, Purpose::Account);
         if matches!(self.recovery.phase, Phase::First | Phase::Second) {
@@ -366,8 +374,8 @@ impl Gateway {
                 let next = self.funding_answered(now, &symbol, asked, &rates);
                 self.ask_next(now, of_round, next);
             }
-            (Purpose::Income { .. }, Answer::Income(rows)) => {
-                let next = self.income_answered(now, &rows);
+            (Purpose::Income { asked, .. }, Answer::Income(rows)) => {
+                let next = self.income_answered(now, asked, &rows);
                 self.ask_next(now, of_round, next);
             }
             (purpose, answer) => self.ask_later(now, purpose, &answer),
@@ -394,7 +402,7 @@ impl Gateway {
             Purpose::Trades { query, .. }
             | Purpose::Missing { query, .. }
             | Purpose::Funding { query, .. }
-            | Purpose::Income { query } => query.clone(),
+            | Purpose::Income { query, .. } => query.clone(),
             Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
         };
         self.log(

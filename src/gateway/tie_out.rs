@@ -17,6 +17,9 @@ use crate::venue::port::{Account, Balance};
 /// How long a difference must stand unchanged before it is believed.
 const BELIEVE_AFTER: Span = Span::from_secs(5);
 
+/// How long a difference waits for the row of the interest history that may explain it.
+const INTEREST_WITHIN: Span = Span::from_secs(60);
+
 /// Reason of a cash row for money that came or went by another way than trading.
 pub(super) const TRANSFER: &str = "transfer";
 const TRANSFERS_KEPT: usize = 1_000;
@@ -30,6 +33,8 @@ pub(super) struct TieOut {
     opened: Option<Time>,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
+    /// Up to when the interest history was read.
+    pub(super) interest_read: Option<Time>,
     /// Transfers booked lately: while connections are replaced the venue tells each on both.
     transfers: BTreeSet<(Time, Asset, Cash)>,
 }
@@ -69,6 +74,16 @@ impl TieOut {
         self.balances.values()
     }
 
+    /// When the books were opened with what the account held.
+    pub(super) const fn opened(&self) -> Option<Time> {
+        self.opened
+    }
+
+    /// What is owed of an asset, as the exchange showed it last.
+    pub(super) fn owed(&self, asset: &Asset) -> Cash {
+        self.balances.get(asset).map_or(Cash::ZERO, |balance| balance.owed)
+    }
+
     /// Free and locked.
     pub(super) fn balance(&self, asset: &Asset) -> (Cash, Cash) {
         self.balances.get(asset).map(|b| (b.free, b.locked)).unwrap_or_default()
@@ -82,7 +97,9 @@ impl Gateway {
         for asset in zeroed {
             self.tie_out.set(Balance::new(asset, Cash::ZERO, Cash::ZERO));
         }
-        self.take_balances(account.balances);
+        for balance in account.balances {
+            self.tie_out.set(balance);
+        }
         let gaps = self.orders.open().any(|o| o.has_gap());
         if gaps || !self.orphans.is_empty() || !self.strays.is_empty() {
             // Fills the balances count are still being asked for.
@@ -107,7 +124,7 @@ impl Gateway {
 
     /// What the account owes against what its owners owe: they differ where one owner's money serves another's debt.
     fn compare_debt(&mut self, now: Time, asset: &Asset) {
-        let owed = self.tie_out.balances.get(asset).map_or(Cash::ZERO, |balance| balance.owed);
+        let owed = self.tie_out.owed(asset);
         let liabilities: Cash = self.books.liabilities_now(asset).values().copied().sum();
         let seen = self.tie_out.debts.get(asset).copied().unwrap_or_default();
         if seen == (owed, liabilities) {
@@ -144,8 +161,10 @@ impl Gateway {
             self.tie_out.seen.remove(asset);
             return;
         }
+        let interest = self.config.margin && delta.is_negative() && self.tie_out.owed(asset).is_positive();
+        let believe_after = if interest { INTEREST_WITHIN } else { BELIEVE_AFTER };
         match self.tie_out.seen.get(asset) {
-            Some((seen, since)) if *seen == delta && now.since(*since) >= BELIEVE_AFTER => {
+            Some((seen, since)) if *seen == delta && now.since(*since) >= believe_after => {
                 self.tie_out.seen.remove(asset);
                 self.book_cash(now, Owner::Unattributed, asset.clone(), delta, "difference");
                 let fields = format!("asset={asset} difference={delta}");

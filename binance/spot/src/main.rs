@@ -1,8 +1,10 @@
-//! The gateway of Binance's spot market: the shell, with the machines of [`binance_venue::spot`] plugged in.
+//! The gateway of Binance's spot market: the shell, with the machines of [`binance_venue::spot`] plugged in, or those
+//! of [`binance_venue::margin`] for the cross-margin account.
 
 use std::process::ExitCode;
 
-use binance_venue::spot::{SpotConfig, ports};
+use binance_venue::margin::{self, MarginConfig};
+use binance_venue::spot::{self, SpotConfig};
 use tradingsys_runtime::{Endpoint, Ports, Product, VenueSetup};
 
 /// Addresses: binance-spot-api-docs, 2026-07.
@@ -10,7 +12,7 @@ const SPOT: Product = Product {
     exe: "spot",
     market: "spot",
     environments: &["live", "testnet", "demo"],
-    keys: &["margin"],
+    keys: &["margin", "side_effect", "auto_repay_at_cancel"],
     endpoints: &[
         Endpoint {
             name: "ws_api",
@@ -30,9 +32,10 @@ const SPOT: Product = Product {
                 "wss://demo-stream.binance.com",
             ],
         },
-        Endpoint { name: "rest", needed: false, urls: &[] },
-        Endpoint { name: "sbe", needed: false, urls: &[] },
+        // Of cross margin alone, which neither testnet nor demo have.
+        Endpoint { name: "rest", needed: false, urls: &["https://api.binance.com"] },
         Endpoint { name: "margin_stream", needed: false, urls: &[] },
+        Endpoint { name: "sbe", needed: false, urls: &[] },
     ],
 };
 
@@ -41,8 +44,19 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     let mut config =
         SpotConfig::new(ws_api, streams, &setup.config.apikey, setup.key.clone().into(), setup.seed);
     config.access.recv_window = setup.config.recv_window;
-    let (feed, entry) = ports(&config);
-    (Box::new(feed), Box::new(entry))
+    match setup.config.margin {
+        None => {
+            let (feed, entry) = spot::ports(&config);
+            (Box::new(feed), Box::new(entry))
+        }
+        Some(terms) => {
+            let mut config = MarginConfig::new(config, setup.endpoint("rest"));
+            config.side_effect = terms.side_effect;
+            config.auto_repay_at_cancel = terms.auto_repay_at_cancel;
+            let (feed, entry) = margin::ports(&config);
+            (Box::new(feed), Box::new(entry))
+        }
+    }
 }
 
 fn main() -> ExitCode {

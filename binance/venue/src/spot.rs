@@ -8,7 +8,7 @@ use crate::common::Access;
 
 mod entry;
 mod feed;
-mod frames;
+pub(crate) mod frames;
 
 pub use entry::Entry;
 pub use feed::Feed;

@@ -231,11 +231,13 @@ struct RawOrder<'a> {
 }
 
 impl RawOrder<'_> {
+    fn time(&self, time: Option<i64>) -> Option<i64> {
+        time.or(self.transact_time).or(self.update_time)
+    }
+
     fn report(self, what: &'static str, time: Option<i64>) -> Result<OrderReport, Malformed> {
-        let time = time
-            .or(self.transact_time)
-            .or(self.update_time)
-            .ok_or_else(|| Malformed::new(what, "neither transactTime nor updateTime"))?;
+        let time =
+            self.time(time).ok_or_else(|| Malformed::new(what, "neither transactTime nor updateTime"))?;
         Ok(OrderReport {
             symbol: Symbol::new(&self.symbol),
             venue_id: self.order_id,
@@ -268,6 +270,17 @@ impl RawOrder<'_> {
 pub fn order(result: &str) -> Result<OrderReport, Malformed> {
     const WHAT: &str = "an order";
     read::<RawOrder<'_>>(WHAT, result)?.report(WHAT, None)
+}
+
+/// Reads an order of a margin wallet. The reply to a cancel does not say when: its time is then zero.
+///
+/// # Errors
+/// [`Malformed`] if it is no order.
+pub fn margin_order(result: &str) -> Result<OrderReport, Malformed> {
+    const WHAT: &str = "an order";
+    let raw = read::<RawOrder<'_>>(WHAT, result)?;
+    let time = raw.time(None).unwrap_or_default();
+    raw.report(WHAT, Some(time))
 }
 
 /// Reads the reply to `order.amend.keepPriority`.
@@ -306,7 +319,8 @@ struct RawTrade<'a> {
     order_id: u64,
     price: Price,
     qty: Qty,
-    quote_qty: Cash,
+    /// Margin does not say it.
+    quote_qty: Option<Cash>,
     commission: Cash,
     #[serde(borrow)]
     commission_asset: Option<Cow<'a, str>>,
@@ -329,7 +343,7 @@ pub fn trades(result: &str) -> Result<Vec<Fill>, Malformed> {
         side: if trade.is_buyer { Side::Buy } else { Side::Sell },
         price: trade.price,
         qty: trade.qty,
-        quote: trade.quote_qty,
+        quote: trade.quote_qty.unwrap_or_else(|| cut(trade.price.times(trade.qty))),
         realised: None,
         fee: trade.commission,
         fee_asset: trade.commission_asset.filter(|name| !name.is_empty()).map(|name| Asset::new(&name)),
@@ -367,6 +381,12 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
         .map(|row| Balance::new(Asset::new(&row.asset), row.free, row.locked))
         .collect();
     Ok(Account { balances, can_trade: raw.can_trade, updated: Time::from_millis(raw.update_time) })
+}
+
+/// To the eight decimals in which the venue books amounts.
+fn cut(amount: Cash) -> Cash {
+    const GRAIN: i128 = 100;
+    Cash::from_raw(amount.raw() / GRAIN * GRAIN)
 }
 
 fn some_id(text: &str) -> Option<ClientOrderId> {

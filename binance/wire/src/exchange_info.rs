@@ -56,6 +56,8 @@ struct RawSymbol<'a> {
     #[serde(default = "yes")]
     is_spot_trading_allowed: bool,
     #[serde(default)]
+    is_margin_trading_allowed: bool,
+    #[serde(default)]
     quote_order_qty_market_allowed: bool,
     #[serde(default)]
     amend_allowed: bool,
@@ -99,7 +101,21 @@ pub(crate) struct RawFilter<'a> {
 /// [`Malformed`] if it is not an exchangeInfo at all.
 pub fn exchange_info(result: &str) -> Result<ExchangeInfo, Malformed> {
     symbols(result, |symbol| {
-        read::<RawSymbol<'_>>("a symbol of exchangeInfo", symbol).and_then(|raw| instrument(&raw)).map(Some)
+        let raw = read::<RawSymbol<'_>>("a symbol of exchangeInfo", symbol)?;
+        instrument(&raw, raw.is_spot_trading_allowed).map(Some)
+    })
+}
+
+/// Reads the result of `exchangeInfo` for a margin wallet: what margin does not trade takes no new orders, and no order
+/// can be changed.
+///
+/// # Errors
+/// [`Malformed`] if it is not an exchangeInfo at all.
+pub fn margin_exchange_info(result: &str) -> Result<ExchangeInfo, Malformed> {
+    symbols(result, |symbol| {
+        let raw = read::<RawSymbol<'_>>("a symbol of exchangeInfo", symbol)?;
+        let instrument = instrument(&raw, raw.is_margin_trading_allowed)?;
+        Ok(Some(Instrument { amend_allowed: false, ..instrument }))
     })
 }
 
@@ -134,9 +150,9 @@ fn named(symbol: &str, why: &str) -> String {
         .map_or_else(|_| why.to_owned(), |name| format!("{}: {why}", name.symbol))
 }
 
-fn instrument(raw: &RawSymbol<'_>) -> Result<Instrument, Malformed> {
+fn instrument(raw: &RawSymbol<'_>, allowed: bool) -> Result<Instrument, Malformed> {
     let status = match raw.status.as_ref() {
-        "TRADING" if raw.is_spot_trading_allowed => InstrumentStatus::Trading,
+        "TRADING" if allowed => InstrumentStatus::Trading,
         "TRADING" | "CANCEL_ONLY" => InstrumentStatus::CancelOnly,
         _ => InstrumentStatus::Halted,
     };
@@ -268,6 +284,18 @@ mod tests {
         }
         let closed = SYMBOL.replace("\"isSpotTradingAllowed\":true", "\"isSpotTradingAllowed\":false");
         assert_eq!(info(&closed).instruments[0].status, InstrumentStatus::CancelOnly);
+    }
+
+    #[test]
+    fn margin_trades_what_it_is_allowed_to_and_changes_no_order() {
+        let of = |symbol: &str| {
+            let text = format!(r#"{{"serverTime":5,"symbols":[{symbol}]}}"#);
+            let doge = margin_exchange_info(&text).unwrap().instruments.remove(0);
+            (doge.status, doge.amend_allowed)
+        };
+        let traded = SYMBOL.replace("\"isSpotTradingAllowed\":true", "\"isMarginTradingAllowed\":true");
+        assert_eq!(of(&traded), (InstrumentStatus::Trading, false));
+        assert_eq!(of(SYMBOL), (InstrumentStatus::CancelOnly, false));
     }
 
     #[test]

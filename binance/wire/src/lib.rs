@@ -10,6 +10,7 @@ pub mod classify;
 pub mod errors;
 pub mod exchange_info;
 pub mod futures;
+pub mod margin;
 pub mod render;
 pub mod reply;
 pub mod request;

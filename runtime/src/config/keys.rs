@@ -1,11 +1,15 @@
 //! The table of configuration keys: what the parser accepts, what messages name and what
 //! `docs/configuration.md` documents.
 
+use tradingsys::market::SideEffect;
+
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A text.
     Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// `true` or `false`.
     Flag,
     /// A whole number within these bounds.
@@ -21,6 +25,7 @@ impl Kind {
     pub fn words(self) -> String {
         match self {
             Self::Text => "a string".into(),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Flag => "true or false".into(),
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
             Self::Texts => "a list of strings".into(),
@@ -54,11 +59,21 @@ const fn own(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, required: false, own: true }
 }
 
+/// What orders of a margin wallet may do besides.
+const SIDE_EFFECTS: &[&str] = &[
+    SideEffect::None.as_str(),
+    SideEffect::MarginBuy.as_str(),
+    SideEffect::AutoRepay.as_str(),
+    SideEffect::AutoBorrowRepay.as_str(),
+];
+
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 17] = [
+pub const KEYS: [Key; 19] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag),
+    own("side_effect", Kind::Word(SIDE_EFFECTS)),
+    own("auto_repay_at_cancel", Kind::Flag),
     own("set_one_way_mode", Kind::Flag),
     required("local", Kind::Text),
     optional("env", Kind::Text),

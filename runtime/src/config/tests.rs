@@ -6,11 +6,11 @@ const SPOT: Product = Product {
     exe: "spot",
     market: "spot",
     environments: &["live", "testnet"],
-    keys: &["margin"],
+    keys: &["margin", "side_effect", "auto_repay_at_cancel"],
     endpoints: &[
         Endpoint { name: "ws_api", needed: true, urls: &["wss://live/api", "wss://test/api"] },
         Endpoint { name: "streams", needed: true, urls: &["wss://live/s", "wss://test/s"] },
-        Endpoint { name: "rest", needed: false, urls: &[] },
+        Endpoint { name: "rest", needed: false, urls: &["https://live"] },
     ],
 };
 
@@ -64,6 +64,17 @@ fn with_endpoints_given_no_other_address_is_known() {
 }
 
 #[test]
+fn row_004_30_margin_is_another_account_with_books_of_its_own() {
+    let (spot, plain) = (with(r#""margin":false"#).unwrap(), with(r#""margin":true"#).unwrap());
+    assert_eq!((spot.market, spot.margin), ("spot", None));
+    let terms = |side_effect, auto_repay_at_cancel| Some(MarginTerms { side_effect, auto_repay_at_cancel });
+    assert_eq!((plain.market, plain.margin), ("margin", terms(SideEffect::None, true)));
+    assert_ne!(spot.install, plain.install);
+    let extra = r#""margin":true,"side_effect":"AUTO_BORROW_REPAY","auto_repay_at_cancel":false"#;
+    assert_eq!(with(extra).unwrap().margin, terms(SideEffect::AutoBorrowRepay, false));
+}
+
+#[test]
 fn every_wrong_file_is_refused_with_words_that_help() {
     for (text, words) in [
         ("", "not readable: EOF"),
@@ -81,7 +92,18 @@ fn every_wrong_file_is_refused_with_words_that_help() {
         assert!(error.contains(words), "{text}: {error}");
     }
     for (extra, words) in [
-        (r#""margin":true"#, "cross margin is not there yet"),
+        (r#""margin":true,"env":"testnet""#, "no cross margin in env \"testnet\""),
+        (
+            r#""margin":true,"endpoints":{"ws_api":"ws://x","streams":"ws://x"}"#,
+            "\"endpoints.rest\" is missing; with \"margin\": true orders go over it",
+        ),
+        (r#""side_effect":"MARGIN_BUY""#, "\"side_effect\" is of the cross-margin account alone"),
+        (r#""margin":false,"auto_repay_at_cancel":true"#, "add \"margin\": true, or remove it"),
+        (r#""margin":true,"side_effect":"BORROW""#, "must be one of NO_SIDE_EFFECT, MARGIN_BUY, AUTO_REPAY"),
+        (
+            r#""margin":true,"auto_repay_at_cancel":true"#,
+            "with side effect NO_SIDE_EFFECT they borrow nothing",
+        ),
         (r#""margin":"no""#, "\"margin\" must be true or false, found a string"),
         (r#""env":"prod""#, "\"prod\" is none of live, testnet"),
         (r#""recv_window_ms":90000"#, "must be a whole number from 100 to 60000, found 90000"),

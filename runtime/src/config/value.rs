@@ -76,6 +76,11 @@ impl Table {
         matches!(self.0.remove(name), Some(Value::Bool(true)))
     }
 
+    /// A flag, if it is there.
+    pub(super) fn take_choice(&mut self, name: &str) -> Option<bool> {
+        self.0.remove(name)?.as_bool()
+    }
+
     pub(super) fn take_whole(&mut self, name: &str, default: i64) -> i64 {
         self.0.remove(name).and_then(|value| value.as_i64()).unwrap_or(default)
     }
@@ -108,6 +113,7 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
         (Kind::Whole(least, most), Value::Number(number)) => {
             number.as_u64().is_some_and(|whole| (least..=most).contains(&whole))
         }
+        (Kind::Word(words), Value::String(text)) => words.contains(&text.as_str()),
         (Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
         (Kind::Addresses, Value::Object(map)) => map.values().all(Value::is_string),
         _ => false,

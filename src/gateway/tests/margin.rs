@@ -110,3 +110,100 @@ fn what_is_borrowed_is_compared_with_what_is_owed() {
     assert_eq!(debts, ["USDT 1000 2000 -1000"]);
     assert_eq!(row(&bench, Owner::Unattributed), "0", "a debt is no difference of the books");
 }
+
+/// The wallet after a purchase of 10,000 DOGE for 2,000 USDT, half of it lent, and so much interest.
+fn after(interest: &str) -> Account {
+    let owed = Cash::whole(1000) + interest.parse().unwrap();
+    let usdt = Balance { owed, ..Balance::new(usdt(), Cash::ZERO, Cash::ZERO) };
+    let doge = Balance::new(Asset::new("DOGE"), Cash::whole(10_000), Cash::ZERO);
+    Account { balances: vec![usdt, doge], can_trade: true, updated: Time::default() }
+}
+
+#[test]
+fn every_sweep_reads_interest_before_it_judges_the_account() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    bench.wait(Span::from_secs(60));
+    let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, query)| query.clone()).collect();
+    let income = asked.iter().position(|query| matches!(query, Query::Income { .. })).unwrap();
+    let account = asked.iter().position(|query| *query == Query::Account).unwrap();
+    assert!(income < account, "{asked:?}");
+    let hour = now + Span::from_secs(30);
+    let rows = vec![Income {
+        id: Some(9),
+        kind: ChargeKind::Interest,
+        symbol: None,
+        asset: usdt(),
+        amount: "-0.25".parse().unwrap(),
+        time: hour,
+    }];
+    let reply = |query: &Query| match query {
+        Query::Income { .. } => Answer::Income(rows.clone()),
+        Query::Account => Answer::Account(after("0.25")),
+        query => Bench::exchange(&[], &[], query),
+    };
+    bench.answer(reply);
+    assert_eq!(row(&bench, of(1)), "-2000.25");
+    // Read again with overlap, booked once.
+    bench.wait(Span::from_secs(60));
+    let since = bench.script.0.borrow().queries.iter().find_map(|(_, query)| match query {
+        Query::Income { since } => Some(*since),
+        _ => None,
+    });
+    assert!(since.is_some_and(|since| since <= hour), "{since:?}");
+    bench.answer(reply);
+    assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::Unattributed).as_str()), ("-2000.25", "0"));
+}
+
+#[test]
+fn a_debt_short_of_the_books_waits_for_the_row_that_explains_it() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    let reply = |query: &Query| match query {
+        Query::Account => Answer::Account(after("0.25")),
+        query => Bench::exchange(&[], &[], query),
+    };
+    bench.wait(Span::from_secs(60));
+    bench.answer(reply);
+    for _ in 0..10 {
+        bench.wait(Span::from_secs(5));
+        bench.answer(reply);
+    }
+    assert_eq!(row(&bench, Owner::Unattributed), "0", "the history may lag");
+    for _ in 0..4 {
+        bench.wait(Span::from_secs(60));
+        bench.answer(reply);
+    }
+    assert_eq!(row(&bench, Owner::Unattributed), "-0.25", "but not for ever");
+}
+
+#[test]
+fn the_first_interest_on_a_loan_is_its_debtors_though_the_fill_comes_after_it() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![interest("-0.5", now, Some(1))]);
+    assert_eq!(row(&bench, Owner::External), "999.5");
+    bench.says(vec![bought(1, 10_000, now + Span::from_millis(20))]);
+    assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::External).as_str()), ("-2000.5", "1000"));
+}
+
+#[test]
+fn an_event_of_balances_leaves_what_is_owed() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    bench.wait(Span::from_secs(60));
+    bench.answer(|query| match query {
+        Query::Account => Answer::Account(after("0")),
+        query => Bench::exchange(&[], &[], query),
+    });
+    bench.says(vec![VenueEvent::Balances(vec![Balance::new(usdt(), Cash::whole(5), Cash::ZERO)])]);
+    let shown = bench.gateway.tie_out.balances().find(|balance| balance.asset == usdt()).unwrap();
+    assert_eq!((shown.free, shown.owed), (Cash::whole(5), Cash::whole(1000)));
+}

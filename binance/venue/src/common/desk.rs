@@ -39,7 +39,7 @@ use tradingsys::venue::watch::SilenceWatch;
 
 use super::Access;
 
-mod links;
+pub(crate) mod links;
 mod outcome;
 mod replies;
 mod requests;
@@ -76,6 +76,10 @@ pub trait Dialect: fmt::Debug {
     /// Do private events come over the logged-on connection? Then its being up is all that is needed; otherwise the
     /// machine around the desk says when orders may be sent.
     const PRIVATE_ON_SESSION: bool;
+    /// Do they need a token, which the machine around the desk brings by [`Desk::subscribe`]?
+    const BY_TOKEN: bool = false;
+    /// Do the limits that replies of the logged-on connection tell hold for this market's requests?
+    const SESSION_LIMITS: bool = true;
     /// What an order costs.
     fn order_cost(&self, order: &NewOrder) -> Cost;
     /// The request of an order.
@@ -85,9 +89,13 @@ pub trait Dialect: fmt::Debug {
     /// The request of a cancel.
     fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> Call;
     /// What an amend costs.
-    fn amend_cost(&self) -> Cost;
-    /// The request of an amend.
-    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Call;
+    fn amend_cost(&self) -> Cost {
+        self.cancel_cost()
+    }
+    /// The request of an amend; `None` where orders cannot be changed.
+    fn amend(&self, _id: u64, _amend: &Amend, _stamp: Stamp) -> Option<Call> {
+        None
+    }
     /// The answer to a question that need not be asked in this market.
     fn known(&self, _query: &Query) -> Option<Answer> {
         None
@@ -307,9 +315,27 @@ impl<D: Dialect> Desk<D> {
         self.send(now, LinkId(0), Ask::Own(own), counted.then_some(cost), |_, _| call, out);
     }
 
+    /// The same, as a frame of this connection; `write` gets its number. It costs none of the market's weight.
+    pub(crate) fn ask_own_over(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        own: D::Own,
+        write: impl FnOnce(u64) -> String,
+        out: &mut Outbox,
+    ) {
+        self.send(now, link, Ask::Own(own), None, |_, id| Call::Frame(write(id)), out);
+    }
+
     /// Is such a question under way?
     pub(crate) fn is_asking(&self, which: impl Fn(&D::Own) -> bool) -> bool {
         self.flights.values().any(|flight| matches!(&flight.ask, Ask::Own(own) if which(own)))
+    }
+
+    /// Is this order on its way, its outcome not known?
+    pub(crate) fn is_placing(&self, id: &ClientOrderId) -> bool {
+        let placing = |flight: &Flight<D::Own>| matches!(&flight.ask, Ask::Place(order) if order == id);
+        self.flights.values().any(|flight| !flight.given_up && placing(flight))
     }
 
     /// The link an order may use now, its cost reserved.
@@ -417,11 +443,16 @@ impl<D: Dialect> OrderEntry for Desk<D> {
     }
 
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
+        let Some(call) = self.dialect.amend(self.next_request, amend, self.stamp(now)) else {
+            let message = "this account's orders cannot be changed; cancel and send anew".to_owned();
+            let outcome = AmendOutcome::Rejected { code: 0, message };
+            out.events.push(VenueEvent::AmendReply { id: amend.id.clone(), outcome });
+            return Ok(());
+        };
         let cost = self.dialect.amend_cost();
         let link = self.admit(now, cost)?;
         let link = self.follow(&amend.id, link);
-        let write = |desk: &Self, id| desk.dialect.amend(id, amend, desk.stamp(now));
-        self.send(now, link, Ask::Amend(amend.id.clone()), Some(cost), write, out);
+        self.send(now, link, Ask::Amend(amend.id.clone()), Some(cost), |_, _| call, out);
         Ok(())
     }
 

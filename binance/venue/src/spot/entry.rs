@@ -40,8 +40,8 @@ impl Dialect for Spot {
         frames::AMEND_COST
     }
 
-    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Call {
-        Call::Frame(frames::amend(id, amend, stamp))
+    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Option<Call> {
+        Some(Call::Frame(frames::amend(id, amend, stamp)))
     }
 
     fn known(&self, query: &Query) -> Option<Answer> {

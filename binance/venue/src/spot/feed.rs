@@ -2,6 +2,8 @@
 //! [streams](crate::common::streams) to the market-data host, and an anonymous one to the websocket API for
 //! instruments, bars and snapshots of books ([`api`](api)).
 
+use binance_wire::exchange_info::{ExchangeInfo, exchange_info, margin_exchange_info};
+use binance_wire::reply::Malformed;
 use binance_wire::stream::{depth, stream_name};
 use tradingsys::book::Continuity;
 use tradingsys::ids::{LinkId, Symbol};
@@ -35,11 +37,20 @@ pub struct Feed {
 impl Feed {
     /// A machine that has not started.
     pub fn new(config: SpotConfig) -> Self {
+        Self::of(config, exchange_info)
+    }
+
+    /// The same for cross margin, which trades the same books by rules of its own.
+    pub(crate) fn of_margin(config: SpotConfig) -> Self {
+        Self::of(config, margin_exchange_info)
+    }
+
+    fn of(config: SpotConfig, instruments: fn(&str) -> Result<ExchangeInfo, Malformed>) -> Self {
         // Another seed than order entry's: the two must not dial in step.
         let SpotConfig { streams, access } = config;
         let dialer = Dialer::new(access.timing.backoff, access.timing.backoff_cap, !access.seed);
         let streams = Streams::new(format!("{streams}/stream"), SPELLING, access.timing, 2, 4);
-        Self { streams, api: Api::new(&access), dialer }
+        Self { streams, api: Api::new(&access, instruments), dialer }
     }
 
     /// The exchange has just shown that it is there: the other connection need not wait out its backoff.

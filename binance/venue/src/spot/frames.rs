@@ -1,6 +1,9 @@
 //! The frames of order entry: what is sent for an order, a cancel, an amend, a question.
 
+use std::fmt::Display;
+
 use binance_wire::request::Request;
+use binance_wire::rest::RestRequest;
 use tradingsys::order::request::{NewOrder, Terms};
 use tradingsys::time::Span;
 use tradingsys::venue::limit::{Cost, Purpose};
@@ -13,7 +16,42 @@ pub(super) const CANCEL_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 
 pub(super) const AMEND_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 4 };
 
 pub(super) fn place(id: u64, order: &NewOrder, stamp: Stamp) -> String {
-    let mut request = Request::new(id, "order.place")
+    stamp.finish(order_params(Request::new(id, "order.place"), order))
+}
+
+pub(super) fn cancel(id: u64, cancel: &Cancel, stamp: Stamp) -> String {
+    stamp.finish(cancel_params(Request::new(id, "order.cancel"), cancel))
+}
+
+/// A request being written, by whatever way it goes: cross margin takes the same parameters over REST.
+pub(crate) trait Params: Sized {
+    /// Adds a word, a name, a decimal.
+    fn text(self, name: &'static str, value: impl Display) -> Self;
+    /// Adds a whole number.
+    fn int(self, name: &'static str, value: i64) -> Self;
+}
+
+impl Params for Request {
+    fn text(self, name: &'static str, value: impl Display) -> Self {
+        Self::text(self, name, value)
+    }
+    fn int(self, name: &'static str, value: i64) -> Self {
+        Self::int(self, name, value)
+    }
+}
+
+impl Params for RestRequest {
+    fn text(self, name: &'static str, value: impl Display) -> Self {
+        self.with(name, value)
+    }
+    fn int(self, name: &'static str, value: i64) -> Self {
+        self.with(name, value)
+    }
+}
+
+/// The parameters of an order.
+pub(crate) fn order_params<P: Params>(request: P, order: &NewOrder) -> P {
+    let mut request = request
         .text("symbol", order.symbol.upper())
         .text("side", order.side)
         .text("type", order.terms.order_type());
@@ -32,24 +70,24 @@ pub(super) fn place(id: u64, order: &NewOrder, stamp: Stamp) -> String {
     }
     // RESULT, not FULL: fills come from the private stream alone. A second source would have to be matched with the
     // first one on every order, and its trades carry neither a time nor the maker's flag.
-    let request = request
+    request
         .text("newClientOrderId", &order.id)
         .text("newOrderRespType", "RESULT")
-        .text("selfTradePreventionMode", order.stp);
-    stamp.finish(request)
+        .text("selfTradePreventionMode", order.stp)
 }
 
-pub(super) fn cancel(id: u64, cancel: &Cancel, stamp: Stamp) -> String {
-    let mut request = Request::new(id, "order.cancel").text("symbol", cancel.symbol.upper());
+/// The parameters of a cancel.
+pub(crate) fn cancel_params<P: Params>(request: P, cancel: &Cancel) -> P {
+    let request = request.text("symbol", cancel.symbol.upper());
     // The number alone is the venue's fastest path; with both it would also check that they agree.
-    request = match cancel.venue_id {
+    let request = match cancel.venue_id {
         Some(number) => request.int("orderId", number.cast_signed()),
         None => request.text("origClientOrderId", &cancel.known_as),
     };
-    if let Some(cancel_id) = &cancel.cancel_id {
-        request = request.text("newClientOrderId", cancel_id);
+    match &cancel.cancel_id {
+        Some(cancel_id) => request.text("newClientOrderId", cancel_id),
+        None => request,
     }
-    stamp.finish(request)
 }
 
 pub(super) fn amend(id: u64, amend: &Amend, stamp: Stamp) -> String {
@@ -96,9 +134,10 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
     stamp.finish(request)
 }
 
-const PAGE: i64 = 1_000;
+/// Most rows of own trades in one answer.
+pub(crate) const PAGE: i64 = 1_000;
 /// 24 h are allowed (-1127 beyond).
-const LONGEST_WINDOW: Span = Span::from_millis(86_400_000 - 1);
+pub(crate) const LONGEST_WINDOW: Span = Span::from_millis(86_400_000 - 1);
 
 /// Weights of web-socket-api.md, 2026-07-21.
 pub(super) const fn query_cost(query: &Query) -> Cost {

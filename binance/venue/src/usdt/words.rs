@@ -98,7 +98,7 @@ impl Dialect for Usdt {
         Cost { purpose: Purpose::Order, weight: 0 }
     }
 
-    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Call {
+    fn amend(&self, id: u64, amend: &Amend, stamp: Stamp) -> Option<Call> {
         let mut request = Request::new(id, "order.modify").text("symbol", amend.symbol.upper());
         request = match amend.venue_id {
             Some(number) => request.int("orderId", number.cast_signed()),
@@ -108,7 +108,7 @@ impl Dialect for Usdt {
         if let Some(price) = amend.price {
             request = request.text("price", price);
         }
-        Call::Frame(stamp.finish(request))
+        Some(Call::Frame(stamp.finish(request)))
     }
 
     fn query_cost(&self, query: &Query) -> Cost {

@@ -17,6 +17,11 @@ const SPREAD: i64 = 92;
 const TIME_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
 const SESSION_COST: Cost = Cost { purpose: Purpose::Cancel, weight: 2 };
 
+/// The frame that subscribes to private events with a token, or goes on with a subscription.
+pub(crate) fn token_subscription(id: u64, token: &str) -> String {
+    Request::new(id, "userDataStream.subscribe.listenToken").text("listenToken", token).finish()
+}
+
 impl<D: Dialect> Desk<D> {
     /// Opens the connection to come.
     pub(super) fn dial(&mut self, now: Time, out: &mut Outbox) {
@@ -72,12 +77,26 @@ impl<D: Dialect> Desk<D> {
         if !self.enter(link, Phase::LoggingOn, Phase::Subscribing) {
             return;
         }
-        if D::PRIVATE_ON_SESSION {
+        if D::PRIVATE_ON_SESSION && !D::BY_TOKEN {
             let write = |_: &Self, id| Call::Frame(Request::new(id, "userDataStream.subscribe").finish());
             self.ask(now, link, Ask::Subscribe, SESSION_COST, write, out);
-        } else {
+        } else if !D::BY_TOKEN {
             self.subscribed(now, link, out);
         }
+    }
+
+    /// The connection that needs a token to go on, if it is this one, or any (`None`).
+    pub(crate) fn awaits_token(&self, link: Option<LinkId>) -> Option<LinkId> {
+        let coming = self.coming.filter(|coming| link.is_none_or(|link| link == *coming))?;
+        let subscribing = self.sessions.get(&coming).is_some_and(|s| s.phase == Phase::Subscribing);
+        let asked = |flight: &Flight<D::Own>| flight.link == coming && matches!(flight.ask, Ask::Subscribe);
+        (D::BY_TOKEN && subscribing && !self.flights.values().any(asked)).then_some(coming)
+    }
+
+    /// Subscribes to private events with a token.
+    pub(crate) fn subscribe(&mut self, now: Time, link: LinkId, token: &str, out: &mut Outbox) {
+        let write = |_: &Self, id| Call::Frame(token_subscription(id, token));
+        self.ask(now, link, Ask::Subscribe, SESSION_COST, write, out);
     }
 
     /// Private events arrive on this connection: it becomes the active one.
@@ -106,7 +125,7 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// The venue will not let this key in. Retried seldom: a human must act first.
-    pub(super) fn key_refused(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+    pub(crate) fn key_refused(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
         self.drop_link(now, link, why, out);
         out.events.push(VenueEvent::KeyRefused(why.to_owned()));
         if self.coming.is_none() {
@@ -115,7 +134,7 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// Closes a connection that is of no use any more.
-    pub(super) fn drop_link(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
+    pub(crate) fn drop_link(&mut self, now: Time, link: LinkId, why: &str, out: &mut Outbox) {
         out.actions.push(LinkAction::Close { link });
         self.lost(now, link, why, out);
     }

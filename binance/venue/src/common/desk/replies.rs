@@ -67,9 +67,10 @@ impl<D: Dialect> Desk<D> {
     fn reply(&mut self, now: Time, reply: Reply<'_>, out: &mut Outbox) {
         let Some(flight) = self.flights.remove(&reply.id) else { return };
         let venue_now = self.clock.venue_time(now);
+        let limits = if D::SESSION_LIMITS { reply.limits.as_slice() } else { &[] };
         match flight.cost {
-            Some(cost) => self.budget.settle(venue_now, cost, &reply.limits),
-            None => self.budget.learn(venue_now, &reply.limits),
+            Some(cost) => self.budget.settle(venue_now, cost, limits),
+            None => self.budget.learn(venue_now, limits),
         }
         self.replied(now, flight, reply.result, out);
     }

@@ -4,8 +4,8 @@
 //! (dial_at) → Dialing ─open→ Open ─lost→ (dial_at)
 //! ```
 
-use binance_wire::exchange_info::exchange_info;
-use binance_wire::reply::{Frame, frame};
+use binance_wire::exchange_info::ExchangeInfo;
+use binance_wire::reply::{Frame, Malformed, frame};
 use binance_wire::request::Request;
 use bytes::Bytes;
 use tradingsys::ids::LinkId;
@@ -19,8 +19,6 @@ use crate::common::{Access, Timing};
 
 /// Wait before an old connection in use is looked at again.
 const LINGER: Span = Span::from_secs(1);
-
-const TERMS: Terms = Terms { weight, instruments: exchange_info };
 
 #[derive(Debug)]
 struct Link {
@@ -43,13 +41,14 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(access: &Access) -> Self {
+    pub(super) fn new(access: &Access, instruments: fn(&str) -> Result<ExchangeInfo, Malformed>) -> Self {
+        let terms = Terms { weight, instruments };
         Self {
             url: access.ws_api.clone(),
             timing: access.timing,
             link: None,
             dial_at: None,
-            questions: Questions::new(TERMS, access.timing, &access.limits),
+            questions: Questions::new(terms, access.timing, &access.limits),
             next_request: 1,
             next_link: 4,
         }

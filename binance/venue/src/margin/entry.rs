@@ -1,0 +1,343 @@
+//! Orders out over REST, private facts in over the logged-on connection, by a listen token.
+//!
+//! The [desk](crate::common::desk) keeps the connection; this machine brings what it needs besides:
+//!
+//! ```text
+//!   connection logged on ──▶ token asked ──▶ subscribed: private events arrive, orders can be sent
+//!                               ▲                │ half of its life over: a new token, the same subscription goes on
+//!                               └── refused ◀────┤ that fails: told, tried again until its life is over
+//!                                                └ its life is over, or the exchange ends the stream: connection lost
+//! ```
+//!
+//! A connection that is lost is recovered from as on spot, whatever lost it: nothing is taken for granted afterwards.
+//!
+//! Requests over HTTP may overtake each other. A cancel of an order that is still on its way therefore waits for the
+//! order's reply: the engine would not know the order yet, and say so.
+
+use std::collections::BTreeMap;
+
+use binance_wire::classify::refuses_key;
+use binance_wire::margin::{
+    InterestPage, ListenToken, interest, is_no_wallet, listen_token, subscribed_until,
+};
+use binance_wire::reply::{ApiError, Malformed};
+use tradingsys::ids::{ClientOrderId, LinkId};
+use tradingsys::order::request::NewOrder;
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::port::{
+    Amend, Answer, Cancel, CancelOutcome, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
+};
+
+use super::interest::Reading;
+use super::words::{INTEREST_WEIGHT, Margin, Own, TOKEN_WEIGHT, token};
+use super::{MarginConfig, documented_limits};
+use crate::common::desk::Desk;
+use crate::common::desk::links::token_subscription;
+
+const NO_WALLET: &str = "the account has no cross-margin wallet: open it at the exchange and move money into it, or set \
+    \"margin\": false to trade spot";
+
+/// Failed renewals are repeated this many times before the token's life is over.
+const RENEWALS: i64 = 20;
+
+/// The subscription of the connection in use.
+#[derive(Debug)]
+struct Listening {
+    link: LinkId,
+    /// When its token is to be replaced.
+    renew_at: Time,
+    /// When its life is over.
+    over_at: Time,
+    /// Between two tries to renew it.
+    pause: Span,
+    /// How the last of them failed.
+    trouble: Option<String>,
+}
+
+impl Listening {
+    fn new(link: LinkId, now: Time, over_at: Time) -> Self {
+        let half = Span::from_nanos(over_at.since(now).nanos() / 2);
+        let pause = Span::from_nanos(half.nanos() / RENEWALS);
+        Self { link, renew_at: now + half, over_at, pause, trouble: None }
+    }
+}
+
+/// The order-entry machine of this market.
+#[derive(Debug)]
+pub struct Entry {
+    desk: Desk<Margin>,
+    /// The connection that has subscribed and is not in use yet, and until when, by our clock.
+    coming: Option<(LinkId, Time)>,
+    listening: Option<Listening>,
+    /// Cancels of orders that are on their way.
+    held: BTreeMap<ClientOrderId, Vec<Cancel>>,
+    /// Interest histories being read, by the question they answer.
+    readings: BTreeMap<u64, Reading>,
+}
+
+impl Entry {
+    /// A machine that has not started.
+    pub fn new(config: &MarginConfig) -> Self {
+        let mut access = config.spot.access.clone();
+        access.limits = documented_limits();
+        let dialect =
+            Margin { side_effect: config.side_effect, auto_repay_at_cancel: config.auto_repay_at_cancel };
+        Self {
+            desk: Desk::with(dialect, access),
+            coming: None,
+            listening: None,
+            held: BTreeMap::new(),
+            readings: BTreeMap::new(),
+        }
+    }
+
+    /// After every input: takes up what the desk has left, releases cancels, and asks for the tokens that are needed.
+    fn settle(&mut self, now: Time, from: usize, out: &mut Outbox) {
+        for (own, result) in std::mem::take(&mut self.desk.own) {
+            self.answered(now, own, result, out);
+        }
+        self.review(now, from, out);
+        self.release(now, from, out);
+        if let Some(link) = self.desk.awaits_token(None) {
+            self.ask_token(now, link, out);
+        }
+        self.follow_connection(now);
+        let Some(listening) = &mut self.listening else { return };
+        let link = listening.link;
+        if listening.over_at <= now {
+            let trouble = listening.trouble.take().unwrap_or_else(|| "no answer".to_owned());
+            self.listening = None;
+            let why = format!("the listen token could not be renewed: {trouble}");
+            let from = out.events.len();
+            self.desk.drop_link(now, link, &why, out);
+            self.release(now, from, out);
+        } else if listening.renew_at <= now {
+            // Not wanted again while its answer may still come.
+            listening.renew_at = now + self.desk.config.timing.request;
+            self.ask_token(now, link, out);
+        }
+    }
+
+    /// The desk may have changed connections.
+    fn follow_connection(&mut self, now: Time) {
+        let active = self.desk.active;
+        if active.is_none() {
+            self.readings.clear();
+        }
+        if self.listening.as_ref().is_some_and(|listening| Some(listening.link) != active) {
+            self.listening = None;
+        }
+        if let Some((link, over_at)) = self.coming
+            && active == Some(link)
+        {
+            self.coming = None;
+            self.listening = Some(Listening::new(link, now, over_at));
+        }
+    }
+
+    fn ask_token(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
+        if !self.desk.is_asking(|own| *own == Own::Token(link)) {
+            self.desk.ask_own(now, Own::Token(link), token(), TOKEN_WEIGHT, out);
+        }
+    }
+
+    fn answered(&mut self, now: Time, own: Own, result: Result<String, ApiError>, out: &mut Outbox) {
+        let unreadable =
+            |error: Malformed| ApiError { status: 0, code: 0, message: error.to_string(), retry_after: None };
+        match own {
+            Own::Token(link) => match result.and_then(|text| listen_token(&text).map_err(unreadable)) {
+                Ok(token) => self.tokened(now, link, &token, out),
+                Err(error) => self.no_token(now, link, &error, out),
+            },
+            Own::Renewal(link, until) => match result {
+                Ok(text) => self.renewed(now, link, subscribed_until(&text).unwrap_or(until)),
+                Err(error) => self.no_token(now, link, &error, out),
+            },
+            Own::Interest(request) => {
+                let page = result.and_then(|text| interest(&text).map_err(unreadable));
+                self.interest_read(now, request, page.map_err(|error| error.to_string()), out);
+            }
+        }
+    }
+
+    fn tokened(&mut self, now: Time, link: LinkId, token: &ListenToken, out: &mut Outbox) {
+        if self.desk.awaits_token(Some(link)).is_some() {
+            self.coming = Some((link, self.desk.clock.own_time(token.until)));
+            self.desk.subscribe(now, link, &token.text, out);
+        } else if self.desk.active == Some(link) {
+            let own = Own::Renewal(link, token.until);
+            self.desk.ask_own_over(now, link, own, |id| token_subscription(id, &token.text), out);
+        }
+    }
+
+    fn renewed(&mut self, now: Time, link: LinkId, until: Time) {
+        if self.listening.as_ref().is_some_and(|listening| listening.link == link) {
+            self.listening = Some(Listening::new(link, now, self.desk.clock.own_time(until)));
+        }
+    }
+
+    /// No token could be had, or the subscription could not go on with it.
+    fn no_token(&mut self, now: Time, link: LinkId, error: &ApiError, out: &mut Outbox) {
+        if self.desk.awaits_token(Some(link)).is_some() {
+            let why = format!("no listen token: {error}");
+            if is_no_wallet(error.code) {
+                out.events.push(VenueEvent::Refused(NO_WALLET.to_owned()));
+            }
+            if refuses_key(error.status, error.code) {
+                self.desk.key_refused(now, link, &why, out);
+            } else {
+                self.desk.drop_link(now, link, &why, out);
+            }
+            return;
+        }
+        let Some(listening) = self.listening.as_mut().filter(|listening| listening.link == link) else {
+            return;
+        };
+        let left = listening.over_at.since(now).millis() / 1_000;
+        listening.renew_at = now + listening.pause;
+        listening.trouble = Some(error.to_string());
+        out.events.push(VenueEvent::Warning(format!(
+            "the listen token of the margin account could not be renewed ({error}); private events end in {left} s \
+             unless the next try succeeds"
+        )));
+    }
+
+    fn read_interest(&mut self, now: Time, request: u64, out: &mut Outbox) {
+        let Some(reading) = self.readings.get(&request) else { return };
+        let call = reading.call();
+        self.desk.ask_own(now, Own::Interest(request), call, INTEREST_WEIGHT, out);
+    }
+
+    fn interest_read(
+        &mut self,
+        now: Time,
+        request: u64,
+        page: Result<InterestPage, String>,
+        out: &mut Outbox,
+    ) {
+        let Some(mut reading) = self.readings.remove(&request) else { return };
+        match page.map(|page| reading.take(self.desk.clock.venue_time(now), page)) {
+            Ok(true) => {
+                self.readings.insert(request, reading);
+                self.read_interest(now, request, out);
+            }
+            Ok(false) => {
+                let answer = Answer::Income(reading.finish());
+                out.events.push(VenueEvent::Answer { request, answer });
+            }
+            Err(why) => out.events.push(VenueEvent::Answer { request, answer: Answer::Failed(why) }),
+        }
+    }
+
+    /// The reply to a cancel does not say when: it has just happened.
+    fn review(&self, now: Time, from: usize, out: &mut Outbox) {
+        for event in &mut out.events[from..] {
+            let report = match event {
+                VenueEvent::CancelReply { outcome: CancelOutcome::Canceled(report), .. }
+                | VenueEvent::Report(report) => report,
+                _ => continue,
+            };
+            if report.time == Time::default() {
+                report.time = self.desk.clock.venue_time(now);
+            }
+        }
+    }
+
+    /// Cancels whose orders have their replies go out; where there is no way any more, that is their reply.
+    fn release(&mut self, now: Time, from: usize, out: &mut Outbox) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut released = Vec::new();
+        for event in &out.events[from..] {
+            if let VenueEvent::Placed { id, .. } = event {
+                released.extend(self.held.remove(id).unwrap_or_default());
+            }
+        }
+        for cancel in released {
+            let Err(reason) = self.desk.cancel(now, &cancel, out) else { continue };
+            let message = format!("{reason}; nothing was sent");
+            let outcome = match reason {
+                // The order itself is unknown now; so is what was to become of it.
+                NotSent::Disconnected => CancelOutcome::Unknown(message),
+                _ => CancelOutcome::Rejected { code: 0, message },
+            };
+            // All that was in flight is answered before the loss is told.
+            let told = out.events[from..].iter().position(|event| matches!(event, VenueEvent::EntryDown(_)));
+            let at = told.map_or(out.events.len(), |place| from + place);
+            out.events.insert(at, VenueEvent::CancelReply { id: cancel.id, outcome });
+        }
+    }
+}
+
+impl OrderEntry for Entry {
+    fn start(&mut self, now: Time, out: &mut Outbox) {
+        self.desk.start(now, out);
+    }
+
+    fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
+        self.desk.place(now, order, out)
+    }
+
+    fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
+        if self.desk.is_placing(&cancel.id) {
+            self.held.entry(cancel.id.clone()).or_default().push(cancel.clone());
+            return Ok(());
+        }
+        self.desk.cancel(now, cancel, out)
+    }
+
+    fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
+        self.desk.amend(now, amend, out)
+    }
+
+    fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox) {
+        match query {
+            Query::Income { since } if self.desk.active.is_some() => {
+                self.readings.insert(request, Reading::new(*since));
+                self.read_interest(now, request, out);
+            }
+            _ => self.desk.query(now, request, query, out),
+        }
+    }
+
+    fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
+        self.desk.pace(now, queries)
+    }
+
+    fn owns(&self, link: LinkId) -> bool {
+        self.desk.owns(link)
+    }
+
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
+        let from = out.events.len();
+        self.desk.handle(now, link, input, out);
+        self.settle(now, from, out);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let listening = self.listening.as_ref().map(|listening| listening.renew_at.min(listening.over_at));
+        earliest(self.desk.deadline(), listening)
+    }
+
+    fn timer(&mut self, now: Time, out: &mut Outbox) {
+        let from = out.events.len();
+        self.desk.timer(now, out);
+        self.settle(now, from, out);
+    }
+
+    fn receive_window(&self) -> Span {
+        self.desk.receive_window()
+    }
+
+    fn stop(&mut self, now: Time, out: &mut Outbox) {
+        self.desk.stop(now, out);
+        self.listening = None;
+        self.coming = None;
+        self.held.clear();
+        self.readings.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;
