@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
 import tomllib
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from devlib import rust
 from support.processes import program
@@ -87,27 +83,6 @@ def test_row_004_21_cargo_makes_both_gateways() -> None:
     for name in ("spot", "usdt"):
         said = subprocess.run([program(name), "--help"], capture_output=True, text=True, check=True).stdout
         assert name in said
-
-
-def test_row_004_36_maturin_makes_a_wheel_that_imports(
-    tmp_path: Path, machine_lacks: Callable[[str], NoReturn]
-) -> None:
-    if importlib.util.find_spec("maturin") is None:
-        machine_lacks("no maturin in the environment of the tests")
-    built = program("spot").parents[1]
-    environment = os.environ | {"CARGO_TARGET_DIR": str(built)}
-    command = [sys.executable, "-m", "maturin", "build", "--locked", "--offline", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT / "pyalgo", env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("pyalgo-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "site")
-    check = "import pyalgo, sys; assert pyalgo.__file__.startswith(sys.argv[1]); pyalgo.Engine()"
-    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run(
-        [sys.executable, "-S", "-c", check, str(tmp_path)], check=True,
-        env=alone | {"PYTHONPATH": str(tmp_path / "site")},
-    )  # fmt: skip
 
 
 def test_row_004_85_the_promised_packages_are_used_and_openssl_is_not() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def environment() -> dict[str, str]:
         "PYO3_PYTHON": str(venv.python()),
         # The extension takes Python's symbols from the interpreter that loads it.
         "PYO3_BUILD_EXTENSION_MODULE": "1",
+        # As maturin has it: else its builds and ours would undo each other's.
+        "PYO3_ENVIRONMENT_SIGNATURE": _signature(),
     }
     for candidate in _candidates(env):
         version = _version(candidate)
@@ -100,6 +103,11 @@ def _version(env: dict[str, str]) -> tuple[int, ...] | None:
             return None
         versions.append(_parse(said[1]))
     return min(versions)
+
+
+def _signature() -> str:
+    bits = 64 if sys.maxsize > 2**32 else 32
+    return f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}-{bits}bit"
 
 
 def _parse(version: str) -> tuple[int, ...]:
