@@ -83,9 +83,10 @@ const OWN: &[Row] = &[
 ];
 
 /// Does this refusal of an order suggest that the symbol's rules have changed? Filters and precision: -1013 and -1111,
-/// and the codes of the single filters of futures.
-pub const fn doubts_rules(code: i64) -> bool {
-    matches!(code, -1013 | -1111 | -4005..=-4001 | -4014..=-4013 | -4023 | -4141..=-4140 | -4164)
+/// and the codes of the single filters of futures; on spot also the words for a symbol that takes no orders now.
+pub fn doubts_rules(code: i64, message: &str) -> bool {
+    let closed = code == -2010 && message == "Market is closed.";
+    closed || matches!(code, -1013 | -1111 | -4005..=-4001 | -4014..=-4013 | -4023 | -4141..=-4140 | -4164)
 }
 
 /// What an error reply to a placement, a cancel or an amend says.

@@ -85,7 +85,8 @@ impl<D: Dialect> Desk<D> {
     ) {
         if let Err(error) = &result {
             self.heed(now, error, out);
-            if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code) {
+            if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code, &error.message)
+            {
                 out.events.push(VenueEvent::RulesDoubted);
             }
         }

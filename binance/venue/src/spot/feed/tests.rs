@@ -342,6 +342,23 @@ fn r30_subscribed_but_silent_is_replaced() {
 }
 
 #[test]
+fn r30_every_kind_of_stream_is_watched_for_its_first_data() {
+    // Nobody may trade for a while; a book changes.
+    for (word, within) in [("depth", 10), ("depth:100ms", 10), ("bbo", 10), ("trade", 60), ("kline:1m", 60)] {
+        let mut bench = Bench::up();
+        bench.subscribe("btcusdt", word);
+        bench.confirm(STREAMS);
+        bench.pass(Span::from_millis(within * 1_000 - 500));
+        assert_eq!(bench.events(), [], "{word}");
+        bench.pass(Span::from_millis(500));
+        let why = format!("no data for {within} s after it was subscribed");
+        assert_eq!(bench.events(), [VenueEvent::Stale(stream("btcusdt", word), why)], "{word}");
+        let methods: Vec<Value> = bench.confirm(STREAMS).iter().map(|r| r["method"].clone()).collect();
+        assert_eq!(methods, ["UNSUBSCRIBE", "SUBSCRIBE"], "{word} is asked for anew");
+    }
+}
+
+#[test]
 fn r30_a_view_that_stops_is_stale_by_its_own_rate() {
     let mut bench = Bench::up();
     bench.subscribe("btcusdt", "bbo");

@@ -20,6 +20,11 @@ struct Bench {
 
 impl Bench {
     fn up() -> Self {
+        Self::living(Span::from_secs(23 * 3_600))
+    }
+
+    /// Connections are replaced at that age.
+    fn living(life: Span) -> Self {
         let at = Endpoints {
             rest: "http://venue",
             ws_api: "ws://venue/ws-fapi/v1",
@@ -27,7 +32,8 @@ impl Bench {
             market: "ws://venue/market/",
             private: "ws://venue/private",
         };
-        let config = UsdtConfig::new(at, "the-key", SecretKey::from_seed(&[9; 32]), 5);
+        let mut config = UsdtConfig::new(at, "the-key", SecretKey::from_seed(&[9; 32]), 5);
+        config.access.timing.life = life;
         let now = Time::from_millis(1_700_000_000_000);
         let mut bench = Self { feed: Feed::new(&config), now, out: Outbox::default() };
         bench.feed.start(now, &mut bench.out);
@@ -87,6 +93,113 @@ impl Bench {
 
     fn events(&mut self) -> Vec<VenueEvent> {
         std::mem::take(&mut self.out.events)
+    }
+
+    /// From deadline to deadline; the links are alive.
+    fn pass(&mut self, span: Span) {
+        let end = self.now + span;
+        while let Some(due) = self.feed.deadline().filter(|due| *due <= end) {
+            self.now = due.max(self.now + Span::from_millis(1));
+            self.feed.timer(self.now, &mut self.out);
+            for link in [PUBLIC, MARKET] {
+                self.input(link, LinkInput::Alive);
+            }
+        }
+        self.now = end;
+    }
+
+    /// Confirms all that is asked of a link; the methods.
+    fn confirm(&mut self, link: LinkId) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let sent = self.take(|action| match action {
+                LinkAction::Send { link: of, text } if *of == link => {
+                    Some(serde_json::from_slice::<Value>(text).unwrap())
+                }
+                _ => None,
+            });
+            if sent.is_empty() {
+                return all;
+            }
+            for request in sent {
+                self.text(link, &json!({"result": null, "id": request["id"]}));
+                all.push(request["method"].as_str().unwrap().to_owned());
+            }
+            self.pass(Span::from_millis(300));
+        }
+    }
+}
+
+#[test]
+fn r30_every_kind_of_stream_is_watched_for_its_first_data() {
+    for (word, within) in
+        [("depth", 10), ("depth:100ms", 10), ("bbo", 10), ("mark", 10), ("trade", 60), ("kline:1m", 60)]
+    {
+        let mut bench = Bench::up();
+        let (link, _) = bench.subscribe(word);
+        bench.pass(Span::from_millis(within * 1_000 - 500));
+        let stale = |events: Vec<VenueEvent>| {
+            events.into_iter().filter(|event| matches!(event, VenueEvent::Stale(..))).collect::<Vec<_>>()
+        };
+        assert_eq!(stale(bench.events()), [], "{word}");
+        bench.pass(Span::from_millis(500));
+        let stream = Stream { symbol: Symbol::new("btcusdt"), channel: Channel::from_word(word).unwrap() };
+        let why = format!("no data for {within} s after it was subscribed");
+        assert_eq!(stale(bench.events()), [VenueEvent::Stale(stream, why)], "{word}");
+        assert_eq!(bench.confirm(link), ["UNSUBSCRIBE", "SUBSCRIBE"], "{word} is asked for anew");
+    }
+}
+
+fn trade(name: &str, id: u64) -> Value {
+    json!({"stream": name, "data": {"e": "trade", "E": 5, "T": 4, "s": "BTCUSDT", "t": id, "p": "10", "q": "1",
+        "X": "MARKET", "m": true}})
+}
+
+fn bar(name: &str, start: i64, trades: u64, closed: bool) -> Value {
+    let end = start + 59_999;
+    json!({"stream": name, "data": {"e": "kline", "E": 5, "s": "BTCUSDT", "k": {"t": start, "T": end, "s": "BTCUSDT",
+        "i": "1m", "f": 1, "L": trades, "o": "1", "c": "1", "h": "1", "l": "1", "v": "1", "n": trades, "x": closed,
+        "q": "1", "V": "1", "Q": "1", "B": "0"}}})
+}
+
+#[test]
+fn r33_connections_of_either_route_are_renewed_without_a_missed_event() {
+    for (word, old) in [("trade", PUBLIC), ("kline:1m", MARKET)] {
+        let mut bench = Bench::living(Span::from_secs(50));
+        let (link, name) = bench.subscribe(word);
+        assert_eq!(link, old);
+        let frame = |at: u64| match word {
+            "trade" => trade(&name, at),
+            _ => bar(&name, at as i64 * 60_000, 3, true),
+        };
+        let told = |bench: &mut Bench| -> Vec<u64> {
+            let number = |event: VenueEvent| match event {
+                VenueEvent::Trade(_, trade) => Some(trade.id),
+                VenueEvent::Bar(_, bar) => u64::try_from(bar.start.millis() / 60_000).ok(),
+                other => panic!("{other:?}"),
+            };
+            bench.events().into_iter().map(number).map(Option::unwrap).collect()
+        };
+        bench.events();
+        bench.text(old, &frame(100));
+        bench.pass(Span::from_secs(50));
+        let opened = bench.take(|action| match action {
+            LinkAction::Open { link, .. } => Some(*link),
+            _ => None,
+        });
+        let next = *opened.iter().find(|link| link.0 % 8 == old.0).expect("a second one beside it");
+        bench.input(next, LinkInput::Up);
+        assert_eq!(bench.confirm(next), ["SUBSCRIBE"]);
+        for at in 101..=103 {
+            bench.text(next, &frame(at));
+        }
+        bench.text(old, &frame(101));
+        bench.text(old, &frame(102));
+        assert_eq!(told(&mut bench), [100, 101, 102], "the old one still serves");
+        bench.pass(Span::from_secs(1));
+        bench.text(old, &frame(103));
+        bench.text(next, &frame(104));
+        assert_eq!(told(&mut bench), [103, 104], "{word}: none missed, none twice");
     }
 }
 

@@ -184,3 +184,53 @@ fn r43_symbols_that_cannot_be_read_are_named_in_one_warning() {
     bench.reply(&again, &all);
     assert!(matches!(bench.events()[..], [VenueEvent::Instruments(_)]), "said once");
 }
+
+fn best(update_id: u64, bid_qty: u64) -> Value {
+    let data =
+        json!({"u": update_id, "s": "BTCUSDT", "b": "10", "B": bid_qty.to_string(), "a": "11", "A": "1"});
+    json!({"stream": "btcusdt@bookTicker", "data": data})
+}
+
+#[test]
+fn r30_a_book_without_its_first_change_is_fetched_and_judged_by_its_silence() {
+    let mut bench = Bench::up();
+    bench.subscribe("btcusdt", "book");
+    bench.confirm(STREAMS);
+    bench.sent(API);
+    bench.pass(Span::from_secs(3));
+    let asked = depths(&bench.sent(API));
+    bench.reply(&asked[0], &snapshot(102));
+    assert_eq!(told(&mut bench), [Ok(0)]);
+    bench.pass(Span::from_secs(10));
+    assert_eq!(told(&mut bench), [Err("no change of the book for 10000 ms".to_owned())]);
+    assert_eq!(depths(&bench.sent(API)).len(), 1, "is it merely quiet?");
+}
+
+#[test]
+fn r30_a_book_that_leaves_out_a_level_is_found_by_the_best_prices() {
+    let mut bench = joined();
+    bench.subscribe("btcusdt", "bbo");
+    bench.confirm(STREAMS);
+    bench.text(STREAMS, &best(105, 105));
+    // From here on the best bid of the venue is not what the changes say, though none is missing.
+    for id in 106..=108 {
+        bench.text(STREAMS, &best(id, 7));
+        bench.text(STREAMS, &change(id, id));
+        assert!(best_bid(&bench).is_some(), "not yet proven");
+    }
+    told(&mut bench);
+    bench.text(STREAMS, &best(109, 7));
+    let stale = told(&mut bench);
+    assert!(matches!(&stale[..], [Err(why)] if why.contains("best prices: at update 108")), "{stale:?}");
+    assert_eq!(best_bid(&bench), None);
+    let asked = depths(&bench.sent(API));
+    bench.reply(&asked[0], &json!({"lastUpdateId": 109, "bids": [["10", "7"]], "asks": [["11", "1"]]}));
+    assert_eq!((told(&mut bench), best_bid(&bench)), (vec![Ok(0)], Some((109, "7".to_owned()))));
+    // Without the other stream nothing is compared.
+    let wanted = stream("btcusdt", "bbo");
+    bench.feed.unsubscribe(bench.now, &wanted, &mut bench.out);
+    for id in 110..=120 {
+        bench.text(STREAMS, &change(id, id));
+    }
+    assert_eq!(told(&mut bench).len(), 11);
+}
