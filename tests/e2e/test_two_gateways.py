@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from support.both import Both
+from support.processes import open_socket
+from websockets.exceptions import ConnectionClosed
 
-from pyalgo import Depth, Engine, OrderState, OrderType, Session, Side, SmartOrder
+from pyalgo import Depth, Engine, OrderState, OrderType, Session, Side, SmartOrder, Trade
 
 
 @pytest.fixture
@@ -23,12 +27,81 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
     parts.stop()
 
 
+class Witness:
+    """Hears the exchange's own trades, with no gateway between: what there was to be told, and when."""
+
+    def __init__(self, both: Both, market: str) -> None:
+        listening = both.exchange.listening
+        base = listening["streams"] if market == "spot" else f"ws://{listening['listening']}/public"
+        self.trades: list[int] = []
+        self.stack = ExitStack()
+        self.socket = open_socket(f"{base}/ws/dogeusdt@trade", self.stack)
+        self.thread = threading.Thread(target=self.listen)
+        self.thread.start()
+
+    def listen(self) -> None:
+        """Until it is closed."""
+        try:
+            for frame in self.socket:
+                self.trades.append(int(json.loads(frame)["t"]))
+        except ConnectionClosed:
+            pass
+
+    def close(self) -> None:
+        """Ends it."""
+        self.stack.close()
+        self.thread.join()
+
+
+class Listener:
+    """What a strategy is told by one gateway, beside what there was to be told."""
+
+    def __init__(self, session: Session, witness: Witness) -> None:
+        self.witness = witness
+        self.seen: list[float] = []
+        self.trades: list[int] = []
+        self.behind: list[int] = []
+        self.gaps: list[int] = []
+        self.sub = session.subscribe("dogeusdt", "trade")
+        self.sub.on_data, self.sub.on_gap = self.hear, self.gaps.append
+
+    def note(self, _: Depth) -> None:
+        """Another callback."""
+        self.seen.append(time.monotonic())
+
+    def hear(self, trade: Trade) -> None:
+        """Another trade, and how many the exchange has already told of after it."""
+        self.trades.append(trade.trade_id)
+        newest = (self.witness.trades or [trade.trade_id])[-1]
+        self.behind.append(newest - trade.trade_id)
+
+    def begin(self) -> int:
+        """From now on pauses count; the last trade heard of."""
+        self.seen.clear()
+        self.behind.clear()
+        return self.trades[-1]
+
+    def check(self, meanwhile: int, outage: float) -> None:
+        """Told of every trade, by their numbers, and never behind by what happened in the other's absence."""
+        first, last = self.trades[0], self.trades[-1]
+        assert not self.gaps
+        assert self.trades == list(range(first, last + 1)), "a trade was missed"
+        there_were = {trade for trade in self.witness.trades if first <= trade <= last}
+        assert there_were <= set(self.trades)
+        assert meanwhile > 20, "nothing was traded meanwhile"
+        assert max(self.behind) < meanwhile / 2, f"behind by {max(self.behind)} of {meanwhile} trades"
+        pauses = [after - before for before, after in itertools.pairwise(self.seen)]
+        # Depth comes every 100 ms; a busy machine may be late, but not by the whole restart of the other.
+        assert max(pauses) < outage, f"longest pause {max(pauses):.3f} s of {len(self.seen)} callbacks"
+
+
 @pytest.mark.parametrize("victim", ["spot", "usdt"])
 def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_pause(
     both: Both, victim: str
 ) -> None:
     one, other = (both.gateway, both.usdt) if victim == "spot" else (both.usdt, both.gateway)
-    with Engine() as eng:
+    witness = Witness(both, "usdt" if victim == "spot" else "spot")
+    with closing(witness), Engine() as eng:
 
         def login(address: str) -> Session:
             return eng.make_session(addr=address, session_id=1, name="both", trading=True, wait=30)
@@ -36,13 +109,9 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         sessions = [login(one.url), login(other.url)]
         subs = [session.subscribe("dogeusdt", "depth:100ms") for session in sessions]
         orders = [SmartOrder(sub) for sub in subs]
-        seen: list[float] = []
         states: list[str] = []
-
-        def note(_: Depth) -> None:
-            seen.append(time.monotonic())
-
-        subs[1].on_data = note
+        other_one = Listener(sessions[1], witness)
+        subs[1].on_data = other_one.note
         sessions[0].on_state = lambda state: states.append(state.state)
 
         def run_until(done: Callable[[], object], seconds: float = 60) -> None:
@@ -59,31 +128,29 @@ def test_one_gateway_is_killed_and_restarted_and_the_others_callbacks_never_paus
         run_until(lambda: all(order.state == OrderState.FILLED for order in orders))
         held = subs[0].net
 
-        seen.clear()
-        killed = time.monotonic()
+        run_until(lambda: len(other_one.trades) > 5 and witness.trades)
+        killed, first = time.monotonic(), other_one.begin()
         address = one.url
         one.running.kill()
         run_until(lambda: "down" in states)
-        down = len(seen)
+        down = len(other_one.seen)
         assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET) is False
         assert orders[0].code == -30002
         # The other one goes on trading meanwhile.
         assert orders[1].send(None, 100, Side.BUY, OrderType.MARKET)
         run_until(lambda: orders[1].state == OrderState.FILLED)
         # Two seconds of depth while one is down.
-        run_until(lambda: len(seen) > down + 20)
+        run_until(lambda: len(other_one.seen) > down + 20)
         one.config["local"] = address
         one.write_config()
         # Started by a thread that waits for it: the loop has to go on turning.
         starter = threading.Thread(target=one.start)
         starter.start()
         run_until(lambda: states[-1] == "ready")
-        outage = time.monotonic() - killed
+        outage, meanwhile = time.monotonic() - killed, other_one.trades[-1] - first
         starter.join()
-        run_until(lambda: len(seen) > down + 10)
+        run_until(lambda: len(other_one.seen) > down + 10)
         assert subs[0].net == held
         assert orders[0].send(None, 100, Side.BUY, OrderType.MARKET)
         run_until(lambda: orders[0].state == OrderState.FILLED)
-        pauses = [after - before for before, after in itertools.pairwise(seen)]
-        # Depth comes every 100 ms; a busy machine may be late, but not by the whole restart of the other.
-        assert max(pauses) < outage, f"longest pause {max(pauses):.3f} s of {len(seen)} callbacks"
+        other_one.check(meanwhile, outage)
