@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sdk.conftest import Connect, Start
 from support.processes import Gateway, Refused
 from support.scripted import Link
-from support.system import System
+from support.system import System, wait_for
 
-from pyalgo import DepthSubscription, InvalidStream, Order, OrderState, OrderType, Side, SmartOrder
+from pyalgo import DepthSubscription, Engine, InvalidStream, Order, OrderState, OrderType, Side, SmartOrder
 
 LENGTHS = ("1s 1m 3m 5m 15m 30m", "1h 2h 4h 6h 8h 12h", "1d 3d 1w 1M")
 
@@ -39,6 +40,65 @@ def test_row_004_78_products_are_those_asked_for(system: System, connect: Connec
     session = connect(system).session
     assert list(session.products("BTCUSDT")) == ["btcusdt"]
     assert len(session.products()) > 1
+
+
+def test_row_004_55_bbo_is_one_level_and_there_is_no_depth_of_50_ms(system: System, connect: Connect) -> None:
+    play = connect(system)
+    bbo, fast = (play.session.subscribe("dogeusdt", stream) for stream in ("bbo", "depth:100ms"))
+    play.run_until(lambda: bbo.ask_level > 0 and fast.ask_level > 0)
+    assert (bbo.bid_level, bbo.ask_level, fast.bid_level) == (1, 1, 20)
+    with pytest.raises(InvalidStream) as caught:
+        play.session.subscribe("dogeusdt", "depth:50ms")
+    assert caught.value.code == -10004
+
+
+def test_row_004_73_an_order_by_hand_is_nobodys(system: System, connect: Connect) -> None:
+    """In the journal without a session, EXTERNAL's in the books; a session's position stays what it was."""
+    play = connect(system)
+    sub = play.depth()
+    order = SmartOrder(sub)
+    play.run_until(lambda: sub.ask_level > 0)
+    order.send(None, 100, Side.BUY, OrderType.MARKET)
+    play.run_until(lambda: order.state == OrderState.FILLED)
+    held = sub.net
+    external = "SELECT amount FROM _asset WHERE owner='external' AND asset='DOGE'"
+    before = Decimal(wait_for("EXTERNAL's row", lambda: system.gateway.sql(external))[0][0])
+    by_hand = {"account": "main", "symbol": "DOGEUSDT", "side": "SELL", "qty": "70"}
+    system.exchange.control("POST", "/control/trade", by_hand)
+    fills = "SELECT session, side, qty FROM fill WHERE session IS NULL"
+    wait_for("the fill", lambda: system.gateway.sql(fills, "journal.db"))
+    assert {row[:2] for row in system.gateway.sql(fills, "journal.db")} == {(None, "SELL")}
+    wait_for(
+        "EXTERNAL's row to have it",
+        lambda: Decimal(system.gateway.sql(external)[0][0]) == before - 70,
+    )
+    play.session.close()
+    assert connect(system).session.positions["dogeusdt"].net == held
+
+
+def test_row_004_52_a_thousand_sessions_at_once(system: System) -> None:
+    """All logged in and ready; each is itself: what one trades is its own."""
+    numbers = [*range(0, 64_935, 65), 65_535]
+    assert len(numbers) == 1_000
+    with Engine() as eng:
+        sessions = [
+            eng.make_session(
+                addr=system.address, session_id=number, trading=True, token_file=system.token_file
+            )
+            for number in numbers
+        ]
+        assert {session.state for session in sessions} == {"ready"}
+        assert [session.session_id for session in sessions] == numbers
+        orders = [SmartOrder(session.subscribe("dogeusdt", "bbo")) for session in sessions[::50]]
+        eng.every(0.01, lambda: all(order.state == OrderState.FILLED for order in orders) and eng.stop())
+        late = eng.after(60, eng.stop)
+        for order in orders:
+            assert order.send(None, 100, Side.BUY, OrderType.MARKET), order.code
+        eng.run()
+        late.cancel()
+        assert [order.state for order in orders] == [OrderState.FILLED] * 20
+        traded = {number for number, session in zip(numbers, sessions, strict=True) if session.positions}
+        assert traded == set(numbers[::50])
 
 
 def test_row_004_66_a_position_is_told_as_it_is(system: System, connect: Connect) -> None:
