@@ -66,7 +66,10 @@ impl World {
 
     /// Has everything come to rest?
     pub(crate) fn at_rest(&self) -> bool {
-        self.unrest().is_empty()
+        // The cheap questions first: this is asked after every step.
+        self.strategies.iter().all(|s| s.client.as_ref().is_some_and(|client| client.is_ready()))
+            && self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
+            && self.truth.open().next().is_none()
     }
 
     /// What has not.
@@ -85,7 +88,7 @@ impl World {
                 found.push(format!("session {} not ready", s.session));
             }
         }
-        found.extend(self.truth.open().into_iter().map(|id| format!("{id} open at the exchange")));
+        found.extend(self.truth.open().map(|id| format!("{id} open at the exchange")));
         found.join("; ")
     }
 

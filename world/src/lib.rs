@@ -11,6 +11,7 @@ mod check;
 mod outage;
 pub mod plan;
 pub mod product;
+pub mod shrink;
 pub mod strategy;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! What one schedule is made of: everything follows from its seed.
 
+use std::fmt;
+use std::str::FromStr;
+
 use tradingsys::time::Span;
 
 use crate::product::Product;
@@ -33,6 +36,30 @@ pub struct Faults {
     pub force_end: u32,
     /// Per second: the exchange cannot be reached for some seconds, in which what else can happen does.
     pub outage: u32,
+}
+
+/// Numbers of one kind, with their names.
+pub type Named<'a, const N: usize> = [(&'static str, &'a mut u32); N];
+
+impl Faults {
+    /// All of them, by name.
+    pub fn each(&mut self) -> Named<'_, 13> {
+        [
+            ("drop_event", &mut self.drop_event),
+            ("double_event", &mut self.double_event),
+            ("delay_event", &mut self.delay_event),
+            ("drop_reply", &mut self.drop_reply),
+            ("drop_request", &mut self.drop_request),
+            ("cut_link", &mut self.cut_link),
+            ("freeze_link", &mut self.freeze_link),
+            ("kill_gateway", &mut self.kill_gateway),
+            ("kill_strategy", &mut self.kill_strategy),
+            ("cut_strategy", &mut self.cut_strategy),
+            ("trade_by_hand", &mut self.trade_by_hand),
+            ("force_end", &mut self.force_end),
+            ("outage", &mut self.outage),
+        ]
+    }
 }
 
 /// One schedule.
@@ -102,5 +129,75 @@ impl Plan {
     #[must_use]
     pub fn calm(self) -> Self {
         Self { faults: Faults::default(), life: None, settles: false, ..self }
+    }
+}
+
+/// As [`FromStr`] reads it: `seed=7 product=usdt strategies=3 commands=20 length_ms=20000 cut_link=1000`; what is not
+/// named does not happen.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, product, strategies, commands, length, mut faults, life, settles } = *self;
+        let (market, millis) = (product.market(), length.millis());
+        write!(f, "seed={seed} product={market} strategies={strategies} commands={commands}")?;
+        write!(f, " length_ms={millis}")?;
+        if let Some(life) = life {
+            write!(f, " life_ms={}", life.millis())?;
+        }
+        if settles {
+            f.write_str(" settles=1")?;
+        }
+        for (name, rate) in faults.each() {
+            if *rate > 0 {
+                write!(f, " {name}={rate}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Plan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut plan = Self::of_seed(0).calm();
+        for word in text.split_whitespace() {
+            let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
+            let number = || value.parse::<u32>().map_err(|error| format!("{word:?}: {error}"));
+            match name {
+                "seed" => plan.seed = value.parse().map_err(|error| format!("{word:?}: {error}"))?,
+                "product" => {
+                    plan.product = Product::of_market(value).ok_or(format!("no product {value:?}"))?
+                }
+                "strategies" => plan.strategies = number()?.clamp(1, 9) as u16,
+                "commands" => plan.commands = number()?,
+                "length_ms" => plan.length = Span::from_millis(number()?.into()),
+                "life_ms" => plan.life = Some(Span::from_millis(number()?.into())),
+                "settles" => plan.settles = number()? > 0,
+                _ => {
+                    let number = number()?;
+                    let mut each = plan.faults.each().into_iter();
+                    let (_, rate) =
+                        each.find(|(known, _)| *known == name).ok_or_else(|| format!("no fault {name:?}"))?;
+                    *rate = number;
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_as_it_is_written() {
+        for seed in 0..50 {
+            let product = if seed % 2 == 0 { Product::Spot } else { Product::Usdt };
+            let mut plan = Plan::of_seed(seed).of(product);
+            plan.length = Span::from_millis(7_000);
+            assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+        assert_eq!("seed=1 cut=2".parse::<Plan>(), Err("no fault \"cut\"".to_owned()));
     }
 }

@@ -32,6 +32,11 @@ impl Product {
         }
     }
 
+    /// The product of a market word.
+    pub fn of_market(word: &str) -> Option<Self> {
+        [Self::Spot, Self::Usdt].into_iter().find(|product| product.market() == word)
+    }
+
     /// What is listed on the simulator: the strategies' symbol, and what its price depends on.
     pub fn listed(self) -> Listed {
         let only = |symbol: &str| Some(BTreeSet::from([Symbol::new(symbol)]));

@@ -210,10 +210,7 @@ impl Truth {
     }
 
     /// Client ids of all open orders.
-    pub fn open(&self) -> Vec<&str> {
-        let mut open: Vec<&str> =
-            self.orders.values().filter(|o| o.is_open()).map(|o| o.placed_as.as_str()).collect();
-        open.sort_unstable();
-        open
+    pub fn open(&self) -> impl Iterator<Item = &str> {
+        self.orders.values().filter(|order| order.is_open()).map(|order| order.placed_as.as_str())
     }
 }

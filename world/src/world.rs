@@ -13,6 +13,7 @@ use tradingsys::gateway::io::{Batch, GatewayConfig, Input, Output};
 use tradingsys::ids::{Asset, ConnId, Install, LinkId};
 use tradingsys::journal::Record;
 use tradingsys::num::Cash;
+use tradingsys::order::state::State;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{LinkAction, LinkInput};
 
@@ -56,6 +57,8 @@ pub struct Report {
     pub events: usize,
     /// Faults that struck, and what happened beyond orders and trades, by name.
     pub struck: BTreeMap<&'static str, u32>,
+    /// How many open orders were in which state when a fault struck.
+    pub hits: BTreeMap<(&'static str, State), u32>,
 }
 
 /// See the module.
@@ -235,6 +238,10 @@ impl World {
 
     pub(crate) fn strike(&mut self, name: &'static str) {
         *self.report.struck.entry(name).or_default() += 1;
+        let orders = self.gateway.iter().flat_map(|gateway| gateway.orders().open());
+        for state in orders.map(|order| order.state) {
+            *self.report.hits.entry((name, state)).or_default() += 1;
+        }
     }
 
     pub(crate) fn chance(&mut self, millionths: u32) -> bool {
