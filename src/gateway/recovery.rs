@@ -8,8 +8,9 @@
 //!
 //! The first pass reads open orders, the account, the fate of every order believed open, and own trades of every
 //! symbol in use from its cursor with overlap. Answers may lag, so a second pass, one lag later, reads again what
-//! could have moved. Private events are not buffered meanwhile: reports only ever raise what is known, so order does
-//! not matter. In `Ready` the same round runs as a sweep, sooner for a minute after anything went wrong.
+//! could have moved, of open orders only those symbols' where that is cheaper. Private events are not buffered
+//! meanwhile: reports only ever raise what is known, so order does not matter. In `Ready` the same round runs as a
+//! sweep, sooner for a minute after anything went wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +51,8 @@ pub(super) enum Purpose {
         asked: Time,
         /// Those that wait among the venue's conditional orders, or the others?
         conditional: bool,
+        /// Of this symbol only.
+        of: Option<Symbol>,
     },
     /// The account.
     Account,
@@ -104,6 +107,19 @@ pub(super) enum Purpose {
     },
 }
 
+impl Purpose {
+    /// The question for open orders that this is the purpose of.
+    fn open_orders_query(&self) -> Option<Query> {
+        let Self::OpenOrders { conditional, of, .. } = self else { return None };
+        let conditional = *conditional;
+        Some(match of {
+            Some(symbol) => Query::OpenOrdersOf { symbol: symbol.clone(), conditional },
+            None if conditional => Query::OpenConditionals,
+            None => Query::OpenOrders,
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
     Down(String),
@@ -132,6 +148,8 @@ pub(super) struct Recovery {
     sweep_at: Option<Time>,
     /// The rate budget allows no round before this.
     not_before: Time,
+    /// All open orders are looked at again at this time, be it dearer than those of the symbols in use.
+    whole_at: Time,
     fast_until: Time,
 }
 
@@ -149,6 +167,7 @@ impl Recovery {
             active: BTreeSet::new(),
             sweep_at: None,
             not_before: Time::default(),
+            whole_at: Time::default(),
             fast_until: Time::default(),
         }
     }
@@ -286,15 +305,13 @@ impl Gateway {
         self.recovery.active.clear();
         let trades: Vec<(&Symbol, Query)> = symbols.iter().map(|s| (s, self.next_trades(now, s))).collect();
         let interest = self.config.margin.then(|| self.interest_query(now));
-        let mut queries = vec![Query::OpenOrders, Query::Account];
-        queries.extend(interest.iter().map(|(query, _)| query.clone()));
-        queries.extend(self.conditionals_apart().then_some(Query::OpenConditionals));
+        let open = self.open_orders_queries(now, symbols);
+        let mut queries = vec![Query::Account];
+        queries.extend(interest.iter().chain(&open).map(|(query, _)| query.clone()));
         queries.extend(trades.iter().map(|(_, query)| query.clone()));
         self.recovery.not_before = now + self.entry.pace(now, &queries);
-        self.round_ask(now, Query::OpenOrders, Purpose::OpenOrders { asked: now, conditional: false });
-        if self.conditionals_apart() {
-            let purpose = Purpose::OpenOrders { asked: now, conditional: true };
-            self.round_ask(now, Query::OpenConditionals, purpose);
+        for (query, purpose) in open {
+            self.round_ask(now, query, purpose);
         }
         for (symbol, query) in trades {
             self.read_trades(now, symbol, query);
@@ -306,6 +323,35 @@ impl Gateway {
         self.round_ask(now, Query::Account, Purpose::Account);
         if matches!(self.recovery.phase, Phase::First | Phase::Second) {
             self.read_payments(now);
+        }
+    }
+
+    /// How open orders are asked for: all of the account's in the first pass and as often as sweeps come, else those of
+    /// the symbols in use where that is cheaper. An order entered elsewhere, in another symbol, is told by the private
+    /// stream; should that have failed, the next whole look finds it.
+    fn open_orders_queries(&mut self, now: Time, symbols: &BTreeSet<Symbol>) -> Vec<(Query, Purpose)> {
+        let kinds: &[bool] = if self.conditionals_apart() { &[false, true] } else { &[false] };
+        let mut used: BTreeSet<Option<Symbol>> =
+            self.orders.open().map(|order| Some(order.symbol.clone())).collect();
+        used.extend(symbols.iter().cloned().map(Some));
+        let ask = |of: &BTreeSet<Option<Symbol>>| -> Vec<(Query, Purpose)> {
+            of.iter()
+                .flat_map(|of| kinds.iter().map(move |conditional| (of.clone(), *conditional)))
+                .map(|(of, conditional)| Purpose::OpenOrders { asked: now, conditional, of })
+                .filter_map(|purpose| Some((purpose.open_orders_query()?, purpose)))
+                .collect()
+        };
+        let weight = |asked: &[(Query, Purpose)]| {
+            let queries: Vec<Query> = asked.iter().map(|(query, _)| query.clone()).collect();
+            self.entry.weight(&queries)
+        };
+        let (whole, parts) = (ask(&BTreeSet::from([None])), ask(&used));
+        let due = self.recovery.phase == Phase::First || self.recovery.whole_at <= now;
+        if due || weight(&parts) >= weight(&whole) {
+            self.recovery.whole_at = now + self.recovery.sweep_every;
+            whole
+        } else {
+            parts
         }
     }
 
@@ -363,8 +409,8 @@ impl Gateway {
             (Purpose::Missing { order, query }, Answer::Trades(fills)) => {
                 self.missing_found(now, &order, query, &fills)
             }
-            (Purpose::OpenOrders { asked, conditional }, Answer::Orders(orders)) => {
-                self.open_orders(now, asked, conditional, &orders);
+            (Purpose::OpenOrders { asked, conditional, of }, Answer::Orders(orders)) => {
+                self.open_orders(now, asked, conditional, of.as_ref(), &orders);
             }
             (Purpose::Account, Answer::Account(account)) => self.compare_account(now, account),
             (Purpose::Trades { symbol, query }, Answer::Trades(fills)) => {
@@ -396,8 +442,10 @@ impl Gateway {
 
     fn ask_later(&mut self, now: Time, purpose: Purpose, answer: &Answer) {
         let query = match &purpose {
-            Purpose::OpenOrders { conditional: false, .. } => Query::OpenOrders,
-            Purpose::OpenOrders { conditional: true, .. } => Query::OpenConditionals,
+            Purpose::OpenOrders { .. } => match purpose.open_orders_query() {
+                Some(query) => query,
+                None => return,
+            },
             Purpose::Account => Query::Account,
             Purpose::Trades { query, .. }
             | Purpose::Missing { query, .. }
@@ -414,7 +462,14 @@ impl Gateway {
     }
 
     /// Open orders: each is taken in, and what we believe open but the exchange does not list is asked about.
-    fn open_orders(&mut self, now: Time, asked: Time, conditional: bool, orders: &[OrderReport]) {
+    fn open_orders(
+        &mut self,
+        now: Time,
+        asked: Time,
+        conditional: bool,
+        of: Option<&Symbol>,
+        orders: &[OrderReport],
+    ) {
         for report in orders {
             self.report(now, report, super::fact::Source::Query);
         }
@@ -423,6 +478,7 @@ impl Gateway {
             orders.iter().filter_map(|r| Some((r.symbol.clone(), number(r)?))).collect();
         let missing: Vec<ClientOrderId> = (self.orders.open())
             .filter(|o| o.changed < asked && o.state != State::Sent && o.waits() == conditional)
+            .filter(|o| of.is_none_or(|symbol| o.symbol == *symbol))
             // What is being asked about already is no new fault.
             .filter(|o| !self.doubts.holds(&o.id))
             .filter(|o| {
@@ -539,8 +595,8 @@ impl Gateway {
         self.recovery.retry = later;
         let due: Vec<(Time, Query, Purpose)> = due;
         for (_, query, purpose) in due {
-            let purpose = if let Purpose::OpenOrders { conditional, .. } = purpose {
-                Purpose::OpenOrders { asked: now, conditional }
+            let purpose = if let Purpose::OpenOrders { conditional, of, .. } = purpose {
+                Purpose::OpenOrders { asked: now, conditional, of }
             } else {
                 purpose
             };

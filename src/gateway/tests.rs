@@ -39,6 +39,8 @@ struct Script {
     lacks: Option<Channel>,
     refreshed: u32,
     pace: Span,
+    /// What a question for all open orders costs more than one for a symbol's.
+    whole_weight: u64,
 }
 
 #[derive(Clone, Default)]
@@ -90,6 +92,11 @@ impl OrderEntry for Scripted {
     }
     fn pace(&mut self, _: Time, _: &[Query]) -> Span {
         self.0.borrow().pace
+    }
+    fn weight(&self, queries: &[Query]) -> u64 {
+        let whole = |q: &&Query| matches!(q, Query::OpenOrders | Query::OpenConditionals);
+        let dear = self.0.borrow().whole_weight;
+        (queries.iter().filter(whole).count() as u64) * dear + queries.len() as u64
     }
     fn owns(&self, link: LinkId) -> bool {
         link == LinkId(1)
@@ -265,6 +272,9 @@ impl Bench {
         let usdt = Balance::new(Asset::new("USDT"), Cash::whole(1000), Cash::ZERO);
         match query {
             Query::OpenOrders => Answer::Orders(open.to_vec()),
+            Query::OpenOrdersOf { symbol, conditional } => {
+                Answer::Orders(open.iter().filter(|o| !conditional && o.symbol == *symbol).cloned().collect())
+            }
             Query::OpenConditionals | Query::OrdersFrom { .. } => Answer::Orders(Vec::new()),
             Query::Account => {
                 Answer::Account(Account { balances: vec![usdt], can_trade: true, updated: Time::default() })

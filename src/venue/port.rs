@@ -153,6 +153,8 @@ pub trait OrderEntry {
     /// How long to leave before these questions are asked once more, so that repeating them never uses up what the rate
     /// budget has left for questions.
     fn pace(&mut self, now: Time, queries: &[Query]) -> Span;
+    /// What these questions cost of the rate budget, to compare ways of asking.
+    fn weight(&self, queries: &[Query]) -> u64;
     /// Is this link one of its own?
     fn owns(&self, link: LinkId) -> bool;
     /// Takes what happened on a link of its own.
@@ -232,6 +234,13 @@ pub enum Query {
     /// All conditional orders of the account that wait under ids of their own. Asked only where
     /// [`crate::instrument::OrderRules::conditionals_apart`] says that there are such.
     OpenConditionals,
+    /// The open orders of one symbol; or of them those that [`Query::OpenConditionals`] speaks of.
+    OpenOrdersOf {
+        /// Symbol.
+        symbol: Symbol,
+        /// Those that wait among the venue's conditional orders?
+        conditional: bool,
+    },
     /// One order, by a client id it may carry.
     Order {
         /// Symbol.

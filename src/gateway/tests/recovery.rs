@@ -232,9 +232,47 @@ fn r13_sweeps_keep_to_the_pace_of_the_rate_budget() {
             bench.says(vec![VenueEvent::PrivateGarbled("?".to_owned())]);
         }
         let queries = bench.script.0.borrow().queries.clone();
-        rounds += queries.iter().filter(|(_, q)| *q == Query::OpenOrders).count();
+        rounds += queries.iter().filter(|(_, q)| *q == Query::Account).count();
         bench.answer(|q| Bench::exchange(&[], &[], q));
         bench.wait(Span::from_millis(100));
     }
     assert!((4..=6).contains(&rounds), "{rounds} rounds in 20 s at a pace of 4 s");
+}
+
+#[test]
+fn open_orders_are_asked_by_symbol_where_that_is_cheaper() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    bench.script.0.borrow_mut().whole_weight = 39;
+    let id = bench.gateway.order_id(900_000, SessionId(1), 1);
+    let open = report(&id, VenueStatus::New, 0, None);
+    let asked = |bench: &mut Bench, open: &[OrderReport]| {
+        let mut asked = Vec::new();
+        for _ in 0..4 {
+            let queries = bench.script.0.borrow().queries.clone();
+            asked.extend(queries.into_iter().filter_map(|(_, query)| match query {
+                Query::OpenOrders => Some("all".to_owned()),
+                Query::OpenOrdersOf { symbol, .. } => Some(symbol.to_string()),
+                _ => None,
+            }));
+            bench.answer(|q| Bench::exchange(open, &[], q));
+        }
+        asked
+    };
+    bench.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    assert_eq!(
+        asked(&mut bench, std::slice::from_ref(&open)),
+        ["all"],
+        "the first look finds what nobody knew"
+    );
+    bench.wait(Span::from_secs(5));
+    assert_eq!(asked(&mut bench, std::slice::from_ref(&open)), ["dogeusdt"], "the second pass");
+    // A fault: sweeps are sooner. What a part of the list lacks is asked about as what the whole lacks.
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    assert_eq!(asked(&mut bench, &[]), ["dogeusdt"]);
+    assert!(bench.gateway.doubts.holds(&id));
+    bench.wait(Span::from_secs(60));
+    assert_eq!(asked(&mut bench, &[]), ["all"], "once in a sweep's time all of them");
+    bench.script.0.borrow_mut().whole_weight = 0;
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    assert_eq!(asked(&mut bench, &[]), ["all"], "one symbol costs as much");
 }

@@ -471,8 +471,12 @@ impl<D: Dialect> OrderEntry for Desk<D> {
     }
 
     fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
-        let weight = queries.iter().map(|query| self.dialect.query_cost(query).weight).sum();
-        self.budget.pace(self.clock.venue_time(now), Cost { purpose: Purpose::Query, weight })
+        let cost = Cost { purpose: Purpose::Query, weight: self.weight(queries) };
+        self.budget.pace(self.clock.venue_time(now), cost)
+    }
+
+    fn weight(&self, queries: &[Query]) -> u64 {
+        queries.iter().map(|query| self.dialect.query_cost(query).weight).sum()
     }
 
     fn owns(&self, link: LinkId) -> bool {

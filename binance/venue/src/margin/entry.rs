@@ -305,6 +305,10 @@ impl OrderEntry for Entry {
         self.desk.pace(now, queries)
     }
 
+    fn weight(&self, queries: &[Query]) -> u64 {
+        self.desk.weight(queries)
+    }
+
     fn owns(&self, link: LinkId) -> bool {
         self.desk.owns(link)
     }

@@ -98,6 +98,9 @@ impl Dialect for Margin {
         };
         Call::Signed(match query {
             Query::OpenOrders | Query::OpenConditionals => get("/sapi/v1/margin/openOrders"),
+            Query::OpenOrdersOf { symbol, .. } => {
+                get("/sapi/v1/margin/openOrders").with("symbol", symbol.upper())
+            }
             Query::Order { symbol, client_id, .. } => order(symbol).with("origClientOrderId", client_id),
             Query::OrderByVenueId { symbol, venue_id } => order(symbol).with("orderId", venue_id),
             Query::TradesFrom { symbol, from } => trades(symbol).with("fromId", from),
@@ -134,9 +137,10 @@ impl Dialect for Margin {
 
     fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
         match query {
-            Query::OpenOrders | Query::OpenConditionals | Query::OrdersFrom { .. } => {
-                orders(text).map(Answer::Orders)
-            }
+            Query::OpenOrders
+            | Query::OpenConditionals
+            | Query::OpenOrdersOf { .. }
+            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
             Query::Order { .. } | Query::OrderByVenueId { .. } => {
                 margin_order(text).map(|report| Answer::Order(Box::new(report)))
             }

@@ -84,9 +84,10 @@ impl Dialect for Spot {
 
     fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
         match query {
-            Query::OpenOrders | Query::OpenConditionals | Query::OrdersFrom { .. } => {
-                orders(text).map(Answer::Orders)
-            }
+            Query::OpenOrders
+            | Query::OpenConditionals
+            | Query::OpenOrdersOf { .. }
+            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
             Query::Order { .. } | Query::OrderByVenueId { .. } => {
                 order(text).map(|report| Answer::Order(Box::new(report)))
             }

@@ -106,6 +106,7 @@ pub(super) fn query(id: u64, query: &Query, stamp: Stamp) -> String {
         Query::OpenOrders => start("openOrders.status"),
         // Spot keeps its conditional orders among all others.
         Query::OpenConditionals => start("openOrders.status"),
+        Query::OpenOrdersOf { symbol, .. } => start("openOrders.status").text("symbol", symbol.upper()),
         Query::Order { symbol, client_id, .. } => {
             start("order.status").text("symbol", symbol.upper()).text("origClientOrderId", client_id)
         }
@@ -143,6 +144,7 @@ pub(crate) const LONGEST_WINDOW: Span = Span::from_millis(86_400_000 - 1);
 pub(super) const fn query_cost(query: &Query) -> Cost {
     let weight = match query {
         Query::OpenOrders | Query::OpenConditionals => 80,
+        Query::OpenOrdersOf { .. } => 6,
         Query::Order { .. } | Query::OrderByVenueId { .. } => 4,
         Query::TradesOfOrder { .. } => 5,
         Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::OrdersFrom { .. } | Query::Account => {
@@ -259,6 +261,12 @@ mod tests {
         let since = Time::from_millis(1_000);
         for (wish, method, params, weight) in [
             (Query::OpenOrders, "openOrders.status", "", 80),
+            (
+                Query::OpenOrdersOf { symbol: symbol.clone(), conditional: false },
+                "openOrders.status",
+                r#""symbol":"BTCUSDT","#,
+                6,
+            ),
             (
                 Query::Order { symbol: symbol.clone(), client_id, conditional: false },
                 "order.status",

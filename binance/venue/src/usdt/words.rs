@@ -114,7 +114,10 @@ impl Dialect for Usdt {
     fn query_cost(&self, query: &Query) -> Cost {
         let weight = match query {
             Query::OpenOrders | Query::OpenConditionals => 40,
-            Query::Order { .. } | Query::OrderByVenueId { .. } | Query::Funding { .. } => 1,
+            Query::OpenOrdersOf { .. }
+            | Query::Order { .. }
+            | Query::OrderByVenueId { .. }
+            | Query::Funding { .. } => 1,
             Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => 5,
             Query::OrdersFrom { .. } | Query::Account => 5,
             Query::Income { .. } => 30,
@@ -143,6 +146,10 @@ impl Dialect for Usdt {
             }
             Query::OpenOrders => get("/fapi/v1/openOrders"),
             Query::OpenConditionals => get("/fapi/v1/openAlgoOrders"),
+            Query::OpenOrdersOf { symbol, conditional } => {
+                get(if *conditional { "/fapi/v1/openAlgoOrders" } else { "/fapi/v1/openOrders" })
+                    .with("symbol", symbol.upper())
+            }
             Query::TradesFrom { symbol, from } => trades(symbol).with("fromId", from).with("limit", PAGE),
             Query::TradesSince { symbol, since } => {
                 let end = *since + LONGEST_WINDOW;
@@ -192,9 +199,10 @@ impl Dialect for Usdt {
 
     fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
         match query {
-            Query::OpenOrders | Query::OpenConditionals | Query::OrdersFrom { .. } => {
-                orders(text).map(Answer::Orders)
-            }
+            Query::OpenOrders
+            | Query::OpenConditionals
+            | Query::OpenOrdersOf { .. }
+            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
             Query::Order { .. } | Query::OrderByVenueId { .. } => {
                 order(text).map(|report| Answer::Order(Box::new(report)))
             }

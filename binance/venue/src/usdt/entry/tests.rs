@@ -673,6 +673,16 @@ fn questions_go_the_way_that_has_them() {
         (Query::OpenOrders, "/fapi/v1/openOrders", ""),
         (Query::OpenConditionals, "/fapi/v1/openAlgoOrders", ""),
         (
+            Query::OpenOrdersOf { symbol: symbol.clone(), conditional: false },
+            "/fapi/v1/openOrders",
+            "symbol=BTCUSDT&",
+        ),
+        (
+            Query::OpenOrdersOf { symbol: symbol.clone(), conditional: true },
+            "/fapi/v1/openAlgoOrders",
+            "symbol=BTCUSDT&",
+        ),
+        (
             Query::TradesSince { symbol: symbol.clone(), since },
             "/fapi/v1/userTrades",
             "symbol=BTCUSDT&startTime=1000&endTime=86400999&limit=1000&",
