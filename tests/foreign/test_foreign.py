@@ -21,6 +21,8 @@ CLIENTS = Path(__file__).parent / "clients"
         "ccxt_futures",
         "python_binance_futures",
         "binance_sdk_futures",
+        "ccxt_margin",
+        "python_binance_margin",
     ],
 )
 def test_client_works_unpatched(client: str) -> None:
