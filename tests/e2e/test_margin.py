@@ -381,6 +381,22 @@ def test_r58_kill_9_in_mid_flight_keeps_the_books_exact(lender: Desk) -> None:
     ties_out(gateway, wallet, "DOGE", "USDT")
 
 
+def test_a_margin_call_is_told_as_it_happens(lender: Desk) -> None:
+    """Sold short, and the price rises: the log says how near the wallet is to its end, and what to do."""
+    exchange, gateway, wallet = lender
+    gateway.start()
+    client = gateway.client(1)
+    bid = best_bid(client)
+    for _ in range(5):
+        assert trade(client, "SELL", "20000")["state"] == "FILLED"
+    exchange.control("POST", "/control/margin/interest", {"interval_ms": 300})
+    higher = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("1.22"))}
+    exchange.control("POST", "/control/price", higher)
+    eventually(lambda: gateway.logged("MARGIN_CALL"), "the margin call")
+    exchange.control("POST", "/control/margin/interest", {"interval_ms": 86_400_000})
+    nothing_lost(client, gateway, wallet)
+
+
 def test_check_looks_at_the_margin_account(desk: Desk) -> None:
     """`spot check` names each thing looked at."""
     _, gateway, _ = desk

@@ -34,7 +34,7 @@ const SPOT: Product = Product {
         },
         // Of cross margin alone, which neither testnet nor demo have.
         Endpoint { name: "rest", needed: false, urls: &["https://api.binance.com"] },
-        Endpoint { name: "margin_stream", needed: false, urls: &[] },
+        Endpoint { name: "margin_stream", needed: false, urls: &["wss://margin-stream.binance.com"] },
         Endpoint { name: "sbe", needed: false, urls: &[] },
     ],
 };
@@ -53,6 +53,8 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
             let mut config = MarginConfig::new(config, setup.endpoint("rest"));
             config.side_effect = terms.side_effect;
             config.auto_repay_at_cancel = terms.auto_repay_at_cancel;
+            let stream = setup.endpoint("margin_stream").trim_end_matches('/');
+            config.risk_stream = (!stream.is_empty()).then(|| stream.to_owned());
             let (feed, entry) = margin::ports(&config);
             (Box::new(feed), Box::new(entry))
         }

@@ -9,6 +9,7 @@ use tradingsys::venue::limit::LimitRow;
 
 pub(crate) mod books;
 pub(crate) mod desk;
+pub(crate) mod private;
 pub(crate) mod questions;
 #[cfg(test)]
 pub(crate) mod rebuild;

@@ -9,6 +9,7 @@ use crate::spot::{Feed, SpotConfig};
 
 mod entry;
 mod interest;
+mod risk;
 mod words;
 
 pub use entry::Entry;
@@ -22,6 +23,9 @@ pub struct MarginConfig {
     pub side_effect: SideEffect,
     /// Is what an order has borrowed repaid when it is cancelled?
     pub auto_repay_at_cancel: bool,
+    /// Base address of the stream of what the wallet owes, e.g. `wss://margin-stream.binance.com`; `/ws/<listen key>`
+    /// is added. Without it margin calls are not told.
+    pub risk_stream: Option<String>,
 }
 
 impl MarginConfig {
@@ -29,7 +33,7 @@ impl MarginConfig {
     pub fn new(mut spot: SpotConfig, rest: &str) -> Self {
         rest.trim_end_matches('/').clone_into(&mut spot.access.rest);
         // Market data has the limits of spot, the machine of orders its own.
-        Self { spot, side_effect: SideEffect::None, auto_repay_at_cancel: true }
+        Self { spot, side_effect: SideEffect::None, auto_repay_at_cancel: true, risk_stream: None }
     }
 }
 

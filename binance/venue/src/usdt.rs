@@ -8,7 +8,6 @@ use crate::common::Access;
 
 mod entry;
 mod feed;
-mod private;
 mod words;
 
 pub use entry::Entry;

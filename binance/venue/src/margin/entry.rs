@@ -25,17 +25,22 @@ use tradingsys::ids::{ClientOrderId, LinkId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Answer, Cancel, CancelOutcome, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
+    Amend, Answer, Cancel, CancelOutcome, LinkInput, NotSent, OrderEntry, OrderReport, Outbox, Query,
+    VenueEvent,
 };
 
 use super::interest::Reading;
-use super::words::{INTEREST_WEIGHT, Margin, Own, TOKEN_WEIGHT, token};
+use super::risk::Risk;
+use super::words::{INTEREST_WEIGHT, Margin, ORDERS_PAGE, Own, TOKEN_WEIGHT, token};
 use super::{MarginConfig, documented_limits};
 use crate::common::desk::Desk;
 use crate::common::desk::links::token_subscription;
 
 const NO_WALLET: &str = "the account has no cross-margin wallet: open it at the exchange and move money into it, or set \
     \"margin\": false to trade spot";
+
+const NO_RISK_STREAM: &str = "no address of the exchange's margin stream is given (\"endpoints.margin_stream\"): margin \
+    calls are not told";
 
 /// Failed renewals are repeated this many times before the token's life is over.
 const RENEWALS: i64 = 20;
@@ -73,6 +78,9 @@ pub struct Entry {
     held: BTreeMap<ClientOrderId, Vec<Cancel>>,
     /// Interest histories being read, by the question they answer.
     readings: BTreeMap<u64, Reading>,
+    /// What is there of long lists of orders, by the question they answer.
+    halves: BTreeMap<u64, Vec<OrderReport>>,
+    risk: Option<Risk>,
 }
 
 impl Entry {
@@ -80,6 +88,9 @@ impl Entry {
     pub fn new(config: &MarginConfig) -> Self {
         let mut access = config.spot.access.clone();
         access.limits = documented_limits();
+        // Another seed than the session's: the two must not dial in step.
+        let (timing, seed) = (access.timing, access.seed.rotate_left(32));
+        let risk = config.risk_stream.as_ref().map(|base| Risk::new(base, timing, seed));
         let dialect =
             Margin { side_effect: config.side_effect, auto_repay_at_cancel: config.auto_repay_at_cancel };
         Self {
@@ -88,6 +99,8 @@ impl Entry {
             listening: None,
             held: BTreeMap::new(),
             readings: BTreeMap::new(),
+            halves: BTreeMap::new(),
+            risk,
         }
     }
 
@@ -97,11 +110,13 @@ impl Entry {
             self.answered(now, own, result, out);
         }
         self.review(now, from, out);
+        self.join_pages(now, from, out);
         self.release(now, from, out);
         if let Some(link) = self.desk.awaits_token(None) {
             self.ask_token(now, link, out);
         }
         self.follow_connection(now);
+        self.follow_risk(now, out);
         let Some(listening) = &mut self.listening else { return };
         let link = listening.link;
         if listening.over_at <= now {
@@ -123,6 +138,7 @@ impl Entry {
         let active = self.desk.active;
         if active.is_none() {
             self.readings.clear();
+            self.halves.clear();
         }
         if self.listening.as_ref().is_some_and(|listening| Some(listening.link) != active) {
             self.listening = None;
@@ -133,6 +149,15 @@ impl Entry {
             self.coming = None;
             self.listening = Some(Listening::new(link, now, over_at));
         }
+    }
+
+    fn follow_risk(&mut self, now: Time, out: &mut Outbox) {
+        let Some(risk) = self.risk.as_mut().filter(|_| self.desk.active.is_some()) else { return };
+        let desk = &mut self.desk;
+        if let Some((own, call)) = risk.need(now) {
+            desk.ask_own(now, own, call, TOKEN_WEIGHT, out);
+        }
+        risk.dial(now, || desk.new_link(), out);
     }
 
     fn ask_token(&mut self, now: Time, link: LinkId, out: &mut Outbox) {
@@ -153,6 +178,11 @@ impl Entry {
                 Ok(text) => self.renewed(now, link, subscribed_until(&text).unwrap_or(until)),
                 Err(error) => self.no_token(now, link, &error, out),
             },
+            Own::RiskKey | Own::RiskRenewal => {
+                if let Some(risk) = &mut self.risk {
+                    risk.answered(now, own, result, out);
+                }
+            }
             Own::Interest(request) => {
                 let page = result.and_then(|text| interest(&text).map_err(unreadable));
                 self.interest_read(now, request, page.map_err(|error| error.to_string()), out);
@@ -229,6 +259,43 @@ impl Entry {
         }
     }
 
+    /// A page of orders is smaller here than the asker counts with: two of them make one.
+    fn join_pages(&mut self, now: Time, from: usize, out: &mut Outbox) {
+        if self.halves.is_empty() {
+            return;
+        }
+        let mut more = Vec::new();
+        for event in out.events.split_off(from) {
+            match event {
+                VenueEvent::Answer { request, answer: Answer::Orders(rows) }
+                    if self.halves.contains_key(&request) =>
+                {
+                    let full = rows.len() >= ORDERS_PAGE;
+                    let mut all = self.halves.remove(&request).unwrap_or_default();
+                    all.extend(rows);
+                    let last = all.last().map(|order| (order.symbol.clone(), order.venue_id + 1));
+                    match last.filter(|_| full && all.len() < 2 * ORDERS_PAGE) {
+                        Some((symbol, from)) => {
+                            self.halves.insert(request, all);
+                            more.push((request, Query::OrdersFrom { symbol, from, conditional: false }));
+                        }
+                        None => {
+                            out.events.push(VenueEvent::Answer { request, answer: Answer::Orders(all) });
+                        }
+                    }
+                }
+                VenueEvent::Answer { request, answer } => {
+                    self.halves.remove(&request);
+                    out.events.push(VenueEvent::Answer { request, answer });
+                }
+                event => out.events.push(event),
+            }
+        }
+        for (request, query) in more {
+            self.desk.query(now, request, &query, out);
+        }
+    }
+
     /// The reply to a cancel does not say when: it has just happened.
     fn review(&self, now: Time, from: usize, out: &mut Outbox) {
         for event in &mut out.events[from..] {
@@ -272,6 +339,9 @@ impl Entry {
 
 impl OrderEntry for Entry {
     fn start(&mut self, now: Time, out: &mut Outbox) {
+        if self.risk.is_none() {
+            out.events.push(VenueEvent::Warning(NO_RISK_STREAM.to_owned()));
+        }
         self.desk.start(now, out);
     }
 
@@ -297,6 +367,10 @@ impl OrderEntry for Entry {
                 self.readings.insert(request, Reading::new(*since));
                 self.read_interest(now, request, out);
             }
+            Query::OrdersFrom { .. } if self.desk.active.is_some() => {
+                self.halves.insert(request, Vec::new());
+                self.desk.query(now, request, query, out);
+            }
             _ => self.desk.query(now, request, query, out),
         }
     }
@@ -315,18 +389,26 @@ impl OrderEntry for Entry {
 
     fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
         let from = out.events.len();
-        self.desk.handle(now, link, input, out);
+        match self.risk.as_mut().filter(|risk| risk.owns(link)) {
+            Some(risk) => risk.heard(now, link, input, out),
+            None => self.desk.handle(now, link, input, out),
+        }
         self.settle(now, from, out);
     }
 
     fn deadline(&self) -> Option<Time> {
         let listening = self.listening.as_ref().map(|listening| listening.renew_at.min(listening.over_at));
-        earliest(self.desk.deadline(), listening)
+        // Without a connection no key can be asked for: what is due then waits for it.
+        let risk = self.risk.as_ref().filter(|_| self.desk.active.is_some()).and_then(Risk::deadline);
+        earliest(self.desk.deadline(), earliest(listening, risk))
     }
 
     fn timer(&mut self, now: Time, out: &mut Outbox) {
         let from = out.events.len();
         self.desk.timer(now, out);
+        if let Some(risk) = &mut self.risk {
+            risk.timer(now, out);
+        }
         self.settle(now, from, out);
     }
 
@@ -340,6 +422,10 @@ impl OrderEntry for Entry {
         self.coming = None;
         self.held.clear();
         self.readings.clear();
+        self.halves.clear();
+        if let Some(risk) = &mut self.risk {
+            risk.stop(out);
+        }
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) enum Own {
     Renewal(LinkId, Time),
     /// A page of the interest history, for the reading of this number.
     Interest(u64),
+    /// A listen key for what the wallet owes.
+    RiskKey,
+    /// More life for that key, which is told by its text.
+    RiskRenewal,
 }
 
 /// Weight of a listen token, by account and in a pool of its own.
@@ -32,11 +36,21 @@ pub(super) const TOKEN_WEIGHT: u64 = 1;
 pub(super) const INTEREST_WEIGHT: u64 = 1;
 
 /// Most orders in one answer: fewer than on spot.
-const ORDERS_PAGE: u64 = 500;
+pub(super) const ORDERS_PAGE: usize = 500;
 
 /// The request for a listen token.
 pub(super) fn token() -> Call {
     Call::Plain(RestRequest::new("POST", "/sapi/v1/userListenToken"))
+}
+
+/// The request for a listen key of the stream of what the wallet owes.
+pub(super) fn risk_key() -> Call {
+    Call::Plain(RestRequest::new("POST", "/sapi/v1/margin/listen-key"))
+}
+
+/// The request for more life of such a key.
+pub(super) fn risk_renewal(key: &str) -> Call {
+    Call::Plain(RestRequest::new("PUT", "/sapi/v1/margin/listen-key").with("listenKey", key))
 }
 
 /// This market's requests and replies. `isIsolated` is never sent: its absence means cross.

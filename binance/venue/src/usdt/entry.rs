@@ -27,9 +27,9 @@ use tradingsys::venue::port::{
 };
 
 use super::UsdtConfig;
-use super::private::{Need, Private};
 use super::words::{Own, Usdt};
 use crate::common::desk::Desk;
+use crate::common::private::{Need, Private};
 
 const HEDGE: &str = "the account is in hedge mode, and this gateway keeps one position a symbol: set the position mode \
     to one-way at the exchange (preferences, position mode), or start with \"set_one_way_mode\": true";

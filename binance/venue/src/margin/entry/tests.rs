@@ -17,7 +17,9 @@ use crate::spot::SpotConfig;
 const START: i64 = 1_700_000_000_000;
 const TOKEN: &str = "/sapi/v1/userListenToken";
 const ORDER: &str = "/sapi/v1/margin/order";
+const RISK_KEY: &str = "/sapi/v1/margin/listen-key";
 const HOUR: i64 = 3_600_000;
+const NONE: LinkId = LinkId(0);
 
 /// A request over HTTP.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ struct Bench {
     now: Time,
     out: Outbox,
     session: LinkId,
+    risk: LinkId,
 }
 
 fn config(side_effect: SideEffect) -> MarginConfig {
@@ -39,14 +42,15 @@ fn config(side_effect: SideEffect) -> MarginConfig {
     let mut spot = SpotConfig::new("ws://venue/ws-api/v3", "ws://venue", "the-key", key, 5);
     // Longer than any token: what happens here happens to tokens.
     spot.access.timing.life = Span::from_secs(100 * 3_600);
-    MarginConfig { side_effect, ..MarginConfig::new(spot, "http://venue/") }
+    let risk_stream = Some("ws://venue/margin-stream".to_owned());
+    MarginConfig { side_effect, risk_stream, ..MarginConfig::new(spot, "http://venue/") }
 }
 
 impl Bench {
     fn with(side_effect: SideEffect) -> Self {
         let entry = Entry::new(&config(side_effect));
         let mut bench =
-            Self { entry, now: Time::from_millis(START), out: Outbox::default(), session: LinkId(0) };
+            Self { entry, now: Time::from_millis(START), out: Outbox::default(), session: NONE, risk: NONE };
         bench.entry.start(bench.now, &mut bench.out);
         bench.log_on();
         bench
@@ -64,6 +68,11 @@ impl Bench {
         assert_eq!(bench.events(), [VenueEvent::EntryUp]);
         let limits = bench.asked("/sapi/v1/margin/rateLimit/order");
         bench.answer(&limits, "[]");
+        let key = bench.asked(RISK_KEY);
+        assert_eq!((key.method, key.params.len()), ("POST", 0));
+        bench.answer(&key, r#"{"listenKey":"risk-1"}"#);
+        bench.risk = bench.opened_at("ws://venue/margin-stream/ws/risk-1");
+        bench.input(bench.risk, LinkInput::Up);
         bench
     }
 
@@ -100,8 +109,12 @@ impl Bench {
     }
 
     fn opened(&mut self) -> LinkId {
+        self.opened_at("ws://venue/ws-api/v3")
+    }
+
+    fn opened_at(&mut self, address: &str) -> LinkId {
         let links = self.take(|action| match action {
-            LinkAction::Open { link, url } if url == "ws://venue/ws-api/v3" => Some(*link),
+            LinkAction::Open { link, url } if url == address => Some(*link),
             _ => None,
         });
         assert_eq!(links.len(), 1, "{:?}", self.out.actions);
@@ -181,7 +194,7 @@ impl Bench {
         self.input(asked.link, LinkInput::Response { status, headers: &[], body: &body });
     }
 
-    /// Lets time pass; the connection is alive, and questions about the time are answered.
+    /// Lets time pass; connections are alive, questions about the time are answered, and the other key is renewed.
     fn pass(&mut self, span: Span) {
         let end = self.now + span;
         while let Some(due) = self.entry.deadline().filter(|due| *due <= end) {
@@ -189,6 +202,11 @@ impl Bench {
             self.now = due;
             self.entry.timer(self.now, &mut self.out);
             self.input(self.session, LinkInput::Alive);
+            self.input(self.risk, LinkInput::Alive);
+            for asked in self.all_asked(RISK_KEY) {
+                assert_eq!((asked.method, asked.params["listenKey"].as_str()), ("PUT", "risk-1"));
+                self.answer(&asked, "{}");
+            }
             let times = self.take(|action| match action {
                 LinkAction::Send { text, .. } => {
                     let value: Value = serde_json::from_slice(text).unwrap();
@@ -199,6 +217,8 @@ impl Bench {
             for time in times {
                 self.reply(&time, json!({"serverTime": self.now.millis()}));
             }
+            // The other stream is asked whether it lives.
+            self.take(|action| matches!(action, LinkAction::Send { .. }).then_some(()));
         }
         self.now = end;
     }
@@ -567,4 +587,57 @@ fn interest_is_read_page_by_page() {
     bench.events();
     bench.answer(&asked, &json!({"rows": [], "total": 0}).to_string());
     assert_eq!(bench.events(), []);
+}
+
+#[test]
+fn long_lists_of_orders_are_two_pages() {
+    let mut bench = Bench::up();
+    let symbol = Symbol::new("dogeusdt");
+    let query = Query::OrdersFrom { symbol, from: 1, conditional: false };
+    bench.entry.query(bench.now, 9, &query, &mut bench.out);
+    let page = |numbers: std::ops::Range<u64>| {
+        let order: Value = serde_json::from_str(&placed("o")).unwrap();
+        let row = |number: u64| {
+            let mut row = order.clone();
+            row["orderId"] = json!(number);
+            row
+        };
+        Value::from(numbers.map(row).collect::<Vec<_>>()).to_string()
+    };
+    let path = "/sapi/v1/margin/allOrders";
+    let first = bench.asked(path);
+    assert_eq!((first.params["orderId"].as_str(), first.params["limit"].as_str()), ("1", "500"));
+    bench.answer(&first, &page(1..501));
+    assert_eq!(bench.events(), []);
+    let second = bench.asked(path);
+    assert_eq!(second.params["orderId"], "501");
+    bench.answer(&second, &page(501..601));
+    let events = bench.events();
+    let [VenueEvent::Answer { request: 9, answer: Answer::Orders(rows) }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    let numbers: Vec<u64> = rows.iter().map(|row| row.venue_id).collect();
+    assert_eq!(numbers, (1..601).collect::<Vec<_>>());
+}
+
+#[test]
+fn margin_calls_are_told_and_nothing_hangs_on_their_stream() {
+    let mut bench = Bench::up();
+    let level = json!({"e": "MARGIN_LEVEL_STATUS_CHANGE", "E": START, "l": "1.25", "s": "MARGIN_CALL"});
+    let text = level.to_string();
+    bench.input(bench.risk, LinkInput::Text(&text));
+    assert!(bench.warnings()[0].contains("the margin level is 1.25: MARGIN_CALL; move money"));
+    bench.input(bench.risk, LinkInput::Text("garbage"));
+    bench.input(bench.risk, LinkInput::Down("gone"));
+    let events = bench.events();
+    assert!(matches!(events.as_slice(), [VenueEvent::Warning(text)] if text.contains("gone")), "{events:?}");
+    bench.place("o-1").unwrap();
+    bench.pass(Span::from_secs(5));
+    let again = bench.opened_at("ws://venue/margin-stream/ws/risk-1");
+    bench.input(again, LinkInput::Up);
+    let expired = json!({"e": "listenKeyExpired", "E": START}).to_string();
+    bench.input(again, LinkInput::Text(&expired));
+    let asked = bench.asked(RISK_KEY);
+    bench.refuse(&asked, 500, -1000, "no");
+    assert_eq!(bench.warnings().len(), 1, "its absence is told once");
 }

@@ -1,4 +1,4 @@
-//! Private events, over connections that carry a listen key in their address.
+//! Events of an account, over connections that carry a listen key in their address.
 //!
 //! ```text
 //!             key                open
@@ -20,7 +20,7 @@ use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::port::{LinkAction, Outbox};
 use tradingsys::venue::watch::{Silence, SilenceWatch};
 
-use crate::common::Timing;
+use super::Timing;
 
 /// A replaced connection stays this long for the events already on their way.
 const OVERLAP: Span = Span::from_secs(1);
@@ -53,15 +53,16 @@ struct Key {
 
 /// What is to be asked of the venue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(crate) enum Need {
     /// A key.
     Key,
     /// More life for the key.
     Renewal,
 }
 
+/// The connections, and the key.
 #[derive(Debug)]
-pub(super) struct Private {
+pub(crate) struct Private {
     base: String,
     timing: Timing,
     key_life: Span,
@@ -78,7 +79,7 @@ pub(super) struct Private {
 }
 
 impl Private {
-    pub(super) fn new(base: &str, timing: Timing, key_life: Span, seed: u64) -> Self {
+    pub(crate) fn new(base: &str, timing: Timing, key_life: Span, seed: u64) -> Self {
         Self {
             base: base.to_owned(),
             timing,
@@ -95,16 +96,21 @@ impl Private {
     }
 
     /// Do events arrive?
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.active.is_some()
     }
 
-    pub(super) fn owns(&self, link: LinkId) -> bool {
+    /// The key in use.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.text.as_str())
+    }
+
+    pub(crate) fn owns(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
     }
 
     /// What must be asked for now. It is not wanted again while its answer may still come.
-    pub(super) fn need(&mut self, now: Time) -> Option<Need> {
+    pub(crate) fn need(&mut self, now: Time) -> Option<Need> {
         let again = now + self.timing.request;
         match &mut self.key {
             None if self.key_at.is_none_or(|at| at <= now) => {
@@ -120,7 +126,7 @@ impl Private {
     }
 
     /// The venue gave a key; the same one if it still lives.
-    pub(super) fn keyed(&mut self, now: Time, text: String) {
+    pub(crate) fn keyed(&mut self, now: Time, text: String) {
         self.key_at = None;
         self.key = Some(Key { text, renew_at: now, over_at: now });
         self.renewed(now);
@@ -130,7 +136,7 @@ impl Private {
     }
 
     /// The venue gave the key more life.
-    pub(super) fn renewed(&mut self, now: Time) {
+    pub(crate) fn renewed(&mut self, now: Time) {
         self.trouble = None;
         if let Some(key) = &mut self.key {
             key.renew_at = now + Span::from_nanos(self.key_life.nanos() / 2);
@@ -139,7 +145,7 @@ impl Private {
     }
 
     /// No key could be had, or it could not be renewed, for this reason.
-    pub(super) fn failed(&mut self, now: Time, why: String) {
+    pub(crate) fn failed(&mut self, now: Time, why: String) {
         let wait = Span::from_nanos(self.key_life.nanos() / 2 / RENEWALS);
         match &mut self.key {
             Some(key) => key.renew_at = now + wait,
@@ -149,7 +155,7 @@ impl Private {
     }
 
     /// Nothing more comes under this key. Says why events are lost, if they came.
-    pub(super) fn key_over(&mut self, why: &str, out: &mut Outbox) -> Option<String> {
+    pub(crate) fn key_over(&mut self, why: &str, out: &mut Outbox) -> Option<String> {
         self.key = None;
         let lost = self.active.is_some();
         for link in std::mem::take(&mut self.links).into_keys() {
@@ -160,7 +166,7 @@ impl Private {
     }
 
     /// Opens a connection under this number, if one is due.
-    pub(super) fn dial(&mut self, now: Time, number: impl FnOnce() -> LinkId, out: &mut Outbox) {
+    pub(crate) fn dial(&mut self, now: Time, number: impl FnOnce() -> LinkId, out: &mut Outbox) {
         let due = self.dial_at.is_some_and(|at| at <= now) && self.coming.is_none();
         let Some(key) = self.key.as_ref().filter(|_| due) else { return };
         self.dial_at = None;
@@ -174,14 +180,14 @@ impl Private {
     }
 
     /// Something arrived.
-    pub(super) fn heard(&mut self, now: Time, link: LinkId) {
+    pub(crate) fn heard(&mut self, now: Time, link: LinkId) {
         if let Some(link) = self.links.get_mut(&link) {
             link.watch.heard(now);
         }
     }
 
     /// The connection is open: events come over it.
-    pub(super) fn opened(&mut self, now: Time, link: LinkId) {
+    pub(crate) fn opened(&mut self, now: Time, link: LinkId) {
         let early = self.dialer.spread(Span::from_nanos(self.timing.life.nanos() / SPREAD));
         let Some(opened) = self.links.get_mut(&link) else { return };
         opened.phase = Phase::Open;
@@ -194,14 +200,14 @@ impl Private {
     }
 
     /// The venue is about to close the connection.
-    pub(super) fn replace(&mut self, now: Time) {
+    pub(crate) fn replace(&mut self, now: Time) {
         if self.coming.is_none() && self.dial_at.is_none() {
             self.dial_at = Some(self.dialer.soon(now));
         }
     }
 
     /// A connection is gone. Says why, if events are lost with it.
-    pub(super) fn lost(&mut self, now: Time, link: LinkId, why: &str) -> Option<String> {
+    pub(crate) fn lost(&mut self, now: Time, link: LinkId, why: &str) -> Option<String> {
         self.links.remove(&link)?;
         if self.active == Some(link) {
             self.active = None;
@@ -216,14 +222,14 @@ impl Private {
         self.active.is_none().then(|| why.to_owned())
     }
 
-    pub(super) fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         let links = self.links.values().flat_map(|link| [link.until, link.watch.deadline()]);
         let key = self.key.iter().flat_map(|key| [key.renew_at, key.over_at]);
         links.chain(key).chain(self.key_at).chain(self.dial_at).min()
     }
 
     /// The deadline has passed. Says why events are lost, if they are.
-    pub(super) fn timer(&mut self, now: Time, out: &mut Outbox) -> Option<String> {
+    pub(crate) fn timer(&mut self, now: Time, out: &mut Outbox) -> Option<String> {
         if self.key.as_ref().is_some_and(|key| key.over_at <= now) {
             let why = self.trouble.take().unwrap_or_else(|| "no answer".to_owned());
             return self.key_over(&format!("the listen key could not be renewed: {why}"), out);
@@ -259,7 +265,7 @@ impl Private {
         self.lost(now, id, why)
     }
 
-    pub(super) fn stop(&mut self, out: &mut Outbox) {
+    pub(crate) fn stop(&mut self, out: &mut Outbox) {
         self.key_over("", out);
         self.key_at = None;
     }
