@@ -8,7 +8,8 @@
 //! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for;
 //!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
-//! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances.
+//! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
+//!   `scan` reads a symbol's past before anything new is sent in it.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
 
@@ -27,6 +28,7 @@ mod question;
 mod queue;
 mod recovery;
 mod reduce;
+mod scan;
 mod stream;
 mod tie_out;
 
@@ -42,8 +44,9 @@ use self::door::Client;
 use self::doubt::Doubts;
 use self::fact::Orphans;
 use self::funding::Fundings;
-use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, Output};
+use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
 use self::recovery::{Purpose, Recovery};
+use self::scan::Scans;
 use self::stream::Streams;
 use self::tie_out::TieOut;
 use crate::ids::{ClientOrderId, CommandNumber};
@@ -54,18 +57,31 @@ use crate::ledger::books::Books;
 use crate::order::table::{Orders, state_record};
 use crate::session::Session;
 use crate::time::{Span, Time, earliest};
-use crate::venue::port::{MarketFeed, OrderEntry, Outbox, VenueEvent};
+use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent};
 use crate::wire::event::{FillView, Numbered, OrderView, PositionView, Private};
 
 /// 2025-01-01T00:00:00Z, from which epochs count minutes.
 const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
+
+/// How far ahead of the clock the epochs of a new journal begin: one that is lost may have been started more often than
+/// once a minute, and its ids must not come again.
+const AHEAD: u32 = 60;
+
+/// What to do where the journal is an older copy.
+const OLDER_COPY: &str = "orders and fills since are read from the exchange; edits since, and what is older than the \
+    exchange shows, are not: compare the positions (docs/ledger.md, \"A lost journal\")";
 
 /// See the module.
 pub struct Gateway {
     config: GatewayConfig,
     epoch: u32,
     epoch_durable: bool,
+    /// Epochs of all runs the journal knows, and when the first of them began.
+    epochs: BTreeSet<u32>,
+    first_start: Option<Time>,
     generation: u64,
+    /// Event numbering has begun anew in this run.
+    renumbered: bool,
     started: Time,
     feed: Box<dyn MarketFeed>,
     entry: Box<dyn OrderEntry>,
@@ -81,6 +97,8 @@ pub struct Gateway {
     bars: Bars,
     commits: Commits,
     recovery: Recovery,
+    scans: Scans,
+    lost_positions: Vec<LostPosition>,
     doubts: Doubts,
     orphans: Orphans,
     strays: Strays,
@@ -149,7 +167,10 @@ impl Gateway {
         let mut gateway = Self {
             epoch: 0,
             epoch_durable: false,
+            epochs: BTreeSet::new(),
+            first_start: None,
             generation: 0,
+            renumbered: false,
             started: now,
             feed,
             entry,
@@ -164,6 +185,8 @@ impl Gateway {
             bars: Bars::default(),
             commits: Commits::new(),
             recovery,
+            scans: Scans::default(),
+            lost_positions: config.lost_positions.clone(),
             doubts: Doubts::default(),
             orphans: Orphans::default(),
             strays: Strays::default(),
@@ -206,8 +229,8 @@ impl Gateway {
             return Err(StartError::OtherInstall { found: start.install.clone(), wanted: ours.to_owned() });
         }
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
-        let after_last = last_start.map_or(0, |start| start.epoch + 1);
-        self.epoch = after_last.max(u32::try_from(minutes).unwrap_or(u32::MAX));
+        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - AHEAD);
+        self.epoch = last_start.map_or(minutes + AHEAD, |start| minutes.max(start.epoch + 1));
         let ended = matches!(records.last(), Some(Record::End { .. }));
         let power_lost = last_start.is_some_and(|start| start.boot_id != self.config.boot_id) && !ended;
         let reason = match (&self.config.journal_rebuilt, last_start) {
@@ -218,29 +241,13 @@ impl Gateway {
             }
             _ => None,
         };
-        self.emit(Record::Start(Start {
-            epoch: self.epoch,
-            install: self.config.install.as_str().to_owned(),
-            market: self.config.market.to_owned(),
-            boot_id: self.config.boot_id.clone(),
-            time: now,
-        }));
+        self.begin_epoch(now, self.epoch);
         if let Some(reason) = reason {
-            let generation = self.generation + 1;
-            self.log(
-                LogLevel::Info,
-                "event numbering begins anew",
-                format!("generation={generation} reason={reason:?}"),
-            );
-            let record = Record::Generation { generation, reason };
-            self.fold(&record);
-            self.commits.push(record);
+            self.renumber(&reason);
         }
         // What the journal holds was settled when it was written.
         self.books.take_changed();
         self.accept_edits(now, edits);
-        self.commits.sync();
-        self.commits.hold(Held::EpochDurable);
         self.doubt_open_orders(now);
         let everything = self.project_all();
         self.books.take_touched();
@@ -296,6 +303,7 @@ impl Gateway {
             self.recovery.deadline(),
             questions.filter(|_| self.recovery.connected()),
             self.door_deadline(),
+            self.scans.deadline(),
             Some(self.prune_at),
         ]
         .into_iter()
@@ -332,6 +340,7 @@ impl Gateway {
         self.stray_timer(now);
         self.funding_timer(now);
         self.recovery_timer(now);
+        self.scan_timer(now);
         if self.prune_at <= now {
             self.prune_at = now + Span::from_secs(60);
             for session in self.sessions.values_mut() {
@@ -438,6 +447,7 @@ impl Gateway {
             VenueEvent::PrivateGarbled(frame) => self.garbled(now, &frame),
             VenueEvent::Answer { request, answer } => self.answered(now, request, answer),
             VenueEvent::Clock { offset_nanos, round_trip } => {
+                self.tie_out.offset = Span::from_nanos(offset_nanos);
                 let fields = format!("offset_ms={} round_trip={round_trip:?}", offset_nanos / 1_000_000);
                 self.log(LogLevel::Debug, "clock measured", fields);
             }
@@ -447,7 +457,12 @@ impl Gateway {
     /// Folds a record of the journal into all state that comes from it.
     fn fold(&mut self, record: &Record) {
         self.books.fold(record);
+        self.scans.fold(record);
         match record {
+            Record::Start(start) => {
+                self.epochs.insert(start.epoch);
+                self.first_start = self.first_start.or(Some(start.time));
+            }
             Record::Generation { generation, .. } => {
                 self.generation = *generation;
                 for session in self.sessions.values_mut() {
@@ -505,6 +520,79 @@ impl Gateway {
     fn order_id(&self, epoch: u32, session: SessionId, command: CommandNumber) -> ClientOrderId {
         let install = self.config.install;
         ClientOrderId::mint(IdParts { kind: IdKind::Order, install, epoch, session, command })
+    }
+
+    /// An order of an earlier life of ours bears an epoch that is not below ours: the journal that knew it is lost, and
+    /// that life ran ahead of the clock, or in this very minute. Ours rises above it, so that no id is used twice.
+    ///
+    /// One of a run that the journal lacks tells that it is an older copy: events told since must not be taken for
+    /// those to come.
+    fn heed_epoch(&mut self, now: Time, parts: IdParts, report: &OrderReport, source: fact::Source) {
+        const CLOCKS: Span = Span::from_secs(2);
+        let made_before = report.time <= self.started + CLOCKS && source == fact::Source::Query;
+        let in_its_time = self.first_start.is_some_and(|first| report.time > first + CLOCKS);
+        if made_before && in_its_time && !self.epochs.contains(&parts.epoch) {
+            self.log(
+                LogLevel::Error,
+                "journal.db is an older copy: it lacks a run of this gateway",
+                format!("epoch={} advice={OLDER_COPY:?}", parts.epoch),
+            );
+            self.epochs.insert(parts.epoch);
+            if !self.renumbered {
+                self.commits.forget_events();
+                self.renumber("journal.db is an older copy");
+                self.see_off("events are numbered anew: log in again");
+            }
+        }
+        if parts.epoch < self.epoch || !made_before {
+            return;
+        }
+        self.log(
+            LogLevel::Warn,
+            "epoch raised above one seen at the exchange",
+            format!("from={} seen={}", self.epoch, parts.epoch),
+        );
+        self.begin_epoch(now, parts.epoch + 1);
+        self.see_off("orders get new ids: log in again");
+    }
+
+    fn see_off(&mut self, reason: &str) {
+        let seated: Vec<ConnId> = self.sessions.values().filter_map(|session| session.owner).collect();
+        for conn in seated {
+            self.close_client(conn, 1012, reason);
+        }
+    }
+
+    /// Begins the numbering of events anew.
+    fn renumber(&mut self, reason: &str) {
+        // A journal that is lost may have come as far: its strategies must see that this is another.
+        let generation = (self.generation + 1).max(u64::from(self.epoch));
+        self.log(
+            LogLevel::Info,
+            "event numbering begins anew",
+            format!("generation={generation} reason={reason:?}"),
+        );
+        let record = Record::Generation { generation, reason: reason.to_owned() };
+        self.fold(&record);
+        self.commits.push(record);
+        self.renumbered = true;
+    }
+
+    /// From here on orders bear that epoch, once it is on the disk.
+    fn begin_epoch(&mut self, now: Time, epoch: u32) {
+        self.epoch = epoch;
+        self.epochs.insert(epoch);
+        self.first_start = self.first_start.or(Some(now));
+        self.epoch_durable = false;
+        self.emit(Record::Start(Start {
+            epoch,
+            install: self.config.install.as_str().to_owned(),
+            market: self.config.market.to_owned(),
+            boot_id: self.config.boot_id.clone(),
+            time: now,
+        }));
+        self.commits.sync();
+        self.commits.hold(Held::EpochDurable);
     }
 
     /// Makes the session's next numbered event; it is sent once committed.
@@ -587,6 +675,7 @@ impl Gateway {
                 self.epoch_durable = true;
                 self.recovery_begin(now);
             }
+            Held::Scanned(symbol) => self.past_committed(now, &symbol),
         }
     }
 

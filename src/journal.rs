@@ -34,6 +34,14 @@ pub enum Record {
         /// What a position of it is kept in, where that is not the base asset: of a perpetual the contract itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holding: Option<Asset>,
+        /// Its past has yet to be read from the exchange, see [`Record::Scanned`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unread: bool,
+    },
+    /// The symbol's past was read from the exchange: what sessions did in it before this journal is in the books.
+    Scanned {
+        /// Symbol.
+        symbol: Symbol,
     },
     /// An order is about to be sent, or was adopted from the exchange.
     Order(OrderRecord),
@@ -278,7 +286,7 @@ pub struct CashRecord {
     pub asset: Asset,
     /// Signed change.
     pub delta: Cash,
-    /// `opening`, `transfer`, `difference`.
+    /// `opening`, `transfer`, `difference`; `past` for the other side of a fill older than the opening.
     pub reason: String,
     /// When.
     pub time: Time,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tradingsys::gateway::Gateway;
-use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, Output};
+use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
 use tradingsys::journal::Record;
 use tradingsys::time::Span;
 use tradingsys_logger::{Level, Settings, redact};
@@ -103,7 +103,11 @@ fn gateway(connect: Connect, config: &Config) -> Result<(), Exit> {
         let seed = seed()?;
         let (feed, entry) = connect(VenueSetup { config, key, seed });
         let clock = Clock::new();
-        let made = gateway_config(config, token, seed, stores.journal_rebuilt.clone());
+        let made = GatewayConfig {
+            journal_rebuilt: stores.journal_rebuilt,
+            lost_positions: stores.lost,
+            ..gateway_config(config, token, seed)
+        };
         let mut first = Vec::new();
         let gateway = Gateway::new(
             made,
@@ -168,6 +172,7 @@ struct Stores {
     bad: Vec<BadEdit>,
     applied: Applied,
     journal_rebuilt: Option<String>,
+    lost: Vec<LostPosition>,
 }
 
 fn open_stores(config: &Config) -> Result<Stores, Exit> {
@@ -196,6 +201,7 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
         journal,
         records: found.records,
         books,
+        lost: findings.lost,
         edits: findings.edits,
         bad: findings.bad,
         applied,
@@ -230,12 +236,7 @@ fn open_books(config: &Config, journal: &str) -> Result<(Opening, Findings), Sto
     }
 }
 
-pub(crate) fn gateway_config(
-    config: &Config,
-    token: String,
-    seed: u64,
-    journal_rebuilt: Option<String>,
-) -> GatewayConfig {
+pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> GatewayConfig {
     GatewayConfig {
         market: config.market,
         product: format!("tradingsys {}", env!("CARGO_PKG_VERSION")),
@@ -247,7 +248,8 @@ pub(crate) fn gateway_config(
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
         retention: config.retention,
         margin: config.margin.is_some(),
-        journal_rebuilt,
+        journal_rebuilt: None,
+        lost_positions: Vec::new(),
     }
 }
 

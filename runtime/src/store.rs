@@ -53,7 +53,7 @@ pub enum StoreError {
     /// The journal is not what was written.
     #[error(
         "{file} is damaged at record {record}: {reason}. Restore it from a backup. Without one, move it away: a new \
-         one begins without positions, they are set again by SQL (docs/ledger.md, \"A lost journal\")",
+         one is filled from the exchange's records, but for edits (docs/ledger.md, \"A lost journal\")",
         file = .file.display()
     )]
     Damaged {

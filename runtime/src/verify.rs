@@ -32,7 +32,7 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     // The machines are never given a link, so a key made up here signs nothing.
     let setup = VenueSetup { config: &config, key: SigningKey::from_bytes(&[1; 32]), seed: 0 };
     let (feed, entry) = connect(setup);
-    let made = run::gateway_config(&config, String::new(), 0, None);
+    let made = run::gateway_config(&config, String::new(), 0);
     let mut out = Vec::new();
     let now = Clock::new().now();
     let mut gateway = Gateway::new(made, &found.records, Vec::new(), Vec::new(), feed, entry, now, &mut out)

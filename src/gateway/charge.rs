@@ -290,6 +290,10 @@ impl Gateway {
             part.forced, part.symbol, part.side, part.qty, part.price
         );
         self.emit(Record::Allocation(part.clone()));
+        if self.tie_out.covers(part.time) {
+            // Of a time before the books: told with the position that was found.
+            return;
+        }
         match before {
             None => {
                 self.log(LogLevel::Error, "the exchange ended a position", fields);

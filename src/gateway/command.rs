@@ -94,6 +94,14 @@ impl Gateway {
     fn place(&mut self, now: Time, session: SessionId, order: &Order) -> Result<Value, ErrorBody> {
         let instrument = self.instrument(&order.symbol)?.clone();
         self.may_place(&instrument.symbol)?;
+        if !self.scans.has(&instrument.symbol) {
+            self.want_past_soon(now, &instrument.symbol);
+            let message = format!(
+                "past orders and trades of {} are still being read from the exchange; nothing was sent",
+                instrument.symbol
+            );
+            return Err(ErrorBody::new(ErrorCode::NotReady, message));
+        }
         let id = self.order_id(self.epoch, session, order.n);
         let mut instructions = order.instructions();
         instructions.reduce_only &= self.venue_may_judge(session, &instrument, order);
@@ -333,8 +341,10 @@ impl Gateway {
             base: instrument.base.clone(),
             quote: instrument.quote.clone(),
             holding: (instrument.holding != instrument.base).then(|| instrument.holding.clone()),
+            unread: !self.scans.has(&symbol),
         });
-        self.emit(Record::Cursor { symbol, trade_id: 0, time: now });
+        self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: 0, time: now });
+        self.want_past(now, &symbol);
     }
 }
 

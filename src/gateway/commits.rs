@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::io::{Batch, Projection};
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ConnId, SessionId, Symbol};
 use crate::journal::Record;
 
 /// Something to be shown once its batch is committed.
@@ -21,6 +21,8 @@ pub(super) enum Held {
     Project(Projection),
     /// The epoch is durable: orders may be sent.
     EpochDurable,
+    /// A symbol's past is in the journal.
+    Scanned(Symbol),
 }
 
 /// Records on their way to the store.
@@ -61,6 +63,11 @@ impl Commits {
         let id = self.next;
         self.next += 1;
         Some(Batch { id, records: std::mem::take(&mut self.open), sync: std::mem::take(&mut self.sync) })
+    }
+
+    /// Events are numbered anew: those that wait are not shown any more under their old numbers.
+    pub(super) fn forget_events(&mut self) {
+        self.held.retain(|(_, held)| !matches!(held, Held::Event(..)));
     }
 
     /// A batch is committed.

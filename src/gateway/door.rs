@@ -105,6 +105,11 @@ impl Gateway {
         self.out.push(Output::CloseClient(conn, code, reason.to_owned()));
     }
 
+    /// Is it a session's that may trade?
+    pub(super) fn may_trade(&self, conn: ConnId) -> bool {
+        self.clients.get(&conn).is_some_and(|c| matches!(c.stage, Stage::Seated { trading: true, .. }))
+    }
+
     /// Connections that have not logged in yet. The shell bounds them.
     pub fn strangers(&self) -> usize {
         let stranger = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });

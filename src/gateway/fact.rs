@@ -33,12 +33,38 @@ const EVENTS_WITHIN: Span = Span::from_millis(500);
 type Told = (String, bool, Qty, Option<Price>, (Option<VenueOrderId>, Option<u64>));
 
 /// A name for an order that is nobody's here. Foreign client ids are reusable; the venue's numbers are not.
-fn foreign_name(report: &OrderReport) -> ClientOrderId {
+pub(super) fn foreign_name(report: &OrderReport) -> ClientOrderId {
     let symbol = &report.symbol;
     ClientOrderId::foreign(&match (report.venue_id, report.conditional_id) {
         (0, Some(number)) => format!("{symbol}:conditional:{number}"),
         (number, _) => format!("{symbol}:{number}"),
     })
+}
+
+/// The record of an order that was found at the exchange.
+pub(super) fn adopted(
+    now: Time,
+    id: &ClientOrderId,
+    parts: Option<IdParts>,
+    report: &OrderReport,
+) -> OrderRecord {
+    let some = |price: Price| (!price.is_zero()).then_some(price);
+    OrderRecord {
+        id: id.clone(),
+        session: parts.map(|p| p.session),
+        symbol: report.symbol.clone(),
+        side: report.side,
+        order_type: report.order_type,
+        tif: report.tif,
+        price: some(report.price),
+        stop: some(report.stop),
+        qty: report.qty,
+        quote_amount: None,
+        forced: report.forced,
+        instructions: report.instructions,
+        conditional: report.conditional_id.is_some(),
+        time: now,
+    }
 }
 
 /// By which way a report came.
@@ -262,27 +288,11 @@ impl Gateway {
         report: &OrderReport,
         source: Source,
     ) {
-        let session = parts.map(|p| p.session);
-        let some = |price: crate::num::Price| (!price.is_zero()).then_some(price);
-        let record = OrderRecord {
-            id: id.clone(),
-            session,
-            symbol: report.symbol.clone(),
-            side: report.side,
-            order_type: report.order_type,
-            tif: report.tif,
-            price: some(report.price),
-            stop: some(report.stop),
-            qty: report.qty,
-            quote_amount: None,
-            forced: report.forced,
-            instructions: report.instructions,
-            conditional: report.conditional_id.is_some(),
-            time: now,
-        };
+        let record = adopted(now, id, parts, report);
         self.orders.insert(&record);
         self.commits.push(Record::Order(record));
         let Some(parts) = parts else { return };
+        self.heed_epoch(now, parts, report, source);
         let new = report.status == VenueStatus::New && source == Source::Stream;
         let made_now = new && report.time > self.started + Span::from_secs(2);
         if parts.epoch >= self.epoch || made_now {
@@ -329,21 +339,14 @@ impl Gateway {
         if self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced) {
             self.resurrected(now, id);
         }
-        let end = match self.status_told(id, report) {
-            VenueStatus::New | VenueStatus::PartiallyFilled => {
-                self.step(id, Event::Live);
-                self.live_again(now, id);
-                // An end heard of before its last fill: this report brought the fill.
-                if let Some(end) = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending) {
-                    self.end(id, end);
-                }
-                return self.orders.get(id).is_some_and(Order::has_gap);
+        let Some(end) = self.status_told(id, report).end() else {
+            self.step(id, Event::Live);
+            self.live_again(now, id);
+            // An end heard of before its last fill: this report brought the fill.
+            if let Some(end) = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending) {
+                self.end(id, end);
             }
-            VenueStatus::Filled => OrderStatus::Filled,
-            VenueStatus::Canceled => OrderStatus::Canceled,
-            VenueStatus::Rejected => OrderStatus::Rejected,
-            VenueStatus::Expired => OrderStatus::Expired,
-            VenueStatus::ExpiredInMatch => OrderStatus::ExpiredInMatch,
+            return self.orders.get(id).is_some_and(Order::has_gap);
         };
         let complete = self.orders.update(id, |order| {
             order.reason.clone_from(&report.reason);
@@ -398,6 +401,22 @@ impl Gateway {
         if self.books.has(&(fill.symbol.clone(), fill.trade_id, fill.venue_id)) {
             return None;
         }
+        self.record_fill(now, id, fill)?;
+        self.recovery.saw(&fill.symbol);
+        Some(FillView {
+            trade_id: fill.trade_id,
+            price: fill.price,
+            qty: fill.qty,
+            quote: fill.quote,
+            fee: fill.fee,
+            fee_asset: fill.fee_asset.clone(),
+            maker: fill.maker,
+            time: fill.time,
+        })
+    }
+
+    /// Puts a fill of a known order into the books.
+    pub(super) fn record_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) -> Option<()> {
         let (session, forced) = self.orders.get(id).map(|order| (order.session, order.forced))?;
         let record = FillRecord {
             symbol: fill.symbol.clone(),
@@ -422,17 +441,7 @@ impl Gateway {
             self.forced.add(&record, forced);
             self.allocate(now, &record, forced);
         }
-        self.recovery.saw(&fill.symbol);
-        Some(FillView {
-            trade_id: fill.trade_id,
-            price: fill.price,
-            qty: fill.qty,
-            quote: fill.quote,
-            fee: fill.fee,
-            fee_asset: fill.fee_asset.clone(),
-            maker: fill.maker,
-            time: fill.time,
-        })
+        Some(())
     }
 
     /// Adds a fill to its order's sums; also when the journal is folded.
@@ -470,18 +479,22 @@ impl Gateway {
             }
             match self.orders.by_venue(&fill.symbol, fill.venue_id).map(|o| o.id.clone()) {
                 Some(id) => self.late_fill(now, &id, fill),
-                // Of an order this journal never knew, before it was opened: the opening balance holds it already.
-                None if self.tie_out.covers(fill.time) => {}
+                // Long before the books were opened, and not found when the symbol's past was read: nobody's here,
+                // and the opening balance holds it already.
+                None if self.tie_out.covers(fill.time + Span::from_secs(60)) => {}
                 None => self.orphan(now, fill),
             }
         }
     }
 
     /// A fill learnt by a query; it may complete an end that has waited for it.
-    fn late_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) {
+    pub(super) fn late_fill(&mut self, now: Time, id: &ClientOrderId, fill: &Fill) {
         self.log(LogLevel::Info, "fill learnt by query", format!("order={id} trade={}", fill.trade_id));
         self.recovery.fault(now);
         let told = self.book_fill(now, id, fill);
+        if told.is_some() {
+            self.balance_past(fill);
+        }
         let ending = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending);
         let filled = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.qty);
         if let Some(end) = ending.or(filled.then_some(OrderStatus::Filled)) {
@@ -494,7 +507,7 @@ impl Gateway {
         self.guard_reductions(now);
     }
 
-    fn orphan(&mut self, now: Time, fill: &Fill) {
+    pub(super) fn orphan(&mut self, now: Time, fill: &Fill) {
         let key = (fill.symbol.clone(), fill.venue_id);
         let orphan = self.orphans.waiting.entry(key).or_insert(Orphan {
             fills: Vec::new(),
@@ -586,6 +599,7 @@ impl Gateway {
                 }
             }
         }
+        self.past_settled(now, symbol);
     }
 
     /// A private event tells of free and locked alone: what is owed stays as it was shown last.

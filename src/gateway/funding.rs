@@ -300,12 +300,22 @@ impl Gateway {
         }
     }
 
+    /// All of a contract's past is in the books: its fundings are reckoned from the first holding on.
+    pub(super) fn read_fundings(&mut self, now: Time, symbol: &Symbol) {
+        if self.books.listing(symbol).is_some_and(Listing::is_contract) {
+            let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
+            (contract.asked, contract.ask_at) = (None, Some(now));
+        }
+    }
+
     /// Positions have changed, perhaps before fundings that are booked.
     pub(super) fn settle_moved(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
         let moved = |(symbol, listing): (&Symbol, &Listing)| {
             changed.get(&listing.holding).map(|from| (symbol.clone(), *from))
         };
-        let moved: Vec<(Symbol, Time)> = self.books.contracts().filter_map(moved).collect();
+        // Those whose past is being read are reckoned once it is known.
+        let known = |(symbol, _): &(Symbol, Time)| !self.scans.is_under_way(symbol);
+        let moved: Vec<(Symbol, Time)> = self.books.contracts().filter_map(moved).filter(known).collect();
         for (symbol, from) in moved {
             let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
             let after: Vec<_> = contract.rates.keys().filter(|(_, time)| *time >= from).copied().collect();
@@ -388,6 +398,10 @@ impl Gateway {
             (_, true) => (LogLevel::Info, "funding booked"),
             (_, false) => (LogLevel::Warn, "funding corrected"),
         };
+        if self.tie_out.covers(time) && owner != Owner::Unattributed {
+            // Of a time before the books, reckoned anew: told with the position that was found.
+            return self.emit(Record::Charge(charge));
+        }
         self.log(level, event, fields);
         let message = if first {
             format!("funding of {symbol} at {}: {delta} {asset} ({terms})", time.millis())
@@ -455,6 +469,10 @@ impl Gateway {
     pub(super) fn suspect_funding(&mut self, now: Time, asset: &Asset) {
         let settled_in = |symbol: &Symbol| self.books.listing(symbol).is_some_and(|l| l.quote == *asset);
         let symbols: Vec<Symbol> = self.contracts_in_use().into_iter().filter(settled_in).collect();
+        if !symbols.is_empty() {
+            // Or another payment: what a liquidation left, for one.
+            self.fundings.income_at = earliest(self.fundings.income_at, Some(now));
+        }
         for symbol in symbols {
             let contract = self.fundings.contracts.entry(symbol).or_default();
             contract.ask_at = earliest(contract.ask_at, Some(now));

@@ -34,6 +34,21 @@ pub struct GatewayConfig {
     pub margin: bool,
     /// Journal was rebuilt or replaced since the last start, with the reason.
     pub journal_rebuilt: Option<String>,
+    /// Positions that `pos.db` showed of a journal that is gone: to be compared with what is found at the exchange.
+    pub lost_positions: Vec<LostPosition>,
+}
+
+/// A row of a `pos.db` whose journal is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostPosition {
+    /// Whose.
+    pub session: SessionId,
+    /// Of which symbol.
+    pub symbol: Symbol,
+    /// Quantity.
+    pub qty: Qty,
+    /// Average price.
+    pub avg_price: Price,
 }
 
 /// A difference between `pos.db` and what the gateway wrote there last.

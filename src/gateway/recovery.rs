@@ -98,6 +98,13 @@ pub(super) enum Purpose {
         /// When it was asked first: younger rows may be missing.
         asked: Time,
     },
+    /// The past of a symbol.
+    Past {
+        /// Symbol.
+        symbol: Symbol,
+        /// The question.
+        query: Query,
+    },
     /// Fills the venue has counted and we have not.
     Missing {
         /// Of which order.
@@ -209,6 +216,21 @@ impl Recovery {
         self.requests
     }
 
+    /// Have the links and all that is needed been there long enough to ask?
+    pub(super) fn compares(&self) -> bool {
+        !matches!(self.phase, Phase::Down(_) | Phase::Waiting)
+    }
+
+    /// May answers still miss what happened before the link was made?
+    pub(super) fn may_lag(&self) -> bool {
+        matches!(self.phase, Phase::First | Phase::Lag(_))
+    }
+
+    /// Asks that at `at`, in no round.
+    pub(super) fn ask_at(&mut self, at: Time, query: Query, purpose: Purpose) {
+        self.retry.push((at, query, purpose));
+    }
+
     /// Asks for an order's trades at `at`, if fills are still missing then.
     pub(super) fn ask_missing(&mut self, at: Time, order: &ClientOrderId, query: Query) {
         let purpose = Purpose::Missing { order: order.clone(), query: query.clone() };
@@ -246,11 +268,13 @@ impl Gateway {
             Phase::Ready => (GatewayState::Ready, String::new()),
             _ => (GatewayState::Recovering, "comparing with the exchange".to_owned()),
         };
-        let not_ready = self.bad_edits.iter().filter_map(|bad| bad.symbol.clone()).collect();
+        let spoiled = self.bad_edits.iter().filter_map(|bad| bad.symbol.as_ref());
+        let not_ready: BTreeSet<Symbol> = spoiled.chain(self.scans.refused()).cloned().collect();
+        let not_ready = not_ready.into_iter().collect();
         StateEvent { event: "state".to_owned(), state, reason, not_ready }
     }
 
-    fn tell_state(&mut self) {
+    pub(super) fn tell_state(&mut self) {
         let event = self.state_event();
         self.log(LogLevel::Info, "state", format!("state={:?} reason={:?}", event.state, event.reason));
         let frame = serde_json::to_string(&event).expect("states are made of strings");
@@ -264,6 +288,7 @@ impl Gateway {
     pub(super) fn entry_up(&mut self, now: Time) {
         self.recovery.phase = Phase::Waiting;
         self.recovery.forget_questions();
+        self.scans.forget_questions();
         self.fundings.forget_questions();
         // The list of open orders settles most doubts with one question; the rest is asked about one by one.
         self.doubts.ask_again(now + LISTED_WITHIN);
@@ -277,6 +302,7 @@ impl Gateway {
         let news = self.recovery.connected();
         self.recovery.phase = Phase::Down(reason.to_owned());
         self.recovery.forget_questions();
+        self.scans.forget_questions();
         self.fundings.forget_questions();
         self.doubts.ask_again(now);
         self.orphans.ask_again(now);
@@ -295,8 +321,11 @@ impl Gateway {
         self.accept_waiting_edits(now);
         self.recovery.phase = Phase::First;
         self.tell_state();
-        let symbols: BTreeSet<Symbol> = self.books.cursors().keys().cloned().collect();
+        // The others' trades are all read with their past.
+        let symbols: BTreeSet<Symbol> =
+            self.books.cursors().keys().filter(|symbol| self.scans.has(symbol)).cloned().collect();
         self.begin_round(now, &symbols);
+        self.want_unread(now);
         self.orphan_timer(now);
         self.stray_timer(now);
     }
@@ -406,6 +435,7 @@ impl Gateway {
             (Purpose::Parent { symbol, venue_id, order }, answer) => {
                 self.parent_answered(now, &(symbol, venue_id), &order, answer);
             }
+            (Purpose::Past { symbol, query }, answer) => self.past_answered(now, &symbol, query, answer),
             (Purpose::Missing { order, query }, Answer::Trades(fills)) => {
                 self.missing_found(now, &order, query, &fills)
             }
@@ -449,6 +479,7 @@ impl Gateway {
             Purpose::Account => Query::Account,
             Purpose::Trades { query, .. }
             | Purpose::Missing { query, .. }
+            | Purpose::Past { query, .. }
             | Purpose::Funding { query, .. }
             | Purpose::Income { query, .. } => query.clone(),
             Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
@@ -538,7 +569,7 @@ impl Gateway {
     }
 
     /// The cursor says "all up to here are booked", so it stops before a fill whose order is still being asked for.
-    fn advance_cursor(&mut self, symbol: &Symbol, fills: &[Fill]) {
+    pub(super) fn advance_cursor(&mut self, symbol: &Symbol, fills: &[Fill]) {
         let booked = !self.orphans.wait_in(symbol);
         let Some(last) = fills.iter().max_by_key(|f| f.trade_id) else { return };
         let known = self.books.cursors().get(symbol).map_or(0, |c| c.trade_id);
@@ -555,7 +586,8 @@ impl Gateway {
     }
 
     fn round_progress(&mut self, now: Time) {
-        let waiting = self.recovery.retry.iter().any(|(.., p)| !matches!(p, Purpose::Missing { .. }));
+        let beside = |p: &Purpose| matches!(p, Purpose::Missing { .. } | Purpose::Past { .. });
+        let waiting = self.recovery.retry.iter().any(|(.., p)| !beside(p));
         if !self.recovery.round.is_empty() || waiting {
             return;
         }
@@ -575,7 +607,7 @@ impl Gateway {
 
     /// Symbols that could have moved: something happened, orders are open, or a session holds a position.
     fn moving(&self, with_positions: bool) -> BTreeSet<Symbol> {
-        let listed = |s: &Symbol| self.books.listing(s).is_some();
+        let listed = |s: &Symbol| self.books.listing(s).is_some() && self.scans.has(s);
         let mut symbols: BTreeSet<Symbol> =
             self.recovery.active.iter().filter(|s| listed(s)).cloned().collect();
         symbols.extend(self.orders.open().map(|o| o.symbol.clone()).filter(listed));
@@ -611,6 +643,7 @@ impl Gateway {
                         self.ask(now, &query, purpose);
                     }
                 }
+                Purpose::Past { .. } => drop(self.ask(now, &query, purpose)),
                 _ => self.round_ask(now, query, purpose),
             }
         }
@@ -620,6 +653,7 @@ impl Gateway {
                 let symbols = self.moving(true);
                 self.recovery.unread.clone_from(&symbols);
                 self.begin_round(now, &symbols);
+                self.scan_after_lag(now);
             }
             Phase::Ready if self.recovery.sweep_at.is_some_and(|at| at <= now) => self.sweep(now),
             _ => {}

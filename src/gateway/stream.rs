@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Gateway;
-use super::question::product;
+use super::question::{product, reply_frame};
 use super::queue::{BARS_MAX, Next, Queue, Thinning};
 use crate::book::{BookDiff, BookUpdate};
 use crate::ids::{ConnId, Symbol};
@@ -126,7 +126,12 @@ impl Gateway {
         let symbols: Vec<Symbol> = parsed.iter().map(|s| s.symbol.clone()).collect();
         let products = self.products(&symbols).unwrap_or_default();
         let names: Vec<String> = parsed.iter().map(Stream::to_string).collect();
-        self.reply(conn, id, &serde_json::json!({ "streams": names, "products": products }));
+        let reply = reply_frame(id, &serde_json::json!({ "streams": names, "products": products }));
+        if self.may_trade(conn) {
+            self.reply_with_past(now, conn, reply, &symbols);
+        } else {
+            self.send(conn, reply);
+        }
         let down = self.no_data_because();
         for stream in parsed {
             let wanted = self.streams.wanted.entry(stream.clone()).or_default();

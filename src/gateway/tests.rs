@@ -10,6 +10,7 @@ mod market;
 mod orders;
 mod perpetual;
 mod recovery;
+mod scan;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -131,6 +132,13 @@ struct Bench {
     take_over: bool,
     pending: Value,
     closed: Vec<(ConnId, u16)>,
+    logs: Vec<String>,
+    /// Lengths of the journal after each batch.
+    batches: Vec<usize>,
+}
+
+fn doge_is_read() -> Record {
+    Record::Scanned { symbol: Symbol::new("dogeusdt") }
 }
 
 fn doge() -> Instrument {
@@ -168,6 +176,7 @@ fn config() -> GatewayConfig {
         retention: Span::from_secs(3600),
         margin: false,
         journal_rebuilt: None,
+        lost_positions: Vec::new(),
     }
 }
 
@@ -197,6 +206,8 @@ impl Bench {
             take_over: false,
             pending: json!([]),
             closed: Vec::new(),
+            logs: Vec::new(),
+            batches: Vec::new(),
         };
         bench.perform(out);
         bench
@@ -204,7 +215,11 @@ impl Bench {
 
     /// Started, compared with an exchange that holds 1000 USDT and no orders, ready, and session 1 logged in.
     fn ready() -> Self {
-        let mut bench = Self::new(Vec::new(), Vec::new(), START);
+        Self::ready_with(vec![doge_is_read()])
+    }
+
+    fn ready_with(journal: Vec<Record>) -> Self {
+        let mut bench = Self::new(journal, Vec::new(), START);
         bench.recover(&[], &[]);
         bench.login(None);
         bench
@@ -223,10 +238,11 @@ impl Bench {
                 Output::Commit(batch) if self.hold_commits => self.waiting.push(batch),
                 Output::Commit(batch) => {
                     self.journal.extend(batch.records);
+                    self.batches.push(self.journal.len());
                     committed.push(batch.id);
                 }
                 Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),
-                Output::Log(_) => {}
+                Output::Log(log) => self.logs.push(format!("{} {}", log.event, log.fields)),
                 Output::Project(rows) => self.projected.extend(rows.positions),
                 Output::Ready(_) if self.deaf => {}
                 Output::Ready(conn) => {

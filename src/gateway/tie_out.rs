@@ -20,6 +20,8 @@ const BELIEVE_AFTER: Span = Span::from_secs(5);
 /// How long a difference waits for the row of the interest history that may explain it.
 const INTEREST_WITHIN: Span = Span::from_secs(60);
 
+/// Reason of a cash row for what the account held when the books were opened.
+const OPENING: &str = "opening";
 /// Reason of a cash row for money that came or went by another way than trading.
 pub(super) const TRANSFER: &str = "transfer";
 const TRANSFERS_KEPT: usize = 1_000;
@@ -29,8 +31,12 @@ const TRANSFERS_KEPT: usize = 1_000;
 pub(super) struct TieOut {
     balances: BTreeMap<Asset, Balance>,
     seen: BTreeMap<Asset, (Cash, Time)>,
-    /// When the books were opened with what the account held.
+    /// When the books were opened with what the account held, by the venue's clock.
     opened: Option<Time>,
+    /// Nothing has agreed with the opening yet: a difference is still the opening's.
+    provisional: bool,
+    /// How far the venue's clock is ahead.
+    pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
     /// Up to when the interest history was read.
@@ -41,7 +47,7 @@ pub(super) struct TieOut {
 
 impl TieOut {
     pub(super) fn fold(&mut self, cash: &CashRecord) {
-        if cash.reason == "opening" {
+        if cash.reason == OPENING {
             self.opened = self.opened.max(Some(cash.time));
         }
         if cash.reason == TRANSFER {
@@ -59,6 +65,11 @@ impl TieOut {
 
     pub(super) fn fold_debt(&mut self, debt: &DebtRecord) {
         self.debts.insert(debt.asset.clone(), (debt.owed, debt.liabilities));
+    }
+
+    /// Are the books open?
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.is_some()
     }
 
     /// Was something of that time in the account when the books were opened?
@@ -100,6 +111,11 @@ impl Gateway {
         for balance in account.balances {
             self.tie_out.set(balance);
         }
+        self.meet_positions(now);
+        if self.scans.may_explain() {
+            self.scans.judge_after = true;
+            return self.tie_out.seen.clear();
+        }
         let gaps = self.orders.open().any(|o| o.has_gap());
         if gaps || !self.orphans.is_empty() || !self.strays.is_empty() {
             // Fills the balances count are still being asked for.
@@ -114,6 +130,15 @@ impl Gateway {
         }
         let mut assets: BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
         assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
+        let differing: BTreeSet<Asset> =
+            assets.iter().filter(|asset| !self.difference(asset).is_zero()).cloned().collect();
+        if self.look_through(now, &differing) {
+            return self.tie_out.seen.clear();
+        }
+        let settled = self.tie_out.opened.is_some_and(|at| self.venue_time(now) >= at + BELIEVE_AFTER);
+        if differing.is_empty() && settled {
+            self.tie_out.provisional = false;
+        }
         for asset in assets {
             self.compare_asset(now, &asset);
             if self.config.margin {
@@ -145,14 +170,28 @@ impl Gateway {
 
     /// The very first comparison: what the account holds beyond our sessions' trading is EXTERNAL's opening row.
     fn open_books(&mut self, now: Time) {
-        let assets: Vec<Asset> = self.tie_out.balances.keys().cloned().collect();
+        let at = self.venue_time(now);
+        let mut assets: BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
+        assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
         for asset in assets {
             let delta = self.difference(&asset);
             if !delta.is_zero() {
-                self.book_cash(now, Owner::External, asset, delta, "opening");
+                self.book_cash(at, Owner::External, asset, delta, OPENING);
             }
         }
-        self.tie_out.opened = Some(now);
+        self.tie_out.opened = Some(at);
+        self.tie_out.provisional = true;
+    }
+
+    fn venue_time(&self, now: Time) -> Time {
+        now + self.tie_out.offset
+    }
+
+    /// The account was read while something moved it: the first comparison that lasts is what it held.
+    fn correct_opening(&mut self, now: Time, asset: &Asset, delta: Cash) {
+        self.log(LogLevel::Info, "opening corrected", format!("asset={asset} by={delta}"));
+        let at = self.venue_time(now);
+        self.book_cash(at, Owner::External, asset.clone(), delta, OPENING);
     }
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {
@@ -166,6 +205,9 @@ impl Gateway {
         match self.tie_out.seen.get(asset) {
             Some((seen, since)) if *seen == delta && now.since(*since) >= believe_after => {
                 self.tie_out.seen.remove(asset);
+                if self.tie_out.provisional {
+                    return self.correct_opening(now, asset, delta);
+                }
                 self.book_cash(now, Owner::Unattributed, asset.clone(), delta, "difference");
                 let fields = format!("asset={asset} difference={delta}");
                 self.log(LogLevel::Error, "the exchange's balance differs from the books", fields);

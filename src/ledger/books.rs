@@ -93,7 +93,7 @@ impl Books {
     /// Folds one record; records that are no concern of the books change nothing.
     pub fn fold(&mut self, record: &Record) {
         match record {
-            Record::Listing { symbol, base, quote, holding } => {
+            Record::Listing { symbol, base, quote, holding, .. } => {
                 let holding = holding.as_ref().unwrap_or(base).clone();
                 let listing = Listing { base: base.clone(), quote: quote.clone(), holding };
                 if listing.is_contract() {
@@ -427,6 +427,7 @@ mod tests {
             base: Asset::new("DOGE"),
             quote: Asset::new("USDT"),
             holding: None,
+            unread: false,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
 use crate::journal::{ChargeKind, Forced};
 use crate::market::{
-    Bar, Channel, Depth, Instructions, Interval, Mark, OrderType, PublicTrade, Side, Stream, Tif,
+    Bar, Channel, Depth, Instructions, Interval, Mark, OrderStatus, OrderType, PublicTrade, Side, Stream, Tif,
 };
 use crate::num::{Cash, Price, Qty, Rate};
 use crate::order::request::NewOrder;
@@ -420,7 +420,19 @@ pub enum VenueStatus {
 impl VenueStatus {
     /// Can nothing more happen to it?
     pub const fn is_terminal(self) -> bool {
-        !matches!(self, Self::New | Self::PartiallyFilled)
+        self.end().is_some()
+    }
+
+    /// How it ended, if it did.
+    pub const fn end(self) -> Option<OrderStatus> {
+        match self {
+            Self::New | Self::PartiallyFilled => None,
+            Self::Filled => Some(OrderStatus::Filled),
+            Self::Canceled => Some(OrderStatus::Canceled),
+            Self::Rejected => Some(OrderStatus::Rejected),
+            Self::Expired => Some(OrderStatus::Expired),
+            Self::ExpiredInMatch => Some(OrderStatus::ExpiredInMatch),
+        }
     }
 }
 

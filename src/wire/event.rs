@@ -96,7 +96,7 @@ pub enum Private {
     Position {
         /// The position now.
         position: PositionView,
-        /// Why: `edit of pos.db`, `liquidation`, `adl`, `settlement`.
+        /// Why: `edit of pos.db`, `liquidation`, `adl`, `settlement`, `the exchange's records`.
         reason: String,
         /// The session's part of the fill that ended it.
         #[serde(default, skip_serializing_if = "Option::is_none")]

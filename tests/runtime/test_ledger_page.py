@@ -109,7 +109,7 @@ def lose_the_journal(gateway: Gateway) -> None:
         path.unlink()
 
 
-def test_without_a_journal_positions_are_gone_until_set_again_as_the_page_says(gateway: Gateway) -> None:
+def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gateway) -> None:
     gateway.start()
     client = gateway.client()
     client.buy("10")
@@ -117,27 +117,48 @@ def test_without_a_journal_positions_are_gone_until_set_again_as_the_page_says(g
     client.until(lambda frame: frame.get("event") == "order" and frame["order"]["state"] == "NEW")
     held = net_of(client)
     eventually(lambda: Decimal(gateway.position() or 0) == held, "the position in pos.db")
+    rows = gateway.sql("SELECT session_id, symbol, qty, avg_price FROM position")
+    profit = gateway.sql("SELECT * FROM _profit")
+    fees = gateway.sql("SELECT * FROM _fee")
     gateway.running.end()
     lose_the_journal(gateway)
     gateway.start()
     client = gateway.client()
     (told,) = (line for line in gateway.running.log().splitlines() if "journal_lost" in line)
     assert "ERROR" in told and "A lost journal" in told
-    assert gateway.logged(f'qty=\\"{held}\\"') or gateway.logged(f'qty="{held}"')
-    assert net_of(client) == 0
+    eventually(lambda: net_of(client) == held, f"the session holds {held}")
     assert [row["order_id"] for row in client.call("orders")["orders"]] == [order]
-    eventually(lambda: doge(gateway, "external") == held, f"external holds {held}")
+    eventually(
+        lambda: gateway.sql("SELECT session_id, symbol, qty, avg_price FROM position") == rows, "the rows"
+    )
+    assert (gateway.sql("SELECT * FROM _profit"), gateway.sql("SELECT * FROM _fee")) == (profit, fees)
+    eventually(lambda: doge(gateway, "external") == 0, "external has what it had")
+    assert doge(gateway, "unattributed") == 0
+    eventually(lambda: gateway.logged("position found again"), "the comparison")
+    assert not gateway.logged("position differs")
+
+
+def test_an_edit_only_the_lost_journal_knew_is_reported_with_its_statement(gateway: Gateway) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
     client.close()
     gateway.running.end()
-    (kept,) = (gateway.folder / "db").glob("pos.db.other-*")
-    statement = re.sub(r"pos\.db\.other-\w+", kept.name, lines("sql lost/pos.db"))
-    shell(
-        gateway,
-        f'python3 - <<"END"\nimport sqlite3\nsqlite3.connect("pos.db").executescript("""{statement}""")\nEND',
-    )
+    gateway.sql("UPDATE position SET qty = 55 WHERE symbol = 'dogeusdt'")
     gateway.start()
-    assert net(gateway) == held
-    eventually(lambda: doge(gateway, "unattributed") == -held, "the other side of the edit")
+    assert net(gateway) == 55
+    eventually(lambda: gateway.position() == "55", "the accepted edit in pos.db")
+    gateway.running.end()
+    lose_the_journal(gateway)
+    gateway.start()
+    eventually(lambda: gateway.logged("position differs"), "the comparison")
+    assert net(gateway) != 55
+    gateway.running.end()
+    (line,) = (line for line in gateway.running.log().splitlines() if "position differs" in line)
+    (statement,) = re.findall(r"INSERT OR REPLACE INTO[^;]*;", line)
+    gateway.sql(statement)
+    gateway.start()
+    assert net(gateway) == 55
 
 
 def net_of(client: Client) -> Decimal:

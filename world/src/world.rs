@@ -457,6 +457,7 @@ impl World {
             retention: Span::from_secs(3_600),
             margin: false,
             journal_rebuilt: None,
+            lost_positions: Vec::new(),
         };
         let mut out = Vec::new();
         let made =

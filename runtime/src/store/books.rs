@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use tradingsys::gateway::io::{BadEdit, Edit, PositionRow, Projection};
+use tradingsys::gateway::io::{BadEdit, Edit, LostPosition, PositionRow, Projection};
 use tradingsys::ids::{SessionId, Symbol};
 use tradingsys::time::Time;
 
@@ -68,15 +68,16 @@ pub struct Findings {
     pub applied: Option<Applied>,
     /// The file was another journal's, and was put aside.
     pub other_journal: bool,
+    /// Its rows, as far as they can be read.
+    pub lost: Vec<LostPosition>,
     /// Lines for the log: event and fields.
     pub notes: Vec<(&'static str, String)>,
 }
 
 /// What to do when `pos.db` belongs to a journal that is gone.
-const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions come from the \
-    journal alone: with a new one sessions have none but what open orders filled, the rest is external's. \
-    Stop the gateway now and put a copy of journal.db back; without one, set the positions again by SQL: \
-    their rows follow, and docs/ledger.md, \"A lost journal\", has the statement";
+const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions are read from the \
+    exchange's records, and each row of pos.db is compared with what is found; edits are not there. If you have \
+    a copy of journal.db, stop the gateway now and put it back (docs/ledger.md, \"A lost journal\")";
 
 impl Findings {
     /// Tells them in the log: a lost journal as the error it is.

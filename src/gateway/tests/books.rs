@@ -141,7 +141,11 @@ fn i11_a_fill_older_than_the_books_is_in_their_opening() {
     for round in 0..80 {
         if round == 20 {
             bench.login(None);
-            let id = bench.order(1);
+            let refused = bench.call(&doge_order(1, &json!({})));
+            assert_eq!(refused["error"]["name"], "not_ready", "{refused}");
+        }
+        if round == 25 {
+            let id = bench.order(2);
             bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
         }
         bench.answer(|q| match q {
@@ -152,7 +156,8 @@ fn i11_a_fill_older_than_the_books_is_in_their_opening() {
         bench.wait(Span::from_secs(1));
     }
     assert_eq!(unattributed(&bench), [""; 0]);
-    assert_eq!(bench.net(), Qty::ZERO);
+    assert_eq!(bench.net(), Qty::whole(5), "its session has it, and EXTERNAL the other side");
+    assert_eq!(bench.gateway.books().total(&Asset::new("DOGE")), Cash::whole(5));
 }
 
 #[test]

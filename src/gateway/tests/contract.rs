@@ -159,6 +159,10 @@ impl Exchange {
             Query::TradesOfOrder { venue_id, .. } => {
                 Answer::Trades(self.fills.iter().filter(|f| f.venue_id == *venue_id).cloned().collect())
             }
+            Query::OrdersFrom { conditional: true, .. } => Answer::Orders(Vec::new()),
+            Query::OrdersFrom { from, .. } => {
+                Answer::Orders(self.orders.iter().filter(|o| o.venue_id >= *from).cloned().collect())
+            }
             Query::OrderByVenueId { venue_id, .. } => {
                 let order = self.orders.iter().find(|o| o.venue_id == *venue_id);
                 order.map_or(Answer::NotFound, |o| Answer::Order(Box::new(o.clone())))

@@ -85,7 +85,7 @@ fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
         bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
     }
     bench.input(Input::Timer);
-    let reply = bench.login(Some((1, 0)));
+    let reply = bench.login(Some((bench.gateway.generation, 0)));
     assert_eq!(reply["result"]["resume"], "events");
     let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
     assert_eq!(seqs, (1..=many).collect::<Vec<_>>());

@@ -35,7 +35,7 @@ fn interest(amount: &str, time: Time, id: Option<u64>) -> VenueEvent {
 /// A margin account that held 1000 USDT at the start.
 fn margin() -> Bench {
     let config = GatewayConfig { margin: true, ..config() };
-    let mut bench = Bench::of(config, Vec::new(), Vec::new(), START);
+    let mut bench = Bench::of(config, vec![doge_is_read()], Vec::new(), START);
     bench.recover(&[], &[]);
     bench
 }

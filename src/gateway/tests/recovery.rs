@@ -70,11 +70,11 @@ fn i14_i15_a_restart_folds_to_the_same_books_and_resumes() {
     let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(120));
     assert_eq!(after.net(), Qty::whole(10));
     assert!(after.gateway.epoch > bench.gateway.epoch);
-    let reply = after.login(Some((1, 1)));
+    let reply = after.login(Some((after.gateway.generation, 1)));
     assert_eq!(reply["result"]["resume"], "events");
     assert_eq!(after.events(), ["FILLED 10"]);
     assert_eq!(after.sent.last().unwrap()["replayed"], true);
-    let ahead = after.login(Some((1, 99)));
+    let ahead = after.login(Some((after.gateway.generation, 99)));
     assert_eq!(ahead["error"]["name"], "duplicate_login");
 }
 

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use tradingsys::gateway::io::BadEdit;
+use tradingsys::gateway::io::{BadEdit, LostPosition};
+use tradingsys::ids::{SessionId, Symbol};
 
 use super::{Findings, edits, meta};
 use crate::files;
@@ -61,7 +62,10 @@ pub(super) fn open(
                 let aside = put_aside(path, "other")?;
                 findings.other_journal = true;
                 findings.notes.push(("pos_db_of_another_journal", format!("kept_as={:?}", aside)));
-                findings.notes.extend(rows.into_iter().map(|row| ("pos_db_row_not_taken", row)));
+                for row in rows {
+                    findings.notes.push(("pos_db_row_not_taken", row.words()));
+                    findings.lost.extend(row.position(market));
+                }
             }
             Err(error) if is_corrupt(&error) => {
                 let aside = put_aside(path, "corrupt")?;
@@ -118,8 +122,7 @@ enum Inspection {
     Empty,
     Foreign,
     Newer(i64),
-    /// Its rows in words.
-    OtherJournal(Vec<String>),
+    OtherJournal(Vec<OtherRow>),
 }
 
 fn inspect(path: &Path, journal: &str) -> rusqlite::Result<Inspection> {
@@ -144,17 +147,48 @@ fn inspect(path: &Path, journal: &str) -> rusqlite::Result<Inspection> {
         ));
     }
     match meta(&connection, "journal")? {
-        Some(id) if id != journal => Ok(Inspection::OtherJournal(rows_in_words(&connection)?)),
+        Some(id) if id != journal => Ok(Inspection::OtherJournal(other_rows(&connection)?)),
         _ => Ok(Inspection::Ours(connection)),
     }
 }
 
-fn rows_in_words(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut select = connection.prepare("SELECT session_id, symbol, qty, avg_price FROM position")?;
+/// A row of `position` as its texts stand.
+struct OtherRow {
+    session: i64,
+    market: String,
+    symbol: String,
+    qty: String,
+    avg_price: String,
+}
+
+impl OtherRow {
+    fn words(&self) -> String {
+        let Self { session, symbol, qty, avg_price, .. } = self;
+        format!("session={session} symbol={symbol:?} qty={qty:?} avg_price={avg_price:?}")
+    }
+
+    /// What it says, if it can be understood and is of our market.
+    fn position(&self, market: &str) -> Option<LostPosition> {
+        (self.market == market).then_some(())?;
+        Some(LostPosition {
+            session: SessionId(u16::try_from(self.session).ok()?),
+            symbol: Symbol::new(&self.symbol),
+            qty: self.qty.parse().ok()?,
+            avg_price: self.avg_price.parse().ok()?,
+        })
+    }
+}
+
+fn other_rows(connection: &Connection) -> rusqlite::Result<Vec<OtherRow>> {
+    let mut select = connection.prepare("SELECT session_id, market, symbol, qty, avg_price FROM position")?;
     let rows = select.query_map([], |row| {
-        let (session, symbol, qty, avg): (i64, String, String, String) =
-            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok(format!("session={session} symbol={symbol:?} qty={qty:?} avg_price={avg:?}"))
+        Ok(OtherRow {
+            session: row.get(0)?,
+            market: row.get(1)?,
+            symbol: row.get(2)?,
+            qty: row.get(3)?,
+            avg_price: row.get(4)?,
+        })
     })?;
     rows.collect()
 }
