@@ -41,6 +41,8 @@ const FAST_FACTOR: i64 = 12;
 const LISTED_WITHIN: Span = Span::from_secs(5);
 /// Pause before a question that could not be answered is asked again.
 const RETRY: Span = Span::from_secs(1);
+/// Longest such pause while fills are missing.
+const RETRY_MAX: Span = Span::from_secs(60);
 
 /// Why a question was asked.
 #[derive(Clone, Debug)]
@@ -580,8 +582,10 @@ impl Gateway {
 
     fn missing_found(&mut self, now: Time, order: &ClientOrderId, query: Query, fills: &[Fill]) {
         self.trades(now, fills);
-        if self.orders.get(order).is_some_and(Order::has_gap) {
-            self.recovery.ask_missing(now + RETRY, order, query);
+        if let Some(known) = self.orders.get(order).filter(|o| o.has_gap()) {
+            // Ever less often: what was counted long ago may be kept no longer.
+            let pause = Span::from_nanos(now.since(known.changed).nanos() / 4).clamp(RETRY, RETRY_MAX);
+            self.recovery.ask_missing(now + pause, order, query);
         }
     }
 

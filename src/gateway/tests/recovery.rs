@@ -276,3 +276,29 @@ fn open_orders_are_asked_by_symbol_where_that_is_cheaper() {
     bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
     assert_eq!(asked(&mut bench, &[]), ["all"], "one symbol costs as much");
 }
+
+#[test]
+fn fills_that_are_not_found_are_asked_for_ever_less_often() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 4, None))]);
+    let hour = |bench: &mut Bench, fills: &[Fill]| {
+        let mut asked = 0;
+        for _ in 0..3_600 {
+            let queries = bench.script.0.borrow().queries.clone();
+            asked += queries.iter().filter(|(_, q)| matches!(q, Query::TradesOfOrder { .. })).count();
+            bench.answer(|q| match q {
+                Query::TradesOfOrder { .. } => Answer::Trades(fills.to_vec()),
+                q => Bench::exchange(&[], &[], q),
+            });
+            bench.wait(Span::from_secs(1));
+        }
+        asked
+    };
+    let first = hour(&mut bench, &[]);
+    assert!((60..120).contains(&first), "{first}");
+    let later = hour(&mut bench, &[]);
+    assert!((50..=61).contains(&later), "{later}");
+    assert_eq!(hour(&mut bench, &[fill(1, 4)]), 1, "found at last");
+    assert_eq!((bench.net(), bench.gateway.orders().open().count()), (Qty::whole(4), 0));
+}
