@@ -146,6 +146,28 @@ def test_a_second_login_of_a_session_is_refused_by_name(running: Gateway) -> Non
     assert first.call("time")["time"] > 0
 
 
+def test_row_004_83_strangers_are_kept_from_the_socket(gateway: Gateway) -> None:
+    """No address but loopback is bound, and nobody comes in without the token."""
+    own = gateway.config["local"]
+    for everywhere in ("ws://0.0.0.0:0", "ws://[::]:0"):
+        gateway.config["local"] = everywhere
+        gateway.write_config()
+        refused_start = gateway.run("-c=spot.json")
+        assert refused_start.returncode == 78, refused_start.stderr
+        assert "not a loopback address" in refused_start.stderr
+    gateway.config["local"] = own
+    gateway.write_config()
+    gateway.start()
+    token_file = gateway.folder / str(gateway.config["token_file"])
+    assert token_file.stat().st_mode & 0o077 == 0, "others of this machine cannot read it"
+    client = gateway.client(1)
+    for stranger in ({"proof": "0" * 64}, {"proof": ""}, {"session_id": 9}):
+        with pytest.raises(Refused) as refused:
+            Client(gateway, 2, **stranger)
+        assert refused.value.error["name"] in ("bad_proof", "bad_request")
+    assert client.call("time")["time"] > 0
+
+
 def test_the_unix_socket_serves_and_is_private(gateway: Gateway) -> None:
     path = gateway.folder / "spot.sock"
     gateway.config["unix_socket"] = "spot.sock"
