@@ -1,8 +1,8 @@
 //! Bars without a hole: what closed while nothing arrived is asked for and told in its place.
 //!
 //! After a lost connection, and where the venue sends nothing for an interval without trades, the next live bar does
-//! not follow the last one told. It waits until the bars between have been asked for. A bar told before is not told
-//! again.
+//! not follow the last one told, or the first one of all, or the last one of a history somebody has read. It waits
+//! until the bars between have been asked for. A bar told before is not told again.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(super) struct Bars {
 
 #[derive(Debug, Default)]
 struct Line {
-    /// Last instant of the last closed bar told.
+    /// Last instant of the last closed bar told, or of the one before the first that is told.
     told: Option<Time>,
     /// Live bars that wait for those before them.
     held: Vec<Bar>,
@@ -47,6 +47,11 @@ impl Line {
 }
 
 impl Bars {
+    /// A history of the stream was read up to there: live bars go on after it, though none has come yet.
+    pub(super) fn begins_after(&mut self, stream: &Stream, end: Time) {
+        self.lines.entry(stream.clone()).or_default().told.get_or_insert(end);
+    }
+
     /// Nobody wants the stream any more.
     pub(super) fn leave(&mut self, stream: &Stream) {
         self.lines.remove(stream);
@@ -59,6 +64,8 @@ impl Gateway {
         if line.told.is_some_and(|told| bar.end <= told) {
             return;
         }
+        // Whoever was told of an open bar is owed its close, whatever is lost in between.
+        line.told.get_or_insert(bar.start - STEP);
         if !line.held.is_empty() {
             return line.hold(bar);
         }

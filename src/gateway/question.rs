@@ -10,7 +10,7 @@ use super::order_view;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
 use crate::instrument::{Instrument, InstrumentKind, InstrumentStatus};
 use crate::journal::Owner;
-use crate::market::{Channel, Interval};
+use crate::market::{Channel, Interval, Stream};
 use crate::num::Qty;
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
@@ -134,7 +134,8 @@ impl Gateway {
     fn history(&mut self, now: Time, conn: ConnId, id: u64, history: &History) {
         let request = match self.check_history(history) {
             Ok(interval) => {
-                let request = self.streams.history_asked(conn, id);
+                let stream = Stream { symbol: history.symbol.clone(), channel: Channel::Kline(interval) };
+                let request = self.streams.history_asked(conn, id, stream);
                 self.feed.history(now, request, &history.symbol, interval, history.count, &mut self.venue);
                 return;
             }
@@ -169,9 +170,13 @@ impl Gateway {
         if self.bars_between(now, request, &bars) {
             return;
         }
-        let Some((conn, id)) = self.streams.history_done(request) else { return };
+        let Some((conn, id, stream)) = self.streams.history_done(request) else { return };
         match bars {
             Ok(bars) => {
+                let wanted = self.clients.values().any(|client| client.streams.contains(&stream));
+                if let Some(last) = bars.iter().rfind(|bar| bar.closed).filter(|_| wanted) {
+                    self.bars.begins_after(&stream, last.end);
+                }
                 let rows: Vec<_> = bars.iter().map(super::stream::bar_data).collect();
                 self.reply(conn, id, &rows);
             }

@@ -24,7 +24,7 @@ const STREAMS_MAX: usize = 1024;
 pub(super) struct Streams {
     wanted: BTreeMap<Stream, Wanted>,
     next_request: u64,
-    histories: BTreeMap<u64, (ConnId, u64)>,
+    histories: BTreeMap<u64, (ConnId, u64, Stream)>,
     /// Why there is no market data at all.
     down: Option<String>,
 }
@@ -44,13 +44,13 @@ impl Streams {
         self.next_request
     }
 
-    pub(super) fn history_asked(&mut self, conn: ConnId, id: u64) -> u64 {
+    pub(super) fn history_asked(&mut self, conn: ConnId, id: u64, stream: Stream) -> u64 {
         let request = self.number();
-        self.histories.insert(request, (conn, id));
+        self.histories.insert(request, (conn, id, stream));
         request
     }
 
-    pub(super) fn history_done(&mut self, request: u64) -> Option<(ConnId, u64)> {
+    pub(super) fn history_done(&mut self, request: u64) -> Option<(ConnId, u64, Stream)> {
         self.histories.remove(&request)
     }
 }

@@ -170,6 +170,32 @@ fn row_002_75_bars_missed_while_nothing_arrived_are_told_in_their_place() {
 }
 
 #[test]
+fn row_002_75_what_closed_in_an_outage_after_the_first_open_bar_or_a_history_is_told() {
+    for begins in ["open bar", "history"] {
+        let mut bench = Bench::ready();
+        bench.subscribe("kline:1m");
+        if begins == "history" {
+            let params = json!({"symbol": "dogeusdt", "interval": "1m", "count": 3});
+            bench.call(&json!({"id": 6, "method": "history", "params": params}));
+            let asked = std::mem::take(&mut bench.script.0.borrow_mut().histories);
+            let bars = (-2..=0).map(|minute| bar(minute, minute < 0)).collect();
+            bench.says(vec![VenueEvent::History { request: asked[0].0, bars: Ok(bars) }]);
+        } else {
+            bench.says(vec![live(0, false)]);
+        }
+        bench.market();
+        bench.sent.clear();
+        bench.now += Span::from_secs(3 * 60);
+        bench.says(vec![live(2, false)]);
+        let asked = std::mem::take(&mut bench.script.0.borrow_mut().histories);
+        assert_eq!(asked.len(), 1, "{begins}");
+        let bars = (-2..=2).map(|minute| bar(minute, minute < 2)).collect();
+        bench.says(vec![VenueEvent::History { request: asked[0].0, bars: Ok(bars) }]);
+        assert_eq!(told(&mut bench), [(0, true), (1, true), (2, false)], "{begins}");
+    }
+}
+
+#[test]
 fn a_hole_the_exchange_does_not_fill_holds_nothing_up_for_ever() {
     let mut bench = Bench::ready();
     bench.subscribe("kline:1m");
