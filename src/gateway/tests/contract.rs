@@ -556,17 +556,19 @@ fn r44_what_was_traded_after_a_liquidation_has_no_part_in_it() {
     let mut trial = Trial::new(funded(50_000));
     trial.trade(1, "1", "50000");
     trial.trade(2, "1", "50000");
-    trial.bench.says(vec![VenueEvent::EntryDown("cut".to_owned())]);
     trial.bench.now += HOUR;
     let now = trial.now();
-    trial.exchange.trade(now, 0, "-1", "48000");
-    trial.exchange.orders.last_mut().unwrap().forced = Some(Forced::Liquidation);
-    trial.bench.now += HOUR;
+    let mut ended = trial.exchange.trade(now, 0, "-1", "48000");
+    ended.client_id = ClientOrderId::foreign("autoclose-1234");
+    ended.forced = Some(Forced::Liquidation);
+    trial.exchange.orders.last_mut().unwrap().forced = ended.forced;
+    trial.bench.now += Span::from_secs(1);
     let now = trial.now();
-    trial.exchange.trade(now, 1, "2", "48500");
-    trial.restart();
-    trial.wait(Span::from_secs(90));
-    trial.check("after the outage");
+    let after = trial.exchange.trade(now, 1, "2", "48500");
+    // The later one is heard of first.
+    trial.bench.says(vec![event(after), event(ended)]);
+    trial.answer();
+    trial.check("out of order");
     assert_eq!([1, 2].map(|session| net(&trial, session)), ["2.5", "0.5"]);
 }
 
