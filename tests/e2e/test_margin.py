@@ -414,3 +414,22 @@ def test_margin_needs_the_exchanges_rest_interface(desk: Desk) -> None:
     ended_ = gateway.run("-c=spot.json")
     assert ended_.returncode == 78
     assert "endpoints.rest" in ended_.stderr
+
+
+def test_a_lost_journal_is_rebuilt_for_the_margin_wallet_too(lender: Desk) -> None:
+    """Positions come back from the wallet's orders and trades; loans and all, the rows are the account's."""
+    _, gateway, wallet = lender
+    gateway.start()
+    client = gateway.client(1)
+    trade(client, "SELL", "1000")
+    trade(client, "BUY", "300")
+    eventually(lambda: gateway.position(1) == "-700.3", "the row")
+    client.close()
+    gateway.running.end()
+    for file in (gateway.folder / str(gateway.config["db"])).glob("journal.db*"):
+        file.unlink()
+    gateway.start()
+    client = gateway.client(1)
+    assert trade(client, "SELL", "100")["state"] == "FILLED"
+    eventually(lambda: gateway.position(1) == "-800.3", "the row, from before and after")
+    ties_out(gateway, wallet, "DOGE", "USDT")
