@@ -75,6 +75,15 @@ impl World {
         self.operate("futures/funding", &funding);
     }
 
+    /// On margin interest is charged every few seconds, until the schedule comes to rest.
+    pub(crate) fn charge_every(&mut self, interval: Span) {
+        for asset in ["USDT", "DOGE"] {
+            let millis = interval.millis();
+            let charge = format!(r#"{{"asset":"{asset}","rate":"0.00012345","interval_ms":{millis}}}"#);
+            self.operate("margin/interest", &charge);
+        }
+    }
+
     /// Somebody trades on the account by hand.
     pub(crate) fn trade_by_hand(&mut self) {
         let (side, qty) = (if self.rng.bool() { "BUY" } else { "SELL" }, self.rng.u32(30..500));

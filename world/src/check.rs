@@ -153,6 +153,9 @@ impl World {
         if self.plan.product == Product::Usdt {
             self.check_contracts(books);
         }
+        if self.plan.product == Product::Margin {
+            self.check_wallet(books);
+        }
         let differences: Vec<String> = (books.assets())
             .filter(|(owner, _, amount)| *owner == Owner::Unattributed && !amount.is_zero())
             .map(|(_, asset, amount)| format!("{asset} {amount}"))
@@ -171,6 +174,17 @@ impl World {
             if found != real {
                 let found = format!("{asset}: {found} by the books, {real} by the exchange");
                 return self.violate("I10 the rows add up to the exchange's", found);
+            }
+        }
+    }
+
+    /// I11: all rows of an asset add up to what the margin wallet has of it, less what it owes.
+    fn check_wallet(&mut self, books: &Books) {
+        for (asset, real) in self.truth.wallet.clone() {
+            let found = books.total(&tradingsys::ids::Asset::new(&asset)).raw();
+            if found != real {
+                let found = format!("{asset}: {found} by the books, {real} by the exchange");
+                return self.violate("I11 the rows add up to the margin wallet", found);
             }
         }
     }

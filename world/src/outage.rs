@@ -75,7 +75,8 @@ impl World {
 
     /// Counts what the exchange did to the account by itself, and what happened while nobody could see it.
     pub(crate) fn witness(&mut self, journal: Journal, line: &str) {
-        if !line.contains(&format!(r#""account":"{ACCOUNT}""#)) {
+        let ours = |ending: &str| line.contains(&format!(r#""account":"{ACCOUNT}{ending}""#));
+        if !ours("") && !ours("/margin") {
             return;
         }
         let origin = |word: &str| line.contains(&format!(r#""origin":"{word}""#));
@@ -84,6 +85,7 @@ impl World {
             Journal::FuturesTrades if origin("ADL") => ("deleveraging", "deleveraging in an outage"),
             Journal::FuturesTrades if origin("SETTLEMENT") => ("settlement", "settlement in an outage"),
             Journal::FuturesTrades | Journal::Trades => ("", "fill in an outage"),
+            Journal::Liabilities if line.contains("INTEREST") => ("", "interest in an outage"),
             Journal::FuturesIncome if line.contains("FUNDING_FEE") => ("", "funding in an outage"),
             _ => return,
         };

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use binance_sim::config::Listed;
+use binance_venue::margin::{self, MarginConfig};
 use binance_venue::spot::{self, SpotConfig};
 use binance_venue::usdt::{self, Endpoints, UsdtConfig};
 use binance_wire::sign::SecretKey;
 use tradingsys::ids::Symbol;
+use tradingsys::market::SideEffect;
 use tradingsys::time::Span;
 use tradingsys::venue::port::{MarketFeed, OrderEntry};
 
@@ -18,6 +20,8 @@ pub enum Product {
     Spot,
     /// The gateway of USDT-margined perpetuals.
     Usdt,
+    /// The spot gateway on the cross-margin account, whose orders borrow what they lack and repay.
+    Margin,
 }
 
 /// Longest time after its stamp at which the exchange takes a request.
@@ -29,19 +33,20 @@ impl Product {
         match self {
             Self::Spot => "spot",
             Self::Usdt => "usdt",
+            Self::Margin => "margin",
         }
     }
 
     /// The product of a market word.
     pub fn of_market(word: &str) -> Option<Self> {
-        [Self::Spot, Self::Usdt].into_iter().find(|product| product.market() == word)
+        [Self::Spot, Self::Usdt, Self::Margin].into_iter().find(|product| product.market() == word)
     }
 
     /// What is listed on the simulator: the strategies' symbol, and what its price depends on.
     pub fn listed(self) -> Listed {
         let only = |symbol: &str| Some(BTreeSet::from([Symbol::new(symbol)]));
         match self {
-            Self::Spot => Listed { spot: only("DOGEUSDT"), futures: Some(BTreeSet::new()) },
+            Self::Spot | Self::Margin => Listed { spot: only("DOGEUSDT"), futures: Some(BTreeSet::new()) },
             Self::Usdt => Listed { spot: only("DOGEUSDT"), futures: only("DOGEUSDT") },
         }
     }
@@ -59,6 +64,16 @@ impl Product {
                 config.access.recv_window = RECV_WINDOW;
                 config.access.timing.life = life.unwrap_or(config.access.timing.life);
                 let (feed, entry) = spot::ports(&config);
+                (Box::new(feed), Box::new(entry))
+            }
+            Self::Margin => {
+                let mut spot = SpotConfig::new("ws://sim/ws-api/v3", "ws://sim", "world", key, seed);
+                spot.access.recv_window = RECV_WINDOW;
+                spot.access.timing.life = life.unwrap_or(spot.access.timing.life);
+                let mut config = MarginConfig::new(spot, "http://sim");
+                config.side_effect = SideEffect::AutoBorrowRepay;
+                config.risk_stream = Some("ws://sim/margin-stream".to_owned());
+                let (feed, entry) = margin::ports(&config);
                 (Box::new(feed), Box::new(entry))
             }
             Self::Usdt => {

@@ -25,8 +25,8 @@ fn check(plan: Plan) -> Report {
 fn one_seed() {
     let seed = std::env::var("TRADINGSYS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let product = match std::env::var("TRADINGSYS_PRODUCT").as_deref() {
-        Ok("usdt") => Product::Usdt,
-        _ => Product::Spot,
+        Ok(word) => Product::of_market(word).expect("spot, usdt or margin"),
+        Err(_) => Product::Spot,
     };
     let plan = Plan::of_seed(seed).of(product);
     println!("{plan:?}\n{:?}", check(plan));
@@ -34,7 +34,7 @@ fn one_seed() {
 
 #[test]
 fn calm_weather_trades_and_comes_to_rest() {
-    for product in [Product::Spot, Product::Usdt] {
+    for product in [Product::Spot, Product::Usdt, Product::Margin] {
         let report = check(Plan::of_seed(1).of(product).calm());
         assert!(report.trades > 5 && report.orders > 20, "{product:?} {report:?}");
         assert!(report.struck.is_empty(), "{product:?} {report:?}");
@@ -43,7 +43,7 @@ fn calm_weather_trades_and_comes_to_rest() {
 
 #[test]
 fn the_same_seed_runs_the_same() {
-    for product in [Product::Spot, Product::Usdt] {
+    for product in [Product::Spot, Product::Usdt, Product::Margin] {
         let plan = Plan::of_seed(3).of(product);
         assert_eq!(check(plan), check(plan));
     }
@@ -74,6 +74,15 @@ fn i10_a_hundred_seeds_of_foul_weather_on_futures() {
         "connection replaced",
         "connection due for replacement in an outage",
     ] {
+        assert!(struck.contains_key(name), "no {name}");
+    }
+}
+
+/// The margin wallet: orders over HTTP that overtake each other, loans, and interest every few seconds.
+#[test]
+fn i11_fifty_seeds_of_foul_weather_on_margin() {
+    let struck = weather(Product::Margin, "9000..9050");
+    for name in ["fill in an outage", "interest in an outage", "connection replaced"] {
         assert!(struck.contains_key(name), "no {name}");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use binance_sim::Journal;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::product::Product;
 
@@ -94,6 +95,8 @@ pub struct Truth {
     pub placed: BTreeMap<String, u32>,
     /// Bookings in the account's futures wallet, in units of 10⁻¹⁰.
     pub income: i128,
+    /// What the margin wallet has of each asset, less what it owes, in units of 10⁻¹⁰.
+    pub wallet: BTreeMap<String, i128>,
 }
 
 /// A decimal text in units of 10⁻¹⁰, read naively.
@@ -107,6 +110,14 @@ pub(crate) fn raw(text: &str) -> i128 {
 
 /// The account the gateway trades on.
 pub const ACCOUNT: &str = "gateway";
+
+/// Its margin wallet. A schedule trades on one of the two.
+const WALLET: &str = "gateway/margin";
+
+/// Is it the account's?
+pub(crate) fn is_ours(account: &str) -> bool {
+    matches!(account, ACCOUNT | WALLET)
+}
 
 /// A line of `futures_income.jsonl`.
 #[derive(Clone, Debug, Deserialize)]
@@ -137,11 +148,45 @@ fn parts(qty: i128, mut held: Vec<(Option<u16>, i128)>) -> Vec<(Option<u16>, i12
 }
 
 impl Truth {
+    /// What a line of one of the exchange's journals did to the margin wallet. A loan is owed as soon as it is there,
+    /// so it moves nothing.
+    fn moved(&mut self, journal: Journal, line: &str) {
+        let line: Value = serde_json::from_str(line).expect("the simulator writes JSON");
+        if line["account"] != WALLET {
+            return;
+        }
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let amount = |name: &str| raw(&text(name));
+        let moves = match journal {
+            Journal::Transfers => vec![(text("asset"), amount("delta"))],
+            Journal::Liabilities if line["kind"] == "INTEREST" => vec![(text("asset"), -amount("interest"))],
+            Journal::Trades => {
+                let sign = if line["side"] == "BUY" { 1 } else { -1 };
+                vec![
+                    ("DOGE".to_owned(), sign * amount("qty")),
+                    ("USDT".to_owned(), -sign * amount("quote")),
+                    (text("commission_asset"), -amount("commission")),
+                ]
+            }
+            _ => Vec::new(),
+        };
+        for (asset, delta) in moves {
+            *self.wallet.entry(asset).or_default() += delta;
+        }
+    }
+
     /// A line of one of the exchange's journals.
     pub fn heard(&mut self, product: Product, journal: Journal, line: &str) {
+        if product == Product::Margin {
+            self.moved(journal, line);
+        }
         match (product, journal) {
-            (Product::Spot, Journal::Trades) | (Product::Usdt, Journal::FuturesTrades) => self.trade(line),
-            (Product::Spot, Journal::Orders) | (Product::Usdt, Journal::FuturesOrders) => self.order(line),
+            (Product::Spot | Product::Margin, Journal::Trades) | (Product::Usdt, Journal::FuturesTrades) => {
+                self.trade(line)
+            }
+            (Product::Spot | Product::Margin, Journal::Orders) | (Product::Usdt, Journal::FuturesOrders) => {
+                self.order(line)
+            }
             (Product::Usdt, Journal::FuturesIncome) => {
                 let booking: Booking =
                     serde_json::from_str(line).expect("the simulator writes its bookings in this form");
@@ -156,7 +201,7 @@ impl Truth {
     /// A line of the trade journal.
     pub fn trade(&mut self, line: &str) {
         let trade: Trade = serde_json::from_str(line).expect("the simulator writes its trades in this form");
-        if trade.account == ACCOUNT {
+        if is_ours(&trade.account) {
             self.trades.insert((trade.symbol.clone(), trade.trade_id, trade.order_id), trade);
         }
     }
@@ -164,7 +209,7 @@ impl Truth {
     /// A line of the order journal.
     pub fn order(&mut self, line: &str) {
         let line: Line = serde_json::from_str(line).expect("the simulator writes its orders in this form");
-        if line.account != ACCOUNT {
+        if !is_ours(&line.account) {
             return;
         }
         let key = (line.symbol.clone(), line.order_id);

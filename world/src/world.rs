@@ -167,8 +167,13 @@ impl World {
             report: Report::default(),
             violation: None,
         };
-        if plan.product == Product::Usdt {
-            world.fund_every(Span::from_secs(7));
+        match plan.product {
+            Product::Spot => {}
+            Product::Usdt => world.fund_every(Span::from_secs(7)),
+            Product::Margin => {
+                world.operate("margin/transfer", r#"{"account":"gateway","asset":"USDT","amount":"10000"}"#);
+                world.charge_every(Span::from_secs(7));
+            }
         }
         world.start_gateway();
         for k in 0..world.strategies.len() {
@@ -191,6 +196,9 @@ impl World {
             self.step();
         }
         self.faults = Faults::default();
+        if self.plan.product == Product::Margin {
+            self.charge_every(Span::from_secs(86_400));
+        }
         if self.plan.product == Product::Usdt {
             self.fund_every(Span::from_secs(86_400));
             if self.plan.settles {
@@ -455,7 +463,7 @@ impl World {
             recovery_lag: Span::from_secs(1),
             sweep_every: Span::from_secs(12),
             retention: Span::from_secs(3_600),
-            margin: false,
+            margin: self.plan.product == Product::Margin,
             journal_rebuilt: None,
             lost_positions: Vec::new(),
         };

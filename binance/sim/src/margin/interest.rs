@@ -5,6 +5,7 @@ use binance_wire::render::{Object, array};
 use serde::Deserialize;
 use tradingsys::exchange::{LiabilityChange, LiabilityKind, Rate};
 use tradingsys::ids::Asset;
+use tradingsys::num::Cash;
 use tradingsys::time::{Span, Time};
 
 use super::cross_only;
@@ -30,6 +31,14 @@ struct SetInterest {
     rate: Option<String>,
     /// Time between two charges.
     interval_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Transfer {
+    account: String,
+    asset: String,
+    amount: Cash,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +99,7 @@ impl Sim {
     pub(crate) fn margin_control(&mut self, now: Time, what: &str, body: &str) -> Outcome {
         match what {
             "interest" => self.set_interest(now, &read(body)?),
+            "transfer" => self.fund_wallet(now, &read(body)?),
             "listen_token" => self.set_listen_token(now, &read(body)?),
             _ => Err(format!("there is no POST /control/margin/{what}")),
         }
@@ -108,6 +118,14 @@ impl Sim {
             self.margin.planned = None;
         }
         Ok("{}".into())
+    }
+
+    fn fund_wallet(&mut self, now: Time, wanted: &Transfer) -> Outcome {
+        let account = self.account_named(&wanted.account)?;
+        let wallet = self.margin_of(account);
+        let way = if wanted.amount.is_negative() { (wallet, account) } else { (account, wallet) };
+        let moved = self.exchange.move_between(now, way, &Asset::new(&wanted.asset), wanted.amount.abs());
+        moved.map(|()| "{}".to_owned()).map_err(|error| error.to_string())
     }
 
     fn set_listen_token(&mut self, now: Time, wanted: &ListenToken) -> Outcome {
