@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
@@ -95,31 +95,31 @@ fn plan_of(seed: u64) -> Plan {
 /// Runs schedules until the seeds or the time are at their end, or one violates something.
 fn soak(seeds: std::ops::Range<u64>, until: Option<Instant>, threads: usize) -> (Totals, u64) {
     let (next, over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
-    let totals = Mutex::new(Totals::default());
+    let mut totals = Totals::default();
+    let (done, outcomes) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
+        for done in vec![done; threads.max(1)] {
+            let (next, over) = (&next, &over);
+            scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
+                    if seed >= seeds.end || done.send((plan_of(seed), run(plan_of(seed)))).is_err() {
                         break;
-                    }
-                    let plan = plan_of(seed);
-                    let outcome = run(plan);
-                    let mut totals = totals.lock().expect("no thread panics while it adds");
-                    match outcome {
-                        Ok(report) => totals.add(report),
-                        Err(violation) => {
-                            over.store(true, Ordering::Relaxed);
-                            totals.violated.get_or_insert((plan, violation));
-                        }
                     }
                 }
             });
         }
+        for (plan, outcome) in outcomes {
+            match outcome {
+                Ok(report) => totals.add(report),
+                Err(violation) => {
+                    over.store(true, Ordering::Relaxed);
+                    totals.violated.get_or_insert((plan, violation));
+                }
+            }
+        }
     });
-    let last = next.load(Ordering::Relaxed).min(seeds.end);
-    (totals.into_inner().expect("no thread panics while it adds"), last)
+    (totals, next.load(Ordering::Relaxed).min(seeds.end))
 }
 
 fn told(plan: Plan, violation: Violation) -> ExitCode {
