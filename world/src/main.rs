@@ -14,7 +14,7 @@ use tradingsys::order::state::State;
 use tradingsys_world::plan::Plan;
 use tradingsys_world::product::Product;
 use tradingsys_world::shrink::shrink;
-use tradingsys_world::world::{Report, Violation, run};
+use tradingsys_world::world::{Report, Violation, run, run_told};
 
 /// Orders of strategies through the gateway on the simulated exchange, in virtual time, under seeded faults.
 #[derive(Debug, Parser)]
@@ -29,6 +29,9 @@ struct Options {
     /// One schedule to run instead, as a failure prints it.
     #[arg(long, conflicts_with_all = ["minutes", "seeds"])]
     plan: Option<Plan>,
+    /// Tells all that happens in that schedule.
+    #[arg(long, requires = "plan")]
+    tell: bool,
     /// Threads.
     #[arg(long)]
     threads: Option<usize>,
@@ -132,7 +135,8 @@ fn told(plan: Plan, violation: Violation) -> ExitCode {
 fn main() -> ExitCode {
     let options = Options::parse();
     if let Some(plan) = options.plan {
-        return match run(plan) {
+        let tell: Option<fn(&str)> = options.tell.then_some(|line| println!("{line}"));
+        return match run_told(plan, tell) {
             Ok(report) => {
                 println!("{report:#?}");
                 ExitCode::SUCCESS

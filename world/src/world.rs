@@ -89,6 +89,7 @@ pub struct World {
     pub(crate) booked: usize,
     report: Report,
     pub(crate) violation: Option<Violation>,
+    tell: Option<fn(&str)>,
 }
 
 fn key() -> SecretKey {
@@ -124,7 +125,17 @@ fn is_private(frame: &str) -> bool {
 /// # Errors
 /// The first [`Violation`].
 pub fn run(plan: Plan) -> Result<Report, Violation> {
+    run_told(plan, None)
+}
+
+/// Runs a schedule to its end, and tells each step of the gateway: its log, what it journals, what the exchange writes
+/// down, and the faults that strike.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run_told(plan: Plan, tell: Option<fn(&str)>) -> Result<Report, Violation> {
     let mut world = World::new(plan);
+    world.tell = tell;
     world.go();
     match world.violation.take() {
         Some(violation) => Err(violation),
@@ -166,6 +177,7 @@ impl World {
             booked: 0,
             report: Report::default(),
             violation: None,
+            tell: None,
         };
         match plan.product {
             Product::Spot => {}
@@ -244,7 +256,15 @@ impl World {
         self.violation.get_or_insert(Violation { law, found, after });
     }
 
+    /// Tells what happens, if anyone listens.
+    fn told(&self, words: impl FnOnce() -> String) {
+        if let Some(tell) = self.tell {
+            tell(&format!("{:>12} {}", self.now.since(START).nanos() / 1_000, words()));
+        }
+    }
+
     pub(crate) fn strike(&mut self, name: &'static str) {
+        self.told(|| format!("fault: {name}"));
         *self.report.struck.entry(name).or_default() += 1;
         let orders = self.gateway.iter().flat_map(|gateway| gateway.orders().open());
         for state in orders.map(|order| order.state) {
@@ -375,6 +395,7 @@ impl World {
         for output in out {
             match output {
                 SimOutput::Append(journal, line) => {
+                    self.told(|| format!("exchange: {journal:?} {line}"));
                     self.truth.heard(self.plan.product, journal, &line);
                     self.witness(journal, &line);
                 }
@@ -534,6 +555,9 @@ impl World {
                     }
                 }
                 Output::Commit(batch) => {
+                    for record in &batch.records {
+                        self.told(|| format!("journal: {record:?}"));
+                    }
                     let at = (self.now + Span::from_nanos(self.rng.i64(20_000..4_000_000))).max(self.disk_at);
                     self.disk_at = at;
                     self.mail.send(at, self.run, Arrival::Committed(batch.id));
@@ -541,7 +565,10 @@ impl World {
                 }
                 Output::KeyRefused(reason) => self.violate("key", reason),
                 Output::Refused(reason) => self.violate("account", reason),
-                Output::Project(_) | Output::Log(_) | Output::Stopped => {}
+                Output::Log(log) => {
+                    self.told(|| format!("log: {:?} {} {}", log.level, log.event, log.fields))
+                }
+                Output::Project(_) | Output::Stopped => {}
             }
         }
     }
