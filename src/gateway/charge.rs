@@ -93,7 +93,7 @@ impl Gateway {
     pub(super) fn interest_query(&self, now: Time) -> (Query, Purpose) {
         let of_interest = self.books.charges().filter(|(key, _)| key.0 == ChargeKind::Interest);
         let booked = of_interest.map(|(key, _)| key.3).max();
-        let known = booked.max(self.tie_out.interest_read).map(|time| time - SHOWN_WITHIN);
+        let known = booked.max(self.tie_out.income_read).map(|time| time - SHOWN_WITHIN);
         let since = known.max(self.tie_out.opened()).unwrap_or(now);
         let query = Query::Income { since };
         (query.clone(), Purpose::Income { query, asked: now })

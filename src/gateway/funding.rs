@@ -196,7 +196,7 @@ impl Gateway {
     /// The question for payments that may have been missed.
     pub(super) fn income_query(&self, now: Time) -> (Query, Purpose) {
         let unpaid = self.unpaid().into_iter().map(|(_, _, time)| time).min();
-        let known = earliest(unpaid, self.fundings.latest);
+        let known = earliest(earliest(unpaid, self.fundings.latest), self.tie_out.disputed_since());
         let since = known.unwrap_or_else(|| {
             let firsts = self.books.contracts().filter_map(|(symbol, _)| self.books.held_between(symbol));
             firsts.map(|(first, _)| first).min().unwrap_or(now)
@@ -456,7 +456,7 @@ impl Gateway {
             let query = Query::Income { since };
             return Some((query.clone(), Purpose::Income { query, asked }));
         }
-        self.tie_out.interest_read = self.tie_out.interest_read.max(Some(asked));
+        self.tie_out.income_read = self.tie_out.income_read.max(Some(asked));
         if self.unpaid().is_empty() {
             self.fundings.income_tries = 0;
         } else {
@@ -465,17 +465,17 @@ impl Gateway {
         None
     }
 
-    /// Something in the wallet differs from the books: a funding nobody has told of may be why.
+    /// Something in the wallet differs from the books: a funding or a charge nobody has told of may be why.
     pub(super) fn suspect_funding(&mut self, now: Time, asset: &Asset) {
         let settled_in = |symbol: &Symbol| self.books.listing(symbol).is_some_and(|l| l.quote == *asset);
         let symbols: Vec<Symbol> = self.contracts_in_use().into_iter().filter(settled_in).collect();
-        if !symbols.is_empty() {
-            // Or another payment: what a liquidation left, for one.
-            self.fundings.income_at = earliest(self.fundings.income_at, Some(now));
-        }
         for symbol in symbols {
             let contract = self.fundings.contracts.entry(symbol).or_default();
             contract.ask_at = earliest(contract.ask_at, Some(now));
+        }
+        if self.books.contracts().any(|(_, listing)| listing.quote == *asset) {
+            // Or another payment: what a liquidation left, for one.
+            self.fundings.income_at = Some(now);
         }
     }
 }

@@ -39,8 +39,10 @@ pub(super) struct TieOut {
     pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
-    /// Up to when the interest history was read.
-    pub(super) interest_read: Option<Time>,
+    /// When each asset last agreed with the books.
+    agreed: BTreeMap<Asset, Time>,
+    /// Up to when the income history was read.
+    pub(super) income_read: Option<Time>,
     /// Transfers booked lately: while connections are replaced the venue tells each on both.
     transfers: BTreeSet<(Time, Asset, Cash)>,
 }
@@ -70,6 +72,12 @@ impl TieOut {
     /// Are the books open?
     pub(super) fn is_open(&self) -> bool {
         self.opened.is_some()
+    }
+
+    /// Since when something may be missing that explains a difference.
+    pub(super) fn disputed_since(&self) -> Option<Time> {
+        let agreed = |asset: &Asset| self.agreed.get(asset).copied().or(self.opened);
+        self.seen.keys().filter_map(agreed).min()
     }
 
     /// Was something of that time in the account when the books were opened?
@@ -198,12 +206,15 @@ impl Gateway {
         let delta = self.difference(asset);
         if delta.is_zero() {
             self.tie_out.seen.remove(asset);
+            self.tie_out.agreed.insert(asset.clone(), now);
             return;
         }
         let interest = self.config.margin && delta.is_negative() && self.tie_out.owed(asset).is_positive();
         let believe_after = if interest { INTEREST_WITHIN } else { BELIEVE_AFTER };
         match self.tie_out.seen.get(asset) {
-            Some((seen, since)) if *seen == delta && now.since(*since) >= believe_after => {
+            Some((seen, since))
+                if *seen == delta && now.since(*since) >= believe_after && self.income_known(*since) =>
+            {
                 self.tie_out.seen.remove(asset);
                 if self.tie_out.provisional {
                     return self.correct_opening(now, asset, delta);
@@ -235,6 +246,11 @@ impl Gateway {
                 }
             }
         }
+    }
+
+    /// Has the income history been read since then, where contracts are paid and charged by it?
+    fn income_known(&self, since: Time) -> bool {
+        self.books.contracts().next().is_none() || self.tie_out.income_read >= Some(since)
     }
 
     fn book_cash(&mut self, time: Time, owner: Owner, asset: Asset, delta: Cash, reason: &str) {
