@@ -34,6 +34,9 @@ pub enum Record {
         /// What a position of it is kept in, where that is not the base asset: of a perpetual the contract itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         holding: Option<Asset>,
+        /// Quantities were multiples of this then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lot: Option<Qty>,
         /// Its past has yet to be read from the exchange, see [`Record::Scanned`].
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unread: bool,

@@ -247,7 +247,9 @@ impl Gateway {
             holder && amount.is_positive() == closes_longs
         });
         let held: BTreeMap<Owner, Cash> = rows.map(|(owner, amount)| (owner, amount.abs())).collect();
-        let lot = self.instrument(&fill.symbol).map_or(Cash::from_raw(1), |i| i.lot().as_cash());
+        // The journal's: after a start it is there before the venue's rules are, and is the same for ever.
+        let listing = self.books.listing(&fill.symbol);
+        let lot = listing.and_then(|listing| listing.lot).map_or(Cash::from_raw(1), Qty::as_cash);
         let mut quantities = close(fill.qty.as_cash(), &held, lot);
         let taken: Cash = quantities.values().copied().sum();
         *quantities.entry(Owner::External).or_default() += fill.qty.as_cash() - taken;

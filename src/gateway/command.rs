@@ -341,6 +341,7 @@ impl Gateway {
             base: instrument.base.clone(),
             quote: instrument.quote.clone(),
             holding: (instrument.holding != instrument.base).then(|| instrument.holding.clone()),
+            lot: Some(instrument.lot()),
             unread: !self.scans.has(&symbol),
         });
         self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: 0, time: now });

@@ -55,6 +55,8 @@ pub struct Listing {
     pub quote: Asset,
     /// What a position is kept in.
     pub holding: Asset,
+    /// Quantities were multiples of this when it was first used.
+    pub lot: Option<Qty>,
 }
 
 impl Listing {
@@ -93,9 +95,9 @@ impl Books {
     /// Folds one record; records that are no concern of the books change nothing.
     pub fn fold(&mut self, record: &Record) {
         match record {
-            Record::Listing { symbol, base, quote, holding, .. } => {
+            Record::Listing { symbol, base, quote, holding, lot, .. } => {
                 let holding = holding.as_ref().unwrap_or(base).clone();
-                let listing = Listing { base: base.clone(), quote: quote.clone(), holding };
+                let listing = Listing { base: base.clone(), quote: quote.clone(), holding, lot: *lot };
                 if listing.is_contract() {
                     self.holdings.insert(listing.holding.clone());
                 }
@@ -427,6 +429,7 @@ mod tests {
             base: Asset::new("DOGE"),
             quote: Asset::new("USDT"),
             holding: None,
+            lot: None,
             unread: false,
         }
     }

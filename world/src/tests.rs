@@ -87,6 +87,25 @@ fn i11_fifty_seeds_of_foul_weather_on_margin() {
     }
 }
 
+/// Schedules in which something was wrong once, as small as they could be made, and what it was.
+#[test]
+fn what_failed_once_does_not_again() {
+    for (plan, what) in [
+        (
+            "seed=2000181 product=usdt strategies=1 commands=10 length_ms=10000 freeze_link=29774 force_end=117359",
+            "what a liquidation cost, told on a half-open stream, became a difference first",
+        ),
+        (
+            "seed=3000475 product=usdt strategies=3 commands=20 length_ms=20000 life_ms=5665 drop_event=45089 \
+             cut_link=187304 kill_gateway=130282 kill_strategy=99656 trade_by_hand=142639 force_end=16178",
+            "a liquidation told before the rules of symbols were known was shared in parts of lots",
+        ),
+    ] {
+        println!("{what}");
+        check(plan.parse().expect("a plan as it is printed"));
+    }
+}
+
 fn weather(product: Product, usual: &str) -> BTreeMap<&'static str, u32> {
     let range = std::env::var("TRADINGSYS_SEEDS").unwrap_or_else(|_| usual.to_owned());
     let (from, to) = range.split_once("..").expect("a range like 1000..1200");

@@ -33,6 +33,7 @@ fn what_was_appended_is_read_back_in_order() {
         base: Asset::new("A"),
         quote: Asset::new("B"),
         holding: None,
+        lot: None,
         unread: true,
     };
     journal.append(&[batch(1, vec![end(1), listing.clone()]), batch(2, vec![end(2)])], false).unwrap();
