@@ -1,7 +1,6 @@
 //! Runs schedules for as long as told, on all cores, and says what they went through.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: how long it runs is told by the machine's clock")]
-#![allow(clippy::disallowed_types, reason = "a shell: its threads add up what they saw")]
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -89,9 +88,13 @@ impl Totals {
     }
 }
 
-/// The schedule of a number: spot and futures take turns.
+/// The schedule of a number: spot, futures and margin take turns.
 fn plan_of(seed: u64) -> Plan {
-    let product = if seed.is_multiple_of(2) { Product::Spot } else { Product::Usdt };
+    let product = match seed % 3 {
+        0 => Product::Spot,
+        1 => Product::Usdt,
+        _ => Product::Margin,
+    };
     Plan::of_seed(seed).of(product)
 }
 
