@@ -76,7 +76,7 @@ pub struct Gateway {
     config: GatewayConfig,
     epoch: u32,
     epoch_durable: bool,
-    /// Epochs of all runs the journal knows, and when the first of them began.
+    /// Epochs of all earlier runs the journal knows, and when its first run began.
     epochs: BTreeSet<u32>,
     first_start: Option<Time>,
     generation: u64,
@@ -243,7 +243,7 @@ impl Gateway {
         };
         self.begin_epoch(now, self.epoch);
         if let Some(reason) = reason {
-            self.renumber(&reason);
+            self.renumber(now, &reason);
         }
         // What the journal holds was settled when it was written.
         self.books.take_changed();
@@ -530,7 +530,7 @@ impl Gateway {
     fn heed_epoch(&mut self, now: Time, parts: IdParts, report: &OrderReport, source: fact::Source) {
         const CLOCKS: Span = Span::from_secs(2);
         let made_before = report.time <= self.started + CLOCKS && source == fact::Source::Query;
-        let in_its_time = self.first_start.is_some_and(|first| report.time > first + CLOCKS);
+        let in_its_time = self.first_start.is_some_and(|first| report.time > first);
         if made_before && in_its_time && !self.epochs.contains(&parts.epoch) {
             self.log(
                 LogLevel::Error,
@@ -540,7 +540,7 @@ impl Gateway {
             self.epochs.insert(parts.epoch);
             if !self.renumbered {
                 self.commits.forget_events();
-                self.renumber("journal.db is an older copy");
+                self.renumber(now, "journal.db is an older copy");
                 self.see_off("events are numbered anew: log in again");
             }
         }
@@ -564,9 +564,10 @@ impl Gateway {
     }
 
     /// Begins the numbering of events anew.
-    fn renumber(&mut self, reason: &str) {
+    fn renumber(&mut self, now: Time, reason: &str) {
         // A journal that is lost may have come as far: its strategies must see that this is another.
-        let generation = (self.generation + 1).max(u64::from(self.epoch));
+        let by_clock = u64::try_from(now.since(EPOCH_ZERO).millis()).unwrap_or(0);
+        let generation = (self.generation + 1).max(by_clock);
         self.log(
             LogLevel::Info,
             "event numbering begins anew",
@@ -581,7 +582,6 @@ impl Gateway {
     /// From here on orders bear that epoch, once it is on the disk.
     fn begin_epoch(&mut self, now: Time, epoch: u32) {
         self.epoch = epoch;
-        self.epochs.insert(epoch);
         self.first_start = self.first_start.or(Some(now));
         self.epoch_durable = false;
         self.emit(Record::Start(Start {

@@ -36,6 +36,8 @@ pub struct Faults {
     pub force_end: u32,
     /// Per second: the exchange cannot be reached for some seconds, in which what else can happen does.
     pub outage: u32,
+    /// Per kill of the gateway: its journal is lost with it, or an older copy is put in its place.
+    pub lose_journal: u32,
 }
 
 /// Numbers of one kind, with their names.
@@ -43,7 +45,7 @@ pub type Named<'a, const N: usize> = [(&'static str, &'a mut u32); N];
 
 impl Faults {
     /// All of them, by name.
-    pub fn each(&mut self) -> Named<'_, 13> {
+    pub fn each(&mut self) -> Named<'_, 14> {
         [
             ("drop_event", &mut self.drop_event),
             ("double_event", &mut self.double_event),
@@ -58,6 +60,7 @@ impl Faults {
             ("trade_by_hand", &mut self.trade_by_hand),
             ("force_end", &mut self.force_end),
             ("outage", &mut self.outage),
+            ("lose_journal", &mut self.lose_journal),
         ]
     }
 }
@@ -123,6 +126,16 @@ impl Plan {
     #[must_use]
     pub fn of(self, product: Product) -> Self {
         Self { product, ..self }
+    }
+
+    /// The same schedule with journals being lost; what somebody else does to the account is left out, for what is
+    /// older than a journal is not in it.
+    #[must_use]
+    pub fn losing(mut self) -> Self {
+        self.faults.kill_gateway = self.faults.kill_gateway.max(120_000);
+        self.faults.lose_journal = 500_000;
+        (self.faults.trade_by_hand, self.faults.force_end) = (0, 0);
+        Self { settles: false, ..self }
     }
 
     /// The same schedule without faults.

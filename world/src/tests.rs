@@ -106,7 +106,23 @@ fn what_failed_once_does_not_again() {
     }
 }
 
+/// Journals are lost whole, or older copies put in their place, while everything else goes wrong: positions come back
+/// from the exchange, and nothing is unattributed.
+#[test]
+fn i1_i11_a_lost_journal_is_rebuilt_in_foul_weather() {
+    for (product, usual) in [(Product::Spot, "7000..7060"), (Product::Usdt, "7100..7160")] {
+        let struck = storm(product, usual, Plan::losing);
+        for name in ["journal lost", "older copy of the journal"] {
+            assert!(struck.contains_key(name), "{product:?}: no {name}");
+        }
+    }
+}
+
 fn weather(product: Product, usual: &str) -> BTreeMap<&'static str, u32> {
+    storm(product, usual, |plan| plan)
+}
+
+fn storm(product: Product, usual: &str, change: fn(Plan) -> Plan) -> BTreeMap<&'static str, u32> {
     let range = std::env::var("TRADINGSYS_SEEDS").unwrap_or_else(|_| usual.to_owned());
     let (from, to) = range.split_once("..").expect("a range like 1000..1200");
     let seeds = from.parse::<u64>().expect("a number")..to.parse().expect("a number");
@@ -114,7 +130,7 @@ fn weather(product: Product, usual: &str) -> BTreeMap<&'static str, u32> {
     let (mut orders, mut trades) = (0, 0);
     let mut failed = Vec::new();
     for seed in seeds {
-        let plan = Plan::of_seed(seed).of(product);
+        let plan = change(Plan::of_seed(seed).of(product));
         match run(plan) {
             Ok(report) => {
                 orders += report.orders;

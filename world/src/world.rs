@@ -9,10 +9,10 @@ use bytes::Bytes;
 use fastrand::Rng;
 use tradingsys::client::machine::{Input as ClientInput, Output as ClientOutput};
 use tradingsys::gateway::Gateway;
-use tradingsys::gateway::io::{Batch, GatewayConfig, Input, Output};
-use tradingsys::ids::{Asset, ConnId, Install, LinkId};
+use tradingsys::gateway::io::{Batch, GatewayConfig, Input, LostPosition, Output};
+use tradingsys::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
 use tradingsys::journal::Record;
-use tradingsys::num::Cash;
+use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::order::state::State;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{LinkAction, LinkInput};
@@ -74,6 +74,10 @@ pub struct World {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) run: u32,
     pub(crate) journal: Vec<Record>,
+    /// Its lengths after each batch.
+    batches: Vec<usize>,
+    /// It was lost at least once.
+    pub(crate) lost: bool,
     disk: VecDeque<Batch>,
     disk_at: Time,
     pub(crate) wires: BTreeMap<LinkId, Wire>,
@@ -165,6 +169,8 @@ impl World {
             gateway: None,
             run: 0,
             journal: Vec::new(),
+            batches: Vec::new(),
+            lost: false,
             disk: VecDeque::new(),
             disk_at: START,
             wires: BTreeMap::new(),
@@ -485,8 +491,9 @@ impl World {
             sweep_every: Span::from_secs(12),
             retention: Span::from_secs(3_600),
             margin: self.plan.product == Product::Margin,
-            journal_rebuilt: None,
-            lost_positions: Vec::new(),
+            // What `pos.db` would tell of an older copy.
+            journal_rebuilt: (self.lost && !self.journal.is_empty()).then(|| "an older copy".to_owned()),
+            lost_positions: self.lost_positions(),
         };
         let mut out = Vec::new();
         let made =
@@ -498,12 +505,38 @@ impl World {
         self.perform_gateway(out);
     }
 
+    /// What `pos.db` would tell of a journal that is gone: its symbol, at least. Strategies here subscribe to nothing,
+    /// and one that sends no order any more would otherwise leave its past unread.
+    fn lost_positions(&self) -> Vec<LostPosition> {
+        let row = LostPosition {
+            session: SessionId(1),
+            symbol: Symbol::new("dogeusdt"),
+            qty: Qty::ZERO,
+            avg_price: Price::ZERO,
+        };
+        if self.lost && self.journal.is_empty() { vec![row] } else { Vec::new() }
+    }
+
+    /// All of the journal is gone, or it is as it was after some batch.
+    fn lose_journal(&mut self) {
+        self.lost = true;
+        let kept = if self.rng.bool() { 0 } else { self.rng.usize(0..=self.batches.len()) };
+        self.strike(if kept == 0 { "journal lost" } else { "older copy of the journal" });
+        self.batches.truncate(kept);
+        self.journal.truncate(self.batches.last().copied().unwrap_or(0));
+        self.booked = self.booked.min(self.journal.len());
+    }
+
     fn kill_gateway(&mut self) {
         self.gateway = None;
         // What the store had begun to write may have reached the disk without anyone being told.
         let kept = self.rng.usize(0..=self.disk.len());
         for batch in self.disk.drain(..).take(kept) {
             self.journal.extend(batch.records);
+            self.batches.push(self.journal.len());
+        }
+        if self.chance(self.faults.lose_journal) {
+            self.lose_journal();
         }
         for wire in std::mem::take(&mut self.wires).into_values() {
             let at = (self.now + self.lag()).max(wire.out);
@@ -538,6 +571,7 @@ impl World {
         let Some(done) = self.disk.pop_front() else { return };
         debug_assert_eq!(done.id, batch, "batches commit in order");
         self.journal.extend(done.records);
+        self.batches.push(self.journal.len());
         self.gateway_input(Input::Committed(batch));
     }
 
