@@ -53,10 +53,6 @@ impl ForcedFills {
         fills.filter(|(at, _)| at.2 == *order).map(|(_, (fill, _))| fill).collect()
     }
 
-    fn all(&self) -> impl Iterator<Item = &(FillRecord, Forced)> {
-        self.fills.values().flat_map(|fills| fills.values())
-    }
-
     fn since(&self, symbol: &Symbol, from: Time) -> Vec<(FillRecord, Forced)> {
         let of_it = self.fills.get(symbol).into_iter();
         of_it.flat_map(|fills| fills.range((from, 0, 0)..).map(|(_, fill)| fill.clone())).collect()
@@ -272,24 +268,8 @@ impl Gateway {
         quantities.iter().filter_map(part).collect()
     }
 
-    /// The lots of all contracts are known now: what was ended before is shared.
-    pub(super) fn allocate_waiting(&mut self, now: Time) {
-        let waits = |(fill, _): &&(FillRecord, Forced)| {
-            let key = (fill.symbol.clone(), fill.trade_id, fill.venue_id);
-            self.books.allocated(&key).next().is_none()
-        };
-        let waiting: Vec<_> = self.forced.all().filter(waits).cloned().collect();
-        for (fill, forced) in waiting {
-            self.allocate(now, &fill, forced);
-        }
-    }
-
-    /// Books the parts of a forced fill, or what has changed in them, and tells each session of its own. Without the
-    /// instruments nobody knows the lot; then it waits for them.
+    /// Books the parts of a forced fill, or what has changed in them, and tells each session of its own.
     pub(super) fn allocate(&mut self, now: Time, fill: &FillRecord, forced: Forced) {
-        if self.instruments.is_none() {
-            return;
-        }
         let key = (fill.symbol.clone(), fill.trade_id, fill.venue_id);
         let booked: BTreeMap<SessionId, AllocationRecord> =
             self.books.allocated(&key).map(|part| (part.session, part.clone())).collect();

@@ -65,9 +65,8 @@ impl Gateway {
     pub(super) fn take_instruments(&mut self, now: Time, list: Vec<Instrument>) {
         let all: BTreeMap<Symbol, Instrument> = list.into_iter().map(|i| (i.symbol.clone(), i)).collect();
         self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
-        match self.instruments.replace(all) {
-            Some(before) => self.tell_changed(now, &before),
-            None => self.allocate_waiting(now),
+        if let Some(before) = self.instruments.replace(all) {
+            self.tell_changed(now, &before);
         }
         self.recovery_begin(now);
     }

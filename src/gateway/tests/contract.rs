@@ -573,26 +573,6 @@ fn r44_what_was_traded_after_a_liquidation_has_no_part_in_it() {
 }
 
 #[test]
-fn r44_a_liquidation_heard_of_before_the_instruments_is_shared_in_whole_lots() {
-    let mut trial = Trial::new(funded(50_000));
-    trial.trade(1, "1", "50000");
-    trial.trade(2, "2", "50000");
-    let journal = trial.bench.journal.clone();
-    let now = trial.now() + Span::from_secs(1);
-    trial.bench = Bench::new(journal, Vec::new(), now);
-    let mut ended = trial.exchange.trade(now, 0, "-1", "48000");
-    ended.client_id = ClientOrderId::foreign("autoclose-1234");
-    ended.forced = Some(Forced::Liquidation);
-    trial.exchange.orders.last_mut().unwrap().forced = ended.forced;
-    trial.bench.says(vec![VenueEvent::EntryUp, event(ended)]);
-    assert_eq!([1, 2].map(|session| net(&trial, session)), ["1", "2"], "the lot is not known yet");
-    trial.come_up();
-    trial.wait(Span::from_secs(90));
-    trial.check("once they are known");
-    assert_eq!([1, 2].map(|session| net(&trial, session)), ["0.667", "1.333"]);
-}
-
-#[test]
 fn r41_r44_a_settlement_during_an_outage_leaves_no_ghost() {
     let mut trial = Trial::new(funded(50_000));
     trial.trade(1, "0.3", "50000");
