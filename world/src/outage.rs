@@ -3,6 +3,7 @@
 
 use binance_sim::Journal;
 use tradingsys::ids::LinkId;
+use tradingsys::journal::Record;
 use tradingsys::time::Span;
 
 use crate::product::Product;
@@ -103,6 +104,23 @@ impl World {
             .any(|wire| !wire.frozen && wire.path == path && self.now.since(wire.opened) > old);
         if rolls {
             self.strike("connection replaced");
+        }
+    }
+
+    /// What the kill interrupts.
+    pub(crate) fn count_kill(&mut self) {
+        let waiting = |wanted: fn(&Record) -> bool| self.disk.iter().any(|b| b.records.iter().any(wanted));
+        let intended = waiting(|r| matches!(r, Record::Order(_)));
+        let filled = waiting(|r| matches!(r, Record::Fill(_)));
+        let sent = self.gateway.as_ref().is_some_and(|g| g.orders().open().any(|o| o.venue_id.is_none()));
+        for (hit, name) in [
+            (intended, "killed with an order not on disk"),
+            (filled, "killed with a fill not on disk"),
+            (sent, "killed with an order not acknowledged"),
+        ] {
+            if hit {
+                self.strike(name);
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ pub struct World {
     batches: Vec<usize>,
     /// It was lost at least once.
     pub(crate) lost: bool,
-    disk: VecDeque<Batch>,
+    pub(crate) disk: VecDeque<Batch>,
     disk_at: Time,
     pub(crate) wires: BTreeMap<LinkId, Wire>,
     /// Until then the exchange cannot be reached.
@@ -793,23 +793,6 @@ impl World {
                         Arrival::StrategyLost(k, conn, None),
                     );
                 }
-            }
-        }
-    }
-
-    /// What the kill interrupts.
-    fn count_kill(&mut self) {
-        let waiting = |wanted: fn(&Record) -> bool| self.disk.iter().any(|b| b.records.iter().any(wanted));
-        let intended = waiting(|r| matches!(r, Record::Order(_)));
-        let filled = waiting(|r| matches!(r, Record::Fill(_)));
-        let sent = self.gateway.as_ref().is_some_and(|g| g.orders().open().any(|o| o.venue_id.is_none()));
-        for (hit, name) in [
-            (intended, "killed with an order not on disk"),
-            (filled, "killed with a fill not on disk"),
-            (sent, "killed with an order not acknowledged"),
-        ] {
-            if hit {
-                self.strike(name);
             }
         }
     }
