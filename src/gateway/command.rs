@@ -347,6 +347,26 @@ impl Gateway {
         self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: 0, time: now });
         self.want_past(now, &symbol);
     }
+
+    /// A journal from before lots were kept learns them.
+    pub(super) fn complete_listings(&mut self) {
+        let symbols: Vec<Symbol> = self.books.cursors().keys().cloned().collect();
+        for symbol in symbols {
+            let Some(listing) = self.books.listing(&symbol).filter(|listing| listing.lot.is_none()) else {
+                continue;
+            };
+            let Ok(lot) = self.instrument(&symbol).map(Instrument::lot) else { continue };
+            let record = Record::Listing {
+                base: listing.base.clone(),
+                quote: listing.quote.clone(),
+                holding: listing.is_contract().then(|| listing.holding.clone()),
+                lot: Some(lot),
+                unread: !self.scans.has(&symbol),
+                symbol,
+            };
+            self.emit(record);
+        }
+    }
 }
 
 /// Numbers stay below 2^53: every language reads them exactly, and there is always a next one.

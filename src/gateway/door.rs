@@ -336,7 +336,7 @@ impl Gateway {
         }
         let lost =
             |message: &str| serde_json::json!({ "error": ErrorBody::new(ErrorCode::Disconnected, message) });
-        if pending.epoch >= self.epoch {
+        if pending.epoch == self.epoch {
             // This run keeps every answer it gives, and the old connection is gone: the command cannot arrive any more.
             let answer = lost("the command never reached the gateway; nothing was sent");
             self.session_mut(session).last_command = self.session_mut(session).last_command.max(number);

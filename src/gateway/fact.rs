@@ -451,6 +451,7 @@ impl Gateway {
             order.filled += fill.qty;
             order.filled_quote += fill.quote;
             order.told = order.told.max(order.filled);
+            order.lacking = order.lacking.min(order.told - order.filled);
             order.venue_id = order.venue_id.or(Some(fill.venue_id));
         });
     }
@@ -480,8 +481,9 @@ impl Gateway {
             match self.orders.by_venue(&fill.symbol, fill.venue_id).map(|o| o.id.clone()) {
                 Some(id) => self.late_fill(now, &id, fill),
                 // Long before the books were opened, and not found when the symbol's past was read: nobody's here,
-                // and the opening balance holds it already.
-                None if self.tie_out.covers(fill.time + Span::from_secs(60)) => {}
+                // and the opening balance holds it already. While they are not open, it may be an order of ours that a
+                // crash kept from the journal.
+                None if self.tie_out.is_open() && self.tie_out.covers(fill.time + Span::from_secs(60)) => {}
                 None => self.orphan(now, fill),
             }
         }

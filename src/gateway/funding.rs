@@ -473,8 +473,8 @@ impl Gateway {
             let contract = self.fundings.contracts.entry(symbol).or_default();
             contract.ask_at = earliest(contract.ask_at, Some(now));
         }
-        if self.books.contracts().any(|(_, listing)| listing.quote == *asset) {
-            // Or another payment: what a liquidation left, for one.
+        if self.books.contracts().next().is_some() {
+            // Or another payment: what a liquidation left, for one. No difference at all is believed before.
             self.fundings.income_at = Some(now);
         }
     }

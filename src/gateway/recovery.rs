@@ -43,6 +43,11 @@ const LISTED_WITHIN: Span = Span::from_secs(5);
 const RETRY: Span = Span::from_secs(1);
 /// Longest such pause while fills are missing.
 const RETRY_MAX: Span = Span::from_secs(60);
+/// Pause while nothing waits for them any more.
+const RETRY_RARELY: Span = Span::from_secs(3_600);
+/// Missing fills are waited for until they were asked for so often and so long.
+const SOUGHT_TIMES: u32 = 10;
+const SOUGHT_FOR: Span = Span::from_secs(600);
 
 /// Why a question was asked.
 #[derive(Clone, Debug)]
@@ -150,6 +155,10 @@ pub(super) struct Recovery {
     /// Questions of the round under way.
     round: BTreeSet<u64>,
     retry: Vec<(Time, Query, Purpose)>,
+    /// Orders of which fills are missing: how often and since when that was answered.
+    sought: BTreeMap<ClientOrderId, (u32, Time)>,
+    /// Of each symbol the highest trade seen that is so old that none before it can still show up.
+    settled: BTreeMap<Symbol, TradeId>,
     /// Symbols the second pass has yet to read.
     unread: BTreeSet<Symbol>,
     /// Symbols something happened in since the last round.
@@ -172,6 +181,8 @@ impl Recovery {
             purposes: BTreeMap::new(),
             round: BTreeSet::new(),
             retry: Vec::new(),
+            sought: BTreeMap::new(),
+            settled: BTreeMap::new(),
             unread: BTreeSet::new(),
             active: BTreeSet::new(),
             sweep_at: None,
@@ -263,6 +274,14 @@ impl Recovery {
     }
 }
 
+/// Where the next page of trades begins: both orders of a trade with oneself bear its number, and the page may have
+/// ended between them. What is read twice is booked once.
+pub(super) fn next_trade(page: &[Fill]) -> Option<TradeId> {
+    let last = page.iter().map(|fill| fill.trade_id).max()?;
+    let stuck = page.len() >= PAGE && page.iter().all(|fill| fill.trade_id == last);
+    Some(if stuck { last + 1 } else { last })
+}
+
 impl Gateway {
     pub(super) fn state_event(&self) -> StateEvent {
         let (state, reason) = match &self.recovery.phase {
@@ -327,6 +346,7 @@ impl Gateway {
         let symbols: BTreeSet<Symbol> =
             self.books.cursors().keys().filter(|symbol| self.scans.has(symbol)).cloned().collect();
         self.begin_round(now, &symbols);
+        self.complete_listings();
         self.want_unread(now);
         self.orphan_timer(now);
         self.stray_timer(now);
@@ -412,7 +432,12 @@ impl Gateway {
     /// Own trades of a symbol, from the cursor with overlap.
     fn next_trades(&self, now: Time, symbol: &Symbol) -> Query {
         match self.books.reread_from(symbol, OVERLAP) {
-            Some(from) => Query::TradesFrom { symbol: symbol.clone(), from },
+            Some(from) => {
+                // What is nobody's here is not booked: it is known by having been seen.
+                let seen = self.recovery.settled.get(symbol).map_or(0, |trade| trade + 1);
+                let last = self.books.cursors().get(symbol).map_or(from, |c| c.trade_id);
+                Query::TradesFrom { symbol: symbol.clone(), from: from.max(seen.min(last)) }
+            }
             None => {
                 // Nothing read yet: from when the symbol was first used, a second less for the clocks' difference.
                 let first = self.books.cursors().get(symbol).map_or(now, |c| c.time);
@@ -530,23 +555,14 @@ impl Gateway {
     fn trades_page(&mut self, now: Time, symbol: &Symbol, query: &Query, fills: &[Fill]) {
         self.trades(now, fills);
         self.advance_cursor(symbol, fills);
+        let on = || next_trade(fills).map(|from| Query::TradesFrom { symbol: symbol.clone(), from });
         let next = match query {
-            Query::TradesFrom { .. } | Query::TradesSince { .. } if fills.len() >= PAGE => fills
-                .iter()
-                .map(|f| f.trade_id)
-                .max()
-                .map(|last: TradeId| Query::TradesFrom { symbol: symbol.clone(), from: last + 1 }),
+            Query::TradesFrom { .. } | Query::TradesSince { .. } if fills.len() >= PAGE => on(),
             Query::TradesSince { since, .. } if fills.is_empty() && *since + DAY < now => {
                 Some(Query::TradesSince { symbol: symbol.clone(), since: *since + DAY })
             }
-            Query::TradesSince { .. } if !fills.is_empty() => {
-                // The window ends after a day; by number it goes on to the present.
-                fills
-                    .iter()
-                    .map(|f| f.trade_id)
-                    .max()
-                    .map(|last| Query::TradesFrom { symbol: symbol.clone(), from: last + 1 })
-            }
+            // The window ends after a day; by number it goes on to the present.
+            Query::TradesSince { .. } if !fills.is_empty() => on(),
             _ => None,
         };
         match next {
@@ -578,14 +594,48 @@ impl Gateway {
         if booked && last.trade_id > known {
             self.emit(Record::Cursor { symbol: symbol.clone(), trade_id: last.trade_id, time: last.time });
         }
+        let Some(before) = self.books.cursors().get(symbol).map(|c| c.time - OVERLAP) else { return };
+        let old = fills.iter().filter(|f| f.time < before).map(|f| f.trade_id).max();
+        if let (true, Some(old)) = (booked, old) {
+            let settled = self.recovery.settled.entry(symbol.clone()).or_default();
+            *settled = old.max(*settled);
+        }
     }
 
     fn missing_found(&mut self, now: Time, order: &ClientOrderId, query: Query, fills: &[Fill]) {
         self.trades(now, fills);
-        if let Some(known) = self.orders.get(order).filter(|o| o.has_gap()) {
-            // Ever less often: what was counted long ago may be kept no longer.
-            let pause = Span::from_nanos(now.since(known.changed).nanos() / 4).clamp(RETRY, RETRY_MAX);
-            self.recovery.ask_missing(now + pause, order, query);
+        let Some(known) = self.orders.get(order).filter(|o| o.lacks_fills()) else {
+            self.recovery.sought.remove(order);
+            return;
+        };
+        if !known.has_gap() {
+            return self.recovery.ask_missing(now + RETRY_RARELY, order, query);
+        }
+        // Ever less often: what was counted long ago may be kept no longer.
+        let pause = Span::from_nanos(now.since(known.changed).nanos() / 4).clamp(RETRY, RETRY_MAX);
+        let (times, since) = self.recovery.sought.entry(order.clone()).or_insert((0, now));
+        *times += 1;
+        if *times >= SOUGHT_TIMES && now.since(*since) >= SOUGHT_FOR {
+            self.stop_waiting_for_fills(now, order);
+        }
+        self.recovery.ask_missing(now + pause, order, query);
+    }
+
+    /// Fills the venue has counted and does not show any more: nothing waits for them any longer. What they moved is
+    /// the difference of balances that it is.
+    fn stop_waiting_for_fills(&mut self, now: Time, id: &ClientOrderId) {
+        self.recovery.sought.remove(id);
+        let Some((counted, booked, ending)) = self.orders.update(id, |order| {
+            order.lacking = order.told - order.filled;
+            (order.told, order.filled, order.ending)
+        }) else {
+            return;
+        };
+        let fields = format!("order={id} counted={counted} booked={booked}");
+        self.log(LogLevel::Error, "fills the exchange has counted are not shown; going on without", fields);
+        if let Some(end) = ending {
+            self.end(id, end);
+            self.order_changed(now, id, None);
         }
     }
 
@@ -638,7 +688,7 @@ impl Gateway {
             };
             match &purpose {
                 Purpose::Missing { order, .. } => {
-                    if self.orders.get(order).is_some_and(Order::has_gap) {
+                    if self.orders.get(order).is_some_and(Order::lacks_fills) {
                         self.log(
                             LogLevel::Warn,
                             "fills are missing; fetching them",

@@ -28,7 +28,7 @@ use super::Gateway;
 use super::commits::Held;
 use super::fact::Source;
 use super::io::{LogLevel, LostPosition};
-use super::recovery::{PAGE, Purpose};
+use super::recovery::{PAGE, Purpose, next_trade};
 use crate::ids::{Asset, ClientOrderId, ConnId, IdParts, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::InstrumentKind;
 use crate::journal::{CashRecord, OrderStateRecord, Owner, Record};
@@ -122,6 +122,8 @@ pub(super) struct Scans {
     under_way: BTreeMap<Symbol, Scan>,
     /// When symbols were last looked through for a difference.
     suspected: BTreeMap<Symbol, Time>,
+    /// Symbols whose past is read and on its way to the disk.
+    committing: BTreeSet<Symbol>,
     /// Symbols of which an order was refused because they are not read yet.
     refused: BTreeSet<Symbol>,
     replies: Vec<Patient>,
@@ -154,7 +156,8 @@ impl Scans {
 
     /// Is the past of that symbol waited for?
     pub(super) fn is_reading(&self, symbol: &Symbol) -> bool {
-        self.under_way.contains_key(symbol) || self.wanted.iter().any(|(wanted, _)| wanted == symbol)
+        let known = self.under_way.contains_key(symbol) || self.committing.contains(symbol);
+        known || self.wanted.iter().any(|(wanted, _)| wanted == symbol)
     }
 
     /// Is the past of that symbol being read?
@@ -252,7 +255,8 @@ impl Gateway {
         if !self.recovery.compares() {
             return;
         }
-        let busy = |scan: &&Scan| scan.stage != Stage::Lag;
+        // What cannot be had is asked for ever again, and holds up nothing else.
+        let busy = |scan: &&Scan| scan.stage != Stage::Lag && scan.failures < PATIENCE;
         while self.scans.under_way.values().filter(busy).count() < AT_ONCE {
             let Some((symbol, explains)) = self.scans.wanted.pop_front() else { return };
             let Ok(instrument) = self.instrument(&symbol) else { continue };
@@ -304,22 +308,38 @@ impl Gateway {
             (_, answer) => {
                 let fields = format!("query={query:?} answer={answer:?}");
                 self.log(LogLevel::Warn, "a page of the past was not had; asking again", fields);
-                if let Some(scan) = self.scans.under_way.get_mut(symbol) {
-                    scan.failures += 1;
-                }
                 let purpose = Purpose::Past { symbol: symbol.clone(), query: query.clone() };
                 self.recovery.ask_at(now + AGAIN, query, purpose);
+                self.past_failed(now, symbol);
             }
         }
     }
 
+    fn past_failed(&mut self, now: Time, symbol: &Symbol) {
+        let Some(scan) = self.scans.under_way.get_mut(symbol) else { return };
+        scan.failures += 1;
+        if scan.failures == PATIENCE {
+            let fields = format!("symbol={symbol}");
+            self.log(LogLevel::Error, "the past of a symbol cannot be had; going on with others", fields);
+            self.scan_next(now);
+            self.judge_now(now);
+        }
+    }
+
+    /// Balances that have waited for a past are judged.
+    fn judge_now(&mut self, now: Time) {
+        if !self.scans.may_explain() && std::mem::take(&mut self.scans.judge_after) {
+            self.ask(now, &Query::Account, Purpose::Account);
+        }
+    }
+
     /// Goes on with the next page, or the next stage.
-    fn past_page(&mut self, now: Time, symbol: &Symbol, full: bool, next: Stage, last: Option<u64>) {
+    fn past_page(&mut self, now: Time, symbol: &Symbol, full: bool, next: Stage, from: Option<u64>) {
         let Some(scan) = self.scans.under_way.get_mut(symbol) else { return };
         scan.failures = 0;
-        match (scan.stage, last) {
-            (Stage::Trades, Some(last)) => scan.next_trade = last + 1,
-            (_, Some(last)) => scan.next_order = last + 1,
+        match (scan.stage, from) {
+            (Stage::Trades, Some(from)) => scan.next_trade = from,
+            (_, Some(from)) => scan.next_order = from,
             (_, None) => {}
         }
         if !full {
@@ -333,13 +353,14 @@ impl Gateway {
 
     /// Conditional orders: only what they triggered matters, those that wait are among the open ones.
     fn past_conditionals(&mut self, now: Time, symbol: &Symbol, orders: Vec<OrderReport>) {
-        let (full, last) = (orders.len() >= PAGE, orders.iter().filter_map(|o| o.conditional_id).max());
+        let last = orders.iter().filter_map(|o| o.conditional_id).max();
+        let (full, from) = (orders.len() >= PAGE, last.map(|last| last + 1));
         let ours: Vec<OrderReport> =
             orders.into_iter().filter(|o| o.venue_id != 0 && self.ours(&o.client_id).is_some()).collect();
         if let Some(scan) = self.scans.under_way.get_mut(symbol) {
             scan.parents.extend(ours.into_iter().map(|o| (o.venue_id, o)));
         }
-        self.past_page(now, symbol, full, Stage::Orders, last);
+        self.past_page(now, symbol, full, Stage::Orders, from);
     }
 
     /// The session's parts in an id of ours.
@@ -351,8 +372,8 @@ impl Gateway {
         for report in orders {
             self.past_order(now, symbol, report);
         }
-        let last = orders.iter().map(|report| report.venue_id).max();
-        self.past_page(now, symbol, orders.len() >= PAGE, Stage::Trades, last);
+        let from = orders.iter().map(|report| report.venue_id + 1).max();
+        self.past_page(now, symbol, orders.len() >= PAGE, Stage::Trades, from);
     }
 
     fn past_order(&mut self, now: Time, symbol: &Symbol, report: &OrderReport) {
@@ -447,9 +468,8 @@ impl Gateway {
         if self.books.listing(symbol).is_some() {
             self.advance_cursor(symbol, fills);
         }
-        let last = fills.iter().map(|fill| fill.trade_id).max();
         let next = if self.recovery.may_lag() { Stage::Lag } else { Stage::Orphans };
-        self.past_page(now, symbol, fills.len() >= PAGE, next, last);
+        self.past_page(now, symbol, fills.len() >= PAGE, next, next_trade(fills));
         self.past_settled(now, symbol);
     }
 
@@ -508,6 +528,8 @@ impl Gateway {
         let fields = format!("symbol={symbol} orders={} sessions={:?}", scan.ended.len(), scan.moved);
         self.log(LogLevel::Info, "past read", fields);
         self.recovery.saw(symbol);
+        self.tell_gaps(symbol, &scan.ended);
+        self.scans.committing.insert(symbol.clone());
         self.commits.push(Record::Scanned { symbol: symbol.clone() });
         for session in scan.moved {
             let position = self.position_view(session, symbol);
@@ -516,14 +538,24 @@ impl Gateway {
         self.commits.hold(Held::Scanned(symbol.clone()));
         self.read_fundings(now, symbol);
         self.scan_next(now);
-        if !self.scans.may_explain() && std::mem::take(&mut self.scans.judge_after) {
-            self.ask(now, &Query::Account, Purpose::Account);
+        self.judge_now(now);
+    }
+
+    /// Orders that ended, and of which the exchange has counted more than it shows.
+    fn tell_gaps(&mut self, symbol: &Symbol, ended: &BTreeSet<VenueOrderId>) {
+        let orders = ended.iter().filter_map(|number| self.orders.by_venue(symbol, *number));
+        let told: Vec<String> = (orders.filter(|order| order.has_gap()))
+            .map(|order| format!("order={} counted={} booked={}", order.id, order.told, order.filled))
+            .collect();
+        for fields in told {
+            self.log(LogLevel::Error, "fills the exchange has counted are not shown", fields);
         }
     }
 
     /// The past is on the disk: orders may follow.
     pub(super) fn past_committed(&mut self, now: Time, symbol: &Symbol) {
         self.scans.read.insert(symbol.clone());
+        self.scans.committing.remove(symbol);
         self.scan_timer(now);
         self.compare_lost();
         if self.scans.refused.remove(symbol) {

@@ -181,11 +181,17 @@ impl Gateway {
         let at = self.venue_time(now);
         let mut assets: BTreeSet<Asset> = self.tie_out.balances.keys().cloned().collect();
         assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
-        for asset in assets {
-            let delta = self.difference(&asset);
-            if !delta.is_zero() {
-                self.book_cash(at, Owner::External, asset, delta, OPENING);
-            }
+        let mut held: Vec<(Asset, Cash)> = (assets.iter())
+            .map(|asset| (asset.clone(), self.difference(asset)))
+            .filter(|(_, delta)| !delta.is_zero())
+            .collect();
+        if held.is_empty() {
+            // A row of nothing: that the books are open must outlive this run.
+            let quotes = self.instruments.iter().flat_map(BTreeMap::values).map(|i| i.quote.clone());
+            held.extend(assets.into_iter().chain(quotes).next().map(|asset| (asset, Cash::ZERO)));
+        }
+        for (asset, delta) in held {
+            self.book_cash(at, Owner::External, asset, delta, OPENING);
         }
         self.tie_out.opened = Some(at);
         self.tie_out.provisional = true;

@@ -185,6 +185,8 @@ pub struct Order {
     pub as_of: Time,
     /// Filled quantity in the venue's count.
     pub told: Qty,
+    /// What the venue has counted and does not show any more: no longer waited for.
+    pub lacking: Qty,
     /// Sum of the fills booked.
     pub filled: Qty,
     /// Sum of their quote amounts.
@@ -236,8 +238,13 @@ impl Order {
     }
 
     /// Are fills missing that the venue has counted?
-    pub fn has_gap(&self) -> bool {
+    pub fn lacks_fills(&self) -> bool {
         self.told > self.filled
+    }
+
+    /// Are such fills waited for?
+    pub fn has_gap(&self) -> bool {
+        self.told > self.filled + self.lacking
     }
 
     /// The word for it on the wire.

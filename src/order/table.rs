@@ -74,6 +74,7 @@ impl Orders {
             cancel_wanted: false,
             as_of: Time::default(),
             told: Default::default(),
+            lacking: Default::default(),
             filled: Default::default(),
             filled_quote: Default::default(),
             ending: None,

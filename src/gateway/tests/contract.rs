@@ -661,3 +661,16 @@ fn a_transfer_told_twice_is_booked_once_for_nobody() {
     trial.check("transferred");
     assert_eq!(trial.asset(Owner::External, &usdt()), Cash::whole(50_500).raw());
 }
+
+#[test]
+fn i11_a_difference_in_a_position_is_told_though_nothing_else_reads_the_income() {
+    let mut trial = Trial::new(funded(100_000));
+    trial.trade(1, "1", "50000");
+    trial.wait(Span::from_secs(200));
+    trial.trade(1, "-1", "50000");
+    trial.wait(HOUR);
+    trial.check("before");
+    trial.exchange.qty += Qty::whole(1).raw();
+    trial.wait(Span::from_secs(200));
+    assert_eq!(trial.asset(Owner::Unattributed, &holding()), Qty::whole(1).raw());
+}

@@ -296,9 +296,43 @@ fn fills_that_are_not_found_are_asked_for_ever_less_often() {
         asked
     };
     let first = hour(&mut bench, &[]);
-    assert!((60..120).contains(&first), "{first}");
+    assert!((20..40).contains(&first), "{first}");
     let later = hour(&mut bench, &[]);
-    assert!((50..=61).contains(&later), "{later}");
+    assert!((1..=2).contains(&later), "{later}");
     assert_eq!(hour(&mut bench, &[fill(1, 4)]), 1, "found at last");
     assert_eq!((bench.net(), bench.gateway.orders().open().count()), (Qty::whole(4), 0));
+}
+
+#[test]
+fn a_fill_the_exchange_no_longer_gives_holds_up_neither_the_end_nor_the_books() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 4, None))]);
+    let serve = |bench: &mut Bench, seconds: u32| {
+        for _ in 0..seconds {
+            bench.wait(Span::from_secs(1));
+            bench.answer(|query| match query {
+                Query::Account => Answer::Account(Account {
+                    balances: vec![Balance::new(Asset::new("USDT"), Cash::whole(999), Cash::ZERO)],
+                    can_trade: true,
+                    updated: Time::default(),
+                }),
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
+    };
+    serve(&mut bench, 300);
+    assert!(!bench.gateway.orders().get(&id).unwrap().state.is_over(), "it may only be late");
+    serve(&mut bench, 900);
+    let order = bench.gateway.orders().get(&id).unwrap();
+    assert_eq!((order.status().as_str(), order.filled), ("CANCELED", Qty::ZERO));
+    assert_eq!(bench.events().last().map(String::as_str), Some("CANCELED 0"), "{:?}", bench.events());
+    let told = bench.logs.iter().filter(|log| log.contains("counted=4 booked=0")).count();
+    assert!(told > 0, "{:?}", bench.logs);
+    let missing = bench.gateway.books().asset(crate::journal::Owner::Unattributed, &Asset::new("USDT"));
+    assert_eq!(missing, Cash::whole(-1), "the shortfall is a difference");
+    // Should it come after all, it is booked, and the difference taken back.
+    bench.says(vec![event(report(&id, VenueStatus::Canceled, 4, Some(fill(1, 4))))]);
+    assert_eq!(bench.net(), Qty::whole(4));
+    assert!(!bench.gateway.orders().get(&id).unwrap().has_gap());
 }

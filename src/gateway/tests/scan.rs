@@ -48,6 +48,15 @@ impl Past {
         self
     }
 
+    /// The last order, and its fills, are of now.
+    fn lately(mut self, now: Time) -> Self {
+        let order = self.orders.last_mut().unwrap();
+        order.time = now;
+        let venue_id = order.venue_id;
+        self.fills.iter_mut().filter(|f| f.venue_id == venue_id).for_each(|f| f.time = now);
+        self
+    }
+
     fn answer(&self, query: &Query) -> Answer {
         match query {
             Query::OrdersFrom { from, conditional: false, symbol } if symbol.as_str() == "dogeusdt" => {
@@ -67,6 +76,9 @@ impl Past {
                 };
                 let balances = self.balances.iter().map(of).collect();
                 Answer::Account(Account { balances, can_trade: true, updated: Time::default() })
+            }
+            Query::TradesSince { since, symbol } if symbol.as_str() == "dogeusdt" => {
+                Answer::Trades(self.fills.iter().filter(|f| f.time >= *since).cloned().collect())
             }
             Query::TradesSince { .. } | Query::TradesOfOrder { .. } => Answer::Trades(Vec::new()),
             Query::OrderByVenueId { venue_id, .. } => {
@@ -302,4 +314,235 @@ fn i11_a_difference_is_looked_for_in_symbols_nobody_has_used() {
     past.serve(&mut after, 90);
     assert_eq!(position(&after, 1), "10 at 0.2 realised 0");
     assert_eq!(unattributed(&after), [""; 0]);
+}
+
+/// The pages of one symbol's past cannot be had.
+fn failing(query: &Query) -> Option<Answer> {
+    let fails = matches!(query, Query::OrdersFrom { symbol, .. } if symbol.as_str() == "shibusdt");
+    fails.then(|| Answer::Failed("-1003".to_owned()))
+}
+
+#[test]
+fn i11_a_fill_that_a_crash_kept_from_the_journal_is_found_while_the_books_are_not_open() {
+    let known = Past { balances: vec![("USDT", 1_000)], ..Past::default() };
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    bench.login(None);
+    bench.says(vec![VenueEvent::Instruments(vec![doge(), shiba()])]);
+    bench.call(&json!({"id": 51, "method": "subscribe", "params": {"streams": ["shibusdt@bbo"]}}));
+    bench.says(vec![VenueEvent::EntryUp]);
+    for _ in 0..32 {
+        bench.answer(|query| failing(query).unwrap_or_else(|| known.answer(query)));
+        bench.wait(Span::from_millis(250));
+    }
+    // The symbol is in use; of the next order nothing reaches the disk.
+    bench.order(1);
+    bench.hold_commits = true;
+    let id = bench.order(2);
+    let opening = |r: &Record| matches!(r, Record::Cash(cash) if cash.reason == "opening");
+    assert!(!bench.journal.iter().any(opening), "the books wait for the other symbol");
+    let mut past = known.filled(&id, Side::Buy, &[10]).lately(bench.now);
+    past.balances = vec![("USDT", 998), ("DOGE", 10)];
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(300));
+    past.meet(&mut after);
+    past.serve(&mut after, 120);
+    assert_eq!(position(&after, 1), "10 at 0.2 realised 0");
+    assert_eq!(unattributed(&after), [""; 0]);
+    assert_eq!(after.gateway.books().total(&Asset::new("DOGE")), Cash::whole(10));
+}
+
+#[test]
+fn i11_the_books_of_an_empty_account_stay_open() {
+    let mut past = Past::default();
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    past.meet(&mut bench);
+    past.serve(&mut bench, 120);
+    bench.login(None);
+    bench.order(1);
+    bench.hold_commits = true;
+    let id = bench.order(2);
+    past = past.filled(&id, Side::Buy, &[10]).lately(bench.now);
+    past.balances = vec![("DOGE", 10), ("BNB", 5)];
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(30));
+    past.meet(&mut after);
+    past.serve(&mut after, 120);
+    assert_eq!(position(&after, 1), "10 at 0.2 realised 0");
+    // What came meanwhile is a difference, not an opening.
+    assert_eq!(unattributed(&after), ["BNB 5", "USDT 2"]);
+}
+
+#[test]
+fn a_fill_of_somebody_else_before_the_opening_is_not_asked_about() {
+    let known = Past { balances: vec![("USDT", 1_000)], ..Past::default() };
+    let mut bench = Bench::ready();
+    bench.order(1);
+    known.serve(&mut bench, 10);
+    let mut past = known.filled(&ClientOrderId::foreign("web_1"), Side::Buy, &[50]);
+    past.fills[0].time = START - Span::from_millis(500);
+    let read_back: Vec<Record> = (bench.journal.iter())
+        .map(|record| match record {
+            // Found again by the overlap of the reading.
+            Record::Cursor { symbol, trade_id, time } => {
+                let time = *time - Span::from_secs(120);
+                Record::Cursor { symbol: symbol.clone(), trade_id: *trade_id, time }
+            }
+            record => record.clone(),
+        })
+        .map(|record| match record {
+            Record::Cash(cash) => {
+                Record::Cash(crate::journal::CashRecord { time: cash.time + Span::from_secs(120), ..cash })
+            }
+            record => record,
+        })
+        .collect();
+    let mut after = Bench::new(read_back, Vec::new(), bench.now + Span::from_secs(180));
+    past.meet(&mut after);
+    let fills = after.journal.iter().filter(|r| matches!(r, Record::Fill(_))).count();
+    assert_eq!(fills, 0, "the opening holds it");
+    assert_eq!(unattributed(&after), [""; 0]);
+}
+
+#[test]
+fn symbols_whose_past_cannot_be_had_hold_up_no_other() {
+    let past = past();
+    let other = |name: &str| Instrument { symbol: Symbol::new(name), ..shiba() };
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    bench.login(None);
+    bench.says(vec![VenueEvent::Instruments(vec![doge(), shiba(), other("pepeusdt")])]);
+    for streams in [["shibusdt@bbo"], ["pepeusdt@bbo"], ["dogeusdt@bbo"]] {
+        bench.call(&json!({"id": 51, "method": "subscribe", "params": {"streams": streams}}));
+    }
+    bench.says(vec![VenueEvent::EntryUp]);
+    for _ in 0..240 {
+        bench.answer(|query| match query {
+            Query::OrdersFrom { symbol, .. } if symbol.as_str() != "dogeusdt" => {
+                Answer::Failed("-1003".to_owned())
+            }
+            query => past.answer(query),
+        });
+        bench.wait(Span::from_millis(250));
+    }
+    assert_eq!(position(&bench, 1), "5 at 0.2 realised 0.5");
+    let given_up = bench.logs.iter().filter(|log| log.contains("cannot be had")).count();
+    assert_eq!(given_up, 2, "once each: {:?}", bench.logs);
+    assert_eq!(bench.gateway.books().total(&Asset::new("USDT")), Cash::whole(900), "the books are open");
+    bench.order(1);
+}
+
+#[test]
+fn i11_both_sides_of_a_self_trade_at_the_edge_of_a_page_are_booked() {
+    let mut past = Past::default();
+    for n in 1..=1_001 {
+        past = past.filled(&id(7, 1, n), Side::Buy, &[1]);
+    }
+    // The last of the first page, and the first of the next.
+    past.fills[1_000].trade_id = past.fills[999].trade_id;
+    past.orders[1_000].side = Side::Sell;
+    past.fills[1_000].side = Side::Sell;
+    past.balances = vec![("USDT", 900), ("DOGE", 999)];
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 2);
+    assert!(position(&bench, 1).starts_with("999 at"), "{}", position(&bench, 1));
+    assert!(!bench.logs.iter().any(|log| log.contains("not shown")), "{:?}", bench.logs);
+}
+
+#[test]
+fn fills_that_the_exchange_does_not_show_any_more_are_told() {
+    let mut past = past();
+    past.fills.remove(2);
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    let told: Vec<_> = bench.logs.iter().filter(|log| log.contains("not shown")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("counted=3 booked=0"), "{told:?}");
+}
+
+#[test]
+fn a_past_on_its_way_to_the_disk_is_not_read_again() {
+    let past = past();
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    bench.hold_commits = true;
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    bench.script.0.borrow_mut().queries.clear();
+    bench.call(&doge_order(1, &json!({})));
+    let asked = bench.script.0.borrow().queries.len();
+    assert_eq!(asked, 0, "{:?}", bench.script.0.borrow().queries);
+}
+
+#[test]
+fn a_pending_order_of_a_lost_life_is_never_called_a_failure() {
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    let ahead = bench.gateway.epoch + 9;
+    bench.pending = json!([{"epoch": ahead, "method": "order", "params": {"n": 7, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["answers"], json!([null]), "being found out");
+    let id = bench.gateway.order_id(ahead, SessionId(1), 7);
+    assert_eq!(bench.gateway.orders().get(&id).unwrap().status().as_str(), "UNKNOWN");
+}
+
+#[test]
+fn a_journal_from_before_lots_were_kept_learns_them() {
+    let mut bench = Bench::ready();
+    bench.order(1);
+    let without = |record: &Record| match record.clone() {
+        Record::Listing { symbol, base, quote, holding, unread, .. } => {
+            Record::Listing { symbol, base, quote, holding, unread, lot: None }
+        }
+        record => record,
+    };
+    let before: Vec<Record> = bench.journal.iter().map(without).collect();
+    let mut after = Bench::new(before.clone(), Vec::new(), START + Span::from_secs(60));
+    after.recover(&[], &[]);
+    let lots = |bench: &Bench, from: usize| -> Vec<(Option<Qty>, bool)> {
+        let of = |record: &Record| match record {
+            Record::Listing { lot, unread, .. } => Some((*lot, *unread)),
+            _ => None,
+        };
+        bench.journal[from..].iter().filter_map(of).collect()
+    };
+    assert_eq!(lots(&after, before.len()), [(Some(Qty::whole(1)), false)]);
+    let mut again = Bench::new(after.journal.clone(), Vec::new(), START + Span::from_secs(120));
+    again.recover(&[], &[]);
+    assert_eq!(lots(&again, after.journal.len()), []);
+}
+
+#[test]
+fn what_others_traded_after_our_last_fill_is_not_read_in_every_round() {
+    let mut past = past();
+    for _ in 0..3_000 {
+        past = past.filled(&ClientOrderId::foreign("web_2"), Side::Buy, &[1]);
+    }
+    for (seconds, fill) in past.fills.iter_mut().enumerate() {
+        fill.time = START - Span::from_secs(7_200 - 2 * seconds as i64);
+    }
+    past.balances = vec![("USDT", 900), ("DOGE", 3_058), ("BNB", 7)];
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 2);
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let mut pages = 0;
+    for round in 0..3 {
+        bench.gateway.recovery.saw(&Symbol::new("dogeusdt"));
+        bench.wait(Span::from_secs(60));
+        pages = 0;
+        for _ in 0..20 {
+            let asked = bench.script.0.borrow().queries.clone();
+            pages += asked.iter().filter(|(_, q)| matches!(q, Query::TradesFrom { .. })).count();
+            bench.answer(|query| past.answer(query));
+        }
+        assert!(pages > 0, "round {round}");
+    }
+    assert_eq!(pages, 1, "in the last round");
 }
