@@ -41,11 +41,12 @@ pub(crate) struct Begun {
 }
 
 impl Feed {
-    /// Begins a synthetic market where its past ends; `swing` is how far it strays from there, if not as usual.
+    /// Begins a synthetic market where its past ends; `swing` is how far it strays from there, if not as usual. Markets
+    /// of one underlying have one past; `apart` makes them go their own ways from now on.
     pub(crate) fn synthetic(
         now: Time,
         spec: &'static Spec,
-        seed: u64,
+        (seed, apart): (u64, u64),
         (rate, swing): (u32, Option<Rate>),
         exchange: &mut impl House,
     ) -> Begun {
@@ -54,7 +55,7 @@ impl Feed {
         let usual = SyntheticConfig::around(spec.symbol_name(), price);
         let swing = swing.unwrap_or(usual.swing);
         let shape = SyntheticConfig { steps_per_second: rate, swing, ..usual };
-        let of_symbol = spec.symbol.bytes().fold(seed, |hash, b| mix(hash ^ u64::from(b)));
+        let of_symbol = spec.symbol.bytes().fold(seed ^ apart, |hash, b| mix(hash ^ u64::from(b)));
         let mut house = Synthetic::new(shape, of_symbol);
         house.start(now, exchange);
         Begun { feed: Self::Synthetic(Box::new(house)), price, past: Some(past) }

@@ -169,7 +169,7 @@ impl Futures {
         let begun = match replay.as_ref().filter(of_this) {
             Some(recording) => Feed::replay(now, recording.clone(), *replay_speed, &mut self.core),
             None => {
-                Feed::synthetic(now, index, seed ^ APART, (*ticks_per_second, Some(SWING)), &mut self.core)
+                Feed::synthetic(now, index, (*seed, APART), (*ticks_per_second, Some(SWING)), &mut self.core)
             }
         };
         let Begun { feed, price, past } = begun;

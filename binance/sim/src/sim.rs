@@ -248,7 +248,7 @@ impl Sim {
         let Config { seed, ticks_per_second, replay, replay_speed, .. } = &self.config;
         let begun = match replay.as_ref().filter(|r| r.product == Product::Spot && r.symbol == symbol) {
             Some(recording) => Feed::replay(now, recording.clone(), *replay_speed, &mut self.exchange),
-            None => Feed::synthetic(now, spec, *seed, (*ticks_per_second, None), &mut self.exchange),
+            None => Feed::synthetic(now, spec, (*seed, 0), (*ticks_per_second, None), &mut self.exchange),
         };
         let Begun { feed, price, past } = begun;
         let data = MarketData::new(symbol.clone(), Bars::new(now, price, past));

@@ -14,9 +14,9 @@ fn wallets_positions_orders_and_settings_go_on() {
     before.rest("alice", "POST", "/fapi/v1/leverage", "symbol=DOGEUSDT&leverage=10");
     before.rest_perpetual(bob, "SELL", "0.2", "600", "bob-1");
     before.rest_perpetual(alice, "BUY", "0.2", "600", "alice-1");
-    before.rest_perpetual(alice, "BUY", "0.19", "100", "alice-2");
-    let params = "algoType=CONDITIONAL&symbol=DOGEUSDT&side=SELL&type=STOP&quantity=100&triggerPrice=0.19\
-                  &price=0.189&clientAlgoId=stop-1";
+    before.rest_perpetual(alice, "BUY", "0.17", "100", "alice-2");
+    let params = "algoType=CONDITIONAL&symbol=DOGEUSDT&side=SELL&type=STOP&quantity=100&triggerPrice=0.17\
+                  &price=0.169&clientAlgoId=stop-1";
     assert_eq!(before.rest("alice", "POST", "/fapi/v1/algoOrder", params).0, 200);
     before.control("futures/funding", &json!({"symbol": "DOGEUSDT", "rate": "0.001", "interval_ms": 10_000}));
     before.pass(Span::from_secs(11));
@@ -51,5 +51,5 @@ fn wallets_positions_orders_and_settings_go_on() {
     let conn = after.futures_api("alice");
     let last = before.rest("alice", "GET", "/fapi/v1/allOrders", "symbol=DOGEUSDT").1;
     let last = last.as_array().unwrap().last().unwrap()["orderId"].as_u64().unwrap();
-    assert!(after.rest_perpetual(conn, "BUY", "0.19", "100", "next") > last, "numbers go on");
+    assert!(after.rest_perpetual(conn, "BUY", "0.17", "100", "next") > last, "numbers go on");
 }
