@@ -320,6 +320,11 @@ impl Gateway {
         &self.books
     }
 
+    /// When the last look at the exchange began that was answered in whole, for checks.
+    pub fn looked(&self) -> Option<Time> {
+        self.recovery.looked()
+    }
+
     /// All orders, for checks.
     pub fn orders(&self) -> &Orders {
         &self.orders

@@ -164,6 +164,10 @@ pub(super) struct Recovery {
     /// Symbols something happened in since the last round.
     active: BTreeSet<Symbol>,
     sweep_at: Option<Time>,
+    /// When the round under way began, or the last one.
+    round_began: Option<Time>,
+    /// When the last whole round began that was answered.
+    looked: Option<Time>,
     /// The rate budget allows no round before this.
     not_before: Time,
     /// All open orders are looked at again at this time, be it dearer than those of the symbols in use.
@@ -186,10 +190,17 @@ impl Recovery {
             unread: BTreeSet::new(),
             active: BTreeSet::new(),
             sweep_at: None,
+            round_began: None,
+            looked: None,
             not_before: Time::default(),
             whole_at: Time::default(),
             fast_until: Time::default(),
         }
+    }
+
+    /// When the last look at the exchange began that was answered in whole.
+    pub(super) fn looked(&self) -> Option<Time> {
+        self.looked
     }
 
     /// Is the private link up, so that cancels and questions can be sent?
@@ -322,6 +333,8 @@ impl Gateway {
     pub(super) fn entry_down(&mut self, now: Time, reason: &str) {
         let news = self.recovery.connected();
         self.recovery.phase = Phase::Down(reason.to_owned());
+        // What was missed meanwhile explains differences first.
+        self.tie_out.forget_differences();
         self.recovery.forget_questions();
         self.scans.forget_questions();
         self.fundings.forget_questions();
@@ -354,6 +367,7 @@ impl Gateway {
 
     fn begin_round(&mut self, now: Time, symbols: &BTreeSet<Symbol>) {
         self.recovery.active.clear();
+        self.recovery.round_began = Some(now);
         let trades: Vec<(&Symbol, Query)> = symbols.iter().map(|s| (s, self.next_trades(now, s))).collect();
         let interest = self.config.margin.then(|| self.interest_query(now));
         let open = self.open_orders_queries(now, symbols);
@@ -645,6 +659,7 @@ impl Gateway {
         if !self.recovery.round.is_empty() || waiting {
             return;
         }
+        self.recovery.looked = self.recovery.round_began;
         match self.recovery.phase {
             Phase::First => self.recovery.phase = Phase::Lag(now + self.recovery.lag),
             Phase::Second => {

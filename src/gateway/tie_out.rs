@@ -33,7 +33,7 @@ pub(super) struct TieOut {
     seen: BTreeMap<Asset, (Cash, Time)>,
     /// When the books were opened with what the account held, by the venue's clock.
     opened: Option<Time>,
-    /// Nothing has agreed with the opening yet: a difference is still the opening's.
+    /// Nothing has agreed with the opening yet, and we have not traded since: a difference is still the opening's.
     provisional: bool,
     /// How far the venue's clock is ahead.
     pub(super) offset: Span,
@@ -96,6 +96,16 @@ impl TieOut {
     /// When the books were opened with what the account held.
     pub(super) const fn opened(&self) -> Option<Time> {
         self.opened
+    }
+
+    /// A difference has to be seen anew before it is believed.
+    pub(super) fn forget_differences(&mut self) {
+        self.seen.clear();
+    }
+
+    /// We trade now: what differs from here on is no part of what was found.
+    pub(super) fn end_opening(&mut self) {
+        self.provisional = false;
     }
 
     /// What is owed of an asset, as the exchange showed it last.

@@ -100,6 +100,11 @@ fn what_failed_once_does_not_again() {
              cut_link=187304 kill_gateway=130282 kill_strategy=99656 trade_by_hand=142639 force_end=16178",
             "a liquidation told before the rules of symbols were known was shared in parts of lots",
         ),
+        (
+            "seed=32243 product=usdt strategies=3 commands=20 length_ms=20000 drop_event=98686 drop_reply=59722 \
+             drop_request=18062 force_end=175527 outage=95162",
+            "outages kept the opening open, and it took a liquidation of ours for something found",
+        ),
     ] {
         println!("{what}");
         check(plan.parse().expect("a plan as it is printed"));

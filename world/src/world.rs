@@ -233,8 +233,9 @@ impl World {
             self.step();
             if self.at_rest() {
                 let since = *calm_since.get_or_insert(self.now);
-                // One more sweep must find nothing new.
-                if self.now.since(since) > Span::from_secs(15) {
+                // One more look at the exchange must find nothing new, after the one that may find something.
+                let looked = self.gateway.as_ref().and_then(Gateway::looked);
+                if looked.is_some_and(|looked| looked.since(since) > Span::from_secs(15)) {
                     break;
                 }
             } else {
