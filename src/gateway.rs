@@ -57,7 +57,7 @@ use crate::ledger::books::Books;
 use crate::order::table::{Orders, state_record};
 use crate::session::Session;
 use crate::time::{Span, Time, earliest};
-use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent};
+use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent, VenueStatus};
 use crate::wire::event::{FillView, Numbered, OrderView, PositionView, Private};
 
 /// 2025-01-01T00:00:00Z, from which epochs count minutes.
@@ -66,6 +66,8 @@ const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
 /// How far ahead of the clock the epochs of a new journal begin: one that is lost may have been started more often than
 /// once a minute, and its ids must not come again.
 const AHEAD: u32 = 60;
+/// As many different beginnings there are: a journal may be lost in the very minute in which it began.
+const BEGINNINGS: u64 = 4_096;
 
 /// What to do where the journal is an older copy.
 const OLDER_COPY: &str = "orders and fills since are read from the exchange; edits since, and what is older than the \
@@ -229,8 +231,9 @@ impl Gateway {
             return Err(StartError::OtherInstall { found: start.install.clone(), wanted: ours.to_owned() });
         }
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
-        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - AHEAD);
-        self.epoch = last_start.map_or(minutes + AHEAD, |start| minutes.max(start.epoch + 1));
+        let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
+        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
+        self.epoch = last_start.map_or(minutes + ahead, |start| minutes.max(start.epoch + 1));
         let ended = matches!(records.last(), Some(Record::End { .. }));
         let power_lost = last_start.is_some_and(|start| start.boot_id != self.config.boot_id) && !ended;
         let reason = match (&self.config.journal_rebuilt, last_start) {
@@ -549,7 +552,10 @@ impl Gateway {
                 self.see_off("events are numbered anew: log in again");
             }
         }
-        if parts.epoch < self.epoch || !made_before {
+        // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
+        let made_now = report.status == VenueStatus::New && source == fact::Source::Stream;
+        let lost = self.first_start == Some(self.started) && parts.epoch > self.epoch && !made_now;
+        if parts.epoch < self.epoch || !(made_before || lost) {
             return;
         }
         self.log(

@@ -478,6 +478,29 @@ fn a_past_on_its_way_to_the_disk_is_not_read_again() {
 }
 
 #[test]
+fn i7_a_new_journal_begins_its_epochs_nowhere_near_a_lost_one() {
+    let epochs: std::collections::BTreeSet<u32> = (0..50)
+        .map(|seed| {
+            let config = GatewayConfig { seed: seed * 7, ..config() };
+            Bench::of(config, Vec::new(), Vec::new(), START).gateway.epoch
+        })
+        .collect();
+    assert_eq!(epochs.len(), 50, "started in the same minute");
+}
+
+#[test]
+fn r47_an_order_of_a_lost_life_that_fills_now_is_no_second_gateways() {
+    let mut bench = Bench::ready();
+    let ahead = bench.gateway.epoch + 4_000;
+    let partly = report(&id(ahead, 1, 3), VenueStatus::PartiallyFilled, 4, Some(fill(1, 4)));
+    bench.says(vec![event(OrderReport { time: START + Span::from_secs(60), ..partly })]);
+    assert_eq!(bench.net(), Qty::whole(4));
+    assert_eq!(bench.closed, [(ConnId(1), 1012)], "the session must learn the new prefix");
+    bench.login(None);
+    assert_eq!(bench.order(4).parts().unwrap().epoch, ahead + 1);
+}
+
+#[test]
 fn a_pending_order_of_a_lost_life_is_never_called_a_failure() {
     let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
     let ahead = bench.gateway.epoch + 9;
