@@ -315,7 +315,16 @@ pub struct FundingRecord {
     pub paid: Option<Cash>,
 }
 
-/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, owner) add up to the owner's share.
+/// Which loan interest was charged on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Loan {
+    /// What is owed. The interest may be charged in another asset.
+    pub asset: Asset,
+    /// Charged as it was taken up, not for the time that has passed.
+    pub on_borrow: bool,
+}
+
+/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, loan, owner) add up to the owner's share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeRecord {
     /// What for.
@@ -334,6 +343,9 @@ pub struct ChargeRecord {
     pub id: Option<u64>,
     /// Venue time: the funding time, the hour of the interest.
     pub time: Time,
+    /// On which loan, where it is not interest of the time that has passed on one of `asset` itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loan: Option<Loan>,
 }
 
 /// See [`Record::Debt`]. The latest of an asset counts.

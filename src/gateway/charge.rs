@@ -13,8 +13,8 @@ use super::funding::NEAR;
 use super::io::LogLevel;
 use super::recovery::Purpose;
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
-use crate::journal::{AllocationRecord, ChargeKind, ChargeRecord, FillRecord, Forced, Owner, Record};
-use crate::ledger::books::ChargeKey;
+use crate::journal::{AllocationRecord, ChargeKind, ChargeRecord, FillRecord, Forced, Loan, Owner, Record};
+use crate::ledger::books::{ChargeKey, JUST_LENT};
 use crate::ledger::funding::WALLET_UNIT;
 use crate::ledger::split::{close, split};
 use crate::num::{Cash, Qty};
@@ -22,8 +22,6 @@ use crate::time::{Span, Time};
 use crate::venue::port::{Income, Query};
 use crate::wire::event::{FillView, Private};
 
-/// How long after a loan the fill may come that makes somebody its debtor.
-const JUST_LENT: Span = Span::from_secs(1);
 /// How late a row of the interest history may be shown.
 const SHOWN_WITHIN: Span = Span::from_secs(2 * 3_600);
 
@@ -73,7 +71,7 @@ impl Gateway {
             }
             ChargeKind::Trade => {}
             ChargeKind::Interest => {
-                let weights = self.owing(&income.asset, income.time);
+                let weights = self.owing(&income.asset, income.loan.as_ref(), income.time);
                 self.charge_once(now, income, &weights);
             }
             ChargeKind::Transfer | ChargeKind::Other => {
@@ -82,17 +80,20 @@ impl Gateway {
         }
     }
 
-    /// Who owed of an asset when interest was charged on it. The first charge on a loan comes with the loan, a moment
+    /// Who owed what interest in an asset was charged on. The first charge on a loan comes with the loan, a moment
     /// before the fill it was taken up for.
-    fn owing(&self, asset: &Asset, instant: Time) -> BTreeMap<Owner, Cash> {
-        let weights = self.books.liabilities(asset, instant);
-        if weights.is_empty() { self.books.liabilities(asset, instant + JUST_LENT) } else { weights }
+    fn owing(&self, asset: &Asset, loan: Option<&Loan>, instant: Time) -> BTreeMap<Owner, Cash> {
+        match loan {
+            Some(loan) if loan.on_borrow => self.books.debtors(&loan.asset, instant),
+            Some(loan) => self.books.liabilities(&loan.asset, instant),
+            None => self.books.liabilities(asset, instant),
+        }
     }
 
     /// The question for interest that may not be booked yet: from before the last row known, as rows may be shown late.
     pub(super) fn interest_query(&self, now: Time) -> (Query, Purpose) {
-        let of_interest = self.books.charges().filter(|(key, _)| key.0 == ChargeKind::Interest);
-        let booked = of_interest.map(|(key, _)| key.3).max();
+        let of_interest = self.books.charges().filter(|(key, _)| key.kind == ChargeKind::Interest);
+        let booked = of_interest.map(|(key, _)| key.time).max();
         let known = booked.max(self.tie_out.income_read).map(|time| time - SHOWN_WITHIN);
         let since = known.max(self.tie_out.opened()).unwrap_or(now);
         let query = Query::Income { since };
@@ -119,10 +120,14 @@ impl Gateway {
     /// Splits interest booked anew where what was owed then has changed.
     fn settle_interest(&mut self, now: Time, changed: &BTreeMap<Asset, Time>) {
         let after = |key: &ChargeKey| {
-            let until = key.3 + JUST_LENT;
-            key.0 == ChargeKind::Interest && changed.get(&key.2).is_some_and(|from| until > *from)
+            let (owed, until) = match &key.loan {
+                Some(loan) if loan.on_borrow => (&loan.asset, key.time + JUST_LENT),
+                Some(loan) => (&loan.asset, key.time),
+                None => (&key.asset, key.time),
+            };
+            key.kind == ChargeKind::Interest && changed.get(owed).is_some_and(|from| until > *from)
         };
-        self.split_anew(now, after, |gateway, key| gateway.owing(&key.2, key.3));
+        self.split_anew(now, after, |gateway, key| gateway.owing(&key.asset, key.loan.as_ref(), key.time));
     }
 
     /// Splits charges by the weights of today, and books what differs.
@@ -145,8 +150,7 @@ impl Gateway {
                 if delta.is_zero() {
                     continue;
                 }
-                let (charge, symbol, asset, time) = key.clone();
-                self.book_share(now, ChargeRecord { charge, symbol, asset, owner, delta, id: None, time });
+                self.book_share(now, share_of(key.clone(), owner, delta, None));
             }
         }
     }
@@ -186,47 +190,48 @@ impl Gateway {
         let Some(from) = moved.copied() else { return };
         self.split_anew(
             now,
-            |key| key.0 == ChargeKind::Insurance && key.3 >= from,
-            |gateway, key| gateway.ended(key.1.as_ref(), key.3),
+            |key| key.kind == ChargeKind::Insurance && key.time >= from,
+            |gateway, key| gateway.ended(key.symbol.as_ref(), key.time),
         );
     }
 
     /// Books a payment or charge, by weights; EXTERNAL's where nobody has one. An event and a row of the history that
     /// tell of the same are one fact.
     fn charge_once(&mut self, now: Time, income: &Income, weights: &BTreeMap<Owner, Cash>) {
-        let Income { id, kind, ref symbol, ref asset, amount, time } = *income;
+        let Income { id, kind, symbol, asset, amount, time, loan } = income.clone();
         if id.is_some_and(|id| self.books.knows_charge(kind, id)) {
             return;
         }
-        let twin = self.books.charges().find_map(|(key, shares)| {
-            let near = (key.3.nanos() - time.nanos()).abs() <= NEAR.nanos();
-            // The event may not say which symbol it was for.
-            let of_it = key.1 == *symbol || key.1.is_none() || symbol.is_none();
-            let same = (&key.0, &key.2) == (&kind, asset) && of_it && near;
-            let told = match id {
-                Some(_) => !self.books.is_identified(key),
-                None => self.books.is_identified(key) || key.3 == time,
-            };
-            (same && told && shares.values().copied().sum::<Cash>() == amount).then(|| (key.1.clone(), key.3))
-        });
-        let charge = |owner, delta, (symbol, time): (Option<Symbol>, Time)| ChargeRecord {
-            charge: kind,
-            symbol,
-            asset: asset.clone(),
-            owner,
-            delta,
-            id,
-            time,
-        };
-        if let Some(of) = twin {
-            if id.is_some() {
-                self.emit(Record::Charge(charge(Owner::External, Cash::ZERO, of)));
+        let own = ChargeKey { kind, asset, time, symbol, loan };
+        let twin = self.twin(&own, id, amount).cloned();
+        match (twin, id) {
+            (Some(key), Some(_)) => {
+                self.emit(Record::Charge(share_of(key, Owner::External, Cash::ZERO, id)));
             }
-            return;
+            (Some(_), None) => {}
+            (None, _) => {
+                for (owner, delta) in weighed(amount, weights) {
+                    self.book_share(now, share_of(own.clone(), owner, delta, id));
+                }
+            }
         }
-        for (owner, delta) in weighed(amount, weights) {
-            self.book_share(now, charge(owner, delta, (symbol.clone(), time)));
-        }
+    }
+
+    /// What is booked already of the same payment, told by the other of the event and the row.
+    fn twin(&self, own: &ChargeKey, id: Option<u64>, amount: Cash) -> Option<&ChargeKey> {
+        // The range ends before its end.
+        let (from, until) = (own.time - NEAR, own.time + NEAR + Span::from_nanos(1));
+        let same = |(key, shares): &(&ChargeKey, &BTreeMap<Owner, Cash>)| {
+            // The event may not say which symbol it was for.
+            let of_it = key.symbol == own.symbol || key.symbol.is_none() || own.symbol.is_none();
+            let told = || match id {
+                Some(_) => !self.books.is_identified(key),
+                None => self.books.is_identified(key) || key.time == own.time,
+            };
+            let sum = || shares.values().copied().sum::<Cash>();
+            of_it && key.loan == own.loan && told() && sum() == amount
+        };
+        self.books.charges_between(own.kind, &own.asset, from, until).find(same).map(|(key, _)| key)
     }
 
     /// Positions have changed, perhaps before fills by which the venue ended some.
@@ -364,6 +369,11 @@ fn no_part(fill: &FillRecord, forced: Forced, session: SessionId) -> AllocationR
         fee_asset: fill.fee_asset.clone(),
         time: fill.time,
     }
+}
+
+fn share_of(key: ChargeKey, owner: Owner, delta: Cash, id: Option<u64>) -> ChargeRecord {
+    let ChargeKey { kind: charge, asset, time, symbol, loan } = key;
+    ChargeRecord { charge, symbol, asset, owner, delta, id, time, loan }
 }
 
 /// By weights; EXTERNAL's where nobody has one.

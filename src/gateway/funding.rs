@@ -18,7 +18,7 @@ use super::io::LogLevel;
 use super::recovery::{PAGE, Purpose};
 use crate::ids::{Asset, Symbol};
 use crate::journal::{ChargeKind, ChargeRecord, FundingRecord, Owner, Record};
-use crate::ledger::books::Listing;
+use crate::ledger::books::{ChargeKey, Listing};
 use crate::ledger::funding::{due, shares, unexplained};
 use crate::num::{Cash, Price, Rate};
 use crate::time::{Span, Time, earliest};
@@ -347,7 +347,7 @@ impl Gateway {
                 held = with;
             }
         }
-        let key = (kind, Some(symbol.clone()), asset.clone(), time);
+        let key = ChargeKey { kind, asset: asset.clone(), time, symbol: Some(symbol.clone()), loan: None };
         let booked = self.books.charged(&key);
         if held.is_empty() && booked.is_empty() && paid.is_none_or(Cash::is_zero) {
             return;
@@ -380,6 +380,7 @@ impl Gateway {
                     delta,
                     id: None,
                     time,
+                    loan: None,
                 };
                 self.book_funding(now, what, first, &format!("rate {rate}, mark price {mark}"));
             }

@@ -9,7 +9,7 @@ use super::history::{History, Instant};
 use super::position::{Change, Position, Step, Totals};
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::{
-    AdjustRecord, AllocationRecord, CashRecord, ChargeKind, ChargeRecord, FillRecord, Owner, Record,
+    AdjustRecord, AllocationRecord, CashRecord, ChargeKind, ChargeRecord, FillRecord, Loan, Owner, Record,
 };
 use crate::num::{Cash, Price, Qty};
 use crate::time::{Span, Time};
@@ -66,8 +66,35 @@ impl Listing {
     }
 }
 
-/// What tells one payment or charge from another: what for, of which symbol and asset, when.
-pub type ChargeKey = (ChargeKind, Option<Symbol>, Asset, Time);
+/// What tells one payment or charge from another. Those of a kind and an asset follow each other by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChargeKey {
+    /// What for.
+    pub kind: ChargeKind,
+    /// In which asset.
+    pub asset: Asset,
+    /// Venue time.
+    pub time: Time,
+    /// Of which symbol, where it is of one.
+    pub symbol: Option<Symbol>,
+    /// On which loan, see [`ChargeRecord::loan`].
+    pub loan: Option<Loan>,
+}
+
+impl ChargeKey {
+    fn of(charge: &ChargeRecord) -> Self {
+        let ChargeRecord { charge: kind, asset, time, symbol, loan, .. } = charge.clone();
+        Self { kind, asset, time, symbol, loan }
+    }
+
+    /// The first that can be of that kind, asset and time.
+    fn first(kind: ChargeKind, asset: &Asset, time: Time) -> Self {
+        Self { kind, asset: asset.clone(), time, symbol: None, loan: None }
+    }
+}
+
+/// How long after a loan the fill may come that makes somebody its debtor.
+pub const JUST_LENT: Span = Span::from_secs(1);
 
 /// The books.
 #[derive(Debug, Default)]
@@ -81,8 +108,9 @@ pub struct Books {
     fees: BTreeMap<(SessionId, Asset), Cash>,
     accepted: BTreeMap<(SessionId, Symbol, u64), Accepted>,
     charges: BTreeMap<ChargeKey, BTreeMap<Owner, Cash>>,
-    /// The venue's numbers of payments, and those they are of.
-    charge_ids: BTreeMap<(ChargeKind, u64), ChargeKey>,
+    /// The venue's numbers of payments.
+    charge_ids: BTreeSet<(ChargeKind, u64)>,
+    identified: BTreeSet<ChargeKey>,
     allocations: BTreeMap<(FillKey, SessionId), AllocationRecord>,
     /// Changes of contracts, of money that is not trading's, and of every asset where anything can be borrowed.
     history: History,
@@ -241,6 +269,25 @@ impl Books {
         owed(self.history.at(asset, instant, false).into_iter())
     }
 
+    /// For whom a loan was taken up at an instant: who owes more of the asset when orders of that moment are filled,
+    /// by so much; if nobody does, all who owe of it then. Interest charged meanwhile makes nobody a debtor.
+    pub fn debtors(&self, asset: &Asset, instant: Time) -> BTreeMap<Owner, Cash> {
+        let filled = instant + JUST_LENT;
+        let mut rows = self.history.at(asset, filled, false);
+        for (_, shares) in self.charges_between(ChargeKind::Interest, asset, instant, filled) {
+            for (owner, share) in shares {
+                *rows.entry(*owner).or_default() -= *share;
+            }
+        }
+        let (before, after) = (self.liabilities(asset, instant), owed(rows.into_iter()));
+        let more = |(owner, owes): (&Owner, &Cash)| {
+            let more = *owes - before.get(owner).copied().unwrap_or_default();
+            more.is_positive().then_some((*owner, more))
+        };
+        let grown: BTreeMap<Owner, Cash> = after.iter().filter_map(more).collect();
+        if grown.is_empty() { after } else { grown }
+    }
+
     /// What they owe of it now.
     pub fn liabilities_now(&self, asset: &Asset) -> BTreeMap<Owner, Cash> {
         let rows = self.assets.iter().filter(|((_, of), _)| of == asset);
@@ -259,17 +306,29 @@ impl Books {
 
     /// Is the payment of that number booked?
     pub fn knows_charge(&self, kind: ChargeKind, id: u64) -> bool {
-        self.charge_ids.contains_key(&(kind, id))
+        self.charge_ids.contains(&(kind, id))
     }
 
     /// Has the venue's number of that payment been heard?
     pub fn is_identified(&self, key: &ChargeKey) -> bool {
-        self.charge_ids.values().any(|identified| identified == key)
+        self.identified.contains(key)
     }
 
     /// All payments and charges booked, with their shares.
     pub fn charges(&self) -> impl Iterator<Item = (&ChargeKey, &BTreeMap<Owner, Cash>)> {
         self.charges.iter()
+    }
+
+    /// Those of a kind and an asset from a time on until before another, by time.
+    pub fn charges_between(
+        &self,
+        kind: ChargeKind,
+        asset: &Asset,
+        from: Time,
+        until: Time,
+    ) -> impl Iterator<Item = (&ChargeKey, &BTreeMap<Owner, Cash>)> {
+        self.charges
+            .range(ChargeKey::first(kind, asset, from)..ChargeKey::first(kind, asset, until.max(from)))
     }
 
     /// Views changed since the last call.
@@ -322,9 +381,10 @@ impl Books {
 
     fn charge(&mut self, charge: &ChargeRecord) {
         self.credit((charge.time, 0), charge.owner, &charge.asset, charge.delta);
-        let key = (charge.charge, charge.symbol.clone(), charge.asset.clone(), charge.time);
+        let key = ChargeKey::of(charge);
         if let Some(id) = charge.id {
-            self.charge_ids.insert((charge.charge, id), key.clone());
+            self.charge_ids.insert((charge.charge, id));
+            self.identified.insert(key.clone());
         }
         *self.charges.entry(key).or_default().entry(charge.owner).or_default() += charge.delta;
     }
@@ -422,6 +482,36 @@ fn owed(rows: impl Iterator<Item = (Owner, Cash)>) -> BTreeMap<Owner, Cash> {
 mod tests {
     use super::*;
     use crate::market::Side;
+
+    #[test]
+    fn charges_are_found_by_their_time_and_the_numbers_told_of_them() {
+        let usdt = Asset::new("USDT");
+        let mut books = Books::default();
+        let record = |symbol: Option<&str>, second, id| ChargeRecord {
+            charge: ChargeKind::Interest,
+            symbol: symbol.map(Symbol::new),
+            asset: usdt.clone(),
+            owner: Owner::External,
+            delta: Cash::whole(-1),
+            id,
+            time: Time::from_nanos(0) + Span::from_secs(second),
+            loan: None,
+        };
+        for (symbol, second, id) in
+            [(None, 1, None), (Some("b"), 2, Some(7)), (None, 3, None), (Some("a"), 2, None), (None, 4, None)]
+        {
+            books.fold(&Record::Charge(record(symbol, second, id)));
+        }
+        let other = ChargeRecord { charge: ChargeKind::Other, ..record(None, 2, Some(8)) };
+        books.fold(&Record::Charge(other));
+        let at = |second| Time::from_nanos(0) + Span::from_secs(second);
+        let found: Vec<(i64, bool)> = (books.charges_between(ChargeKind::Interest, &usdt, at(2), at(4)))
+            .map(|(key, _)| (key.time.since(at(0)).nanos() / 1_000_000_000, books.is_identified(key)))
+            .collect();
+        assert_eq!(found, [(2, false), (2, true), (3, false)]);
+        assert_eq!(books.charges_between(ChargeKind::Interest, &usdt, at(4), at(2)).count(), 0);
+        assert!(books.knows_charge(ChargeKind::Other, 8) && !books.knows_charge(ChargeKind::Interest, 8));
+    }
 
     fn listing() -> Record {
         Record::Listing {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::book::BookUpdate;
 use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
-use crate::journal::{ChargeKind, Forced};
+use crate::journal::{ChargeKind, Forced, Loan};
 use crate::market::{
     Bar, Channel, Depth, Instructions, Interval, Mark, OrderStatus, OrderType, PublicTrade, Side, Stream, Tif,
 };
@@ -396,6 +396,8 @@ pub struct Income {
     pub amount: Cash,
     /// Venue time.
     pub time: Time,
+    /// On which loan, where it is not interest of the time that has passed on one of `asset` itself.
+    pub loan: Option<Loan>,
 }
 
 /// Where an order stands, in the venue's eyes.

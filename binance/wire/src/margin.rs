@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use tradingsys::ids::Asset;
-use tradingsys::journal::ChargeKind;
+use tradingsys::journal::{ChargeKind, Loan};
 use tradingsys::num::Cash;
 use tradingsys::time::Time;
 use tradingsys::venue::port::{Account, Balance, Income};
@@ -102,19 +102,32 @@ pub fn interest(text: &str) -> Result<InterestPage, Malformed> {
         interest_accured_time: i64,
         #[serde(borrow)]
         asset: Cow<'a, str>,
+        /// What is owed, where the interest is converted.
+        #[serde(borrow, default)]
+        raw_asset: Option<Cow<'a, str>>,
+        /// `ON_BORROW`, `PERIODIC`, and both with `_CONVERTED` where it is charged in BNB.
+        #[serde(borrow, default, rename = "type")]
+        kind: Option<Cow<'a, str>>,
         interest: Cash,
         #[serde(borrow, default)]
         isolated_symbol: Option<Cow<'a, str>>,
     }
     let raw: Raw<'_> = read("an interest history", text)?;
     let cross = raw.rows.into_iter().filter(|row| row.isolated_symbol.as_deref().is_none_or(str::is_empty));
-    let rows = cross.map(|row| Income {
-        id: Some(row.tx_id),
-        kind: ChargeKind::Interest,
-        symbol: None,
-        asset: Asset::new(&row.asset),
-        amount: -row.interest,
-        time: Time::from_millis(row.interest_accured_time),
+    let rows = cross.map(|row| {
+        let owed = row.raw_asset.as_deref().filter(|name| !name.is_empty()).unwrap_or(&row.asset);
+        let (asset, owed) = (Asset::new(&row.asset), Asset::new(owed));
+        let on_borrow = row.kind.as_deref().is_some_and(|kind| kind.starts_with("ON_BORROW"));
+        let loan = (on_borrow || owed != asset).then_some(Loan { asset: owed, on_borrow });
+        Income {
+            id: Some(row.tx_id),
+            kind: ChargeKind::Interest,
+            symbol: None,
+            asset,
+            amount: -row.interest,
+            time: Time::from_millis(row.interest_accured_time),
+            loan,
+        }
     });
     Ok(InterestPage { rows: rows.collect(), total: raw.total })
 }
@@ -258,6 +271,26 @@ mod tests {
         );
         assert_eq!((row.amount.to_string().as_str(), row.time.millis()), ("-0.00024995", 1_672_160_400_000));
         assert_eq!(page.rows.len(), 1, "an isolated account's interest is none of ours");
+    }
+
+    #[test]
+    fn interest_names_the_loan_where_it_is_new_or_another_asset() {
+        for (raw_asset, kind, wanted) in [
+            (r#""rawAsset":"USDT","#, r#","type":"PERIODIC""#, None),
+            ("", "", None),
+            (r#""rawAsset":"","#, r#","type":"PERIODIC""#, None),
+            (r#""rawAsset":"USDT","#, r#","type":"ON_BORROW""#, Some(("USDT", true))),
+            (r#""rawAsset":"BTC","#, r#","type":"PERIODIC_CONVERTED""#, Some(("BTC", false))),
+            (r#""rawAsset":"BTC","#, r#","type":"ON_BORROW_CONVERTED""#, Some(("BTC", true))),
+        ] {
+            let text = format!(
+                r#"{{"rows":[{{"txId":7,"interestAccuredTime":1672160400000,"asset":"USDT",{raw_asset}"principal":"1",
+                "interest":"1","interestRate":"1"{kind}}}],"total":1}}"#
+            );
+            let page = interest(&text).unwrap();
+            let wanted = wanted.map(|(asset, on_borrow)| Loan { asset: Asset::new(asset), on_borrow });
+            assert_eq!((page.rows[0].asset.as_str(), &page.rows[0].loan), ("USDT", &wanted), "{text}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::journal::{ChargeKind, Forced, Owner};
+use crate::ledger::books::ChargeKey;
 use crate::num::Rate;
 
 const HOUR: Span = Span::from_secs(3_600);
@@ -128,6 +129,7 @@ impl Exchange {
             asset: usdt(),
             amount: Cash::from_raw(amount),
             time,
+            loan: None,
         };
         (amount != 0).then(|| {
             self.income.push(paid.clone());
@@ -281,7 +283,8 @@ impl Trial {
     /// Shares of all fundings booked so far: to the unit what each held is due, the rest at the largest.
     fn check_shares(&self, owners: &[u16]) {
         for rate in &self.exchange.rates {
-            let key = (ChargeKind::Funding, Some(btc()), usdt(), rate.time);
+            let (kind, symbol, time) = (ChargeKind::Funding, Some(btc()), rate.time);
+            let key = ChargeKey { kind, symbol, asset: usdt(), time, loan: None };
             let shares = self.bench.gateway.books().charged(&key);
             let paid =
                 self.exchange.income.iter().find(|i| i.time == rate.time).map_or(0, |i| i.amount.raw());
@@ -605,6 +608,7 @@ fn what_the_insurance_fund_takes_follows_the_liquidation() {
         asset: usdt(),
         amount: -Cash::whole(30),
         time: trial.now(),
+        loan: None,
     };
     trial.hear(Some(taken.clone()));
     trial.hear(Some(taken.clone()));
@@ -631,6 +635,7 @@ fn r44_insurance_told_before_the_liquidation_and_without_its_symbol_follows_it_a
         asset: usdt(),
         amount: -Cash::whole(30),
         time,
+        loan: None,
     };
     trial.hear(Some(taken.clone()));
     trial.hear(Some(Income { id: Some(77), symbol, ..taken }));
@@ -655,6 +660,7 @@ fn a_transfer_told_twice_is_booked_once_for_nobody() {
         asset: usdt(),
         amount: Cash::whole(500),
         time: trial.now(),
+        loan: None,
     };
     trial.hear(Some(came.clone()));
     trial.hear(Some(Income { id: Some(5), ..came }));

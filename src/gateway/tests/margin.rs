@@ -1,7 +1,7 @@
 //! Cross margin: who owes what, and who pays the interest.
 
 use super::*;
-use crate::journal::{ChargeKind, Owner};
+use crate::journal::{ChargeKind, Loan, Owner};
 
 fn usdt() -> Asset {
     Asset::new("USDT")
@@ -9,6 +9,11 @@ fn usdt() -> Asset {
 
 /// A purchase of DOGE at 0.2 by a session, as the private stream tells it.
 fn bought(session: u16, qty: i64, time: Time) -> VenueEvent {
+    bought_for(session, qty, time, "0")
+}
+
+/// The same, with a fee in BNB.
+fn bought_for(session: u16, qty: i64, time: Time, fee: &str) -> VenueEvent {
     let number = u64::from(session);
     let id = ClientOrderId::mint(crate::ids::IdParts {
         kind: IdKind::Order,
@@ -17,7 +22,8 @@ fn bought(session: u16, qty: i64, time: Time) -> VenueEvent {
         session: SessionId(session),
         command: 1,
     });
-    let fill = Fill { venue_id: number, time, ..fill(number, qty) };
+    let (fee, fee_asset) = (fee.parse().unwrap(), Some(Asset::new("BNB")));
+    let fill = Fill { venue_id: number, time, fee, fee_asset, ..fill(number, qty) };
     let filled = Qty::whole(qty);
     event(OrderReport {
         venue_id: number,
@@ -28,8 +34,17 @@ fn bought(session: u16, qty: i64, time: Time) -> VenueEvent {
 }
 
 fn interest(amount: &str, time: Time, id: Option<u64>) -> VenueEvent {
-    let amount = amount.parse().unwrap();
-    VenueEvent::Income(Income { id, kind: ChargeKind::Interest, symbol: None, asset: usdt(), amount, time })
+    charged("USDT", amount, time, id, None)
+}
+
+/// The first interest on a loan of USDT.
+fn on_borrow(amount: &str, time: Time, id: u64) -> VenueEvent {
+    charged("USDT", amount, time, Some(id), Some(Loan { asset: usdt(), on_borrow: true }))
+}
+
+fn charged(asset: &str, amount: &str, time: Time, id: Option<u64>, loan: Option<Loan>) -> VenueEvent {
+    let (kind, asset, amount) = (ChargeKind::Interest, Asset::new(asset), amount.parse().unwrap());
+    VenueEvent::Income(Income { id, kind, symbol: None, asset, amount, time, loan })
 }
 
 /// A margin account that held 1000 USDT at the start.
@@ -138,6 +153,7 @@ fn every_sweep_reads_interest_before_it_judges_the_account() {
         asset: usdt(),
         amount: "-0.25".parse().unwrap(),
         time: hour,
+        loan: None,
     }];
     let reply = |query: &Query| match query {
         Query::Income { .. } => Answer::Income(rows.clone()),
@@ -186,10 +202,55 @@ fn the_first_interest_on_a_loan_is_its_debtors_though_the_fill_comes_after_it() 
     let mut bench = margin();
     bench.now += Span::from_secs(60);
     let now = Time::from_millis(bench.now.millis());
-    bench.says(vec![interest("-0.5", now, Some(1))]);
+    bench.says(vec![on_borrow("-0.5", now, 1)]);
     assert_eq!(row(&bench, Owner::External), "999.5");
     bench.says(vec![bought(1, 10_000, now + Span::from_millis(20))]);
     assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::External).as_str()), ("-2000.5", "1000"));
+}
+
+#[test]
+fn the_first_interest_on_a_loan_is_not_of_those_who_owed_before_it() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    let lent = now + Span::from_secs(30);
+    // The hour's interest in the very moment of the loan makes session 1 no debtor of the loan.
+    bench.says(vec![on_borrow("-0.5", lent, 1), interest("-0.25", lent, Some(2))]);
+    bench.says(vec![bought(2, 5_000, lent + Span::from_millis(20))]);
+    assert_eq!([row(&bench, of(1)), row(&bench, of(2))], ["-2000.25", "-1000.5"]);
+    assert_eq!(row(&bench, Owner::External), "1000");
+    // Nobody's fill: those who owe anyhow.
+    bench.says(vec![on_borrow("-0.3", lent + Span::from_secs(60), 3)]);
+    assert_eq!([row(&bench, of(1)), row(&bench, of(2))], ["-2000.44997501", "-1000.60002499"]);
+}
+
+#[test]
+fn the_interest_of_an_hour_is_not_of_those_who_borrow_after_it() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let hour = Time::from_millis(bench.now.millis());
+    bench.says(vec![interest("-0.5", hour, Some(1)), bought(1, 10_000, hour + Span::from_millis(400))]);
+    assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::External).as_str()), ("-2000", "999.5"));
+}
+
+#[test]
+fn interest_in_another_asset_is_of_those_who_owe_what_was_borrowed() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    // Session 1 alone owes BNB, as of fees.
+    bench.says(vec![bought_for(1, 1_000, now, "0.05"), bought(2, 10_000, now)]);
+    let hour = now + Span::from_secs(3_600);
+    bench.now = hour + Span::from_secs(2);
+    let of_usdt = Loan { asset: usdt(), on_borrow: false };
+    bench.says(vec![charged("BNB", "-0.11", hour, Some(1), Some(of_usdt))]);
+    let bnb =
+        |bench: &Bench, session| bench.gateway.books().asset(of(session), &Asset::new("BNB")).to_string();
+    assert_eq!([1, 2].map(|session| bnb(&bench, session)), ["-0.06", "-0.1"]);
+    // Session 3 owed as much as session 1 at that hour, which nobody had told.
+    bench.says(vec![bought(3, 1_000, now)]);
+    assert_eq!([1, 2, 3].map(|session| bnb(&bench, session)), ["-0.05916666", "-0.09166668", "-0.00916666"]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ mod tests {
 
     fn row(id: u64, time: Time) -> Income {
         let (asset, amount) = (Asset::new("USDT"), Cash::whole(-1));
-        Income { id: Some(id), kind: ChargeKind::Interest, symbol: None, asset, amount, time }
+        Income { id: Some(id), kind: ChargeKind::Interest, symbol: None, asset, amount, time, loan: None }
     }
 
     fn asked(reading: &Reading) -> String {

@@ -151,6 +151,7 @@ fn account_update(text: &str) -> Result<AccountUpdate, Malformed> {
                 asset: asset.clone(),
                 amount: wallet.change,
                 time: Time::from_millis(time),
+                loan: None,
             });
         }
         update.balances.push(Balance::new(asset, wallet.balance, Cash::ZERO));
@@ -333,6 +334,7 @@ pub fn income(result: &str) -> Result<Vec<Income>, Malformed> {
         asset: Asset::new(&raw.asset),
         amount: raw.income,
         time: Time::from_millis(raw.time),
+        loan: None,
     };
     Ok(rows.iter().map(row).collect())
 }

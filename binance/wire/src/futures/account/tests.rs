@@ -40,6 +40,7 @@ fn r45_funding_names_its_symbol_and_its_amount() {
         asset: Asset::new("USDT"),
         amount: cash("-0.5"),
         time: Time::from_millis(1_754_553_600_000),
+        loan: None,
     };
     assert_eq!(update.income, [expected]);
 }
