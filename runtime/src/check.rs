@@ -112,7 +112,7 @@ fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<()
     let (links, events) = Links::new(tls);
     let trial = Trial { ports, links, clock: Clock::new(), seen: Seen::default() };
     let seen = LocalSet::new().block_on(&runtime, trial.run(events));
-    seen.tell(findings);
+    seen.tell(config.margin.is_some(), findings);
     Ok(())
 }
 
@@ -157,7 +157,7 @@ impl Seen {
         }
     }
 
-    fn tell(self, findings: &mut Findings) {
+    fn tell(self, margin: bool, findings: &mut Findings) {
         let reached = self.instruments.is_some() || self.entry_up || self.clock.is_some();
         let why = || self.last_down.clone().unwrap_or_else(|| "no answer".into());
         match self.instruments {
@@ -188,16 +188,20 @@ impl Seen {
         }
         match self.account {
             Some(Ok((true, assets))) => findings.ok("permissions", &format!("may trade, {assets} assets")),
-            Some(Ok((false, _))) => findings.fail(
-                "permissions",
-                Exit::key_refused(
-                    "the account may not trade; allow spot trading for this key at the exchange",
-                ),
-            ),
+            Some(Ok((false, _))) => findings.fail("permissions", Exit::key_refused(may_not_trade(margin))),
             Some(Err(reason)) => findings.fail("permissions", Exit::unreachable(reason)),
             None if self.refused.is_some() => {}
             None => findings.fail("permissions", Exit::unreachable("not asked, no logon")),
         }
+    }
+}
+
+fn may_not_trade(margin: bool) -> &'static str {
+    if margin {
+        "the account may not trade; allow margin trading for this key, and look at the cross-margin account, at the \
+         exchange"
+    } else {
+        "the account may not trade; allow spot trading for this key at the exchange"
     }
 }
 
@@ -289,6 +293,24 @@ impl Trial {
                     self.ports.1.query(self.clock.now(), 1, &Query::Account, out);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_trade_is_told_by_its_kind() {
+        for (margin, words) in [(true, "allow margin trading"), (false, "allow spot trading")] {
+            let account = Some(Ok((false, 0)));
+            let clock = Some((0, Span::default()));
+            let seen = Seen { account, clock, entry_up: true, instruments: Some(1), ..Seen::default() };
+            let mut findings = Findings::default();
+            seen.tell(margin, &mut findings);
+            let message = findings.failure.unwrap().message;
+            assert!(message.starts_with("permissions: ") && message.contains(words), "{message}");
         }
     }
 }

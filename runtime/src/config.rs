@@ -114,9 +114,11 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
     let pem = table.take_text("pem").map(|name| beside_or_here(folder, &name)).unwrap_or_default();
     let install = install(table.take_text("install"), &apikey, market)?;
     let env = table.take_text("env");
-    let endpoints = endpoints(env.as_deref(), table.take_addresses("endpoints"), product)?;
+    let given = table.take_addresses("endpoints");
+    let own = given.is_some();
+    let endpoints = endpoints(env.as_deref(), given, product)?;
     if margin.is_some() && !endpoints.contains_key("rest") {
-        return Err(no_rest(env.as_deref()));
+        return Err(no_rest(env.as_deref().filter(|_| !own)));
     }
     Ok(Config {
         file: file.to_owned(),
@@ -170,7 +172,7 @@ fn margin(table: &mut Table) -> Result<Option<MarginTerms>, String> {
     Ok(Some(MarginTerms { side_effect, auto_repay_at_cancel: auto_repay_at_cancel.unwrap_or(true) }))
 }
 
-/// Cross margin is traded over REST, which not every environment has.
+/// Cross margin is traded over REST, which not every environment has; no environment where endpoints are given.
 fn no_rest(env: Option<&str>) -> String {
     match env {
         Some(env) => format!(

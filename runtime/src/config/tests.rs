@@ -97,6 +97,10 @@ fn every_wrong_file_is_refused_with_words_that_help() {
             r#""margin":true,"endpoints":{"ws_api":"ws://x","streams":"ws://x"}"#,
             "\"endpoints.rest\" is missing; with \"margin\": true orders go over it",
         ),
+        (
+            r#""margin":true,"env":"testnet","endpoints":{"ws_api":"ws://x","streams":"ws://x"}"#,
+            "\"endpoints.rest\" is missing; with \"margin\": true orders go over it",
+        ),
         (r#""side_effect":"MARGIN_BUY""#, "\"side_effect\" is of the cross-margin account alone"),
         (r#""margin":false,"auto_repay_at_cancel":true"#, "add \"margin\": true, or remove it"),
         (r#""margin":true,"side_effect":"BORROW""#, "must be one of NO_SIDE_EFFECT, MARGIN_BUY, AUTO_REPAY"),

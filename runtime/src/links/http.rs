@@ -6,6 +6,8 @@
 //!     └────▶ Down(reason) ◀─────────┴───────────────────────────────────────────┘
 //! ```
 //!
+//! Questions (GET) have a row of places and all else another: an order or a cancel never stands behind questions.
+//!
 //! A request is never sent twice: once its first byte may have left, a failure is told as one.
 
 use std::cell::{Cell, RefCell};
@@ -20,15 +22,15 @@ use hyper::header::{CONTENT_LENGTH, HOST, USER_AGENT};
 use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tradingsys::venue::port::LinkInput;
 
 use super::dial::{Dialler, Host, Stream};
 
-/// Requests on their way at one time.
+/// Requests of a row on their way at one time.
 const PLACES: usize = 8;
 
-/// Requests that may wait for a place.
+/// Requests of a row that may wait for a place.
 const WAITING: usize = 256;
 
 /// Longest a request may take from its place on. The exchange's own limit is 10 s.
@@ -72,9 +74,33 @@ type Sender = SendRequest<Full<Bytes>>;
 /// All connections for requests.
 pub(super) struct Http {
     dialler: Rc<Dialler>,
+    /// What changes nothing.
+    questions: Row,
+    /// Orders, cancels and all else, which never wait for questions.
+    commands: Row,
+    idle: RefCell<BTreeMap<Host, Vec<(Instant, Sender)>>>,
+}
+
+/// Places, first come, first served.
+struct Row {
     places: Semaphore,
     waiting: Cell<usize>,
-    idle: RefCell<BTreeMap<Host, Vec<(Instant, Sender)>>>,
+}
+
+impl Row {
+    fn new() -> Self {
+        Self { places: Semaphore::new(PLACES), waiting: Cell::new(0) }
+    }
+
+    /// Waits for a place, which is free again when dropped.
+    async fn place(&self) -> Result<SemaphorePermit<'_>, String> {
+        if self.waiting.get() >= WAITING {
+            return Err(format!("{WAITING} requests wait already; not sent"));
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        let _waiting = Waiting(&self.waiting);
+        self.places.acquire().await.map_err(|error| error.to_string())
+    }
 }
 
 /// One more that waits, until dropped.
@@ -88,23 +114,13 @@ impl Drop for Waiting<'_> {
 
 impl Http {
     pub(super) fn new(dialler: Rc<Dialler>) -> Self {
-        Self {
-            dialler,
-            places: Semaphore::new(PLACES),
-            waiting: Cell::new(0),
-            idle: RefCell::new(BTreeMap::new()),
-        }
+        Self { dialler, questions: Row::new(), commands: Row::new(), idle: RefCell::new(BTreeMap::new()) }
     }
 
     /// Makes the request. The error says why nothing is known of its outcome.
     pub(super) async fn perform(self: Rc<Self>, request: Request) -> Result<Response, String> {
-        if self.waiting.get() >= WAITING {
-            return Err(format!("{WAITING} requests wait already; not sent"));
-        }
-        self.waiting.set(self.waiting.get() + 1);
-        let waiting = Waiting(&self.waiting);
-        let place = self.places.acquire().await.map_err(|error| error.to_string())?;
-        drop(waiting);
+        let row = if request.method == "GET" { &self.questions } else { &self.commands };
+        let place = row.place().await?;
         let outcome = tokio::time::timeout(ANSWER_WITHIN, self.exchange(request)).await;
         drop(place);
         outcome.unwrap_or_else(|_| Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())))

@@ -184,6 +184,30 @@ fn at_most_so_many_are_under_way_and_so_many_wait() {
 }
 
 #[test]
+fn orders_and_cancels_do_not_stand_behind_questions() {
+    trial(|mut wire| async move {
+        for _ in 0..PLACES + WAITING {
+            wire.ask("GET", "/question", "");
+        }
+        let mut asked = Vec::new();
+        for _ in 0..PLACES {
+            asked.push(wire.accept().await);
+        }
+        for method in ["POST", "DELETE", "PUT"] {
+            let link = wire.ask(method, "/order", "");
+            let mut stream = wire.accept().await;
+            assert!(request(&mut stream).await.starts_with(&format!("{method} /order ")));
+            reply(&mut stream, "200 OK", "{}").await;
+            let (told, answer) = wire.told().await;
+            assert_eq!((told, answer.unwrap().status), (link, 200));
+            // So that the next one opens a connection of its own.
+            drop(stream);
+            wire.links.http.idle.borrow_mut().clear();
+        }
+    });
+}
+
+#[test]
 fn every_failure_is_told_in_words_and_no_secret_with_it() {
     trial(|mut wire| async move {
         let port = {
