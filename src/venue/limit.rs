@@ -228,6 +228,11 @@ impl RateBudget {
         self.stopped_until = self.stopped_until.max(until.min(now + LONGEST_STOP));
     }
 
+    /// When this stop is over, if there is one.
+    pub fn stopped(&self, now: Time) -> Option<Time> {
+        Some(self.stopped_until).filter(|until| now < *until)
+    }
+
     /// The venue counts too many unfilled orders (-1015): no new order before this; the rest goes on.
     pub fn hold_orders_until(&mut self, now: Time, until: Time) {
         self.orders_held_until = self.orders_held_until.max(until.min(now + LONGEST_STOP));

@@ -199,8 +199,8 @@ pub enum RiskEvent {
     },
     /// The listen key ended: no more events come.
     KeyExpired,
-    /// An event this system has no use for.
-    Other,
+    /// An event this system does not know, by its name.
+    Other(String),
 }
 
 /// Reads an event of `margin-stream`. Its names are those of the specification's models.
@@ -213,17 +213,44 @@ pub fn risk_event(text: &str) -> Result<RiskEvent, Malformed> {
         #[serde(default)]
         e: String,
         #[serde(default)]
-        l: String,
+        l: Level,
         #[serde(default)]
         s: String,
+    }
+    /// The documents do not say which.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Level {
+        Text(String),
+        Number(serde_json::Number),
+    }
+    impl Default for Level {
+        fn default() -> Self {
+            Self::Text(String::new())
+        }
     }
     let raw: Raw = read("an event of the margin stream", text)?;
     Ok(match raw.e.as_str() {
         "USER_LIABILITY_CHANGE" => RiskEvent::Liability,
-        "MARGIN_LEVEL_STATUS_CHANGE" => RiskEvent::Level { level: raw.l, status: raw.s },
+        "MARGIN_LEVEL_STATUS_CHANGE" => {
+            let level = match raw.l {
+                Level::Text(text) => text,
+                Level::Number(number) => number.to_string(),
+            };
+            RiskEvent::Level { level, status: raw.s }
+        }
         "listenKeyExpired" => RiskEvent::KeyExpired,
-        _ => RiskEvent::Other,
+        _ => RiskEvent::Other(raw.e),
     })
+}
+
+/// The name of an event of which nothing else can be read; `None` if it has none.
+pub fn event_name(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Raw {
+        e: String,
+    }
+    read::<Raw>("an event", text).ok().map(|raw| raw.e)
 }
 
 #[cfg(test)]
@@ -354,7 +381,15 @@ mod tests {
         let level = r#"{"e":"MARGIN_LEVEL_STATUS_CHANGE","E":1701949763462,"l":"1.1","s":"MARGIN_CALL"}"#;
         let expected = RiskEvent::Level { level: "1.1".into(), status: "MARGIN_CALL".into() };
         assert_eq!(risk_event(level), Ok(expected));
-        assert_eq!(risk_event(r#"{"result":null,"id":1}"#), Ok(RiskEvent::Other));
+        assert_eq!(risk_event(r#"{"result":null,"id":1}"#), Ok(RiskEvent::Other(String::new())));
+        for (level, told) in [(r#""1.25""#, "1.25"), ("1.25", "1.25"), ("2", "2")] {
+            let text = format!(r#"{{"e":"MARGIN_LEVEL_STATUS_CHANGE","E":1,"l":{level},"s":"NORMAL"}}"#);
+            let expected = RiskEvent::Level { level: told.to_owned(), status: "NORMAL".to_owned() };
+            assert_eq!(risk_event(&text), Ok(expected));
+        }
+        let unread = r#"{"e":"MARGIN_LEVEL_STATUS_CHANGE","l":[],"s":"NORMAL"}"#;
+        assert!(risk_event(unread).is_err());
+        assert_eq!(event_name(unread).as_deref(), Some("MARGIN_LEVEL_STATUS_CHANGE"));
         assert!(risk_event("x").is_err());
     }
 }

@@ -106,6 +106,10 @@ pub trait Dialect: fmt::Debug {
     fn query(&self, id: u64, query: &Query, stamp: Stamp) -> Call;
     /// The request for the venue's count of orders, and its cost.
     fn order_limits(&self, id: u64, stamp: Stamp) -> (Call, Cost);
+    /// What an error says of the account, if it is not set up as needed: for the user.
+    fn unfit(&self, _error: &ApiError) -> Option<&'static str> {
+        None
+    }
     /// What an error says about the order it answers.
     fn verdict(&self, error: &ApiError) -> Verdict;
     /// Is it the answer to a cancel whose order is not open in the engine?
@@ -223,6 +227,8 @@ pub struct Desk<D: Dialect> {
     flights: BTreeMap<u64, Flight<D::Own>>,
     questions: VecDeque<Question>,
     questions_at: Option<Time>,
+    /// When what the market asks on its own account may be asked again, after the venue said stop.
+    own_at: Option<Time>,
     next_request: u64,
     next_link: u32,
     /// Answers to the market's own questions, for the machine around the desk.
@@ -250,6 +256,7 @@ impl<D: Dialect> Desk<D> {
             flights: BTreeMap::new(),
             questions: VecDeque::new(),
             questions_at: None,
+            own_at: None,
             next_request: 1,
             // Odd numbers are ours, even ones the feed's.
             next_link: 1,
@@ -308,11 +315,38 @@ impl<D: Dialect> Desk<D> {
         link
     }
 
-    /// Asks something on the market's own account. It is counted, and never held back.
+    /// Asks something on the market's own account. It is counted, and held back only where the venue has said stop: it
+    /// is not sent then, and the timer goes off when it may be.
     pub(crate) fn ask_own(&mut self, now: Time, own: D::Own, call: Call, weight: u64, out: &mut Outbox) {
+        let venue_now = self.clock.venue_time(now);
+        if let Some(until) = self.budget.stopped(venue_now) {
+            let until = self.clock.own_time(until);
+            self.own_at = Some(until);
+            self.await_token(until + self.config.timing.handshake);
+            return;
+        }
         let cost = Cost { purpose: Purpose::Cancel, weight };
-        let counted = self.budget.take(self.clock.venue_time(now), cost).is_ok();
+        let counted = self.budget.take(venue_now, cost).is_ok();
         self.send(now, LinkId(0), Ask::Own(own), counted.then_some(cost), |_, _| call, out);
+    }
+
+    /// The same for a question, which has no more of the budget than others.
+    ///
+    /// # Errors
+    /// When to try again; nothing was sent.
+    pub(crate) fn query_own(
+        &mut self,
+        now: Time,
+        own: D::Own,
+        call: Call,
+        weight: u64,
+        out: &mut Outbox,
+    ) -> Result<(), Time> {
+        let cost = Cost { purpose: Purpose::Query, weight };
+        let taken = self.budget.take(self.clock.venue_time(now), cost);
+        taken.map_err(|until| self.clock.own_time(until))?;
+        self.send(now, LinkId(0), Ask::Own(own), Some(cost), |_, _| call, out);
+        Ok(())
     }
 
     /// The same, as a frame of this connection; `write` gets its number. It costs none of the market's weight.
@@ -499,7 +533,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
     fn deadline(&self) -> Option<Time> {
         let sessions = self.sessions.values().flat_map(|s| [s.until, s.watch.deadline()]);
         let flights = self.flights.values().map(|flight| flight.until);
-        let fixed = [self.dial_at, self.clock_at, self.questions_at];
+        let fixed = [self.dial_at, self.clock_at, self.questions_at, self.own_at];
         sessions.chain(flights).chain(fixed.into_iter().flatten()).min()
     }
 
@@ -507,6 +541,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         if self.dial_at.is_some_and(|at| at <= now) {
             self.dial(now, out);
         }
+        self.own_at = self.own_at.filter(|at| *at > now);
         self.check_sessions(now, out);
         self.expire_flights(now, out);
         if let (Some(at), Some(link)) = (self.clock_at, self.active)
@@ -527,7 +562,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         let links = std::mem::take(&mut self.sessions).into_keys();
         out.actions.extend(links.map(|link| LinkAction::Close { link }));
         (self.coming, self.active, self.dial_at) = (None, None, None);
-        (self.clock_at, self.questions_at) = (None, None);
+        (self.clock_at, self.questions_at, self.own_at) = (None, None, None);
         self.flights.clear();
         self.questions.clear();
     }

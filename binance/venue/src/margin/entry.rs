@@ -12,14 +12,12 @@
 //! A connection that is lost is recovered from as on spot, whatever lost it: nothing is taken for granted afterwards.
 //!
 //! Requests over HTTP may overtake each other. A cancel of an order that is still on its way therefore waits for the
-//! order's reply: the engine would not know the order yet, and say so.
+//! order's reply, or for the event that shows it: the engine would not know the order yet, and say so.
 
 use std::collections::BTreeMap;
 
 use binance_wire::classify::refuses_key;
-use binance_wire::margin::{
-    InterestPage, ListenToken, interest, is_no_wallet, listen_token, subscribed_until,
-};
+use binance_wire::margin::{InterestPage, ListenToken, interest, listen_token, subscribed_until};
 use binance_wire::reply::{ApiError, Malformed};
 use tradingsys::ids::{ClientOrderId, LinkId};
 use tradingsys::order::request::NewOrder;
@@ -35,9 +33,6 @@ use super::words::{INTEREST_WEIGHT, Margin, ORDERS_PAGE, Own, TOKEN_WEIGHT, toke
 use super::{MarginConfig, documented_limits};
 use crate::common::desk::Desk;
 use crate::common::desk::links::token_subscription;
-
-const NO_WALLET: &str = "the account has no cross-margin wallet: open it at the exchange and move money into it, or set \
-    \"margin\": false to trade spot";
 
 const NO_RISK_STREAM: &str = "no address of the exchange's margin stream is given (\"endpoints.margin_stream\"): margin \
     calls are not told";
@@ -78,6 +73,8 @@ pub struct Entry {
     held: BTreeMap<ClientOrderId, Vec<Cancel>>,
     /// Interest histories being read, by the question they answer.
     readings: BTreeMap<u64, Reading>,
+    /// When those may go on that the rate budget holds back.
+    readings_at: Option<Time>,
     /// What is there of long lists of orders, by the question they answer.
     halves: BTreeMap<u64, Vec<OrderReport>>,
     risk: Option<Risk>,
@@ -99,6 +96,7 @@ impl Entry {
             listening: None,
             held: BTreeMap::new(),
             readings: BTreeMap::new(),
+            readings_at: None,
             halves: BTreeMap::new(),
             risk,
         }
@@ -108,6 +106,9 @@ impl Entry {
     fn settle(&mut self, now: Time, from: usize, out: &mut Outbox) {
         for (own, result) in std::mem::take(&mut self.desk.own) {
             self.answered(now, own, result, out);
+        }
+        if self.readings_at.is_some_and(|at| at <= now) {
+            self.go_on_reading(now, out);
         }
         self.review(now, from, out);
         self.join_pages(now, from, out);
@@ -138,6 +139,7 @@ impl Entry {
         let active = self.desk.active;
         if active.is_none() {
             self.readings.clear();
+            self.readings_at = None;
             self.halves.clear();
         }
         if self.listening.as_ref().is_some_and(|listening| Some(listening.link) != active) {
@@ -210,9 +212,6 @@ impl Entry {
     fn no_token(&mut self, now: Time, link: LinkId, error: &ApiError, out: &mut Outbox) {
         if self.desk.awaits_token(Some(link)).is_some() {
             let why = format!("no listen token: {error}");
-            if is_no_wallet(error.code) {
-                out.events.push(VenueEvent::Refused(NO_WALLET.to_owned()));
-            }
             if refuses_key(error.status, error.code) {
                 self.desk.key_refused(now, link, &why, out);
             } else {
@@ -235,7 +234,19 @@ impl Entry {
     fn read_interest(&mut self, now: Time, request: u64, out: &mut Outbox) {
         let Some(reading) = self.readings.get(&request) else { return };
         let call = reading.call();
-        self.desk.ask_own(now, Own::Interest(request), call, INTEREST_WEIGHT, out);
+        if let Err(until) = self.desk.query_own(now, Own::Interest(request), call, INTEREST_WEIGHT, out) {
+            self.readings_at = Some(self.readings_at.map_or(until, |at| at.min(until)));
+        }
+    }
+
+    fn go_on_reading(&mut self, now: Time, out: &mut Outbox) {
+        self.readings_at = None;
+        let requests: Vec<u64> = self.readings.keys().copied().collect();
+        for request in requests {
+            if !self.desk.is_asking(|own| *own == Own::Interest(request)) {
+                self.read_interest(now, request, out);
+            }
+        }
     }
 
     fn interest_read(
@@ -310,14 +321,19 @@ impl Entry {
         }
     }
 
-    /// Cancels whose orders have their replies go out; where there is no way any more, that is their reply.
+    /// Cancels go out whose orders have their replies, or have been shown by an event; where there is no way any more, that is their reply.
     fn release(&mut self, now: Time, from: usize, out: &mut Outbox) {
         if self.held.is_empty() {
             return;
         }
         let mut released = Vec::new();
         for event in &out.events[from..] {
-            if let VenueEvent::Placed { id, .. } = event {
+            let known = match event {
+                VenueEvent::Placed { id, .. } => [Some(id), None],
+                VenueEvent::Report(report) => [Some(&report.client_id), report.previous_id.as_ref()],
+                _ => continue,
+            };
+            for id in known.into_iter().flatten() {
                 released.extend(self.held.remove(id).unwrap_or_default());
             }
         }
@@ -350,7 +366,7 @@ impl OrderEntry for Entry {
     }
 
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
-        if self.desk.is_placing(&cancel.id) {
+        if cancel.venue_id.is_none() && self.desk.is_placing(&cancel.id) {
             self.held.entry(cancel.id.clone()).or_default().push(cancel.clone());
             return Ok(());
         }
@@ -400,7 +416,7 @@ impl OrderEntry for Entry {
         let listening = self.listening.as_ref().map(|listening| listening.renew_at.min(listening.over_at));
         // Without a connection no key can be asked for: what is due then waits for it.
         let risk = self.risk.as_ref().filter(|_| self.desk.active.is_some()).and_then(Risk::deadline);
-        earliest(self.desk.deadline(), earliest(listening, risk))
+        earliest(earliest(self.desk.deadline(), self.readings_at), earliest(listening, risk))
     }
 
     fn timer(&mut self, now: Time, out: &mut Outbox) {
@@ -422,6 +438,7 @@ impl OrderEntry for Entry {
         self.coming = None;
         self.held.clear();
         self.readings.clear();
+        self.readings_at = None;
         self.halves.clear();
         if let Some(risk) = &mut self.risk {
             risk.stop(out);

@@ -3,9 +3,11 @@
 //! Nothing hangs on it. What is owed is read with the account, so a stream that cannot be had is said once and tried
 //! again; orders go on.
 
+use std::collections::BTreeSet;
+
 use binance_wire::futures::account::listen_key;
 use binance_wire::futures::classify::is_unknown_listen_key;
-use binance_wire::margin::{RiskEvent, risk_event};
+use binance_wire::margin::{RiskEvent, event_name, risk_event};
 use binance_wire::reply::{ApiError, Malformed};
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
@@ -19,17 +21,22 @@ use crate::common::private::{Need, Private};
 /// How long a listen key lives without being renewed.
 const KEY_LIFE: Span = Span::from_secs(3_600);
 
+/// Most names that are told of.
+const MOST_STRANGE: usize = 20;
+
 /// The stream, with the key it needs.
 #[derive(Debug)]
 pub(super) struct Risk {
     stream: Private,
     /// Its absence has been told.
     told: bool,
+    /// What was not understood and has been told.
+    strange: BTreeSet<String>,
 }
 
 impl Risk {
     pub(super) fn new(base: &str, timing: Timing, seed: u64) -> Self {
-        Self { stream: Private::new(base, timing, KEY_LIFE, seed), told: false }
+        Self { stream: Private::new(base, timing, KEY_LIFE, seed), told: false, strange: BTreeSet::new() }
     }
 
     pub(super) fn owns(&self, link: LinkId) -> bool {
@@ -120,7 +127,24 @@ impl Risk {
                     self.absent(&why, out);
                 }
             }
-            Ok(RiskEvent::Liability | RiskEvent::Other) | Err(_) => {}
+            // The answer to a question of ours has no name.
+            Ok(RiskEvent::Other(name)) if name.is_empty() => {}
+            Ok(RiskEvent::Liability) => {}
+            Ok(RiskEvent::Other(name)) => self.strange(&name, "an event of this name is not known", out),
+            Err(malformed) => {
+                let name = event_name(text).unwrap_or_default();
+                self.strange(&name, &malformed.to_string(), out);
+            }
+        }
+    }
+
+    /// Something was not understood, which is told once.
+    fn strange(&mut self, name: &str, why: &str, out: &mut Outbox) {
+        if self.strange.len() < MOST_STRANGE && self.strange.insert(name.to_owned()) {
+            out.events.push(VenueEvent::Warning(format!(
+                "an event \"{name}\" of the exchange's margin stream was not understood: {why}; look at the margin \
+                 account there, for a margin call may be among them"
+            )));
         }
     }
 

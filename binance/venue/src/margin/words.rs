@@ -2,7 +2,7 @@
 
 use binance_wire::account::{margin_order, orders, trades};
 use binance_wire::classify::{Verdict, is_unknown_order};
-use binance_wire::margin::{order_verdict, wallet};
+use binance_wire::margin::{is_no_wallet, order_verdict, wallet};
 use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::rest::RestRequest;
 use tradingsys::ids::{LinkId, Symbol};
@@ -34,6 +34,9 @@ pub(super) enum Own {
 pub(super) const TOKEN_WEIGHT: u64 = 1;
 /// Weight of a page of the interest history.
 pub(super) const INTEREST_WEIGHT: u64 = 1;
+
+const NO_WALLET: &str = "the account has no cross-margin wallet: open it at the exchange and move money into it, or set \
+    \"margin\": false to trade spot";
 
 /// Most orders in one answer: fewer than on spot.
 pub(super) const ORDERS_PAGE: usize = 500;
@@ -135,6 +138,10 @@ impl Dialect for Margin {
     fn order_limits(&self, _id: u64, _stamp: Stamp) -> (Call, Cost) {
         let request = RestRequest::new("GET", "/sapi/v1/margin/rateLimit/order");
         (Call::Signed(request), Cost { purpose: Purpose::Query, weight: 20 })
+    }
+
+    fn unfit(&self, error: &ApiError) -> Option<&'static str> {
+        is_no_wallet(error.code).then_some(NO_WALLET)
     }
 
     fn verdict(&self, error: &ApiError) -> Verdict {

@@ -93,6 +93,14 @@ impl<D: Dialect> Desk<D> {
         (D::BY_TOKEN && subscribing && !self.flights.values().any(asked)).then_some(coming)
     }
 
+    /// The connection that needs a token does not get it yet: its handshake may take until then.
+    pub(super) fn await_token(&mut self, until: Time) {
+        let waiting = self.awaits_token(None).and_then(|link| self.sessions.get_mut(&link));
+        if let Some(session) = waiting {
+            session.until = session.until.max(until);
+        }
+    }
+
     /// Subscribes to private events with a token.
     pub(crate) fn subscribe(&mut self, now: Time, link: LinkId, token: &str, out: &mut Outbox) {
         let write = |_: &Self, id| Call::Frame(token_subscription(id, token));

@@ -85,6 +85,8 @@ impl<D: Dialect> Desk<D> {
     ) {
         if let Err(error) = &result {
             self.heed(now, error, out);
+            let words = self.dialect.unfit(error).filter(|_| !flight.is_order());
+            out.events.extend(words.map(|words| VenueEvent::Refused(words.to_owned())));
             if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code, &error.message)
             {
                 out.events.push(VenueEvent::RulesDoubted);
