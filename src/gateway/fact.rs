@@ -120,6 +120,10 @@ impl Gateway {
             PlaceOutcome::Rejected { code, message } => {
                 let told = self.orders.get(id).map(|o| o.state);
                 self.step(id, Event::Refuse);
+                // A refusal may come late, after the order was found to be nowhere.
+                if told == Some(State::NotPlaced) {
+                    return;
+                }
                 if self.orders.get(id).map(|o| o.state) == told {
                     let fields = format!("order={id} code={code} message={message:?}");
                     self.log(LogLevel::Error, "refusal of an order that lives", fields);

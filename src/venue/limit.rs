@@ -70,15 +70,32 @@ struct Window {
     limit: u64,
     start: Time,
     used: u64,
+    /// The highest count the venue has told of this window.
+    told: u64,
     flying: u64,
+}
+
+/// The window's number since the epoch.
+fn number(at: Time, span: Span) -> i64 {
+    at.nanos().div_euclid(span.nanos())
+}
+
+/// The venue's rows in the reply to a request sent then: counts of windows that have ended meanwhile say nothing of the
+/// present ones.
+pub fn current(sent: Time, now: Time, rows: &[LimitRow]) -> Vec<LimitRow> {
+    let mut rows = rows.to_vec();
+    for row in rows.iter_mut().filter(|row| row.window > Span::ZERO) {
+        row.count = row.count.filter(|_| number(sent, row.window) == number(now, row.window));
+    }
+    rows
 }
 
 impl Window {
     fn roll(&mut self, now: Time) {
-        let start = Time::from_nanos(now.nanos().div_euclid(self.span.nanos()) * self.span.nanos());
+        let start = Time::from_nanos(number(now, self.span) * self.span.nanos());
         if start > self.start {
             self.start = start;
-            self.used = 0;
+            (self.used, self.told) = (0, 0);
         }
     }
 
@@ -154,6 +171,10 @@ impl RateBudget {
     }
 
     /// Has the weight of new orders a window of its own?
+    pub fn counts_orders_apart(&self) -> bool {
+        self.apart()
+    }
+
     fn apart(&self) -> bool {
         self.windows.iter().any(|window| window.kind == LimitKind::OrderWeight)
     }
@@ -205,21 +226,35 @@ impl RateBudget {
                 Some(window) => window,
                 None => {
                     let (kind, span) = (row.kind, row.window);
-                    self.windows.push(Window { kind, span, limit: 0, start: now, used: 0, flying: 0 });
+                    self.windows.push(Window {
+                        kind,
+                        span,
+                        limit: 0,
+                        start: now,
+                        used: 0,
+                        told: 0,
+                        flying: 0,
+                    });
                     self.windows.last_mut().expect("it was just pushed")
                 }
             };
             window.roll(now);
             window.limit = row.limit;
-            window.used = row.count.unwrap_or(window.used);
+            if let Some(count) = row.count {
+                (window.used, window.told) = (count, count);
+            }
         }
     }
 
-    /// Takes over a count the venue gave without its limit; one of a window not known is passed over.
-    pub fn observe(&mut self, now: Time, kind: LimitKind, window: Span, count: u64) {
-        if let Some(window) = self.windows.iter_mut().find(|w| w.kind == kind && w.span == window) {
+    /// Takes over a count the venue gave without its limit, in the reply to a request sent then. One of a window not
+    /// known is passed over, and so is one of a window that has ended meanwhile. Replies may come in another order than
+    /// they were written: the highest count is the newest.
+    pub fn observe(&mut self, sent: Time, now: Time, kind: LimitKind, window: Span, count: u64) {
+        let known = self.windows.iter_mut().find(|w| w.kind == kind && w.span == window);
+        if let Some(window) = known.filter(|w| number(sent, w.span) == number(now, w.span)) {
             window.roll(now);
-            window.used = count;
+            window.told = window.told.max(count);
+            window.used = window.told;
         }
     }
 
@@ -311,7 +346,7 @@ mod tests {
         assert_eq!(budget.take(at(61), borrowing), Err(at(120)));
         assert_eq!((budget.take(at(61), CANCEL), budget.take(at(61), QUERY)), (Ok(()), Ok(())));
         budget.settle(at(62), borrowing, &[]);
-        budget.observe(at(62), LimitKind::OrderWeight, Span::from_secs(60), 0);
+        budget.observe(at(62), at(62), LimitKind::OrderWeight, Span::from_secs(60), 0);
         assert_eq!(budget.take(at(62), borrowing), Ok(()), "119 are on their way, and one fits");
         assert_eq!(budget.take(at(119), borrowing), Err(at(120)));
     }
@@ -347,9 +382,37 @@ mod tests {
         assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
         budget.learn(at(12), &[row(LimitKind::Orders, 10, 10, Some(4))]);
         assert_eq!(budget.take(at(12), ORDER), Ok(()));
-        budget.observe(at(12), LimitKind::Orders, Span::from_secs(10), 10);
-        budget.observe(at(12), LimitKind::Orders, Span::from_secs(60), 99);
+        budget.observe(at(11), at(12), LimitKind::Orders, Span::from_secs(10), 10);
+        budget.observe(at(11), at(12), LimitKind::Orders, Span::from_secs(60), 99);
         assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
+    }
+
+    #[test]
+    fn r13_a_count_of_the_window_before_says_nothing_of_this_one() {
+        let limit = row(LimitKind::Weight, 60, 100, None);
+        let mut budget = RateBudget::new(&[limit]);
+        assert_eq!(budget.take(at(119), QUERY), Ok(()));
+        assert_eq!(budget.take(at(119), QUERY), Ok(()));
+        budget.settle(at(121), QUERY, &[]);
+        budget.observe(at(119), at(121), LimitKind::Weight, Span::from_secs(60), 99);
+        assert_eq!(budget.take(at(121), QUERY), Ok(()), "over HTTP");
+        let told = row(LimitKind::Weight, 60, 100, Some(99));
+        budget.settle(at(121), QUERY, &current(at(119), at(121), &[told]));
+        assert!(current(at(120), at(121), &[told])[0].count.is_some());
+        assert_eq!(budget.take(at(121), CANCEL), Ok(()), "and as a frame");
+    }
+
+    #[test]
+    fn r13_replies_that_overtake_each_other_do_not_lower_the_count() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
+        assert_eq!((budget.take(at(61), QUERY), budget.take(at(61), QUERY)), (Ok(()), Ok(())));
+        for count in [60, 40] {
+            budget.settle(at(62), QUERY, &[]);
+            budget.observe(at(61), at(62), LimitKind::Weight, Span::from_secs(60), count);
+        }
+        assert_eq!(budget.take(at(62), QUERY), Err(at(120)));
+        budget.observe(at(120), at(120), LimitKind::Weight, Span::from_secs(60), 20);
+        assert_eq!(budget.take(at(120), QUERY), Ok(()), "the next window begins anew");
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! *leaving*: they finish their requests and still bring events. A planned end (23 h, `serverShutdown`) makes the new
 //! connection before it leaves the old one, so private events never pause; they may come twice, which the gateway's
 //! fill keys absorb. Losing the active connection answers every request in flight with `Unknown`, voids every
-//! question, and only then says `EntryDown`.
+//! question, and only then says `EntryDown`. A reply that comes in spite of that still counts: that an order lives, or
+//! that it was refused.
 //!
 //! What the websocket API lacks goes over HTTP: each such request is a link of its own, used once.
 //!
@@ -191,11 +192,13 @@ struct Question {
 #[derive(Debug)]
 struct Flight<O> {
     link: LinkId,
+    /// Over HTTP: the link is its own.
+    http: bool,
     ask: Ask<O>,
     cost: Option<Cost>,
     sent: Time,
     until: Time,
-    /// Its asker was told that nothing is known; only good news is still passed on.
+    /// Its asker was told that nothing is known; only what is certain is still passed on.
     given_up: bool,
 }
 
@@ -288,7 +291,9 @@ impl<D: Dialect> Desk<D> {
     ) {
         let id = self.next_request;
         self.next_request += 1;
-        let link = match write(self, id) {
+        let call = write(self, id);
+        let http = !matches!(call, Call::Frame(_));
+        let link = match call {
             Call::Frame(text) => {
                 out.actions.push(LinkAction::Send { link: session, text: Bytes::from(text) });
                 session
@@ -297,7 +302,7 @@ impl<D: Dialect> Desk<D> {
             Call::Plain(request) => self.request(request, None, out),
         };
         let until = now + self.config.timing.request;
-        self.flights.insert(id, Flight { link, ask, cost, sent: now, until, given_up: false });
+        self.flights.insert(id, Flight { link, http, ask, cost, sent: now, until, given_up: false });
     }
 
     fn request(&mut self, request: RestRequest, stamp: Option<Stamp>, out: &mut Outbox) -> LinkId {
@@ -435,7 +440,10 @@ impl<D: Dialect> Desk<D> {
             if let Some(cost) = flight.cost.take() {
                 self.budget.settle(venue_now, cost, &[]);
             }
-            self.hang_up(flight.link, out);
+            // Closed, an order's request would have no answer even if the venue gives one.
+            if flight.given_up || !flight.is_order() {
+                self.hang_up(flight.link, out);
+            }
             if !flight.given_up {
                 let waited = self.config.timing.request.millis();
                 self.give_up(flight.ask.clone(), &format!("no reply for {waited} ms"), out);

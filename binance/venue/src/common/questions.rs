@@ -16,7 +16,7 @@ use tradingsys::ids::Symbol;
 use tradingsys::market::{Bar, Depth, Interval};
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::clock::ClockOffset;
-use tradingsys::venue::limit::{Cost, LimitKind, LimitRow, Purpose, RateBudget};
+use tradingsys::venue::limit::{Cost, LimitKind, LimitRow, Purpose, RateBudget, current};
 use tradingsys::venue::port::{Outbox, VenueEvent};
 
 use super::Timing;
@@ -226,7 +226,8 @@ impl Questions {
         out: &mut Outbox,
     ) -> bool {
         let Some(flight) = self.flights.remove(&id) else { return false };
-        self.budget.settle(self.clock.venue_time(now), flight.cost, limits);
+        let (sent, venue_now) = (self.clock.venue_time(flight.sent), self.clock.venue_time(now));
+        self.budget.settle(venue_now, flight.cost, &current(sent, venue_now, limits));
         match result {
             Ok(result) => {
                 self.answered(now, flight, result, out);
@@ -239,10 +240,21 @@ impl Questions {
         }
     }
 
-    /// What the venue's replies say has been used.
-    pub(crate) fn observe(&mut self, now: Time, used: impl Iterator<Item = (LimitKind, Span, u64)>) {
+    /// When a request was sent that has no answer yet.
+    pub(crate) fn sent_at(&self, id: u64) -> Option<Time> {
+        self.flights.get(&id).map(|flight| flight.sent)
+    }
+
+    /// What the venue's reply to a request sent then says has been used.
+    pub(crate) fn observe(
+        &mut self,
+        sent: Time,
+        now: Time,
+        used: impl Iterator<Item = (LimitKind, Span, u64)>,
+    ) {
+        let (sent, now) = (self.clock.venue_time(sent), self.clock.venue_time(now));
         for (kind, window, count) in used {
-            self.budget.observe(self.clock.venue_time(now), kind, window, count);
+            self.budget.observe(sent, now, kind, window, count);
         }
     }
 

@@ -321,7 +321,8 @@ impl Entry {
         }
     }
 
-    /// Cancels go out whose orders have their replies, or have been shown by an event; where there is no way any more, that is their reply.
+    /// Cancels go out whose orders have their replies, or have been shown by an event; where there is no way any more,
+    /// that is their reply.
     fn release(&mut self, now: Time, from: usize, out: &mut Outbox) {
         if self.held.is_empty() {
             return;

@@ -176,8 +176,11 @@ impl Api {
         match input {
             LinkInput::Response { status, headers, body } => {
                 let result = rest_reply(now, status, headers, body);
+                let sent = self.questions.sent_at(id);
                 self.questions.replied(now, id, result, &[], out);
-                self.questions.observe(now, used(headers));
+                if let Some(sent) = sent {
+                    self.questions.observe(sent, now, used(headers));
+                }
             }
             LinkInput::Down(why) => {
                 let message = why.to_owned();

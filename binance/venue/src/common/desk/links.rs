@@ -210,6 +210,7 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// Gives up what is in flight: on one link, or (`None`) on all but the one to come, questions without an answer.
+    /// Replies over HTTP do not hang on that connection, and late ones are still heard.
     fn abandon(&mut self, now: Time, link: Option<LinkId>, why: &str, out: &mut Outbox) {
         let venue_now = self.clock.venue_time(now);
         let coming = self.coming;
@@ -219,8 +220,15 @@ impl<D: Dialect> Desk<D> {
             None => Some(flight.link) != coming && !matches!(flight.ask, Ask::Own(_)),
         };
         let flights = std::mem::take(&mut self.flights);
-        for (id, flight) in flights {
-            if !gone(&flight) {
+        for (id, mut flight) in flights {
+            if flight.http && link.is_none() && flight.is_awaited() {
+                if flight.is_order() {
+                    self.give_up(flight.ask.clone(), why, out);
+                }
+                flight.given_up = true;
+                flight.until = flight.until.max(now + LATE);
+            }
+            if flight.http || !gone(&flight) {
                 self.flights.insert(id, flight);
                 continue;
             }

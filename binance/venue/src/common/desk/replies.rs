@@ -5,7 +5,7 @@ use binance_wire::classify::{doubts_rules, is_clock, refuses_key};
 use binance_wire::reply::{ApiError, Frame, Reply, frame, order_limits, server_time};
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
-use tradingsys::venue::limit::LimitKind;
+use tradingsys::venue::limit::{LimitKind, current};
 use tradingsys::venue::port::{
     AmendOutcome, Answer, Cancel, CancelOutcome, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
 };
@@ -67,10 +67,11 @@ impl<D: Dialect> Desk<D> {
     fn reply(&mut self, now: Time, reply: Reply<'_>, out: &mut Outbox) {
         let Some(flight) = self.flights.remove(&reply.id) else { return };
         let venue_now = self.clock.venue_time(now);
-        let limits = if D::SESSION_LIMITS { reply.limits.as_slice() } else { &[] };
+        let told = if D::SESSION_LIMITS { reply.limits.as_slice() } else { &[] };
+        let limits = current(self.clock.venue_time(flight.sent), venue_now, told);
         match flight.cost {
-            Some(cost) => self.budget.settle(venue_now, cost, limits),
-            None => self.budget.learn(venue_now, limits),
+            Some(cost) => self.budget.settle(venue_now, cost, &limits),
+            None => self.budget.learn(venue_now, &limits),
         }
         self.replied(now, flight, reply.result, out);
     }
@@ -84,7 +85,7 @@ impl<D: Dialect> Desk<D> {
         out: &mut Outbox,
     ) {
         if let Err(error) = &result {
-            self.heed(now, error, out);
+            self.heed(now, matches!(flight.ask, Ask::Place(_)), error, out);
             let words = self.dialect.unfit(error).filter(|_| !flight.is_order());
             out.events.extend(words.map(|words| VenueEvent::Refused(words.to_owned())));
             if matches!(flight.ask, Ask::Place(_) | Ask::Amend(_)) && doubts_rules(error.code, &error.message)
@@ -114,7 +115,8 @@ impl<D: Dialect> Desk<D> {
             Ask::Query(question) => self.answered(now, question, result, out),
             Ask::OrderLimits => {
                 if let Some(rows) = result.ok().and_then(|text| order_limits(text).ok()) {
-                    self.budget.learn(self.clock.venue_time(now), &rows);
+                    let (sent, venue_now) = (self.clock.venue_time(flight.sent), self.clock.venue_time(now));
+                    self.budget.learn(venue_now, &current(sent, venue_now, &rows));
                 }
             }
             Ask::Own(own) => self.own.push((own, result.map(str::to_owned))),
@@ -197,8 +199,8 @@ impl<D: Dialect> Desk<D> {
         self.flush(now, out);
     }
 
-    /// What an error says beyond the request it answers.
-    fn heed(&mut self, now: Time, error: &ApiError, out: &mut Outbox) {
+    /// What an error says beyond the request it answers, which may be an order.
+    fn heed(&mut self, now: Time, order: bool, error: &ApiError, out: &mut Outbox) {
         let venue_now = self.clock.venue_time(now);
         let end = |kind| error.retry_after.unwrap_or_else(|| self.budget.window_end(venue_now, kind));
         if error.code == TOO_MANY_ORDERS {
@@ -206,6 +208,10 @@ impl<D: Dialect> Desk<D> {
             self.budget.hold_orders_until(venue_now, until);
         } else if error.status == 418 {
             self.budget.stop_until(venue_now, error.retry_after.unwrap_or(venue_now + BAN));
+        } else if error.status == 429 && order && self.budget.counts_orders_apart() {
+            // Orders have a pool of their own; a cancel must go on.
+            let until = end(LimitKind::OrderWeight);
+            self.budget.hold_orders_until(venue_now, until);
         } else if error.status == 429 {
             let until = end(LimitKind::Weight);
             self.budget.stop_until(venue_now, until);
@@ -221,11 +227,17 @@ impl<D: Dialect> Desk<D> {
         }
     }
 
-    /// A reply to a request already reported as unknown: that it worked is a fact worth passing on.
+    /// A reply to a request already reported as unknown: that it worked, or that the order was refused, is a fact worth
+    /// passing on.
     fn late(&self, flight: &Flight<D::Own>, result: Result<&str, ApiError>, out: &mut Outbox) {
         let report: Option<Box<OrderReport>> = match &flight.ask {
-            Ask::Place(_) => match self.placed(result) {
+            Ask::Place(id) => match self.placed(result) {
                 PlaceOutcome::Accepted(report) => Some(report),
+                // Over HTTP it may have waited long for its turn; frames are answered soon or never.
+                outcome @ PlaceOutcome::Rejected { .. } if flight.http => {
+                    out.events.push(VenueEvent::Placed { id: id.clone(), outcome });
+                    None
+                }
                 _ => None,
             },
             Ask::Cancel(_) => match self.canceled(result) {

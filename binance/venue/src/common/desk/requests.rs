@@ -41,11 +41,12 @@ impl<D: Dialect> Desk<D> {
         if let Some(cost) = flight.cost {
             self.budget.settle(venue_now, cost, &[]);
         }
+        let sent = self.clock.venue_time(flight.sent);
         let of_orders = matches!(flight.ask, Ask::Place(_));
         for (kind, window, count) in used(headers) {
             // Each endpoint counts for itself: only an order's reply tells of the weight of orders.
             if of_orders || kind != LimitKind::OrderWeight {
-                self.budget.observe(venue_now, kind, window, count);
+                self.budget.observe(sent, venue_now, kind, window, count);
             }
         }
         self.replied(now, flight, result, out);
