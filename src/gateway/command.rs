@@ -121,7 +121,6 @@ impl Gateway {
             self.judge_reduction(session, &instrument.symbol, order.side, order.qty, waits)?;
         }
         self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(&reason))?;
-        self.tie_out.end_opening();
         self.list(now, &instrument);
         let conditional = new.terms.is_conditional() && instrument.rules.conditionals_apart;
         self.take_order(now, session, &new, order.instructions(), conditional);

@@ -333,8 +333,7 @@ impl Gateway {
     pub(super) fn entry_down(&mut self, now: Time, reason: &str) {
         let news = self.recovery.connected();
         self.recovery.phase = Phase::Down(reason.to_owned());
-        // What was missed meanwhile explains differences first.
-        self.tie_out.forget_differences();
+        self.tie_out.interrupted();
         self.recovery.forget_questions();
         self.scans.forget_questions();
         self.fundings.forget_questions();

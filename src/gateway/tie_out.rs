@@ -33,7 +33,8 @@ pub(super) struct TieOut {
     seen: BTreeMap<Asset, (Cash, Time)>,
     /// When the books were opened with what the account held, by the venue's clock.
     opened: Option<Time>,
-    /// Nothing has agreed with the opening yet, and we have not traded since: a difference is still the opening's.
+    /// Nothing has agreed with the opening yet, and the link has held since: a difference is still the opening's, which
+    /// was read while something moved.
     provisional: bool,
     /// How far the venue's clock is ahead.
     pub(super) offset: Span,
@@ -98,13 +99,10 @@ impl TieOut {
         self.opened
     }
 
-    /// A difference has to be seen anew before it is believed.
-    pub(super) fn forget_differences(&mut self) {
+    /// Events may be missed from here on: they explain differences first, so one has to be seen anew before it is
+    /// believed, and none is the opening's any more.
+    pub(super) fn interrupted(&mut self) {
         self.seen.clear();
-    }
-
-    /// We trade now: what differs from here on is no part of what was found.
-    pub(super) fn end_opening(&mut self) {
         self.provisional = false;
     }
 

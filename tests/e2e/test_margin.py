@@ -105,7 +105,8 @@ def ties_out(gateway: Gateway, wallet: Wallet, *assets: str) -> None:
         def same(asset: str = asset) -> bool:
             return rows(gateway, f"asset='{asset}'") == wallet.net(asset)
 
-        eventually(same, f"{asset} to tie out")
+        # What is owed waits a minute for a row of the interest history before it is judged.
+        eventually(same, f"{asset} to tie out", 120)
     assert rows(gateway, "owner='unattributed'") == 0
     assert not gateway.logged("differs from the books")
 
