@@ -132,8 +132,8 @@ pub trait MarketFeed {
 pub trait OrderEntry {
     /// Opens what it needs; [`VenueEvent::EntryUp`] follows when orders can be sent *and* private events arrive.
     fn start(&mut self, now: Time, out: &mut Outbox);
-    /// Sends an order: exactly one [`VenueEvent::Placed`] follows later (reply, or loss of the link, or time-out). After
-    /// one that says `Unknown`, one that says `Rejected` may follow: the venue's refusal came late.
+    /// Sends an order: exactly one [`VenueEvent::Placed`] follows later (reply, or loss of the link, or time-out).
+    /// After one that says `Unknown`, one that says `Rejected` may follow: the venue's refusal came late.
     ///
     /// # Errors
     /// [`NotSent`] if nothing left the house.
