@@ -17,6 +17,8 @@ from devlib.paths import DEV, ROOT
 CARGO_TEST = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
 CARGO_IGNORED = re.compile(r"^test (.+) \.\.\. ignored")
+# Most tests wait for real processes: two files at a time. The tests of a file share its processes, in order.
+BESIDE = ["--numprocesses=2", "--dist=loadfile"]
 # How the fixture `machine_lacks` of tests/conftest.py begins its reason.
 MACHINE = "this machine: "
 
@@ -97,7 +99,7 @@ def python_tests(env: dict[str, str], arguments: list[str]) -> Tally:
     """pytest over tests/, or with the given arguments."""
     report = DEV / "pytest.xml"
     report.unlink(missing_ok=True)
-    chosen = arguments or ["tests"]
+    chosen = arguments or [*BESIDE, "tests"]
     code = call([venv.python(), "-m", "pytest", f"--junitxml={report}", *chosen], env, ROOT)
     tally = read_report(report) if report.exists() else Tally()
     # 5 is "nothing collected"; any other code must show in the counts.
