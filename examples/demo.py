@@ -11,6 +11,7 @@ class Demo:
         self.fin = False
 
         self.sub.on_data = self.on_depth
+        self.sub.on_order = self.on_order
 
     def on_order(self, order: Order):
         print(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from conftest import MachineLacks
 from support.margin import Wallet
 from support.processes import Client, Exchange, Gateway, Refused, ended, eventually, trading
 
+PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 Desk = tuple[Exchange, Gateway, Wallet]
 UNIT = Decimal("0.00000001")
 
@@ -179,6 +181,19 @@ def share(charge: Decimal, owed: dict[int, Decimal]) -> dict[int, Decimal]:
     return parts
 
 
+def of_the_page(words: str) -> str:
+    """The statement of docs/ledger.md for a margin wallet that has these words."""
+    blocks = re.findall(r"```sql margin/\w+\.db\n(.*?)```", PAGE, re.DOTALL)
+    (found,) = (block for block in blocks if words in block)
+    return str(found)
+
+
+def owed_now(gateway: Gateway) -> dict[str, Decimal]:
+    """What the account owes, as the page's statement finds it."""
+    found = gateway.sql(of_the_page("max(seq)"), "journal.db")
+    return {asset: Decimal(owed) for asset, owed, _ in found}
+
+
 def test_interest_is_split_by_the_sessions_that_owe_and_equals_the_exchanges(lender: Desk) -> None:
     """Hours pass quickly: what each session owes grows by its share, to the last unit."""
     exchange, gateway, wallet = lender
@@ -204,6 +219,12 @@ def test_interest_is_split_by_the_sessions_that_owe_and_equals_the_exchanges(len
     eventually(lambda: {who: -row(gateway, "DOGE", who) for who in (1, 2)} == owed, f"rows of {owed}", 90)
     assert sum(owed.values()) == wallet.owed("DOGE")
     ties_out(gateway, wallet, "DOGE", "USDT")
+    told = gateway.sql(of_the_page("substr(amount, 2)"))
+    assert {int(who): Decimal(amount) for who, asset, amount in told if asset == "DOGE"} == owed
+    charged = gateway.sql(of_the_page("AS interest"), "journal.db")
+    interest = {int(who): amount for who, asset, amount, _ in charged if asset == "DOGE"}
+    assert interest == pytest.approx({1: float(owed[1] - 1000), 2: float(owed[2] - 501)})
+    eventually(lambda: owed_now(gateway).get("DOGE") == wallet.owed("DOGE"), "what is owed now", 90)
     # The journal knows each charge once, also after a restart that reads the history again.
     gateway.running.kill()
     gateway.start()

@@ -40,9 +40,21 @@ def test_every_example_has_a_test_and_says_what_it_is() -> None:
     }  # fmt: skip
     for name in names - {"demo"}:
         assert (EXAMPLES / f"{name}.py").read_text().startswith('"""')
-    # The demo is the reference's, which tests/e2e runs.
-    reference = ROOT / "tests" / "e2e" / "reference" / "demo.py"
-    assert (EXAMPLES / "demo.py").read_text() == reference.read_text()
+    # The demo is the reference's, which tests/e2e runs, but for a line: that never attaches its `on_order`.
+    reference = (ROOT / "tests" / "e2e" / "reference" / "demo.py").read_text()
+    attached = "        self.sub.on_order = self.on_order\n"
+    demo = (EXAMPLES / "demo.py").read_text()
+    assert attached in demo and demo.replace(attached, "") == reference
+
+
+def test_the_demo_prints_its_order(busy: System) -> None:
+    text = (EXAMPLES / "demo.py").read_text().replace("ws://localhost:8111", busy.address)
+    (busy.folder / "demo.py").write_text(text)
+    program = busy.strategy(busy.folder / "demo.py")
+    assert program.stdout is not None
+    assert "dogeusdt" in program.stdout.readline(), "the order's first event"
+    code, _ = interrupt(program)
+    assert code == 0
 
 
 def test_row_004_37_81_kline_prints_the_past_and_the_present(busy: System) -> None:

@@ -30,7 +30,7 @@ def test_every_statement_of_the_page_runs(gateway: Gateway) -> None:
     eventually(gateway.position, "a position in pos.db")
     journal = [gateway.sql(text, "journal.db") for text in statements("journal.db")]
     assert all(journal), "each finds rows"
-    for file in ("usdt/pos.db", "usdt/journal.db", "margin/journal.db"):
+    for file in ("usdt/pos.db", "usdt/journal.db", "margin/pos.db", "margin/journal.db"):
         for text in statements(file):
             gateway.sql(text, file.split("/")[1])
     gateway.running.end()

@@ -37,3 +37,20 @@ def test_the_first_key_is_made_as_the_readme_says(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-ec", check], cwd=tmp_path / "live", capture_output=True, text=True)
     assert "ok   configuration" in done.stdout and "ok   key" in done.stdout, done.stdout + done.stderr
     assert done.returncode == 69, done.stdout
+
+
+def test_the_margin_configuration_of_the_page_is_taken(tmp_path: Path) -> None:
+    """As it stands, and with the addresses the page gives for an exchange of one's own."""
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    (text,) = re.findall(r"```json margin.json\n(.*?)```", page, re.DOTALL)
+    (endpoints,) = re.findall(r'"endpoints": \{[^}]*"margin_stream"[^}]*\}', page)
+    subprocess.run(
+        [program("spot"), "keygen", f"--out={tmp_path / 'private_key.pem'}"], check=True, capture_output=True
+    )
+    own = text.rstrip().removesuffix("}") + endpoints.replace("9080", "1") + "}"
+    (tmp_path / "margin.json").write_text(own)
+    done = subprocess.run(
+        [program("spot"), "check", "-c=margin.json"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "ok   configuration" in done.stdout and done.returncode == 69, done.stdout + done.stderr
+    assert "margin_stream" not in done.stdout + done.stderr, "nothing is missing"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +28,7 @@ class Steps:
 
     def __init__(self, checkout: Path) -> None:
         self.text = PAGE
-        for port in ("9080", "8111", "8112"):
+        for port in ("9080", "8111", "8112", "8113"):
             self.text = self.text.replace(port, str(free_port()))
         self.checkout = checkout
         self.folder = checkout / "try"
@@ -98,3 +101,34 @@ def test_the_steps_of_the_page_lead_to_a_position(
         assert shown.startswith("1|dogeusdt|")
     files = {"spot": "trades.jsonl", "usdt": "futures_trades.jsonl"}
     assert '"account":"me"' in (steps.folder / "sim-data" / files[market]).read_text()
+
+
+def test_the_steps_for_cross_margin_sell_short_and_close_it_completely(
+    tmp_path: Path, machine_lacks: Callable[[str], NoReturn]
+) -> None:
+    for tool in ("sqlite3", "curl"):
+        if shutil.which(tool) is None:
+            machine_lacks(f"no {tool}")
+    steps = Steps(tmp_path)
+    steps.typed(steps.block("sh key"), tmp_path)
+    for kind in ("json margin.json", "python short.py"):
+        steps.write(kind)
+    with ExitStack() as stack:
+        stack.enter_context(steps.running(steps.block("sh exchange")))
+        steps.typed(steps.block("sh fund"), steps.folder)
+        stack.enter_context(steps.running(steps.block("sh margin gateway")))
+        said = steps.typed(steps.block("sh short"), steps.folder)
+        assert "SELL FILLED 50.0" in said and "BUY FILLED 51.0" in said, said
+        asked = f"{steps.block('sh owed').strip()} || true"
+
+        def rows() -> dict[str, Decimal]:
+            lines = (line.split("|") for line in steps.typed(asked, steps.folder).splitlines())
+            return {asset: Decimal(amount) for _, asset, amount in lines}
+
+        held = eventually(lambda: (found := rows()) and found["DOGE"] >= 0 and found, "the short closed")
+        assert held["DOGE"] < 1, "less than a lot is left over"
+        (rest,) = re.findall(r"http://127\.0\.0\.1:\d+", steps.block("sh fund"))
+        with urllib.request.urlopen(f"{rest}/control/state") as answer:
+            (account,) = json.load(answer)["accounts"]
+        owed = [loan for loan in account["margin"]["loans"] if loan["asset"] == "DOGE"]
+        assert all(Decimal(loan["borrowed"]) + Decimal(loan["interest"]) == 0 for loan in owed), owed

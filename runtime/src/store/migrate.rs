@@ -78,7 +78,7 @@ const VIEWS: [(&str, &str, &[&str]); 10] = [
     ),
     ("debt", "debt", &["asset", "owed", "liabilities", "difference", "time"]),
     ("funding", "funding", &["symbol", "charge", "time", "asset", "rate", "mark", "paid"]),
-    ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time"]),
+    ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time", "loan"]),
     (
         "allocation",
         "allocation",
