@@ -494,11 +494,11 @@ impl Gateway {
                 debug_assert_eq!(pushed, *sequence, "event numbers are dense");
                 log.publish(*sequence);
             }
-            Record::Answer { session, epoch, command, reply } => {
+            Record::Answer { session, epoch, command, reply, .. } => {
                 let session = self.session_mut(*session);
                 session.keep_answer(*epoch, *command, reply.clone());
             }
-            Record::Ack { session, generation, sequence } if *generation == self.generation => {
+            Record::Ack { session, generation, sequence, .. } if *generation == self.generation => {
                 self.session_mut(*session).log.fold_ack(*sequence);
             }
             Record::Cash(cash) => self.tie_out.fold(cash),

@@ -85,6 +85,9 @@ pub enum Record {
         command: CommandNumber,
         /// `result` or `error` member of the reply, as JSON text `{"result":…}` or `{"error":…}`.
         reply: String,
+        /// When it was given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<Time>,
     },
     /// The session has handled all events up to here.
     Ack {
@@ -94,6 +97,9 @@ pub enum Record {
         generation: u64,
         /// Number.
         sequence: u64,
+        /// When it was heard.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        time: Option<Time>,
     },
     /// All own trades of the symbol up to this id have been read from the exchange.
     Cursor {

@@ -65,14 +65,21 @@ impl Gateway {
         }
         .to_string();
         self.session_mut(seat.session).last_command = n;
-        self.remember(seat.session, epoch, n, answer.clone());
+        self.remember(now, seat.session, epoch, n, answer.clone());
         self.reply_stored(seat.conn, id, &answer);
     }
 
     /// Keeps an answer, so that the same number gets the same answer after any loss.
-    pub(super) fn remember(&mut self, session: SessionId, epoch: u32, command: CommandNumber, reply: String) {
+    pub(super) fn remember(
+        &mut self,
+        now: Time,
+        session: SessionId,
+        epoch: u32,
+        command: CommandNumber,
+        reply: String,
+    ) {
         self.session_mut(session).keep_answer(epoch, command, reply.clone());
-        self.commits.push(Record::Answer { session, epoch, command, reply });
+        self.commits.push(Record::Answer { session, epoch, command, reply, time: Some(now) });
     }
 
     fn may_command(&self, seat: Seat) -> Result<(), ErrorBody> {

@@ -340,7 +340,7 @@ impl Gateway {
             // This run keeps every answer it gives, and the old connection is gone: the command cannot arrive any more.
             let answer = lost("the command never reached the gateway; nothing was sent");
             self.session_mut(session).last_command = self.session_mut(session).last_command.max(number);
-            self.remember(session, pending.epoch, number, answer.to_string());
+            self.remember(now, session, pending.epoch, number, answer.to_string());
             return answer;
         }
         if pending.method != "order" {
@@ -358,13 +358,13 @@ impl Gateway {
     }
 
     /// Acknowledges events.
-    pub(super) fn ack(&mut self, session: SessionId, ack: Ack) {
+    pub(super) fn ack(&mut self, now: Time, session: SessionId, ack: Ack) {
         if ack.generation != self.generation {
             return;
         }
         if self.session_mut(session).log.ack(ack.sequence) {
             let Ack { generation, sequence } = ack;
-            self.commits.push(crate::journal::Record::Ack { session, generation, sequence });
+            self.commits.push(crate::journal::Record::Ack { session, generation, sequence, time: Some(now) });
         }
     }
 }

@@ -341,7 +341,7 @@ impl Gateway {
         self.commits.push(Record::Order(record));
         self.step(&id, Event::Lose);
         let answer = serde_json::json!({ "result": { "n": order.n, "order_id": &id } });
-        self.remember(session, epoch, order.n, answer.to_string());
+        self.remember(now, session, epoch, order.n, answer.to_string());
         self.enter_doubt(now, &id, "the gateway restarted before it answered");
         serde_json::Value::Null
     }

@@ -41,7 +41,7 @@ fn text<T: Serialize>(value: &T) -> String {
 impl Gateway {
     pub(super) fn seated_call(&mut self, now: Time, seat: Seat, id: u64, call: Call) {
         match call {
-            Call::Ack(ack) => self.ack(seat.session, ack),
+            Call::Ack(ack) => self.ack(now, seat.session, ack),
             Call::Order(_) | Call::Cancel(_) | Call::CancelAll(_) | Call::Amend(_) => {
                 self.command(now, seat, id, &call);
             }
