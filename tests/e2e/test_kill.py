@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.log import told
 from support.processes import Exchange, Gateway, eventually, free_port
 from support.strategies import StartStrategy, Strategy
 
@@ -154,18 +155,18 @@ def kill_gateway(
     """Kills it at a moment drawn by seed: every third while it compares with the exchange."""
 
     def states() -> list[str]:
-        return [line for line in gateway.running.log()[run_began:].splitlines() if "state state=" in line]
+        return [line.fields["state"] for line in told(gateway.running.log()[run_began:], "state")]
 
     if rng.random() < 0.35:
         eventually(states, "the comparison to begin")
         pause(rng, 0.0, 0.1)
     else:
-        eventually(lambda: any("Ready" in line for line in states()), "orders to be taken")
+        eventually(lambda: "Ready" in states(), "orders to be taken")
         pause(rng, 0.1, 0.6)
         # The exchange has written something down: its word is on the way, the gateway's is not on disk.
         books.await_growth(rng.choice(["orders.jsonl", "trades.jsonl"]))
     gateway.running.kill()
-    seen.update(books.interrupted(recovering="Recovering" in states()[-1]))
+    seen.update(books.interrupted(recovering=states()[-1] == "Recovering"))
 
 
 def pause(rng: random.Random, least: float, most: float) -> None:

@@ -110,7 +110,7 @@ def ties_out(gateway: Gateway, wallet: Wallet, *assets: str) -> None:
         # What is owed waits a minute for a row of the interest history before it is judged.
         eventually(same, f"{asset} to tie out", 120)
     assert rows(gateway, "owner='unattributed'") == 0
-    assert not gateway.logged("differs from the books")
+    assert not gateway.logged("the exchange's balance differs from the books")
 
 
 def nothing_lost(client: Client, gateway: Gateway, wallet: Wallet) -> None:
@@ -278,7 +278,7 @@ def test_an_order_of_a_margin_account_cannot_be_changed_but_cancelled(desk: Desk
 
 def test_r13_the_121st_order_that_borrows_in_a_minute_stays_here(lender: Desk) -> None:
     """The weight of auto-borrow is counted before it is sent: the exchange never has to say stop."""
-    _, gateway, wallet = lender
+    exchange, gateway, wallet = lender
     gateway.start()
     client = gateway.client(1)
     price = on_tick(best_bid(client) * Decimal("0.5"))
@@ -295,7 +295,7 @@ def test_r13_the_121st_order_that_borrows_in_a_minute_stays_here(lender: Desk) -
     assert "until" in refusal["message"]
     made = [int(line["time"]) // 60_000 for line in wallet.journal("orders") if line["event"] == "NEW"]
     assert Counter(made).most_common(1)[0][1] == 120
-    assert not gateway.logged("429")
+    assert exchange.control("GET", "/control/state")["refused"] == {"spot": 0, "margin": 0, "futures": 0}
 
 
 @contextmanager
@@ -351,7 +351,8 @@ def test_r35_an_ended_listen_token_is_replaced_and_nothing_is_missed(desk: Desk)
     exchange.control("POST", "/control/margin/listen_token", {"account": "main"})
     below = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("0.93"))}
     exchange.control("POST", "/control/price", below)
-    eventually(lambda: gateway.logged("ended the stream of private events"), "the loss to be told")
+    lost = "the exchange ended the stream of private events"
+    eventually(lambda: gateway.logged("state", lost, state="Down"), "the loss to be told")
     filled = client.until(lambda frame: ended(frame, order))["order"]
     assert filled["state"] == "FILLED"
     client.close()
@@ -369,7 +370,7 @@ def test_r35_a_listen_token_is_renewed_while_trading_goes_on(desk: Desk) -> None
         assert trade(client, "BUY", "100")["state"] == "FILLED"
         assert trade(client, "SELL", "99")["state"] == "FILLED"
     assert not [frame for frame in client.frames if frame.get("event") == "state"]
-    assert not gateway.logged("ended the stream")
+    assert not gateway.logged("state", state="Down")
     ties_out(gateway, wallet, "DOGE", "USDT")
 
 
@@ -414,7 +415,7 @@ def test_a_margin_call_is_told_as_it_happens(lender: Desk) -> None:
     exchange.control("POST", "/control/margin/interest", {"interval_ms": 300})
     higher = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("1.22"))}
     exchange.control("POST", "/control/price", higher)
-    eventually(lambda: gateway.logged("MARGIN_CALL"), "the margin call")
+    eventually(lambda: gateway.logged("the exchange's data need a look", "MARGIN_CALL"), "the margin call")
     exchange.control("POST", "/control/margin/interest", {"interval_ms": 86_400_000})
     nothing_lost(client, gateway, wallet)
 

@@ -270,7 +270,7 @@ def test_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> 
     # Within the share by which a market order may be off the mark price, which follows by the second.
     below = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("0.97"))}
     exchange.control("POST", "/control/futures/price", below)
-    eventually(lambda: gateway.logged("listen key"), "the loss to be told")
+    eventually(lambda: gateway.logged("state", "listen key", state="Down"), "the loss to be told")
     filled = client.until(lambda frame: ended(frame, order))["order"]
     assert filled["state"] == "FILLED"
     client.close()

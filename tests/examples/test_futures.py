@@ -24,7 +24,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
 
 def test_row_004_37_81_the_hedge_is_long_on_spot_and_short_on_futures_alike(both: Both) -> None:
     program = both.strategy(EXAMPLES / "hedge.py", both.address, both.usdt.url, "7", "ethusdt", "200")
-    wait_for("the login", lambda: both.usdt.logged('name="hedge"'), 60)
+    wait_for("the login", lambda: both.usdt.logged("session taken", name="hedge"), 60)
     both.move("ETHUSDT", "3000")
     both.move_perpetual("ETHUSDT", "3030")
 

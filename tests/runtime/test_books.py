@@ -110,7 +110,7 @@ def test_an_edit_while_the_gateway_runs_waits_for_the_next_start(
     shows(gateway, shown)
     gateway.sql("UPDATE position SET qty = 3")
     client.buy("10")
-    eventually(lambda: gateway.logged("edit_pending session=1 symbol=dogeusdt"), "edit_pending in the log")
+    eventually(lambda: gateway.logged("edit_pending", session="1", symbol="dogeusdt"), "a line in the log")
     assert gateway.position() == "3", "never overwritten"
     bought = net(client) - shown
     gateway.running.end()
@@ -266,7 +266,7 @@ def test_a_lost_journal_begins_anew_and_pos_db_is_only_reported(gateway: Gateway
         path.unlink()
     gateway.start()
     client = gateway.client()
-    assert gateway.logged("pos_db_of_another_journal") and gateway.logged('qty="77"')
+    assert gateway.logged("pos_db_of_another_journal") and gateway.logged("pos_db_row_not_taken", qty="77")
     assert net(client) != 77
     ties_out(gateway, exchange)
     assert list((gateway.folder / "db").glob("pos.db.other-*"))
@@ -358,8 +358,9 @@ def test_a_row_that_is_none_is_named_in_the_log_with_the_way_out(gateway: Gatewa
     for _ in range(2):
         gateway.start()
         gateway.client()
-        assert gateway.logged("pos_db_row_refused") and gateway.logged("mend or DELETE that row and restart")
-        assert gateway.logged("DELETE FROM position WHERE session_id = 8 AND symbol = 'ethusd'")
+        assert gateway.logged("pos_db_row_refused", "mend or DELETE that row and restart")
+        delete = "DELETE FROM position WHERE session_id = 8 AND symbol = 'ethusd'"
+        assert gateway.logged("edit of pos.db refused", delete)
         gateway.running.end()
     assert len(list((gateway.folder / "db").glob("pos.db.bak-*"))) == 1, "one copy of one edit"
     gateway.sql("DELETE FROM position WHERE session_id IN (8, 9)")

@@ -124,8 +124,8 @@ def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gatewa
     lose_the_journal(gateway)
     gateway.start()
     client = gateway.client()
-    (told,) = (line for line in gateway.running.log().splitlines() if "journal_lost" in line)
-    assert "ERROR" in told and "A lost journal" in told
+    (told,) = gateway.logged("journal_lost")
+    assert told.level == "ERROR" and "A lost journal" in told.fields["advice"]
     eventually(lambda: net_of(client) == held, f"the session holds {held}")
     assert [row["order_id"] for row in client.call("orders")["orders"]] == [order]
     eventually(
@@ -134,8 +134,8 @@ def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gatewa
     assert (gateway.sql("SELECT * FROM _profit"), gateway.sql("SELECT * FROM _fee")) == (profit, fees)
     eventually(lambda: doge(gateway, "external") == 0, "external has what it had")
     assert doge(gateway, "unattributed") == 0
-    eventually(lambda: gateway.logged("position found again"), "the comparison")
-    assert not gateway.logged("position differs")
+    eventually(lambda: gateway.logged("position found again at the exchange"), "the comparison")
+    assert not gateway.logged("position differs from what the lost journal's pos.db showed")
 
 
 def test_an_edit_only_the_lost_journal_knew_is_reported_with_its_statement(gateway: Gateway) -> None:
@@ -151,11 +151,11 @@ def test_an_edit_only_the_lost_journal_knew_is_reported_with_its_statement(gatew
     gateway.running.end()
     lose_the_journal(gateway)
     gateway.start()
-    eventually(lambda: gateway.logged("position differs"), "the comparison")
+    eventually(lambda: gateway.logged("position differs from what the lost journal's pos.db showed"), "the comparison")
     assert net(gateway) != 55
     gateway.running.end()
-    (line,) = (line for line in gateway.running.log().splitlines() if "position differs" in line)
-    (statement,) = re.findall(r"INSERT OR REPLACE INTO[^;]*;", line)
+    (line,) = gateway.logged("position differs from what the lost journal's pos.db showed")
+    (statement,) = re.findall(r"INSERT OR REPLACE INTO[^;]*;", line.text)
     gateway.sql(statement)
     gateway.start()
     assert net(gateway) == 55

@@ -81,7 +81,7 @@ def test_a_reader_that_never_reads_is_closed_and_can_resume(lively: tuple[Exchan
                     asked = time.monotonic()
                     assert other.call("time")["time"] > 0
                     assert time.monotonic() - asked < 5, "another session waited"
-        assert gateway.logged("code=4002")
+        assert gateway.logged("client closed", code="4002")
         assert other.buy("10")["order"]["state"] == "FILLED"
         again = gateway.client(1)
         stack.callback(again.close)

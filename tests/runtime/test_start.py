@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from support.log import told
 from support.processes import (
     APIKEY,
     Client,
@@ -205,7 +206,7 @@ def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> 
     with subprocess.Popen(command, cwd=gateway.folder, stdout=write, stderr=write) as process:
         os.close(write)
         log = gateway.folder / "log"
-        eventually(lambda: any("state=Ready" in path.read_text() for path in log.glob("*.log")), "trading")
+        eventually(lambda: any(told(path.read_text(), "state", state="Ready") for path in log.glob("*.log")), "trading")
         process.terminate()
         assert process.wait(30) == 143
 

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.log import Line, told
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
@@ -177,9 +178,9 @@ class Gateway:
         """The token of the local door."""
         return (self.folder / str(self.config["token_file"])).read_text()
 
-    def logged(self, words: str) -> bool:
-        """Is it in the log?"""
-        return words in self.running.log()
+    def logged(self, event: str, *words: str, **fields: str) -> list[Line]:
+        """Lines of the log of that event, with these words in its fields and these fields."""
+        return told(self.running.log(), event, *words, **fields)
 
     def client(self, session: int = 1, **login: Any) -> Client:
         """A client that is logged in and has been told that orders are taken."""

@@ -16,6 +16,7 @@ use crate::faults::{Fault, Rule};
 use crate::io::{HttpRequest, Request, SimOutput};
 use crate::order_json;
 use crate::params::Params;
+use crate::product::Product;
 use crate::rest::reply;
 use crate::sim::Sim;
 
@@ -189,7 +190,14 @@ impl Sim {
         Ok("{}".into())
     }
 
-    /// Balances and open orders of all accounts; all orders with `?orders=all`.
+    /// What each product has refused for its limits: the oracle of whoever claims to keep them.
+    fn turned_away(&mut self) -> String {
+        let products = [("spot", Product::Spot), ("margin", Product::Margin), ("futures", Product::Futures)];
+        let count = |counts: Object, (name, product)| counts.int(name, self.pool(product).turned_away());
+        products.into_iter().fold(Object::new(), count).end()
+    }
+
+    /// Balances and open orders of all accounts, and what was refused; all orders with `?orders=all`.
     fn state(&mut self, now: Time, http: &HttpRequest) -> Outcome {
         let all = http.query.split('&').any(|pair| pair == "orders=all");
         let mut accounts = Vec::new();
@@ -216,6 +224,7 @@ impl Sim {
             .int("time", now.millis())
             .int("connections", self.connections.len())
             .raw("accounts", &array(accounts))
+            .raw("refused", &self.turned_away())
             .raw("faults", &array(self.faults.list()));
         Ok(body.end())
     }

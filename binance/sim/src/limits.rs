@@ -107,13 +107,15 @@ pub(crate) struct RateLimits {
     ban: Span,
     addresses: BTreeMap<String, Address>,
     orders: BTreeMap<AccountId, Orders>,
+    turned_away: u64,
 }
 
 impl RateLimits {
     /// No usage yet.
     pub(crate) fn new(product: Product, limits: &Limits, timing: &Timing) -> Self {
         let limits = Pool::of(product, limits);
-        Self { limits, ban: timing.ban, addresses: BTreeMap::new(), orders: BTreeMap::new() }
+        let (addresses, orders) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits, ban: timing.ban, addresses, orders, turned_away: 0 }
     }
 
     fn address(&mut self, peer: &str) -> &mut Address {
@@ -125,6 +127,17 @@ impl RateLimits {
     /// # Errors
     /// 429 over the limit, 418 while banned.
     pub(crate) fn charge(&mut self, now: Time, peer: &str, weight: u32) -> Result<(), ErrorReply> {
+        let admitted = self.admit(now, peer, weight);
+        self.turned_away += u64::from(admitted.is_err());
+        admitted
+    }
+
+    /// Requests, orders and connections refused over a limit or under a ban so far, in this run.
+    pub(crate) const fn turned_away(&self) -> u64 {
+        self.turned_away
+    }
+
+    fn admit(&mut self, now: Time, peer: &str, weight: u32) -> Result<(), ErrorReply> {
         let (limits, ban) = (self.limits, self.ban);
         let address = self.address(peer);
         if let Some(until) = address.banned_until.filter(|until| now < *until) {
@@ -164,12 +177,12 @@ impl RateLimits {
     pub(crate) fn connect(&mut self, now: Time, peer: &str) -> bool {
         let most = self.limits.connections_per_5m;
         let address = self.address(peer);
-        if address.banned_until.is_some_and(|until| now < until) {
-            return false;
-        }
+        let banned = address.banned_until.is_some_and(|until| now < until);
         let used = address.connections.at(now, FIVE_MINUTES);
-        *used += 1;
-        *used <= most
+        *used += u32::from(!banned);
+        let welcome = !banned && *used <= most;
+        self.turned_away += u64::from(!welcome);
+        welcome
     }
 
     /// Bans an address from now on, whatever it did.
@@ -197,6 +210,7 @@ impl RateLimits {
             None
         };
         let Some((limit, number, window, length)) = full else { return Ok(()) };
+        self.turned_away += 1;
         let message = format!("Too many new orders; current limit is {limit} orders per {number} {window}.");
         let error = ErrorReply::new(429, code::TOO_MANY_ORDERS, message);
         Err(retry(error, now, end_of(now, length)))

@@ -34,6 +34,37 @@ fn too_much_weight_is_429_then_418_and_the_end_of_connections() {
     assert!(matches!(bench.others.last(), Some(SimOutput::Refuse(_, 429))));
 }
 
+/// What `/control/state` says was refused, of spot.
+fn refused(bench: &mut Bench) -> Option<u64> {
+    let reply = bench.http("GET", "/control/state", None, "").unwrap();
+    let state: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!((&state["refused"]["margin"], &state["refused"]["futures"]), (&json!(0), &json!(0)));
+    state["refused"]["spot"].as_u64()
+}
+
+#[test]
+fn what_is_refused_for_a_limit_is_counted_for_whoever_must_keep_it() {
+    let mut config = config();
+    (config.limits.weight_per_minute, config.limits.ban_after) = (50, 1);
+    (config.limits.orders_per_10s, config.limits.connections_per_5m) = (1, 1);
+    let mut bench = Bench::new(config);
+    let conn = bench.logged_on("alice");
+    bench.limit(conn, "BUY", "0.1", "a");
+    assert_eq!(refused(&mut bench), Some(0));
+    let order = json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC",
+        "price": "0.1", "quantity": "10"});
+    assert_eq!(bench.place(conn, order)["status"], 429);
+    assert_eq!(refused(&mut bench), Some(1), "an order over the count of orders");
+    bench.open("/ws");
+    assert_eq!(refused(&mut bench), Some(2), "a connection too many");
+    let mut statuses = vec![];
+    while statuses.last() != Some(&418) {
+        statuses.push(bench.http("GET", "/api/v3/exchangeInfo", None, "").unwrap().status);
+    }
+    let over = statuses.iter().filter(|status| **status != 200).count() as u64;
+    assert_eq!((refused(&mut bench), over), (Some(2 + over), 2), "weight, and the ban");
+}
+
 #[test]
 fn unfilled_orders_are_limited_and_refused_ones_do_not_count() {
     let mut config = config();
