@@ -2,6 +2,12 @@
 //!
 //! Quantity and cash commute, so they need no order. Average price and realised profit do not: they are folded by
 //! (venue time, trade id), and folded anew when an earlier fill arrives late.
+//!
+//! After any fills `realised = cash + cost + fees` holds, up to the rounding of averages: `cash` is what they brought of
+//! the quote asset less what they took, `cost` that of the open quantity, and `fees` what they took in the base asset. A
+//! fee is neither profit nor loss, so each is worth what it took away: what was held leaves at its average cost; what was
+//! not (a fee on a flat position opens one, on a short one it adds to it) comes in at the price of its own fill. A rebate
+//! is a negative fee. An edit says what is held and at which price, and moves no cash.
 
 use crate::ids::TradeId;
 use crate::market::Side;
@@ -74,7 +80,7 @@ impl Totals {
             Change::Fill { side, qty, quote, base_fee } => {
                 let signed = side.signed(qty);
                 self.trade(signed, if signed.is_negative() { -quote } else { quote });
-                self.shrink(base_fee);
+                self.take_fee(base_fee, |part| quote.share(part, qty).unwrap_or_default());
             }
             Change::Edit { delta, avg_price } => {
                 let kept = self.avg_price();
@@ -105,14 +111,15 @@ impl Totals {
         }
     }
 
-    /// Takes a base-asset fee off the quantity at average cost, without profit or loss.
-    fn shrink(&mut self, base_fee: Qty) {
-        if base_fee.is_zero() {
-            return;
-        }
-        let price = self.avg_price();
-        self.qty -= base_fee;
-        self.cost = price.times(self.qty);
+    /// Takes a base-asset fee off the quantity, without profit or loss; `worth` values a quantity by its fill.
+    fn take_fee(&mut self, fee: Qty, worth: impl Fn(Qty) -> Cash) {
+        let delta = -fee;
+        let closes = self.qty.is_negative() != delta.is_negative();
+        let leaving = if closes { delta.abs().min(self.qty.abs()) } else { Qty::ZERO };
+        self.cost -= self.cost.share(leaving, self.qty.abs()).unwrap_or_default();
+        let coming = worth(delta.abs() - leaving);
+        self.cost += if delta.is_negative() { -coming } else { coming };
+        self.qty += delta;
     }
 }
 
@@ -189,6 +196,86 @@ mod tests {
     #[test]
     fn row_004_69_a_fee_in_the_base_asset_reduces_what_is_held() {
         check(&[fill(1, Side::Buy, "10", "2", "0.01")], "9.99", "2", "0");
+    }
+
+    #[test]
+    fn row_004_69_a_fee_beyond_what_is_held_opens_at_the_price_of_its_fill() {
+        let sold = fill(1, Side::Sell, "0.01", "60000", "0");
+        let bought = fill(2, Side::Buy, "0.01", "60010", "0.00001");
+        check(&[sold, bought], "-0.00001", "60010", "-0.1");
+        check(&[sold, bought, fill(3, Side::Buy, "0.002", "60020", "0")], "0.00199", "60020", "-0.1001");
+        // It flips a long position, and adds to a short one.
+        let little = fill(1, Side::Buy, "1", "2", "0");
+        check(&[little, fill(2, Side::Sell, "0.5", "3", "1")], "-0.5", "3", "0.5");
+        check(&[fill(1, Side::Sell, "1", "2", "0"), fill(2, Side::Sell, "1", "3", "1")], "-3", "2.6666666667", "0");
+        // A rebate is a fee the other way round.
+        check(&[fill(1, Side::Sell, "1", "2", "-0.5")], "-0.5", "2", "0");
+        check(&[little, fill(2, Side::Sell, "1", "3", "-1")], "1", "3", "1");
+    }
+
+    /// A position unit by unit: what leaves does so at the average of all; what comes in brings its own price.
+    #[derive(Default)]
+    struct Naive {
+        units: Vec<f64>,
+        short: bool,
+        cash: f64,
+        fees: f64,
+        realised: f64,
+    }
+
+    impl Naive {
+        /// One unit more or less at this price; true if the position shrank, and at which average.
+        fn unit(&mut self, up: bool, price: f64) -> Option<f64> {
+            if self.units.is_empty() || self.short != up {
+                self.short = !up;
+                self.units.push(price);
+                return None;
+            }
+            let average = self.units.iter().sum::<f64>() / self.units.len() as f64;
+            let left = self.units.len() - 1;
+            self.units = vec![average; left];
+            Some(average)
+        }
+
+        fn fill(&mut self, buy: bool, qty: i64, price: f64, fee: i64) {
+            for _ in 0..qty {
+                self.cash += if buy { -price } else { price };
+                if let Some(average) = self.unit(buy, price) {
+                    self.realised += if buy { average - price } else { price - average };
+                }
+            }
+            for _ in 0..fee.abs() {
+                let worth = self.unit(fee < 0, price).unwrap_or(price);
+                self.fees += if fee < 0 { -worth } else { worth };
+            }
+        }
+
+        fn signed(&self, amount: f64) -> f64 {
+            if self.short { -amount } else { amount }
+        }
+    }
+
+    #[test]
+    fn row_004_69_profit_is_cash_and_cost_and_fees_at_every_step() {
+        let number = |cash: Cash| cash.to_string().parse::<f64>().unwrap();
+        for seed in 0..300 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let (mut naive, mut position) = (Naive::default(), Position::default());
+            for at in 1..40 {
+                let (buy, qty, price) = (rng.bool(), rng.i64(1..6), rng.i64(1..9));
+                let fee = if rng.bool() { rng.i64(-3..8) } else { 0 };
+                naive.fill(buy, qty, price as f64, fee);
+                let side = if buy { Side::Buy } else { Side::Sell };
+                position.add(fill(at, side, &qty.to_string(), &price.to_string(), &fee.to_string()));
+                let (totals, cost) = (position.totals(), naive.signed(naive.units.iter().sum()));
+                let found = [number(totals.qty.as_cash()), number(totals.cost), number(totals.realised)];
+                let wanted = [naive.signed(naive.units.len() as f64), cost, naive.realised];
+                let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+                let same = found.iter().zip(wanted).all(|(found, wanted)| near(*found, wanted));
+                assert!(same, "seed {seed} step {at}: {found:?} is not {wanted:?}");
+                assert!(near(found[2], naive.cash + found[1] + naive.fees), "seed {seed} step {at}: the law");
+            }
+        }
     }
 
     #[test]

@@ -64,8 +64,9 @@ def reckoned(rows: list[Any]) -> tuple[Decimal, Decimal, dict[str, Decimal]]:
         fee = Decimal(row["commission"])
         fees[row["commission_asset"]] += fee
         if row["commission_asset"] == "DOGE":
-            # Paid out of what was bought, at what it cost.
-            cost -= cost / held * fee
+            # Paid out of what was bought, at what it cost; what is not held is owed at the price of the fill.
+            paid = max(min(fee, held), Decimal(0))
+            cost -= (cost / held * paid if paid else Decimal(0)) + (fee - paid) * Decimal(row["price"])
             held -= fee
     return held, realised, {asset: fee for asset, fee in fees.items() if fee}
 
