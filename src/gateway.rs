@@ -425,8 +425,8 @@ impl Gateway {
                 self.publish_stale(&stream, &reason);
             }
             VenueEvent::RulesDoubted => self.feed.instruments(now, &mut self.venue),
-            VenueEvent::Warning(text) => {
-                self.log(LogLevel::Warn, "the exchange's data need a look", format!("found={text:?}"));
+            VenueEvent::Warning { event, words } => {
+                self.log(LogLevel::Warn, event, format!("found={words:?}"));
             }
             VenueEvent::History { request, bars } => self.history_arrived(now, request, bars),
             VenueEvent::FeedUp => self.feed_up(),

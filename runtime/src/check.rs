@@ -37,6 +37,10 @@ impl Findings {
     fn ok(&self, what: &str, words: &str) {
         show(&format!("ok   {what}: {words}"));
     }
+    /// Nothing that keeps a start from succeeding, but something to know before it.
+    fn warn(&self, what: &str, words: &str) {
+        show(&format!("warn {what}: {words}"));
+    }
     fn fail(&mut self, what: &str, exit: Exit) {
         show(&format!("fail {what}: {}", exit.message));
         let message = format!("{what}: {}", exit.message);
@@ -54,7 +58,7 @@ pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) ->
         Err(error) => findings.fail("key", error.into()),
         Ok(key) => {
             findings.ok("key", &format!("{} is an Ed25519 key only you can read", config.pem.display()));
-            let ports = connect(VenueSetup { config: &config, key, seed: run::seed()? });
+            let ports = connect(VenueSetup { config: &config, key, seed: run::seed()?, only_looks: true });
             exchange(&config, ports, &mut findings)?;
         }
     }
@@ -127,6 +131,8 @@ struct Seen {
     /// What the account lacks, and how to mend it.
     unfit: Option<String>,
     last_down: Option<String>,
+    /// What a human should read, in words.
+    notices: Vec<String>,
     /// Links that went down, as long as none was ever up.
     dials_failed: u32,
     ever_up: bool,
@@ -148,6 +154,7 @@ impl Seen {
             VenueEvent::Clock { offset_nanos, round_trip } => self.clock = Some((offset_nanos, round_trip)),
             VenueEvent::KeyRefused(reason) => self.refused = Some(reason),
             VenueEvent::Refused(reason) => self.unfit = Some(reason),
+            VenueEvent::Warning { words, .. } if !self.notices.contains(&words) => self.notices.push(words),
             VenueEvent::EntryDown(reason) | VenueEvent::FeedDown(reason) => self.last_down = Some(reason),
             VenueEvent::Answer { answer: Answer::Account(account), .. } => {
                 self.account = Some(Ok((account.can_trade, account.balances.len())));
@@ -181,6 +188,9 @@ impl Seen {
             (None, true) => findings.ok("logon", "the exchange takes the key"),
             (None, false) if self.unfit.is_some() => findings.ok("logon", "the exchange takes the key"),
             (None, false) => findings.fail("logon", Exit::unreachable(why())),
+        }
+        for words in &self.notices {
+            findings.warn("notice", words);
         }
         if let Some(reason) = self.unfit {
             findings.fail("account", Exit::configuration(reason));

@@ -61,6 +61,8 @@ pub struct VenueSetup<'a> {
     pub key: SigningKey,
     /// Seed of jitter.
     pub seed: u64,
+    /// Nothing may be changed at the exchange, not even what the configuration says: what would be is told.
+    pub only_looks: bool,
 }
 
 impl VenueSetup<'_> {

@@ -101,7 +101,7 @@ fn gateway(connect: Connect, config: &Config) -> Result<(), Exit> {
             files::write_token(file, &token)?;
         }
         let seed = seed()?;
-        let (feed, entry) = connect(VenueSetup { config, key, seed });
+        let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
         let clock = Clock::new();
         let made = GatewayConfig {
             journal_rebuilt: stores.journal_rebuilt,

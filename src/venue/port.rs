@@ -583,8 +583,13 @@ pub enum VenueEvent {
     Mark(Stream, Mark),
     /// What came of this stream is old, for this reason; its next data ends it.
     Stale(Stream, String),
-    /// Something a human should read, in words.
-    Warning(String),
+    /// Something a human should read.
+    Warning {
+        /// What it is about, lower case: the event in the log.
+        event: &'static str,
+        /// What was found, and what to do.
+        words: String,
+    },
     /// The venue refused an order by its rules: they may have changed since they were read.
     RulesDoubted,
     /// Bars asked for.

@@ -415,7 +415,7 @@ def test_a_margin_call_is_told_as_it_happens(lender: Desk) -> None:
     exchange.control("POST", "/control/margin/interest", {"interval_ms": 300})
     higher = {"symbol": "DOGEUSDT", "price": on_tick(bid * Decimal("1.22"))}
     exchange.control("POST", "/control/price", higher)
-    eventually(lambda: gateway.logged("the exchange's data need a look", "MARGIN_CALL"), "the margin call")
+    eventually(lambda: gateway.logged("margin level", "MARGIN_CALL"), "the margin call")
     exchange.control("POST", "/control/margin/interest", {"interval_ms": 86_400_000})
     nothing_lost(client, gateway, wallet)
 

@@ -184,9 +184,20 @@ def test_row_004_23_hedge_mode_is_refused_with_the_way_out_and_the_flag_changes_
     assert "hedge mode" in checked.stdout
     gateway.config["set_one_way_mode"] = True
     gateway.write_config()
+
+    def hedged() -> bool:
+        return bool(account.ask("GET", "/fapi/v1/positionSide/dual")["dualSidePosition"])
+
+    checked = gateway.run("check", "-c=usdt.json")
+    assert checked.returncode == 0, checked.stdout
+    (warning,) = (line for line in checked.stdout.splitlines() if line.startswith("warn "))
+    assert "the start changes its position mode to one-way mode" in warning
+    assert hedged(), "a check only reads"
     gateway.start()
     nothing_lost(gateway.client(1), account)
-    assert account.ask("GET", "/fapi/v1/positionSide/dual")["dualSidePosition"] is False
+    assert not hedged()
+    (told,) = gateway.logged("account changed")
+    assert "was hedge mode and is one-way mode now" in told.fields["found"]
 
 
 def test_a_symbol_on_isolated_margin_takes_no_orders(desk: Desk) -> None:

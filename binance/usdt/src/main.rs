@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use binance_venue::usdt::{Endpoints, UsdtConfig, ports};
+use binance_venue::usdt::{Endpoints, Hedged, UsdtConfig, ports};
 use tradingsys_runtime::{Endpoint, Ports, Product, VenueSetup};
 
 /// Addresses of 2026-10. Testnet and demo are two names of one backend.
@@ -71,7 +71,11 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     };
     let mut config = UsdtConfig::new(at, &setup.config.apikey, setup.key.clone().into(), setup.seed);
     config.access.recv_window = setup.config.recv_window;
-    config.set_one_way = setup.config.set_one_way_mode;
+    config.hedged = match (setup.config.set_one_way_mode, setup.only_looks) {
+        (false, _) => Hedged::Refuse,
+        (true, false) => Hedged::Switch,
+        (true, true) => Hedged::Announce,
+    };
     let (feed, entry) = ports(&config);
     (Box::new(feed), Box::new(entry))
 }

@@ -24,10 +24,21 @@ pub struct UsdtConfig {
     pub market: String,
     /// Base address of the route of private events; `/ws/<listen key>` is added.
     pub private: String,
-    /// Switch the account to one-way mode if it is in hedge mode; otherwise such an account is refused.
-    pub set_one_way: bool,
+    /// What becomes of an account in hedge mode.
+    pub hedged: Hedged,
     /// How long a listen key lives without being renewed.
     pub key_life: Span,
+}
+
+/// What becomes of an account in hedge mode, which keeps two positions a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedged {
+    /// It is refused.
+    Refuse,
+    /// It is switched to one-way mode, and that is told.
+    Switch,
+    /// It is told that it would be switched. Nothing is changed.
+    Announce,
 }
 
 /// Where this market's interfaces are.
@@ -58,7 +69,7 @@ impl UsdtConfig {
             public: base(at.public),
             market: base(at.market),
             private: base(at.private),
-            set_one_way: false,
+            hedged: Hedged::Refuse,
             key_life: Span::from_secs(3_600),
         }
     }

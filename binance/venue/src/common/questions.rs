@@ -347,9 +347,9 @@ impl Questions {
     fn warn(&mut self, unreadable: &[Malformed], out: &mut Outbox) {
         let found: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
         if found != self.unreadable && !found.is_empty() {
-            let text =
+            let words =
                 format!("{} symbols cannot be read and are left out: {}", found.len(), found.join("; "));
-            out.events.push(VenueEvent::Warning(text));
+            out.events.push(VenueEvent::Warning { event: "symbols left out", words });
         }
         self.unreadable = found;
     }

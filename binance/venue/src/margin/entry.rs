@@ -34,8 +34,8 @@ use super::{MarginConfig, documented_limits};
 use crate::common::desk::Desk;
 use crate::common::desk::links::token_subscription;
 
-const NO_RISK_STREAM: &str = "no address of the exchange's margin stream is given (\"endpoints.margin_stream\"): margin \
-    calls are not told";
+const NO_RISK_STREAM: &str = "\"endpoints\" gives no \"margin_stream\", over which the exchange says how near the \
+    account is to liquidation: margin calls are not told; all else works";
 
 /// Failed renewals are repeated this many times before the token's life is over.
 const RENEWALS: i64 = 20;
@@ -225,10 +225,11 @@ impl Entry {
         let left = listening.over_at.since(now).millis() / 1_000;
         listening.renew_at = now + listening.pause;
         listening.trouble = Some(error.to_string());
-        out.events.push(VenueEvent::Warning(format!(
+        let words = format!(
             "the listen token of the margin account could not be renewed ({error}); private events end in {left} s \
              unless the next try succeeds"
-        )));
+        );
+        out.events.push(VenueEvent::Warning { event: "listen token not renewed", words });
     }
 
     fn read_interest(&mut self, now: Time, request: u64, out: &mut Outbox) {
@@ -357,7 +358,8 @@ impl Entry {
 impl OrderEntry for Entry {
     fn start(&mut self, now: Time, out: &mut Outbox) {
         if self.risk.is_none() {
-            out.events.push(VenueEvent::Warning(NO_RISK_STREAM.to_owned()));
+            out.events
+                .push(VenueEvent::Warning { event: "margin calls are off", words: NO_RISK_STREAM.to_owned() });
         }
         self.desk.start(now, out);
     }

@@ -89,9 +89,9 @@ impl Risk {
 
     fn absent(&mut self, why: &str, out: &mut Outbox) {
         if !std::mem::replace(&mut self.told, true) {
-            out.events.push(VenueEvent::Warning(format!(
-                "how near the margin account is to liquidation is not told as it changes: {why}"
-            )));
+            let words =
+                format!("how near the margin account is to liquidation is not told as it changes: {why}");
+            out.events.push(VenueEvent::Warning { event: "margin calls are off", words });
         }
     }
 
@@ -115,13 +115,14 @@ impl Risk {
 
     fn event(&mut self, text: &str, out: &mut Outbox) {
         match risk_event(text) {
-            Ok(RiskEvent::Level { level, status }) if status == "NORMAL" => {
-                out.events
-                    .push(VenueEvent::Warning(format!("the margin level is {level}: {status}, out of danger")));
+            Ok(RiskEvent::Level { level, status }) => {
+                let advice = match status.as_str() {
+                    "NORMAL" => ", out of danger",
+                    _ => "; move money into the margin account, or reduce its positions",
+                };
+                let words = format!("the margin level is {level}: {status}{advice}");
+                out.events.push(VenueEvent::Warning { event: "margin level", words });
             }
-            Ok(RiskEvent::Level { level, status }) => out.events.push(VenueEvent::Warning(format!(
-                "the margin level is {level}: {status}; move money into the margin account, or reduce its positions"
-            ))),
             Ok(RiskEvent::KeyExpired) => {
                 if let Some(why) = self.stream.key_over("its listen key expired", out) {
                     self.absent(&why, out);
@@ -141,10 +142,11 @@ impl Risk {
     /// Something was not understood, which is told once.
     fn strange(&mut self, name: &str, why: &str, out: &mut Outbox) {
         if self.strange.len() < MOST_STRANGE && self.strange.insert(name.to_owned()) {
-            out.events.push(VenueEvent::Warning(format!(
+            let words = format!(
                 "an event \"{name}\" of the exchange's margin stream was not understood: {why}; look at the margin \
                  account there, for a margin call may be among them"
-            )));
+            );
+            out.events.push(VenueEvent::Warning { event: "event not understood", words });
         }
     }
 

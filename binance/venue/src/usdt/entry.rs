@@ -26,13 +26,17 @@ use tradingsys::venue::port::{
     Amend, Answer, Cancel, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query, VenueEvent,
 };
 
-use super::UsdtConfig;
+use super::{Hedged, UsdtConfig};
 use super::words::{Own, Usdt};
 use crate::common::desk::Desk;
 use crate::common::private::{Need, Private};
 
 const HEDGE: &str = "the account is in hedge mode, and this gateway keeps one position a symbol: set the position mode \
     to one-way at the exchange (preferences, position mode), or start with \"set_one_way_mode\": true";
+const SWITCHED: &str = "the position mode of the account was hedge mode and is one-way mode now, as \
+    \"set_one_way_mode\": true says";
+const TO_BE_SWITCHED: &str = "the account is in hedge mode: the start changes its position mode to one-way mode, as \
+    \"set_one_way_mode\": true says, unless it has positions or open orders; to keep hedge mode, do not start";
 const MULTI_ASSETS: &str = "the account is in multi-assets mode, in which losses in one asset are taken from another: \
     set the asset mode to single-asset at the exchange (preferences, asset mode)";
 
@@ -55,7 +59,7 @@ pub struct Entry {
     desk: Desk<Usdt>,
     private: Private,
     check: Check,
-    set_one_way: bool,
+    hedged: Hedged,
     may_trade: bool,
     isolated: BTreeSet<Symbol>,
     up: bool,
@@ -64,14 +68,14 @@ pub struct Entry {
 impl Entry {
     /// A machine that has not started.
     pub fn new(config: UsdtConfig) -> Self {
-        let UsdtConfig { access, private, set_one_way, key_life, .. } = config;
+        let UsdtConfig { access, private, hedged, key_life, .. } = config;
         // Another seed than the session's: the two must not dial in step.
         let private = Private::new(&private, access.timing, key_life, access.seed.rotate_left(32));
         Self {
             desk: Desk::with(Usdt, access),
             private,
             check: Check::Due,
-            set_one_way,
+            hedged,
             may_trade: true,
             isolated: BTreeSet::new(),
             up: false,
@@ -165,7 +169,11 @@ impl Entry {
                 self.isolated = isolated_symbols(text)?.into_iter().collect();
                 self.check = Check::Done;
             }
-            Own::OneWay => self.check = Check::Due,
+            Own::OneWay => {
+                out.events
+                    .push(VenueEvent::Warning { event: "account changed", words: SWITCHED.to_owned() });
+                self.check = Check::Due;
+            }
             Own::Key => self.private.keyed(now, listen_key(text)?),
             Own::Renewal => self.private.renewed(now),
         }
@@ -174,15 +182,22 @@ impl Entry {
 
     fn checked(&mut self, now: Time, config: AccountConfig, out: &mut Outbox) {
         self.may_trade = config.can_trade;
-        match (config.dual_side_position, config.multi_assets_margin) {
-            (true, _) if self.set_one_way => {
+        match (config.dual_side_position, self.hedged) {
+            (true, Hedged::Refuse) => return self.refuse(now, HEDGE, out),
+            (true, Hedged::Switch) => {
                 self.check = Check::Later(now + self.desk.config.timing.request);
-                self.ask(now, Own::OneWay, out);
+                return self.ask(now, Own::OneWay, out);
             }
-            (true, _) => self.refuse(now, HEDGE, out),
-            (_, true) => self.refuse(now, MULTI_ASSETS, out),
-            _ => self.check = Check::Symbols,
+            (true, Hedged::Announce) => {
+                let words = TO_BE_SWITCHED.to_owned();
+                out.events.push(VenueEvent::Warning { event: "account to be changed", words });
+            }
+            (false, _) => {}
         }
+        if config.multi_assets_margin {
+            return self.refuse(now, MULTI_ASSETS, out);
+        }
+        self.check = Check::Symbols;
     }
 
     /// The account is not set up as needed: nothing is sent until a human has changed it.
@@ -223,7 +238,8 @@ impl Entry {
                 }
             }
             UserEvent::MarginCall(words) => {
-                out.events.push(VenueEvent::Warning(format!("margin call: {words}")));
+                let words = format!("margin call: {words}");
+                out.events.push(VenueEvent::Warning { event: "margin call", words });
             }
             UserEvent::KeyExpired => {
                 let lost = self.private.key_over("the listen key expired", out);

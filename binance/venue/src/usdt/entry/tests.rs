@@ -345,7 +345,7 @@ fn hedge_mode_is_refused_with_the_way_out_and_looked_at_again() {
 #[test]
 fn hedge_mode_is_changed_when_the_configuration_says_so() {
     for (code, done) in [(0, true), (-4059, true), (-4068, false)] {
-        let mut bench = Bench::with(UsdtConfig { set_one_way: true, ..config() });
+        let mut bench = Bench::with(UsdtConfig { hedged: Hedged::Switch, ..config() });
         let asked = bench.asked("/fapi/v1/accountConfig");
         bench.answer(&asked, HEDGED);
         let asked = bench.asked("/fapi/v1/positionSide/dual");
@@ -357,11 +357,34 @@ fn hedge_mode_is_changed_when_the_configuration_says_so() {
         }
         if done {
             bench.checked("[]");
-            assert_eq!(bench.events(), []);
+            // Told with old and new, and only where it was changed.
+            let told = |events: &[VenueEvent]| match events {
+                [VenueEvent::Warning { event: "account changed", words }] => {
+                    words.contains("was hedge mode and is one-way mode now")
+                }
+                _ => false,
+            };
+            let events = bench.events();
+            assert!(if code == 0 { told(&events) } else { events.is_empty() }, "{events:?}");
         } else {
             assert!(matches!(bench.events().as_slice(), [VenueEvent::Refused(why)] if why.contains("-4068")));
         }
     }
+}
+
+#[test]
+fn who_only_looks_is_told_of_the_change_and_changes_nothing() {
+    let mut bench = Bench::with(UsdtConfig { hedged: Hedged::Announce, ..config() });
+    let asked = bench.asked("/fapi/v1/accountConfig");
+    bench.answer(&asked, HEDGED);
+    let asked = bench.asked("/fapi/v1/symbolConfig");
+    bench.answer(&asked, "[]");
+    assert!(bench.all_asked("/fapi/v1/positionSide/dual").is_empty());
+    let events = bench.events();
+    let [VenueEvent::Warning { event: "account to be changed", words }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert!(words.contains("hedge mode") && words.contains("to one-way mode"), "{words}");
 }
 
 #[test]

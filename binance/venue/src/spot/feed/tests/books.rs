@@ -172,7 +172,7 @@ fn r43_symbols_that_cannot_be_read_are_named_in_one_warning() {
         "symbols": [symbol("ONEUSDT", "1e5"), symbol("GOODUSDT", "1"), symbol("TWOUSDT", "x")]});
     bench.reply(&asked[1], &all);
     let events = bench.events();
-    let [VenueEvent::Warning(text), VenueEvent::Instruments(read)] = events.as_slice() else {
+    let [VenueEvent::Warning { words: text, .. }, VenueEvent::Instruments(read)] = events.as_slice() else {
         panic!("{events:?}")
     };
     assert!(text.starts_with("2 symbols") && text.contains("ONEUSDT") && text.contains("TWOUSDT"), "{text}");
