@@ -207,7 +207,12 @@ mod tests {
         // It flips a long position, and adds to a short one.
         let little = fill(1, Side::Buy, "1", "2", "0");
         check(&[little, fill(2, Side::Sell, "0.5", "3", "1")], "-0.5", "3", "0.5");
-        check(&[fill(1, Side::Sell, "1", "2", "0"), fill(2, Side::Sell, "1", "3", "1")], "-3", "2.6666666667", "0");
+        check(
+            &[fill(1, Side::Sell, "1", "2", "0"), fill(2, Side::Sell, "1", "3", "1")],
+            "-3",
+            "2.6666666667",
+            "0",
+        );
         // A rebate is a fee the other way round.
         check(&[fill(1, Side::Sell, "1", "2", "-0.5")], "-0.5", "2", "0");
         check(&[little, fill(2, Side::Sell, "1", "3", "-1")], "1", "3", "1");

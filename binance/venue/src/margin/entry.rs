@@ -358,8 +358,10 @@ impl Entry {
 impl OrderEntry for Entry {
     fn start(&mut self, now: Time, out: &mut Outbox) {
         if self.risk.is_none() {
-            out.events
-                .push(VenueEvent::Warning { event: "margin calls are off", words: NO_RISK_STREAM.to_owned() });
+            out.events.push(VenueEvent::Warning {
+                event: "margin calls are off",
+                words: NO_RISK_STREAM.to_owned(),
+            });
         }
         self.desk.start(now, out);
     }

@@ -26,8 +26,8 @@ use tradingsys::venue::port::{
     Amend, Answer, Cancel, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query, VenueEvent,
 };
 
-use super::{Hedged, UsdtConfig};
 use super::words::{Own, Usdt};
+use super::{Hedged, UsdtConfig};
 use crate::common::desk::Desk;
 use crate::common::private::{Need, Private};
 
@@ -170,8 +170,7 @@ impl Entry {
                 self.check = Check::Done;
             }
             Own::OneWay => {
-                out.events
-                    .push(VenueEvent::Warning { event: "account changed", words: SWITCHED.to_owned() });
+                out.events.push(VenueEvent::Warning { event: "account changed", words: SWITCHED.to_owned() });
                 self.check = Check::Due;
             }
             Own::Key => self.private.keyed(now, listen_key(text)?),

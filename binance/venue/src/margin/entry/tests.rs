@@ -635,7 +635,10 @@ fn margin_calls_are_told_and_nothing_hangs_on_their_stream() {
     assert_eq!(bench.events(), []);
     bench.input(bench.risk, LinkInput::Down("gone"));
     let events = bench.events();
-    assert!(matches!(events.as_slice(), [VenueEvent::Warning { words, .. }] if words.contains("gone")), "{events:?}");
+    assert!(
+        matches!(events.as_slice(), [VenueEvent::Warning { words, .. }] if words.contains("gone")),
+        "{events:?}"
+    );
     bench.place("o-1").unwrap();
     bench.pass(Span::from_secs(5));
     let again = bench.opened_at("ws://venue/margin-stream/ws/risk-1");

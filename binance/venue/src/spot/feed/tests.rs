@@ -179,7 +179,9 @@ fn instruments_are_asked_for_at_once_and_hourly() {
             "orderTypes": ["LIMIT"], "filters": []}, {"symbol": "BARE"}]});
     bench.reply(&sent[1], &info);
     let events = bench.events();
-    let [VenueEvent::Warning { words: text, .. }, VenueEvent::Instruments(all)] = &events[..] else { panic!("{events:?}") };
+    let [VenueEvent::Warning { words: text, .. }, VenueEvent::Instruments(all)] = &events[..] else {
+        panic!("{events:?}")
+    };
     assert_eq!(all[0].symbol, Symbol::new("btcusdt"));
     assert!(text.contains("BARE: missing field"), "{text:?}");
     bench.pass(Span::from_secs(10));
