@@ -1,9 +1,10 @@
 //! Orders whose fate is not known, and how it is found out.
 //!
-//! A doubt ends by an event, by a query that finds the order under any id it may carry, or by proof: after the
-//! receive window and ten seconds, two rounds of "not found" for all its ids at least a second apart, and then a
-//! cancel by id that the engine answers with "unknown order" (placing and cancelling are served by the engine,
-//! queries by replicas that lag). Until then it stays in doubt, counted at its worst case.
+//! A doubt ends by an event, by a query that finds the order under any id it may carry, or by proof: two rounds of "not
+//! found" for all its ids, both asked when the receive window and ten seconds have passed since it was sent, [`APART`]
+//! from each other, and then a cancel by id that the engine answers with "unknown order" (placing and cancelling are
+//! served by the engine, queries by replicas that lag). Until then it stays in doubt, counted at its worst case. While
+//! the exchange answers, all of this is over within the receive window and twelve seconds of the sending.
 //!
 //! An order that was placed, but is neither listed nor found any more, has ended unseen, or a replica is behind. It is
 //! asked for ever less often, down to once in [`PAUSE_LONG`]. Its end is told on evidence only: the venue says that it
@@ -30,8 +31,12 @@ use crate::wire::request::Order;
 const ENGINE_WITHIN: Span = Span::from_secs(10);
 /// First pause between two rounds of questions; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Span = Span::from_millis(300);
-/// Longest pause, and the least between two rounds that count as proof.
+/// Longest pause.
 const PAUSE_MAX: Span = Span::from_secs(2);
+/// Between the two rounds that count as proof.
+const APART: Span = Span::from_millis(1_500);
+/// Rounds of "not found" that are proof enough to ask the engine itself.
+const PROOF_ROUNDS: u32 = 2;
 
 /// Longest pause between two questions about an order that was placed and is not found.
 const PAUSE_LONG: Span = Span::from_secs(60);
@@ -54,6 +59,8 @@ struct Doubt {
     /// No request of ours about it can be accepted any more after this.
     final_after: Time,
     ask_at: Option<Time>,
+    /// When the round under way was begun.
+    asked_at: Time,
     pause: Span,
     asked: usize,
     missed: usize,
@@ -109,10 +116,13 @@ impl Gateway {
     }
 
     pub(super) fn doubt(&mut self, now: Time, id: &ClientOrderId) {
-        let final_after = now + self.entry.receive_window() + ENGINE_WITHIN;
+        // An order of an earlier run is stamped by a clock that may have been set since.
+        let sent = self.orders.get(id).map(|o| o.created).filter(|at| *at >= self.started);
+        let final_after = sent.map_or(now, |at| at.min(now)) + self.entry.receive_window() + ENGINE_WITHIN;
         let fresh = Doubt {
             final_after,
             ask_at: Some(now),
+            asked_at: now,
             pause: PAUSE_MIN,
             asked: 0,
             missed: 0,
@@ -160,7 +170,8 @@ impl Gateway {
                 self.ended_unseen(now, &id, UNSEEN);
                 continue;
             }
-            let absent = !order.lives() && self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= 2);
+            let proven = self.doubts.doubts.get(&id).is_some_and(|d| d.rounds >= PROOF_ROUNDS);
+            let absent = !order.lives() && proven;
             if absent || self.is_forgotten(now, order) {
                 self.probe(now, &id);
                 continue;
@@ -176,7 +187,7 @@ impl Gateway {
                 }
             };
             if let Some(doubt) = self.doubts.doubts.get_mut(&id) {
-                (doubt.asked, doubt.missed, doubt.ask_at) = (queries.len(), 0, None);
+                (doubt.asked, doubt.missed, doubt.ask_at, doubt.asked_at) = (queries.len(), 0, None, now);
             }
             for query in queries {
                 self.ask(now, &query, Purpose::Doubt { order: id.clone() });
@@ -215,14 +226,21 @@ impl Gateway {
         if doubt.missed < doubt.asked {
             return;
         }
-        let mut longest = PAUSE_MAX;
-        if now > doubt.final_after {
-            doubt.rounds += 1;
-            doubt.pause = doubt.pause.max(PAUSE_MAX);
-            longest = if lives { PAUSE_LONG } else { PAUSE_MAX };
+        let pause = doubt.pause;
+        if doubt.asked_at < doubt.final_after {
+            doubt.pause = (pause * 2).min(PAUSE_MAX);
+            // The first round that counts is asked as soon as it may.
+            doubt.ask_at = Some((now + pause).min(doubt.final_after.max(now)));
+            return;
         }
-        doubt.ask_at = Some(now + doubt.pause);
-        doubt.pause = (doubt.pause * 2).min(longest);
+        doubt.rounds += 1;
+        if lives {
+            doubt.pause = (pause.max(PAUSE_MAX) * 2).min(PAUSE_LONG);
+            doubt.ask_at = Some(now + pause.max(PAUSE_MAX));
+        } else {
+            let proven = doubt.rounds >= PROOF_ROUNDS;
+            doubt.ask_at = Some(if proven { now } else { doubt.asked_at + APART });
+        }
     }
 
     /// Was it placed, and long ago, and is it not found any more, with all trades since then read?

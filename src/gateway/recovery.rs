@@ -10,7 +10,8 @@
 //! symbol in use from its cursor with overlap. Answers may lag, so a second pass, one lag later, reads again what
 //! could have moved, of open orders only those symbols' where that is cheaper. Private events are not buffered
 //! meanwhile: reports only ever raise what is known, so order does not matter. In `Ready` the same round runs as a
-//! sweep, sooner for a minute after anything went wrong.
+//! sweep, sooner for a minute after anything went wrong. Sweeps are paced by the rate budget: a hundred symbols cost a
+//! third of a minute's weight. The passes, for which trading waits, may use more of it than sweeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -353,6 +354,7 @@ impl Gateway {
         }
         self.accept_waiting_edits(now);
         self.recovery.phase = Phase::First;
+        self.entry.comparing(true);
         self.tell_state();
         // The others' trades are all read with their past.
         let symbols: BTreeSet<Symbol> =
@@ -664,6 +666,7 @@ impl Gateway {
             Phase::Second => {
                 self.recovery.unread.clear();
                 self.recovery.phase = Phase::Ready;
+                self.entry.comparing(false);
                 self.recovery.sweep_at = Some(self.recovery.next_sweep(now));
                 self.tell_state();
                 self.guard_reductions(now);

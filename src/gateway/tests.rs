@@ -91,6 +91,7 @@ impl OrderEntry for Scripted {
     fn query(&mut self, _: Time, request: u64, query: &Query, _: &mut Outbox) {
         self.0.borrow_mut().queries.push((request, query.clone()));
     }
+    fn comparing(&mut self, _: bool) {}
     fn pace(&mut self, _: Time, _: &[Query]) -> Span {
         self.0.borrow().pace
     }

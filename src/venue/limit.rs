@@ -2,8 +2,8 @@
 //!
 //! Venues count in fixed windows aligned to the clock (every 10 s, minute, day). We count along: what is *used* is
 //! the venue's own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may
-//! use only a part of the weight and new orders leave a rest, so that a cancel always finds room (reliability.md
-//! R13). All times here are the venue's.
+//! use only a part of the weight, those that trading waits for and those about an order in doubt more of it, and new
+//! orders leave a rest, so that a cancel always finds room (reliability.md R13). All times here are the venue's.
 
 use crate::time::{Span, Time};
 
@@ -36,6 +36,10 @@ pub struct LimitRow {
 pub enum Purpose {
     /// A question: waits when more than six tenths are used.
     Query,
+    /// A question of a comparison for which trading waits: waits when more than eight tenths are used.
+    Comparison,
+    /// A question on which an order's fate hangs: waits when more than seventeen twentieths are used.
+    Doubt,
     /// A new order: refused when more than nine tenths are used.
     Order,
     /// A cancel or an amend: may use all.
@@ -102,6 +106,8 @@ impl Window {
     const fn allowed(&self, purpose: Purpose) -> u64 {
         match (self.kind, purpose) {
             (LimitKind::Weight, Purpose::Query) => self.limit / 10 * 6 + self.limit % 10 * 6 / 10,
+            (LimitKind::Weight, Purpose::Comparison) => self.limit / 10 * 8 + self.limit % 10 * 8 / 10,
+            (LimitKind::Weight, Purpose::Doubt) => self.limit / 20 * 17 + self.limit % 20 * 17 / 20,
             (LimitKind::Weight, Purpose::Order) => self.limit / 10 * 9 + self.limit % 10 * 9 / 10,
             _ => self.limit,
         }
@@ -332,6 +338,19 @@ mod tests {
             assert_eq!(budget.take(at(61), CANCEL), Ok(()));
         }
         assert_eq!(budget.take(at(61), CANCEL), Err(at(120)));
+    }
+
+    #[test]
+    fn r02_what_trading_waits_for_and_an_order_in_doubt_have_more_than_other_questions() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
+        let cost = |purpose| Cost { purpose, weight: 5 };
+        for (purpose, times) in [(Purpose::Query, 12), (Purpose::Comparison, 4), (Purpose::Doubt, 1)] {
+            for _ in 0..times {
+                assert_eq!(budget.take(at(61), cost(purpose)), Ok(()), "{purpose:?}");
+            }
+            assert_eq!(budget.take(at(61), cost(purpose)), Err(at(120)), "{purpose:?}");
+        }
+        assert_eq!((budget.take(at(61), ORDER), budget.take(at(61), CANCEL)), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -151,6 +151,8 @@ pub trait OrderEntry {
     /// Asks a question: exactly one [`VenueEvent::Answer`] with the same `request` follows, or `EntryDown` voids it.
     /// Queries are queued inside when the rate budget is short; they are never dropped while the link is up.
     fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox);
+    /// Does trading wait for the questions asked from now on? They have more of the rate budget then.
+    fn comparing(&mut self, under_way: bool);
     /// How long to leave before these questions are asked once more, so that repeating them never uses up what the rate
     /// budget has left for questions.
     fn pace(&mut self, now: Time, queries: &[Query]) -> Span;
@@ -306,6 +308,13 @@ pub enum Query {
         /// From when.
         since: Time,
     },
+}
+
+impl Query {
+    /// Does the fate of one order hang on it? Then it goes before the others, and has more of the rate budget.
+    pub const fn is_of_an_order(&self) -> bool {
+        matches!(self, Self::Order { .. } | Self::OrderByVenueId { .. } | Self::TradesOfOrder { .. })
+    }
 }
 
 /// The answer to a [`Query`].

@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_past_and_the_present_join() {
-        let spec = Spec::all()[0].clone();
+        let spec = Spec::usual()[0].clone();
         let now = Time::from_millis(1_700_000_070_000);
         let past = History::new(1, spec.clone());
         let price = spec.price(past.ticks(now));

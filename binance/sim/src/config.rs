@@ -40,10 +40,10 @@ pub struct Config {
     pub listed: Listed,
 }
 
-/// The symbols listed of each market; all if `None`.
+/// The symbols listed of each market; the usual five if `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// On spot.
+    /// On spot, where there are `C00USDT` to `C99USDT` besides.
     pub spot: Option<BTreeSet<Symbol>>,
     /// On futures.
     pub futures: Option<BTreeSet<Symbol>>,

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_past_is_a_function_of_the_seed_and_bars_join() {
-        let spec = Spec::all()[0].clone();
+        let spec = Spec::usual()[0].clone();
         let history = History::new(7, spec.clone());
         let now = Time::from_millis(1_700_000_000_000);
         assert_eq!(history.ticks(now), History::new(7, spec.clone()).ticks(now));

@@ -1,4 +1,4 @@
-//! The symbols of the synthetic exchange.
+//! The symbols of the synthetic exchange: five after real ones, and a hundred made-up ones for accounts with many.
 
 use tradingsys::exchange::{Limits, Listing, PercentPrice};
 use tradingsys::ids::{Asset, Symbol};
@@ -101,6 +101,45 @@ const SPECS: [Spec; 5] = [
     },
 ];
 
+/// How many made-up symbols there are.
+pub(crate) const MADE_UP: usize = 100;
+
+/// `C00USDT` to `C99USDT`.
+const NAMES: [[u8; 7]; MADE_UP] = {
+    let mut names = [*b"C00USDT"; MADE_UP];
+    let mut at = 0;
+    while at < MADE_UP {
+        names[at][1] += (at / 10) as u8;
+        names[at][2] += (at % 10) as u8;
+        at += 1;
+    }
+    names
+};
+
+/// All that trade as DOGEUSDT does.
+static MADE: [Spec; MADE_UP] = {
+    const BY_NAME: &[[u8; 7]; MADE_UP] = &NAMES;
+    let mut specs = [const { made_up(&BY_NAME[0]) }; MADE_UP];
+    let mut at = 0;
+    while at < MADE_UP {
+        specs[at] = made_up(&BY_NAME[at]);
+        at += 1;
+    }
+    specs
+};
+
+const fn made_up(name: &'static [u8; 7]) -> Spec {
+    let [.., doge] = SPECS;
+    Spec { symbol: ascii(name), base: ascii(name.split_at(3).0), ..doge }
+}
+
+const fn ascii(name: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => panic!("names are plain letters and digits"),
+    }
+}
+
 fn number<T: std::str::FromStr>(text: &str) -> T
 where
     T::Err: std::fmt::Debug,
@@ -109,14 +148,19 @@ where
 }
 
 impl Spec {
-    /// All symbols.
-    pub(crate) fn all() -> &'static [Self] {
+    /// The symbols listed unless others are named.
+    pub(crate) fn usual() -> &'static [Self] {
         &SPECS
+    }
+
+    /// All symbols there are.
+    pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
+        SPECS.iter().chain(&MADE)
     }
 
     /// The one of a symbol.
     pub(crate) fn of(symbol: &Symbol) -> Option<&'static Self> {
-        SPECS.iter().find(|spec| spec.symbol_name() == *symbol)
+        Self::all().find(|spec| spec.symbol_name() == *symbol)
     }
 
     /// Its name as the core has it.

@@ -164,10 +164,10 @@ impl Sim {
     /// # Errors
     /// [`BadStart`] says what does not fit.
     pub fn resume(config: Config, now: Time, journaled: &Journaled) -> Result<Self, BadStart> {
-        let listed = |spec: &&Spec| {
-            config.listed.spot.as_ref().is_none_or(|names| names.contains(&spec.symbol_name()))
+        let specs: Vec<&'static Spec> = match &config.listed.spot {
+            None => Spec::usual().iter().collect(),
+            Some(names) => Spec::all().filter(|spec| names.contains(&spec.symbol_name())).collect(),
         };
-        let specs: Vec<&'static Spec> = Spec::all().iter().filter(listed).collect();
         let mut exchange = Exchange::new(ExchangeConfig {
             listings: specs.iter().map(|spec| listing(spec, &config)).collect(),
             fee_asset: Some(Asset::new("BNB")),

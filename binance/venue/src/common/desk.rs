@@ -230,6 +230,8 @@ pub struct Desk<D: Dialect> {
     flights: BTreeMap<u64, Flight<D::Own>>,
     questions: VecDeque<Question>,
     questions_at: Option<Time>,
+    /// Trading waits for the questions.
+    comparing: bool,
     /// When what the market asks on its own account may be asked again, after the venue said stop.
     own_at: Option<Time>,
     next_request: u64,
@@ -259,6 +261,7 @@ impl<D: Dialect> Desk<D> {
             flights: BTreeMap::new(),
             questions: VecDeque::new(),
             questions_at: None,
+            comparing: false,
             own_at: None,
             next_request: 1,
             // Odd numbers are ours, even ones the feed's.
@@ -392,6 +395,25 @@ impl<D: Dialect> Desk<D> {
         self.flights.values().find(placing).map_or(link, |flight| flight.link)
     }
 
+    fn query_cost(&self, query: &Query) -> Cost {
+        let cost = self.dialect.query_cost(query);
+        if query.is_of_an_order() {
+            Cost { purpose: Purpose::Doubt, ..cost }
+        } else if self.comparing {
+            Cost { purpose: Purpose::Comparison, ..cost }
+        } else {
+            cost
+        }
+    }
+
+    /// A question about one order goes before the others: a comparison of a hundred symbols may wait for the next
+    /// minute, an order in doubt should not.
+    fn wait_in_line(&mut self, question: Question) {
+        let others = |waiting: &Question| !waiting.query.is_of_an_order();
+        let place = question.query.is_of_an_order().then(|| self.questions.iter().position(others));
+        self.questions.insert(place.flatten().unwrap_or(self.questions.len()), question);
+    }
+
     /// Asks as many waiting questions as budget and flight allow.
     fn flush(&mut self, now: Time, out: &mut Outbox) {
         self.questions_at = None;
@@ -399,7 +421,7 @@ impl<D: Dialect> Desk<D> {
         let flying = self.flights.values().filter(|f| matches!(f.ask, Ask::Query(_)) && !f.given_up).count();
         for _ in flying..QUERIES_IN_FLIGHT {
             let Some(question) = self.questions.front() else { return };
-            let cost = self.dialect.query_cost(&question.query);
+            let cost = self.query_cost(&question.query);
             if let Err(until) = self.budget.take(self.clock.venue_time(now), cost) {
                 self.questions_at = Some(self.clock.own_time(until));
                 return;
@@ -508,8 +530,12 @@ impl<D: Dialect> OrderEntry for Desk<D> {
             out.events.push(VenueEvent::Answer { request, answer });
             return;
         }
-        self.questions.push_back(Question { request, query: query.clone(), attempts: 0 });
+        self.wait_in_line(Question { request, query: query.clone(), attempts: 0 });
         self.flush(now, out);
+    }
+
+    fn comparing(&mut self, under_way: bool) {
+        self.comparing = under_way;
     }
 
     fn pace(&mut self, now: Time, queries: &[Query]) -> Span {

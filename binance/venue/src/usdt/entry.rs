@@ -329,6 +329,10 @@ impl OrderEntry for Entry {
         }
     }
 
+    fn comparing(&mut self, under_way: bool) {
+        self.desk.comparing(under_way);
+    }
+
     fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
         self.desk.pace(now, queries)
     }
