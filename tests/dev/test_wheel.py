@@ -35,3 +35,6 @@ def test_row_004_36_maturin_makes_a_wheel_that_imports(tmp_path: Path) -> None:
     told = subprocess.run([python, "-c", ONE_LINE], env=alone, cwd=fresh, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr
     assert Path(told.stdout.strip()).is_relative_to(fresh)
+    command = [fresh / "bin" / "pyalgo", "verify", "--db", fresh]
+    asked = subprocess.run(command, env=alone, capture_output=True, text=True)
+    assert asked.returncode == 2 and "no journal.db" in asked.stderr, asked

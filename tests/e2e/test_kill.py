@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyalgo._verify import verify
 from support.log import told
 from support.processes import Exchange, Gateway, eventually, free_port
 from support.strategies import StartStrategy, Strategy
@@ -205,6 +206,8 @@ def check(books: Bookkeeper) -> None:
         real = Counter(t["trade_id"] for t in trades if session_of(t["client_order_id"]) == session)
         assert told == real, f"session {session} was told each of its fills once"
     assert books.open_orders() == []
+    found = verify(books.folder / "db")
+    assert found.holds, "\n".join(found.lines())
 
 
 def session_of(client_order_id: str) -> int:
