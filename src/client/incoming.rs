@@ -12,7 +12,7 @@ use super::orders::Kill;
 use crate::ids::ClientOrderId;
 use crate::market::{OrderStatus, Stream};
 use crate::time::Time;
-use crate::wire::error::ErrorBody;
+use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{Numbered, Private, Product, ProductsEvent, Snapshot, StateEvent};
 use crate::wire::request::Ack;
 
@@ -51,7 +51,13 @@ impl Client {
         };
         let done = match (&frame.stream, &frame.event) {
             (Some(stream), _) => self.market(stream, &frame),
-            (None, Some(event)) => self.event(event, &frame, text),
+            (None, Some(event)) => {
+                if event == "state" && !self.not_yet.is_empty() {
+                    let streams = std::mem::take(&mut self.not_yet);
+                    self.resubscribe_to(streams, out);
+                }
+                self.event(event, &frame, text)
+            }
             (None, None) => self.reply(now, frame, out),
         };
         if let Err(message) = done {
@@ -240,6 +246,14 @@ impl Client {
                 for stream in streams {
                     self.resubscribe_to(vec![stream], out);
                 }
+                Ok(())
+            }
+            // It has only just started, and says by a change of its state that it knows its symbols.
+            Err(error) if error.code == ErrorCode::NotReady.code() => {
+                for stream in &streams {
+                    self.inbox.stale(&stream.to_string(), &error.message);
+                }
+                self.not_yet.extend(streams);
                 Ok(())
             }
             Err(mut error) => {

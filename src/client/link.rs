@@ -135,6 +135,7 @@ impl Client {
     }
 
     fn resubscribe(&mut self, out: &mut Vec<Output>) {
+        self.not_yet.clear();
         let streams: Vec<Stream> = self.streams.keys().cloned().collect();
         for chunk in streams.chunks(500) {
             self.resubscribe_to(chunk.to_vec(), out);

@@ -162,6 +162,8 @@ pub struct Client {
     pub(super) begun: bool,
     /// Some order waits for its acceptance to be cancelled.
     pub(super) kills_wanted: bool,
+    /// Streams the gateway could not give back yet: asked for again at its next state.
+    pub(super) not_yet: Vec<Stream>,
 }
 
 impl Client {
@@ -192,6 +194,7 @@ impl Client {
             state: down("not connected yet"),
             begun: false,
             kills_wanted: false,
+            not_yet: Vec::new(),
         }
     }
 

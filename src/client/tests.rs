@@ -513,3 +513,28 @@ fn the_unhandled_is_not_acknowledged() {
     assert_eq!(desk.calls(), [(None, Call::Ack(Ack { generation: 1, sequence: 1 }))]);
     assert_eq!(desk.client.state().state, GatewayState::Down);
 }
+
+#[test]
+fn a_stream_a_fresh_gateway_cannot_give_yet_is_asked_for_again_at_its_next_state() {
+    let mut desk = Desk::live();
+    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
+    subscribe(&mut desk, &stream);
+    reconnect(&mut desk);
+    desk.log_in(r#"{"gen":1,"seq":0}"#, "events", "[]", 1001);
+    let asked = |desk: &mut Desk| -> Option<u64> {
+        let wanted = |(id, call): &(Option<u64>, Call)| matches!(call, Call::Subscribe(_)).then_some(*id);
+        desk.calls().iter().find_map(wanted).flatten()
+    };
+    let id = asked(&mut desk).expect("asked at the login");
+    let not_ready = ErrorCode::NotReady.code();
+    desk.frame(&format!(r#"{{"id":{id},"error":{{"code":{not_ready},"name":"not_ready","message":"x"}}}}"#));
+    assert_eq!(asked(&mut desk), None);
+    assert!(
+        !desk.told().iter().any(|told| told.contains("error")),
+        "nothing the strategy should do about it"
+    );
+    desk.frame(r#"{"event":"state","state":"recovering"}"#);
+    assert!(asked(&mut desk).is_some());
+    desk.frame(r#"{"event":"state","state":"ready"}"#);
+    assert_eq!(asked(&mut desk), None, "it was not refused again");
+}
