@@ -13,14 +13,18 @@ use crate::time::Time;
 use crate::wire::event::Private;
 
 impl Gateway {
-    /// Edits of symbols in use. Those of other symbols wait until the exchange's symbols are known.
+    /// Edits of symbols in use; a row that stands as it was shown is one where the last edit of it was booked, never
+    /// shown and is taken back. Those of other symbols wait until the exchange's symbols are known.
     pub(super) fn accept_edits(&mut self, now: Time, edits: Vec<Edit>) {
         for edit in edits {
+            let before = self.books.accepted(edit.session, &edit.symbol, edit.revision);
+            if before.is_none() && edit.is_as_shown() {
+                continue;
+            }
             if self.books.listing(&edit.symbol).is_none() {
                 self.waiting_edits.push(edit);
                 continue;
             }
-            let before = self.books.accepted(edit.session, &edit.symbol, edit.revision);
             let base = before.map_or(edit.shown, |accepted| accepted.qty);
             let delta = edit.found - base;
             let known_avg = before.and_then(|accepted| accepted.avg_price).or(edit.shown_avg);

@@ -51,14 +51,14 @@ pub struct LostPosition {
     pub avg_price: Price,
 }
 
-/// A difference between `pos.db` and what the gateway wrote there last.
+/// A row of `pos.db` against what the gateway wrote there last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// Whose row.
     pub session: SessionId,
     /// Of which symbol.
     pub symbol: Symbol,
-    /// Revision of the row the user saw; 0 for a row the user inserted.
+    /// Revision of the row the user saw; of one the user inserted, the number of the file.
     pub revision: u64,
     /// Quantity the gateway had shown; zero for an inserted row.
     pub shown: Qty,
@@ -68,6 +68,14 @@ pub struct Edit {
     pub shown_avg: Option<Price>,
     /// Average price found.
     pub found_avg: Option<Price>,
+}
+
+impl Edit {
+    /// Does the row stand as it was shown? Then it says something only of an edit that was booked and never shown:
+    /// the user has taken it back.
+    pub fn is_as_shown(&self) -> bool {
+        self.found == self.shown && self.found_avg == self.shown_avg
+    }
 }
 
 /// A row of `pos.db` that could not be understood: its symbol (or all, if even that is unclear) does not trade.

@@ -62,6 +62,33 @@ fn a_row_that_cannot_be_understood_stops_its_symbol() {
 }
 
 #[test]
+fn i21_an_edit_taken_back_before_it_was_shown_is_taken_back() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let row = |found| Edit {
+        session: SessionId(1),
+        symbol: Symbol::new("dogeusdt"),
+        revision: 4,
+        shown: Qty::whole(10),
+        found: Qty::whole(found),
+        shown_avg: Some("0.2".parse().unwrap()),
+        found_avg: Some("0.2".parse().unwrap()),
+    };
+    let later = |seconds| START + Span::from_secs(seconds);
+    let untouched = Bench::new(bench.journal.clone(), vec![row(10)], later(30));
+    assert_eq!(untouched.net(), Qty::whole(10));
+    let booked = Bench::new(untouched.journal.clone(), vec![row(3)], later(60));
+    assert_eq!(booked.net(), Qty::whole(3));
+    let back = Bench::new(booked.journal.clone(), vec![row(10)], later(120));
+    assert_eq!(back.net(), Qty::whole(10));
+    let again = Bench::new(back.journal.clone(), vec![row(10)], later(180));
+    assert_eq!(again.net(), Qty::whole(10));
+    let adjustments = again.journal.iter().filter(|record| matches!(record, Record::Adjust(_)));
+    assert_eq!(adjustments.count(), 2);
+}
+
+#[test]
 fn i21_an_edit_of_the_average_is_applied_once() {
     let mut bench = Bench::ready();
     let id = bench.order(1);
