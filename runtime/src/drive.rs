@@ -178,7 +178,11 @@ impl Loop {
 
     fn input(&mut self, input: Input<'_>) {
         let now = self.drive.clock.now();
+        #[cfg(feature = "failpoints")]
+        let source = crate::failpoint::Source::of(&input);
         self.drive.gateway.borrow_mut().handle(now, input, &mut self.out);
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::decided(source, &self.out);
         self.perform();
     }
 
@@ -203,6 +207,8 @@ impl Loop {
                     && id <= last
                 {
                     self.under_way.pop_front();
+                    #[cfg(feature = "failpoints")]
+                    crate::failpoint::committed(id);
                     self.drive.applied.seq = seq;
                     self.drive.applied.generation = generation;
                     self.input(Input::Committed(id));
@@ -314,6 +320,8 @@ impl Loop {
     }
 
     fn commit(&mut self, batch: Batch) {
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::commit(&batch);
         let (mut seq, mut generation) = self.handed_over;
         seq += batch.records.len() as u64;
         for record in &batch.records {

@@ -6,12 +6,16 @@
 //! One thread owns the gateway and all sockets ([`drive`]). One writes the journal, one keeps `pos.db`
 //! ([`store`]), one writes the log. Every queue between them is bounded.
 
+#[cfg(all(feature = "failpoints", not(debug_assertions)))]
+compile_error!("the feature `failpoints` is for tests: a release has none of them");
+
 mod check;
 mod cli;
 pub mod clock;
 pub mod config;
 pub mod drive;
 pub mod exit;
+mod failpoint;
 pub mod files;
 pub mod key;
 pub mod links;

@@ -167,10 +167,15 @@ impl LinkTask {
                         let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(None)).await;
                         return "closed by this side".into();
                     };
+                    #[cfg(feature = "failpoints")]
+                    let is_order = crate::failpoint::is_order(&text);
                     // The frame was made by our own writer: it is valid text, which is not checked once more.
                     let frame = Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true));
                     match tokio::time::timeout(SEND_WITHIN, socket.send(frame)).await {
-                        Ok(Ok(())) => {}
+                        Ok(Ok(())) => {
+                            #[cfg(feature = "failpoints")]
+                            crate::failpoint::handed_over(is_order);
+                        }
                         Ok(Err(error)) => return words(&error),
                         Err(_) => return format!("nothing could be sent for {} s", SEND_WITHIN.as_secs()),
                     }

@@ -59,6 +59,8 @@ pub(crate) fn run(
         Exit::configuration(format!("cannot log to {}: {error}; see \"log_dir\"", config.log_dir.display()))
     })?;
     log_panics();
+    #[cfg(feature = "failpoints")]
+    crate::failpoint::arm()?;
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
     let outcome = gateway(connect, &config);
     if let Err(exit) = &outcome {
@@ -185,6 +187,10 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
     for bad in &findings.bad {
         tracing::error!(target: "store", reason = bad.reason.as_str(), "pos_db_row_refused");
     }
+    #[cfg(feature = "failpoints")]
+    if !findings.edits.is_empty() {
+        crate::failpoint::pass("mid_edit");
+    }
     let generation = found.records.iter().rev().find_map(|record| match record {
         Record::Generation { generation, .. } => Some(*generation),
         _ => None,
@@ -194,6 +200,8 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
         seq: journal.last_seq(),
         generation: generation.unwrap_or(0),
     };
+    let gone = findings.taken_back(&found.records);
+    let edits = findings.edits.iter().chain(&findings.as_shown).cloned().chain(gone).collect();
     let records = found.records.len();
     tracing::info!(target: "store", records, edits = findings.edits.len(), "stores_open");
     Ok(Stores {
@@ -202,7 +210,7 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
         records: found.records,
         books,
         lost: findings.lost,
-        edits: findings.edits,
+        edits,
         bad: findings.bad,
         applied,
     })

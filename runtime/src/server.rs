@@ -194,11 +194,15 @@ impl Server {
         loop {
             let frame = self.gateway.borrow_mut().pull(self.clock.now(), conn);
             if let Some(frame) = frame {
+                #[cfg(feature = "failpoints")]
+                let told = crate::failpoint::Told::of(&frame);
                 // The gateway made it from text; checking once more that it is would cost on every tick.
                 let frame = Message::Frame(Frame::message(frame, OpCode::Data(Data::Text), true));
                 if sink.send(frame).await.is_err() {
                     return;
                 }
+                #[cfg(feature = "failpoints")]
+                told.is_on_its_way();
                 continue;
             }
             let close = client.close.borrow().clone();

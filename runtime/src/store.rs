@@ -138,8 +138,8 @@ fn file_stamp() -> String {
     text.chars().filter(char::is_ascii_alphanumeric).take(15).collect()
 }
 
-/// Puts a file aside under a new name that tells why and when, beside where it was.
-fn put_aside(file: &Path, why: &str) -> Result<PathBuf, StoreError> {
+/// A name beside the file that tells why and when, and that nothing has yet.
+fn free_name(file: &Path, why: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!(".{why}-{}", file_stamp()));
     let mut target = PathBuf::from(&name);
@@ -151,6 +151,12 @@ fn put_aside(file: &Path, why: &str) -> Result<PathBuf, StoreError> {
         numbered.push(format!("-{n}"));
         target = PathBuf::from(numbered);
     }
+    target
+}
+
+/// Puts a file aside under a new name that tells why and when, beside where it was.
+fn put_aside(file: &Path, why: &str) -> Result<PathBuf, StoreError> {
+    let target = free_name(file, why);
     std::fs::rename(file, &target).map_err(StoreError::file(file))?;
     // A hot journal left behind would be played into the next file of that name.
     let mut hot = file.as_os_str().to_owned();

@@ -22,6 +22,10 @@ def run(arguments: list[str]) -> int:
     def module(*command: str | Path) -> Callable[[], bool]:
         return program(venv.python(), "-m", *command)
 
+    def clippy(*options: str) -> Callable[[], bool]:
+        selection = ("--workspace", "--all-targets", "--locked", *options)
+        return program("cargo", "clippy", *selection, "--", "-D", "warnings")
+
     steps: list[tuple[str, Callable[[], bool]]] = [
         ("rustfmt", program("cargo", "fmt", "--all", "--check")),
         ("ruff check", module("ruff", "check", "--quiet", ".")),
@@ -29,10 +33,8 @@ def run(arguments: list[str]) -> int:
         ("walls", module("pytest", "-q", "tests/walls")),
         ("bans, licences, sources", lambda: bans.run(env)),
         ("mypy", module("mypy", "--strict", *typed())),
-        (
-            "clippy",
-            program("cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"),
-        ),
+        ("clippy", clippy()),
+        ("clippy with failpoints", clippy(setup.FAILPOINTS)),
     ]
     if (PYALGO / "pyalgo" / "__init__.py").exists():
         steps.append(("build", lambda: setup.build_all(env)))

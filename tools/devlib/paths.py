@@ -7,5 +7,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT / ".dev"
 VENV = DEV / "venv"
+PLAIN = DEV / "plain"
 TOOLCHAIN = ROOT / ".toolchain"
 PYALGO = ROOT / "pyalgo" / "python"

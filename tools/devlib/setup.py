@@ -8,10 +8,14 @@ from pathlib import Path
 
 from devlib import rust, venv
 from devlib.console import Stop, call, phase, say
-from devlib.paths import PYALGO, ROOT
+from devlib.paths import PLAIN, PYALGO, ROOT
 
+# Named places at which tests make a gateway die: in all that is built here, in nothing that is released.
+FAILPOINTS = "--features=tradingsys-runtime/failpoints"
 # One command for binaries, tests, benches and extension, so that cargo compiles nothing twice.
-BUILD = ["cargo", "build", "--workspace", "--all-targets", "--locked"]
+BUILD = ["cargo", "build", "--workspace", "--all-targets", "--locked", FAILPOINTS]
+# The gateways as they are released: the shell once more, everything below it is the same.
+PLAIN_BUILD = ["cargo", "build", "--workspace", "--bin=spot", "--bin=usdt", "--locked"]
 
 
 def environment() -> dict[str, str]:
@@ -40,6 +44,17 @@ def build_all(env: dict[str, str], cwd: Path = ROOT) -> bool:
         if call(BUILD, env, cwd) != 0:
             return False
     install_extension(target / "debug", cwd / PYALGO.relative_to(ROOT))
+    return True
+
+
+def build_plain(env: dict[str, str]) -> bool:
+    """Builds the gateways without failpoints and keeps them aside, for the test that there are none."""
+    with phase("cargo build, the gateways without failpoints"):
+        if call(PLAIN_BUILD, env, ROOT) != 0:
+            return False
+    PLAIN.mkdir(parents=True, exist_ok=True)
+    for name in ("spot", "usdt"):
+        shutil.copy2(binaries(env) / name, PLAIN / name)
     return True
 
 

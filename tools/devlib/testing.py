@@ -12,9 +12,9 @@ from pathlib import Path
 
 from devlib import setup, venv
 from devlib.console import call, phase, say
-from devlib.paths import DEV, ROOT
+from devlib.paths import DEV, PLAIN, ROOT
 
-CARGO_TEST = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast"]
+CARGO_TEST = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", setup.FAILPOINTS]
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
 CARGO_IGNORED = re.compile(r"^test (.+) \.\.\. ignored")
 # Most tests wait for real processes: two files at a time. The tests of a file share its processes, in order.
@@ -44,13 +44,15 @@ class Tally:
 def run(arguments: list[str]) -> int:
     """All tests; with arguments only pytest with those."""
     env = setup.environment()
-    built = setup.build_all(env)
+    # In this order: what is built last is what the tests run.
+    built = setup.build_plain(env) and setup.build_all(env)
     total = Tally() if built else Tally(failed=1)
     if not arguments:
         with phase("cargo test"):
             total += rust_tests(env)
     with phase("pytest"):
-        total += python_tests(setup.test_environment(env), arguments)
+        plain = {"TRADINGSYS_PLAIN_DIR": str(PLAIN)}
+        total += python_tests(setup.test_environment(env) | plain, arguments)
     return conclude(total, strict=os.environ.get("CI") == "true")
 
 

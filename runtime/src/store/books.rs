@@ -7,6 +7,8 @@
 
 mod edits;
 mod file;
+#[cfg(test)]
+mod interleaved;
 mod mirror;
 #[cfg(test)]
 mod tests;
@@ -17,9 +19,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tradingsys::gateway::io::{BadEdit, Edit, LostPosition, PositionRow, Projection};
 use tradingsys::ids::{SessionId, Symbol};
+use tradingsys::journal::Record;
+use tradingsys::num::Qty;
 use tradingsys::time::Time;
 
 use super::{StoreError, is_busy, is_corrupt};
+use crate::failpoint::failpoint;
 use mirror::Mirror;
 
 /// Name of the file within a gateway's folder.
@@ -62,10 +67,15 @@ pub struct Applied {
 pub struct Findings {
     /// Differences to what was shown, to be booked.
     pub edits: Vec<Edit>,
+    /// Rows that stand as they were shown. Where an edit of that row was booked and never shown, the user has
+    /// taken it back.
+    pub as_shown: Vec<Edit>,
     /// Rows that cannot be understood.
     pub bad: Vec<BadEdit>,
     /// What the file says of its journal; `None` for a new file.
     pub applied: Option<Applied>,
+    /// Revision of rows a user inserted: the file's own number, as nothing was shown there.
+    pub inserts: u64,
     /// The file was another journal's, and was put aside.
     pub other_journal: bool,
     /// Its rows, as far as they can be read.
@@ -80,6 +90,37 @@ const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here
     a copy of journal.db, stop the gateway now and put it back (docs/ledger.md, \"A lost journal\")";
 
 impl Findings {
+    /// Rows a user inserted, that were booked and not yet shown when the gateway was killed, and that are not there
+    /// any more.
+    pub fn taken_back(&self, records: &[Record]) -> Vec<Edit> {
+        let inserted = |record: &Record| match record {
+            Record::Adjust(adjust) if adjust.revision == self.inserts && self.inserts > 0 => {
+                Some((adjust.session, adjust.symbol.clone()))
+            }
+            _ => None,
+        };
+        let booked: BTreeSet<Key> = records.iter().filter_map(inserted).collect();
+        let bad =
+            |symbol: &Symbol| self.bad.iter().any(|bad| bad.symbol.as_ref().is_none_or(|s| s == symbol));
+        let there = |(session, symbol): &Key| {
+            let same = |row: &Edit| row.session == *session && row.symbol == *symbol;
+            self.edits.iter().chain(&self.as_shown).any(same)
+        };
+        booked
+            .into_iter()
+            .filter(|key| !there(key) && !bad(&key.1))
+            .map(|(session, symbol)| Edit {
+                session,
+                symbol,
+                revision: self.inserts,
+                shown: Qty::ZERO,
+                found: Qty::ZERO,
+                shown_avg: None,
+                found_avg: None,
+            })
+            .collect()
+    }
+
     /// Tells them in the log: a lost journal as the error it is.
     pub fn tell(&self) {
         if self.other_journal {
@@ -215,11 +256,13 @@ impl Books {
             return Err(Unreadable::Touched);
         }
         let rows = edits::read_rows(&self.connection)?;
+        findings.inserts = mirror::inserts(&self.connection)?;
         self.applied = Applied { journal: self.applied.journal.clone(), ..applied };
         self.mirror = mirror;
-        for found in edits::compare(&mut self.mirror, rows, self.market) {
+        for found in edits::compare(&mut self.mirror, rows, self.market, findings.inserts) {
             match found {
                 edits::Difference::Edit(edit) => findings.edits.push(edit),
+                edits::Difference::AsShown(row) => findings.as_shown.push(row),
                 edits::Difference::Bad(key, bad) => {
                     self.edited.extend(key);
                     findings.bad.push(bad);
@@ -273,12 +316,12 @@ impl Books {
 
     /// A new file with all that has been shown so far: whole, or not at all.
     fn rebuild(&mut self) -> rusqlite::Result<()> {
+        self.mirror.show_anew();
         file::create_filled(&self.path, self.market, |transaction| {
             self.mirror.write_all(transaction, self.market)?;
             mirror::write_meta(transaction, &self.mirror, &self.applied, self.market)
         })?;
         self.edited.clear();
-        self.mirror.forget_expected();
         self.outdated = true;
         self.reconnect()
     }
@@ -319,6 +362,7 @@ impl Books {
             mirror.set_fee(&transaction, row, self.market)?;
         }
         mirror::write_meta(&transaction, &mirror, applied, self.market)?;
+        failpoint!(may_fail "mid_projection");
         transaction.commit()?;
         self.mirror = mirror;
         self.applied = applied.clone();

@@ -7,6 +7,7 @@ use tradingsys::gateway::io::Batch;
 use tradingsys::journal::Record;
 
 use super::{StoreError, chain, is_corrupt, migrate};
+use crate::failpoint::failpoint;
 use crate::files;
 
 /// An open journal, ready to append.
@@ -74,6 +75,7 @@ impl Journal {
             self.connection.pragma_update(None, "synchronous", if sync { "FULL" } else { "NORMAL" })?;
             self.full_sync = sync;
         }
+        failpoint!(may_fail "before_append");
         let (rows, at) = after(&self.last, batches)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
@@ -82,7 +84,9 @@ impl Journal {
                 insert.execute((*seq as i64, kind_of(body), body, sum))?;
             }
         }
+        failpoint!(may_fail "mid_append");
         transaction.commit()?;
+        failpoint!(may_fail "after_append");
         self.last = at;
         Ok(())
     }
@@ -194,8 +198,10 @@ fn connect(path: &Path) -> Result<(Connection, bool, Option<PathBuf>), StoreErro
         let id =
             files::new_token().map_err(|exit| StoreError::file(path)(std::io::Error::other(exit.message)))?;
         migrate::create(&transaction, &id[..32]).map_err(wrong)?;
+        failpoint!("mid_creation");
     } else if migrated.is_some() {
         migrate::step_up(&transaction, schema).map_err(wrong)?;
+        failpoint!("mid_migration");
     }
     migrate::create_views(&transaction).map_err(wrong)?;
     transaction.commit().map_err(wrong)?;
@@ -204,9 +210,8 @@ fn connect(path: &Path) -> Result<(Connection, bool, Option<PathBuf>), StoreErro
 
 /// A copy of an older journal beside it, before it is migrated.
 fn back_up(connection: &Connection, path: &Path, schema: i64) -> Result<PathBuf, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".bak-schema{schema}-{}", super::file_stamp()));
-    let target = PathBuf::from(name);
+    // A start that was killed after its copy may be a moment ago.
+    let target = super::free_name(path, &format!("bak-schema{schema}"));
     connection.execute("VACUUM INTO ?1", [target.to_string_lossy()]).map_err(StoreError::sqlite(&target))?;
     files::restrict_file(&target).map_err(StoreError::file(&target))?;
     Ok(target)

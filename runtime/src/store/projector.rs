@@ -15,6 +15,7 @@ use tradingsys::gateway::io::Projection;
 
 use super::books::{Applied, Books, Findings};
 use super::{is_busy, journal};
+use crate::failpoint::failpoint;
 
 /// Pause before a locked file is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -119,7 +120,9 @@ impl Keeper {
         loop {
             match jobs.recv_timeout(HOUSEKEEPING) {
                 Ok(job) => {
+                    failpoint!("before_projection");
                     self.project(&job);
+                    failpoint!("after_projection");
                     let _ = self.done.blocking_send(());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -191,6 +194,8 @@ impl Keeper {
             self.checkpoints = Connection::open(&path).ok();
         }
         let Some(connection) = &self.checkpoints else { return };
+        #[cfg(feature = "failpoints")]
+        crate::failpoint::checkpointing(&path);
         // Passive: it waits for nobody and holds nobody up.
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
             tracing::warn!(target: "books", reason = %error, "checkpoint_failed");

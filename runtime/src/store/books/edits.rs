@@ -26,6 +26,8 @@ pub(super) struct RawRow {
 #[derive(Debug)]
 pub(super) enum Difference {
     Edit(Edit),
+    /// None: the row stands as it was shown.
+    AsShown(Edit),
     /// The row's key, if it has one.
     Bad(Option<Key>, BadEdit),
 }
@@ -48,7 +50,7 @@ pub(super) fn read_rows(connection: &Connection) -> rusqlite::Result<Vec<RawRow>
 
 /// Compares the rows with the shadow, and notes in the mirror what is expected to stand in each row from now
 /// on.
-pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> Vec<Difference> {
+pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str, inserts: u64) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut present: BTreeMap<Key, Texts> = BTreeMap::new();
     let mut misplaced = false;
@@ -75,7 +77,7 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
     for key in keys {
         let found = present.remove(&key);
         let row = shown.entry(key.clone()).or_insert(Shown { shadow: None, expected: None, revision: 0 });
-        let outcome = match difference(&key, row, found.as_ref()) {
+        let outcome = match difference(&key, row, found.as_ref(), inserts) {
             // Perhaps the user did not delete it but spoiled what it is found by: no reason to book it to zero.
             Ok(Some(_)) if misplaced && found.is_none() => {
                 Err("it is gone, and there is a row that cannot be understood: is that the one?".to_owned())
@@ -84,8 +86,9 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str) -> V
         };
         match outcome {
             Ok(edit) => {
+                let as_shown = || row_as_shown(&key, row).map(Difference::AsShown);
+                differences.extend(edit.map(Difference::Edit).or_else(as_shown));
                 row.expected = found;
-                differences.extend(edit.map(Difference::Edit));
             }
             Err(reason) => {
                 // A row the gateway had shown is deleted only to say that nothing is held.
@@ -115,7 +118,23 @@ fn key_of(row: &RawRow, market: &str) -> Result<Key, String> {
     Ok((SessionId(session), Symbol::new(&row.symbol)))
 }
 
-fn difference(key: &Key, shown: &Shown, found: Option<&Texts>) -> Result<Option<Edit>, String> {
+/// What the row says, where it says what was shown.
+fn row_as_shown(key: &Key, shown: &Shown) -> Option<Edit> {
+    let texts = shown.shadow.as_ref()?;
+    let qty = typed::number::<Qty>(&texts.qty).ok()?;
+    let avg_price = typed::number::<Price>(&texts.avg_price).ok()?;
+    Some(Edit {
+        session: key.0,
+        symbol: key.1.clone(),
+        revision: shown.revision,
+        shown: qty,
+        found: qty,
+        shown_avg: Some(avg_price),
+        found_avg: Some(avg_price),
+    })
+}
+
+fn difference(key: &Key, shown: &Shown, found: Option<&Texts>, inserts: u64) -> Result<Option<Edit>, String> {
     if shown.shadow.as_ref() == found {
         return Ok(None);
     }
@@ -150,7 +169,7 @@ fn difference(key: &Key, shown: &Shown, found: Option<&Texts>) -> Result<Option<
     Ok(Some(Edit {
         session: key.0,
         symbol: key.1.clone(),
-        revision: shown.revision,
+        revision: if shown.shadow.is_some() { shown.revision } else { inserts },
         shown: shown_qty,
         found: found_qty,
         shown_avg,

@@ -8,6 +8,7 @@ use tradingsys::gateway::io::{BadEdit, LostPosition};
 use tradingsys::ids::{SessionId, Symbol};
 
 use super::{Findings, edits, meta};
+use crate::failpoint::failpoint;
 use crate::files;
 use crate::store::{StoreError, file_stamp, is_corrupt, put_aside};
 
@@ -17,7 +18,13 @@ const SCHEMA: i64 = 1;
 /// Backups kept; the oldest beyond it are removed.
 const BACKUPS_MAX: usize = 20;
 
-fn create_sql(market: &str) -> String {
+/// Beyond all numbers of records, and no other file's.
+fn new_number() -> rusqlite::Result<u64> {
+    let random = getrandom::u64().map_err(|error| unusable(std::io::Error::other(error.to_string())))?;
+    Ok((1 << 48) | (random >> 16))
+}
+
+fn create_sql(market: &str, inserts: u64) -> String {
     format!(
         "
 CREATE TABLE position(
@@ -37,7 +44,7 @@ CREATE TABLE _fee(
   session_id INTEGER NOT NULL, market TEXT NOT NULL, asset TEXT NOT NULL, amount TEXT NOT NULL,
   PRIMARY KEY(session_id, market, asset)) STRICT, WITHOUT ROWID;
 CREATE TABLE _meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-INSERT INTO _meta VALUES('schema', '{SCHEMA}'), ('market', '{market}');
+INSERT INTO _meta VALUES('schema', '{SCHEMA}'), ('market', '{market}'), ('inserts', '{inserts}');
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA};
 "
@@ -105,7 +112,7 @@ pub(super) fn look(
         ),
     }));
     let memory = Connection::open_in_memory().map_err(&wrong)?;
-    memory.execute_batch(&create_sql(market)).map_err(&wrong)?;
+    memory.execute_batch(&create_sql(market, 0)).map_err(&wrong)?;
     Ok(memory)
 }
 
@@ -199,7 +206,8 @@ pub(super) fn create(path: &Path, market: &str) -> rusqlite::Result<Connection> 
         files::create_private(path).map_err(unusable)?;
     }
     let connection = connect(path)?;
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", create_sql(market)))?;
+    let sql = create_sql(market, new_number()?);
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {sql} COMMIT;"))?;
     Ok(connection)
 }
 
@@ -219,6 +227,11 @@ pub(super) fn create_filled(
     fill(&transaction)?;
     transaction.commit()?;
     drop(connection);
+    failpoint!("mid_rebuild");
+    // A hot journal of the file that was here would be played into this one.
+    let mut hot = path.as_os_str().to_owned();
+    hot.push("-journal");
+    let _ = std::fs::remove_file(PathBuf::from(hot));
     std::fs::rename(&new, path).map_err(unusable)
 }
 

@@ -41,10 +41,13 @@ impl Mirror {
         &mut self.shown
     }
 
-    /// In a new file stands what was shown last, and no user has been there.
-    pub(super) fn forget_expected(&mut self) {
-        for shown in self.shown.values_mut() {
-            shown.expected.clone_from(&shown.shadow);
+    /// In a new file stands what was shown last, and no user has been there: a showing of its own, for of the one
+    /// before an edit may have been booked.
+    pub(super) fn show_anew(&mut self) {
+        for (key, shown) in std::mem::take(&mut self.shown) {
+            if let Some(texts) = shown.shadow {
+                self.note_shown(&key, texts, shown.revision + 1);
+            }
         }
     }
 
@@ -195,6 +198,12 @@ pub(super) fn write_meta(
     put.execute(["generation", &applied.generation.to_string()])?;
     put.execute(["sum", &mirror.sum(applied, market)])?;
     Ok(())
+}
+
+/// The file's own number, beyond all numbers of records: the revision of rows the user inserted. What was booked of one
+/// in a file that was lost since says nothing of one in this file. Older files have none.
+pub(super) fn inserts(connection: &Connection) -> rusqlite::Result<u64> {
+    Ok(meta(connection, "inserts")?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Reads the gateway's tables: the mirror, what they belong to, and the checksum in the file.

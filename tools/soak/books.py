@@ -1,0 +1,45 @@
+"""Fills, showings, edits and crashes on real `pos.db` files: `./dev soak books --schedules 100000 --seed 0`.
+
+The schedules of the runtime's own test, many more of them. A failure prints the seed that repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from devlib import setup
+
+TEST = "i21_fills_showings_edits_and_crashes_in_any_order_come_to_one_sum"
+
+
+def main() -> int:
+    """Runs the test with as many schedules as asked for."""
+    parser = argparse.ArgumentParser(prog="./dev soak books", description=__doc__)
+    parser.add_argument("--schedules", type=int, default=100_000, help="how many (100000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first (0)")
+    options = parser.parse_args()
+    asked = {"TRADINGSYS_SCHEDULES": str(options.schedules), "TRADINGSYS_FIRST_SEED": str(options.seed)}
+    # As ./dev has built them, so that nothing is compiled again.
+    command = [
+        "cargo",
+        "test",
+        "--workspace",
+        "--locked",
+        setup.FAILPOINTS,
+        "--lib",
+    ]
+    run = subprocess.run([*command, "--", TEST, "--nocapture"], env=os.environ | asked, check=False)
+    return run.returncode
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
