@@ -50,7 +50,7 @@ use self::scan::Scans;
 use self::stream::Streams;
 use self::tie_out::TieOut;
 use crate::ids::{ClientOrderId, CommandNumber};
-use crate::ids::{ConnId, IdKind, IdParts, SessionId, Symbol};
+use crate::ids::{ConnId, IdKind, IdParts, Install, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::journal::{Record, Start};
 use crate::ledger::books::Books;
@@ -142,6 +142,30 @@ pub enum StartError {
     },
 }
 
+/// Is that journal one for a gateway of this market and install name? One that holds nothing of an account yet takes any
+/// install name.
+///
+/// # Errors
+/// [`StartError`] if not.
+pub fn belongs(records: &[Record], market: &'static str, install: &Install) -> Result<(), StartError> {
+    let mut last = None;
+    for record in records {
+        let Record::Start(start) = record else { continue };
+        if start.market != market {
+            return Err(StartError::OtherMarket { found: start.market.clone(), wanted: market });
+        }
+        last = Some(start);
+    }
+    let bound = records.iter().any(Record::is_of_an_account);
+    match last.filter(|start| bound && start.install != install.as_str()) {
+        None => Ok(()),
+        Some(start) => {
+            let (found, wanted) = (start.install.clone(), install.as_str().to_owned());
+            Err(StartError::OtherInstall { found, wanted })
+        }
+    }
+}
+
 impl Gateway {
     /// Folds the journal, takes the user's edits, begins a new epoch and opens the links.
     ///
@@ -213,22 +237,13 @@ impl Gateway {
     }
 
     fn begin(&mut self, now: Time, records: &[Record], edits: Vec<Edit>) -> Result<(), StartError> {
+        belongs(records, self.config.market, &self.config.install)?;
         let mut last_start: Option<&Start> = None;
         for record in records {
             if let Record::Start(start) = record {
-                if start.market != self.config.market {
-                    return Err(StartError::OtherMarket {
-                        found: start.market.clone(),
-                        wanted: self.config.market,
-                    });
-                }
                 last_start = Some(start);
             }
             self.fold(record);
-        }
-        let ours = self.config.install.as_str();
-        if let Some(start) = last_start.filter(|start| start.install != ours) {
-            return Err(StartError::OtherInstall { found: start.install.clone(), wanted: ours.to_owned() });
         }
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);

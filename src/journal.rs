@@ -117,6 +117,33 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Does it tell of an account at the exchange? From the first such record on a journal is that account's. Starts,
+    /// symbols, edits and what sessions did here are of none: a start whose key was refused leaves nothing else.
+    pub const fn is_of_an_account(&self) -> bool {
+        match self {
+            Self::Order(_)
+            | Self::OrderState(_)
+            | Self::Fill(_)
+            | Self::Cash(_)
+            | Self::Funding(_)
+            | Self::Charge(_)
+            | Self::Debt(_)
+            | Self::Allocation(_)
+            | Self::Cursor { .. }
+            | Self::Scanned { .. } => true,
+            Self::Start(_)
+            | Self::Generation { .. }
+            | Self::Listing { .. }
+            | Self::Adjust(_)
+            | Self::Event { .. }
+            | Self::Answer { .. }
+            | Self::Ack { .. }
+            | Self::End { .. } => false,
+        }
+    }
+}
+
 /// See [`Record::Start`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {

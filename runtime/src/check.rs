@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::LocalSet;
+use tradingsys::gateway::belongs;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
 
@@ -73,7 +74,11 @@ fn database(config: &Config, findings: &mut Findings) {
     }
     let folder = config.db.display();
     if !config.db.join(journal::FILE).exists() {
-        findings.ok("database", &format!("none in {folder} yet; the first start makes it"));
+        match books::outlived_its_journal(&config.db, config.market) {
+            Ok(false) => findings.ok("database", &format!("none in {folder} yet; the first start makes it")),
+            Ok(true) => findings.warn("database", books::JOURNAL_TO_BE_LOST),
+            Err(error) => findings.fail("database", error.into()),
+        }
         return;
     }
     let _lock = match FolderLock::take(&config.db) {
@@ -87,16 +92,8 @@ fn database(config: &Config, findings: &mut Findings) {
             return;
         }
     };
-    let opened = Journal::open(&config.db).and_then(|(journal, found)| {
-        let edits = if config.db.join(books::FILE).exists() {
-            Books::look(&config.db, config.market, journal.id())?.1
-        } else {
-            books::Findings::default()
-        };
-        Ok((found.records.len(), edits))
-    });
-    match opened {
-        Err(error) => findings.fail("database", error.into()),
+    match opened(config) {
+        Err(exit) => findings.fail("database", exit),
         Ok((records, found)) => {
             for bad in found.bad {
                 findings.fail("database", Exit::configuration(bad.reason));
@@ -105,6 +102,20 @@ fn database(config: &Config, findings: &mut Findings) {
             findings.ok("database", &format!("{records} records in {folder}, {edits} edits to take"));
         }
     }
+}
+
+/// How many records the journal has, and what the next start will find in `pos.db`.
+fn opened(config: &Config) -> Result<(usize, books::Findings), Exit> {
+    let (journal, found) = Journal::open(&config.db)?;
+    // First: what another's pos.db holds means nothing here.
+    belongs(&found.records, config.market, &config.install)
+        .map_err(|error| Exit::configuration(error.to_string()))?;
+    let edits = if config.db.join(books::FILE).exists() {
+        Books::look(&config.db, config.market, journal.id())?.1
+    } else {
+        books::Findings::default()
+    };
+    Ok((found.records.len(), edits))
 }
 
 fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
-use tradingsys::gateway::Gateway;
+use tradingsys::gateway::{self, Gateway};
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
 use tradingsys::journal::Record;
 use tradingsys::time::Span;
@@ -22,7 +22,7 @@ use crate::exit::{Exit, ExitCode};
 use crate::files::{self, FolderLock};
 use crate::links::Links;
 use crate::server::{Door, Listeners, Server, bind};
-use crate::store::books::{Applied, Books, Findings};
+use crate::store::books::{self, Applied, Books, Findings};
 use crate::store::journal::Journal;
 use crate::store::projector::{Opening, Projector};
 use crate::store::writer::Writer;
@@ -178,7 +178,11 @@ struct Stores {
 }
 
 fn open_stores(config: &Config) -> Result<Stores, Exit> {
+    // Before a journal is made there, and before pos.db is looked at.
+    books::outlived_its_journal(&config.db, config.market)?;
     let (journal, found) = Journal::open(&config.db)?;
+    gateway::belongs(&found.records, config.market, &config.install)
+        .map_err(|error| Exit::configuration(error.to_string()))?;
     if let Some(backup) = &found.migrated {
         tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
     }

@@ -50,6 +50,16 @@ pub enum StoreError {
         /// The newest known.
         known: i64,
     },
+    /// Of another market than ours.
+    #[error("{file} is of market {found:?}, not {wanted:?}: set another \"db\"", file = .file.display())]
+    OtherMarket {
+        /// The file.
+        file: PathBuf,
+        /// Its market.
+        found: String,
+        /// Ours.
+        wanted: &'static str,
+    },
     /// The journal is not what was written.
     #[error(
         "{file} is damaged at record {record}: {reason}. Restore it from a backup. Without one, move it away: a new \

@@ -19,12 +19,11 @@ use crate::{Connect, Product, VenueSetup, run};
 /// Checks both stores and prints a line for each.
 pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -> Result<(), Exit> {
     let config = run::configured(product, file)?;
+    let lost = books::outlived_its_journal(&config.db, config.market)?;
     if !config.db.join(journal::FILE).exists() {
-        return Err(Exit::configuration(format!(
-            "no {} in {}; nothing to verify",
-            journal::FILE,
-            config.db.display()
-        )));
+        let nothing = format!("no {} in {}; nothing to verify", journal::FILE, config.db.display());
+        let advice = if lost { format!(". {}", books::JOURNAL_TO_BE_LOST) } else { String::new() };
+        return Err(Exit::configuration(nothing + &advice));
     }
     let _lock = FolderLock::take(&config.db)?;
     let (journal, found) = Journal::open(&config.db)?;

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import MachineLacks
+from support.log import told
 from support.margin import Wallet
 from support.processes import Client, Exchange, Gateway, Refused, ended, eventually, trading
 
@@ -152,9 +153,18 @@ def test_row_004_30_the_books_of_spot_are_not_taken_for_margins(desk: Desk) -> N
     gateway.running.end()
     gateway.config["margin"] = True
     gateway.write_config()
-    ended_ = gateway.run("-c=spot.json")
-    assert ended_.returncode == 78
-    assert 'set another "db"' in ended_.stderr
+    folder = gateway.folder / str(gateway.config["db"])
+    for file in ("journal", "pos.db"):
+        started, checked = gateway.run("-c=spot.json"), gateway.run("check", "-c=spot.json")
+        assert (started.returncode, checked.returncode) == (78, 78)
+        assert 'set another "db"' in started.stderr
+        for said in (started.stderr, checked.stdout):
+            assert f"{file} " in said and 'is of market "spot", not "margin"' in said, said
+        # The rows are good, only not for this gateway.
+        assert not told(started.stderr, "pos_db_row_refused") and "were changed" not in checked.stdout
+        for journal in folder.glob("journal.db*"):
+            journal.unlink()
+    assert not (folder / "journal.db").exists()
 
 
 def test_a_short_sale_borrows_and_its_row_is_what_the_account_owes(lender: Desk) -> None:

@@ -152,6 +152,22 @@ def test_verify_without_a_journal_says_so(gateway: Gateway) -> None:
     assert done.returncode == 78 and "nothing to verify" in done.stderr
 
 
+def test_check_and_verify_tell_a_lost_journal_as_the_start_does(gateway: Gateway) -> None:
+    gateway.start()
+    gateway.client().buy("10")
+    eventually(gateway.position, "pos.db shows it")
+    gateway.running.end()
+    folder = gateway.folder / "db"
+    for path in folder.glob("journal.db*"):
+        path.unlink()
+    checked, verified = gateway.run("check", "-c=spot.json"), gateway.run("verify", "-c=spot.json")
+    assert checked.returncode == 0 and verified.returncode == 78
+    (warning,) = (line for line in checked.stdout.splitlines() if line.startswith("warn database: "))
+    for said in (warning, verified.stderr):
+        assert "written for a journal.db that is not here" in said and "put it back first" in said
+    assert not (folder / "journal.db").exists()
+
+
 def test_keygen_makes_a_pair_and_never_overwrites(gateway: Gateway, exchange: Exchange) -> None:
     done = gateway.run("keygen", "--out=new.pem")
     assert done.returncode == 0

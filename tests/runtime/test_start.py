@@ -287,8 +287,21 @@ def test_i20_no_secret_in_any_output(gateway: Gateway) -> None:
         assert not re.search(r"signature[\"=: ]+[A-Za-z0-9+/]{20}", text)
 
 
+def test_a_start_with_a_key_the_exchange_refuses_binds_no_journal(gateway: Gateway) -> None:
+    gateway.config["apikey"] = "a-mistyped-key"
+    gateway.write_config()
+    assert gateway.run("-c=spot.json").returncode == 77
+    gateway.config["apikey"] = APIKEY
+    gateway.write_config()
+    checked = gateway.run("check", "-c=spot.json")
+    assert checked.returncode == 0, checked.stdout
+    gateway.start()
+    assert gateway.client().buy("10")["order"]["state"] == "FILLED"
+
+
 def test_the_journal_of_another_account_is_refused_with_both_ways_out(gateway: Gateway) -> None:
     gateway.start()
+    gateway.client()
     gateway.running.end()
     ((body,),) = gateway.sql("SELECT body FROM record WHERE kind = 'start' LIMIT 1", "journal.db")
     install = json.loads(body)["install"]
@@ -296,6 +309,8 @@ def test_the_journal_of_another_account_is_refused_with_both_ways_out(gateway: G
     gateway.write_config()
     words = f'written under install "{install}"'
     refused(gateway, 78, words, 'set another "db"', f'set "install": "{install}"')
+    checked = gateway.run("check", "-c=spot.json")
+    assert "fail database: " in checked.stdout and words in checked.stdout
     gateway.config["apikey"] = APIKEY
     gateway.write_config()
     gateway.start()

@@ -16,14 +16,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tradingsys::gateway::io::{BadEdit, Edit, LostPosition, PositionRow, Projection};
 use tradingsys::ids::{SessionId, Symbol};
 use tradingsys::journal::Record;
 use tradingsys::num::Qty;
 use tradingsys::time::Time;
 
-use super::{StoreError, is_busy, is_corrupt};
+use super::{StoreError, is_busy, is_corrupt, journal};
 use crate::failpoint::failpoint;
 use mirror::Mirror;
 
@@ -88,6 +88,28 @@ pub struct Findings {
 const JOURNAL_LOST: &str = "pos.db was written for a journal.db that is not here. Positions are read from the \
     exchange's records, and each row of pos.db is compared with what is found; edits are not there. If you have \
     a copy of journal.db, stop the gateway now and put it back (docs/ledger.md, \"A lost journal\")";
+
+/// The same before a start.
+pub const JOURNAL_TO_BE_LOST: &str = "pos.db was written for a journal.db that is not here. The next start begins a \
+    new one: positions are read from the exchange's records, and each row of pos.db is compared with what is found; \
+    edits are not there. If you have a copy of journal.db, put it back first (docs/ledger.md, \"A lost journal\")";
+
+/// Was the folder's `pos.db` written for a journal, though there is none? Nothing is changed.
+///
+/// # Errors
+/// [`StoreError::OtherMarket`]: it was written for another market's.
+pub fn outlived_its_journal(folder: &Path, market: &'static str) -> Result<bool, StoreError> {
+    if folder.join(journal::FILE).exists() {
+        return Ok(false);
+    }
+    // What cannot be read is told when it is opened.
+    let (file, flags) = (folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let read = |key| Connection::open_with_flags(&file, flags).and_then(|file| meta(&file, key)).ok().flatten();
+    match read("market") {
+        Some(found) if found != market => Err(StoreError::OtherMarket { file, found, wanted: market }),
+        _ => Ok(read("journal").is_some()),
+    }
+}
 
 impl Findings {
     /// Rows a user inserted, that were booked and not yet shown when the gateway was killed, and that are not there

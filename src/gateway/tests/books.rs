@@ -231,6 +231,17 @@ fn i11_a_transfer_told_on_two_connections_is_booked_once() {
 }
 
 #[test]
+fn a_journal_without_anything_of_an_account_takes_the_next_install() {
+    let wrong = GatewayConfig { install: Install::from_hash(6), ..config() };
+    let bench = Bench::of(wrong, Vec::new(), Vec::new(), START);
+    assert!(bench.journal.iter().any(|record| matches!(record, Record::Start(_))));
+    let right = config().install;
+    assert_eq!(belongs(&bench.journal, config().market, &right), Ok(()), "its key was never taken");
+    assert!(belongs(&bench.journal, "margin", &right).is_err(), "the market is another matter");
+    assert!(belongs(&Bench::ready().journal, config().market, &Install::from_hash(6)).is_err());
+}
+
+#[test]
 fn a_journal_of_another_install_is_refused_with_both_ways_out() {
     let journal = Bench::ready().journal;
     let other = GatewayConfig { install: Install::from_hash(6), ..config() };
