@@ -142,8 +142,8 @@ pub enum StartError {
     },
 }
 
-/// Is that journal one for a gateway of this market and install name? One that holds nothing of an account yet takes any
-/// install name.
+/// Is that journal one for a gateway of this market and install name? One that holds nothing of an account yet takes
+/// any install name.
 ///
 /// # Errors
 /// [`StartError`] if not.

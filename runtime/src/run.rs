@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
-use tradingsys::gateway::{self, Gateway};
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
+use tradingsys::gateway::{self, Gateway};
 use tradingsys::journal::Record;
 use tradingsys::time::Span;
 use tradingsys_logger::{Level, Settings, redact};

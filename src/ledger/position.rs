@@ -3,11 +3,11 @@
 //! Quantity and cash commute, so they need no order. Average price and realised profit do not: they are folded by
 //! (venue time, trade id), and folded anew when an earlier fill arrives late.
 //!
-//! After any fills `realised = cash + cost + fees` holds, up to the rounding of averages: `cash` is what they brought of
-//! the quote asset less what they took, `cost` that of the open quantity, and `fees` what they took in the base asset. A
-//! fee is neither profit nor loss, so each is worth what it took away: what was held leaves at its average cost; what was
-//! not (a fee on a flat position opens one, on a short one it adds to it) comes in at the price of its own fill. A rebate
-//! is a negative fee. An edit says what is held and at which price, and moves no cash.
+//! After any fills `realised = cash + cost + fees` holds, up to the rounding of averages: `cash` is what they brought
+//! of the quote asset less what they took, `cost` that of the open quantity, and `fees` what they took in the base
+//! asset. A fee is neither profit nor loss, so each is worth what it took away: what was held leaves at its average
+//! cost; what was not (a fee on a flat position opens one, on a short one it adds to it) comes in at the price of its
+//! own fill. A rebate is a negative fee. An edit says what is held and at which price, and moves no cash.
 
 use crate::ids::TradeId;
 use crate::market::Side;

@@ -190,7 +190,9 @@ def test_an_older_copy_of_the_journal_is_brought_up_to_date(desk: Desk) -> None:
     copy.rename(gateway.folder / str(gateway.config["db"]) / "journal.db")
     gateway.start()
     comes_back(gateway)
-    eventually(lambda: gateway.logged("journal.db is an older copy: it lacks a run of this gateway"), "it is noticed")
+    eventually(
+        lambda: gateway.logged("journal.db is an older copy: it lacks a run of this gateway"), "it is noticed"
+    )
     again = gateway.client(1)
     assert again.seat["last"]["gen"] > sequence["gen"], "numbers told since are not used again"
 

@@ -151,7 +151,10 @@ def test_an_edit_only_the_lost_journal_knew_is_reported_with_its_statement(gatew
     gateway.running.end()
     lose_the_journal(gateway)
     gateway.start()
-    eventually(lambda: gateway.logged("position differs from what the lost journal's pos.db showed"), "the comparison")
+    eventually(
+        lambda: gateway.logged("position differs from what the lost journal's pos.db showed"),
+        "the comparison",
+    )
     assert net(gateway) != 55
     gateway.running.end()
     (line,) = gateway.logged("position differs from what the lost journal's pos.db showed")

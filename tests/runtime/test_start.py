@@ -206,7 +206,10 @@ def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> 
     with subprocess.Popen(command, cwd=gateway.folder, stdout=write, stderr=write) as process:
         os.close(write)
         log = gateway.folder / "log"
-        eventually(lambda: any(told(path.read_text(), "state", state="Ready") for path in log.glob("*.log")), "trading")
+        eventually(
+            lambda: any(told(path.read_text(), "state", state="Ready") for path in log.glob("*.log")),
+            "trading",
+        )
         process.terminate()
         assert process.wait(30) == 143
 

@@ -1,4 +1,4 @@
-"""A gateway's log as events with fields, not as text: a number looked for may stand in any time stamp or price."""
+"""A gateway's log as events with fields. In its text a number looked for may stand in any time or price."""
 
 from __future__ import annotations
 

@@ -18,9 +18,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.log import Line, told
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
+
+from support.log import Line, told
 
 Frame = dict[str, Any]
 

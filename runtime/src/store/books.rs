@@ -104,7 +104,8 @@ pub fn outlived_its_journal(folder: &Path, market: &'static str) -> Result<bool,
     }
     // What cannot be read is told when it is opened.
     let (file, flags) = (folder.join(FILE), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let read = |key| Connection::open_with_flags(&file, flags).and_then(|file| meta(&file, key)).ok().flatten();
+    let read =
+        |key| Connection::open_with_flags(&file, flags).and_then(|file| meta(&file, key)).ok().flatten();
     match read("market") {
         Some(found) if found != market => Err(StoreError::OtherMarket { file, found, wanted: market }),
         _ => Ok(read("journal").is_some()),
