@@ -203,7 +203,7 @@ impl Gateway {
             self.order_changed(now, &id, fill);
         }
         if missing {
-            self.fetch_missing(now, &id, source);
+            self.fetch_missing(now, &id, source, report.filled);
         }
         self.adopt_orphans(now, &report.symbol, report.venue_id, &id);
         self.adopt_strays(now, &report.symbol, report.venue_id);
@@ -460,18 +460,20 @@ impl Gateway {
         });
     }
 
-    fn fetch_missing(&mut self, now: Time, id: &ClientOrderId, source: Source) {
+    /// Fills are missing that the venue has counted, by a report that counts so many.
+    fn fetch_missing(&mut self, now: Time, id: &ClientOrderId, source: Source, counted: Qty) {
         let Some(order) = self.orders.get(id) else { return };
         let Some(venue_id) = order.venue_id else { return };
+        let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
         if source == Source::Reply {
             // A reply may overtake the events it tells of: they get a moment to arrive.
-            let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
             self.recovery.ask_missing(now + EVENTS_WITHIN, id, query);
             return;
         }
-        let fields = format!("order={id} counted={} booked={}", order.told, order.filled);
-        let query = Query::TradesOfOrder { symbol: order.symbol.clone(), venue_id };
-        self.log(LogLevel::Warn, "fills are missing; fetching them", fields);
+        if counted <= order.filled && self.recovery.seeks(id) {
+            // One of those events: what it counts is booked, and the rest is seen to already.
+            return;
+        }
         self.recovery.fault(now);
         self.ask(now, &query, Purpose::Missing { order: id.clone(), query: query.clone() });
     }

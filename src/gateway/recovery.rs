@@ -262,6 +262,13 @@ impl Recovery {
         self.retry.push((at, query, purpose));
     }
 
+    /// Are that order's trades being asked for, or will be?
+    pub(super) fn seeks(&self, id: &ClientOrderId) -> bool {
+        let waiting = self.retry.iter().map(|(.., purpose)| purpose);
+        let seeks = |purpose: &Purpose| matches!(purpose, Purpose::Missing { order, .. } if order == id);
+        waiting.chain(self.purposes.values()).any(seeks)
+    }
+
     /// Something happened in that symbol.
     pub(super) fn saw(&mut self, symbol: &Symbol) {
         self.active.insert(symbol.clone());
@@ -618,6 +625,11 @@ impl Gateway {
     }
 
     fn missing_found(&mut self, now: Time, order: &ClientOrderId, query: Query, fills: &[Fill]) {
+        if let Some(known) = self.orders.get(order).filter(|known| known.has_gap()) {
+            // Not before: the events may only have been slower than the question.
+            let fields = format!("order={order} counted={} booked={}", known.told, known.filled);
+            self.log(LogLevel::Warn, "fills are missing in the private events", fields);
+        }
         self.trades(now, fills);
         let Some(known) = self.orders.get(order).filter(|o| o.lacks_fills()) else {
             self.recovery.sought.remove(order);
@@ -706,11 +718,6 @@ impl Gateway {
             match &purpose {
                 Purpose::Missing { order, .. } => {
                     if self.orders.get(order).is_some_and(Order::lacks_fills) {
-                        self.log(
-                            LogLevel::Warn,
-                            "fills are missing; fetching them",
-                            format!("order={order}"),
-                        );
                         self.ask(now, &query, purpose);
                     }
                 }

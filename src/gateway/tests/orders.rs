@@ -163,10 +163,14 @@ fn a_reply_that_overtakes_its_events_asks_for_nothing() {
     let outcome = PlaceOutcome::Accepted(Box::new(report(&id, VenueStatus::Filled, 10, None)));
     bench.says(vec![VenueEvent::Placed { id: id.clone(), outcome: outcome.clone() }]);
     assert_eq!(bench.events(), ["snapshot", "NEW 0"], "the end waits for its fill");
-    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    bench.says(vec![event(report(&id, VenueStatus::New, 0, None))]);
+    bench.says(vec![event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4))))]);
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(2, 6))))]);
     bench.wait(Span::from_secs(1));
     assert_eq!(bench.events().last().unwrap(), "FILLED 10");
     assert!(bench.script.0.borrow().queries.is_empty());
+    let warned = |bench: &Bench| bench.logs.iter().any(|line| line.starts_with("fills are missing"));
+    assert!(!warned(&bench), "{:?}", bench.logs);
     // And if the events never come, it is asked for.
     let id = bench.order(2);
     let mut lost = report(&id, VenueStatus::Filled, 10, None);
@@ -175,6 +179,21 @@ fn a_reply_that_overtakes_its_events_asks_for_nothing() {
     bench.wait(Span::from_secs(1));
     let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
     assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 78 }]);
+    assert!(!warned(&bench), "the events may yet come");
+    bench.answer(|_| Answer::Trades(vec![Fill { venue_id: 78, ..fill(3, 10) }]));
+    assert_eq!(bench.events().last().unwrap(), "FILLED 10");
+    assert!(warned(&bench));
+}
+
+#[test]
+fn r17_an_event_that_counts_more_than_was_told_is_looked_into_at_once_also_behind_a_reply() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let outcome = PlaceOutcome::Accepted(Box::new(report(&id, VenueStatus::Filled, 10, None)));
+    bench.says(vec![VenueEvent::Placed { id: id.clone(), outcome }]);
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(2, 6))))]);
+    let asked: Vec<Query> = bench.script.0.borrow().queries.iter().map(|(_, q)| q.clone()).collect();
+    assert_eq!(asked, [Query::TradesOfOrder { symbol: Symbol::new("dogeusdt"), venue_id: 77 }]);
 }
 
 #[test]
