@@ -769,3 +769,26 @@ fn r13_the_count_in_the_headers_holds_questions_back_and_never_a_cancel() {
     bench.pass(Span::from_secs(60));
     bench.asked("/fapi/v3/account");
 }
+
+#[test]
+fn r39_a_listen_key_waits_for_the_end_of_a_stop() {
+    let mut bench = Bench::up();
+    bench.entry.query(bench.now, 7, &Query::Account, &mut bench.out);
+    let asked = bench.asked("/fapi/v3/account");
+    let headers = [("retry-after".to_owned(), "20".to_owned())];
+    let body = r#"{"code":-1003,"msg":"slow down"}"#;
+    bench.input(asked.link, LinkInput::Response { status: 429, headers: &headers, body });
+    let stop = bench.now + Span::from_secs(20);
+    bench.text(bench.stream, &json!({"e": "listenKeyExpired", "E": START, "listenKey": "key-1"}));
+    assert!(matches!(bench.events().as_slice(), [.., VenueEvent::EntryDown(_)]));
+    let asks =
+        |action: &LinkAction| matches!(action, LinkAction::Request { url, .. } if url.contains("/listenKey"));
+    while !bench.out.actions.iter().any(asks) {
+        let due = bench.entry.deadline().unwrap();
+        bench.pass(due.since(bench.now));
+    }
+    let late = bench.now.since(stop);
+    assert!(bench.now >= stop && late <= bench.entry.desk.config.timing.request, "{late:?}");
+    bench.listen("key-2");
+    assert_eq!(bench.events().last(), Some(&VenueEvent::EntryUp));
+}
