@@ -103,9 +103,9 @@ pub fn load(path: &Path, product: &Product) -> Result<Config, ConfigError> {
 }
 
 fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Config, String> {
-    let known = |key: &keys::Key| !key.own || product.keys.contains(&key.name);
+    let known = |key: &keys::Key| key.of.is_none() || product.keys.contains(&key.name);
     let known: Vec<keys::Key> = keys::KEYS.into_iter().filter(known).collect();
-    let mut table = Table::read(&jsonc::plain(text), &known)?;
+    let mut table = Table::read(&jsonc::plain(text), &known, product.exe)?;
     let apikey = api_key(&table.take_text("apikey"))?;
     let margin = margin(&mut table)?;
     let market = if margin.is_some() { MARGIN } else { product.market };
@@ -249,7 +249,7 @@ fn endpoints(
     for (name, url) in &given {
         if !names.contains(&name.as_str()) {
             let near = keys::nearest(name, names.iter().copied());
-            return Err(value::unknown(&format!("endpoints.{name}"), near, &names));
+            return Err(value::unknown(&format!("endpoints.{name}"), product.exe, near, &names));
         }
         let schemes: &[&str] = if matches!(name.as_str(), "rest" | "sapi") {
             &["http://", "https://"]

@@ -57,9 +57,23 @@ impl fmt::Display for Exit {
 
 /// The exchange's refusal of the key, and what to look at.
 pub(crate) fn refused_by_the_exchange(reason: &str) -> String {
+    // The venue's words end with a full stop of their own.
+    let reason = reason.trim_end_matches(['.', ' ']);
     format!(
         "the exchange refused the key: {reason}. See at the exchange's API management that this \"apikey\" is there \
          and of type Ed25519, that its public key is the one of \"pem\", that its IP restriction has this \
          machine's address, and that it may trade; for another \"env\" make a key there"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_venues_full_stop_is_not_doubled() {
+        let told = refused_by_the_exchange("-2015 Invalid API-key, IP, or permissions for action.");
+        assert!(told.contains("permissions for action. See at"), "{told}");
+        assert!(refused_by_the_exchange("gone").contains("the key: gone. See at"));
+    }
 }

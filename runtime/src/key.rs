@@ -49,6 +49,12 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The half that is not secret.
+    #[error(
+        "{file} holds a public key; \"pem\" must name the file of its private half, `spot keygen` makes a pair",
+        file = .0.display()
+    )]
+    Public(PathBuf),
     /// Of another kind.
     #[error("private key {file} is {found}; an Ed25519 key is required: `spot keygen` makes one", file = file.display())]
     Kind {
@@ -100,26 +106,31 @@ pub fn load(file: &Path) -> Result<SigningKey, KeyError> {
     if text.contains(PLACEHOLDER) {
         return Err(KeyError::Placeholder(file.to_owned()));
     }
+    // It may well be readable by all: that is not what is wrong with it.
+    if label(&text) == Some("PUBLIC KEY") {
+        return Err(KeyError::Public(file.to_owned()));
+    }
     if let Some(mode) = files::mode_open_to_others(file).map_err(unreadable)? {
         return Err(KeyError::Open { file: file.to_owned(), mode });
     }
     parse(&text, file)
 }
 
+/// What its BEGIN line names.
+fn label(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
+}
+
 fn parse(text: &str, file: &Path) -> Result<SigningKey, KeyError> {
     let junk = |reason: String| KeyError::Junk { file: file.to_owned(), reason };
     let kind = |found: &str| KeyError::Kind { file: file.to_owned(), found: found.to_owned() };
-    let label = text
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
-        .ok_or_else(|| junk("it has no BEGIN line".into()))?;
-    match label {
+    match label(text).ok_or_else(|| junk("it has no BEGIN line".into()))? {
         "PRIVATE KEY" => {}
         "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted(file.to_owned())),
         "RSA PRIVATE KEY" => return Err(kind("an RSA key")),
         "EC PRIVATE KEY" => return Err(kind("an EC key")),
         "OPENSSH PRIVATE KEY" => return Err(kind("an SSH key")),
-        "PUBLIC KEY" => return Err(kind("a public key")),
+        "PUBLIC KEY" => return Err(KeyError::Public(file.to_owned())),
         _ => return Err(junk("its BEGIN line names no key".into())),
     }
     let (_, document) = SecretDocument::from_pem(text.trim()).map_err(|error| junk(error.to_string()))?;
@@ -200,7 +211,7 @@ mod tests {
                 "-----BEGIN OPENSSH PRIVATE KEY-----\nAA==\n-----END OPENSSH PRIVATE KEY-----\n",
                 "is an SSH key",
             ),
-            ("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "is a public key"),
+            ("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "holds a public key"),
             (
                 "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n",
                 "openssl pkey",
@@ -240,6 +251,20 @@ mod tests {
                 assert!(exit.message.contains("chmod 600"), "{exit}");
             }
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_public_key_is_called_one_whoever_may_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Scratch::new("public");
+        let public = generate(&dir.path("k.pem")).unwrap();
+        let file = dir.path("k.pub.pem");
+        std::fs::write(&file, public).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let exit = Exit::from(load(&file).unwrap_err());
+        assert_eq!(exit.code, ExitCode::Configuration);
+        assert!(exit.message.contains("a public key") && !exit.message.contains("chmod"), "{exit}");
     }
 
     #[test]

@@ -150,18 +150,20 @@ impl Gateway {
                 if delta.is_zero() {
                     continue;
                 }
-                self.book_share(now, share_of(key.clone(), owner, delta, None));
+                let first = of(&shares).is_zero();
+                self.book_share(now, share_of(key.clone(), owner, delta, None), first);
             }
         }
     }
 
-    /// Books an owner's share, and tells it.
-    fn book_share(&mut self, now: Time, record: ChargeRecord) {
+    /// Books an owner's share, or what differs from the one it was told of, and tells it.
+    fn book_share(&mut self, now: Time, record: ChargeRecord, first: bool) {
         let ChargeRecord { charge, ref asset, owner, delta, time, .. } = record;
         let fields = format!("kind={charge:?} owner={owner:?} asset={asset} delta={delta}");
         self.log(LogLevel::Info, "charge booked", fields);
         let word = word(charge);
-        let message = format!("{word} of the account at {}: your share is {delta} {asset}", time.millis());
+        let share = if first { "your share is" } else { "your share is corrected by" };
+        let message = format!("{word} of the account at {}: {share} {delta} {asset}", time.utc());
         let symbol = record.symbol.clone();
         self.emit(Record::Charge(record));
         if let Owner::Session(session) = owner {
@@ -211,7 +213,7 @@ impl Gateway {
             (Some(_), None) => {}
             (None, _) => {
                 for (owner, delta) in weighed(amount, weights) {
-                    self.book_share(now, share_of(own.clone(), owner, delta, id));
+                    self.book_share(now, share_of(own.clone(), owner, delta, id), true);
                 }
             }
         }

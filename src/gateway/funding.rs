@@ -405,9 +405,9 @@ impl Gateway {
         }
         self.log(level, event, fields);
         let message = if first {
-            format!("funding of {symbol} at {}: {delta} {asset} ({terms})", time.millis())
+            format!("funding of {symbol} at {}: {delta} {asset} ({terms})", time.utc())
         } else {
-            format!("funding of {symbol} at {} is corrected by {delta} {asset} ({terms})", time.millis())
+            format!("funding of {symbol} at {} is corrected by {delta} {asset} ({terms})", time.utc())
         };
         let about = charge.symbol.clone();
         self.emit(Record::Charge(charge));

@@ -43,20 +43,20 @@ pub struct Key {
     pub kind: Kind,
     /// Must it be there?
     pub required: bool,
-    /// Is it known only to the programs that name it in [`crate::Product::keys`]?
-    pub own: bool,
+    /// Known only to the programs that name it in [`crate::Product::keys`]: the program it is for.
+    pub of: Option<&'static str>,
 }
 
 const fn required(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, required: true, own: false }
+    Key { name, kind, required: true, of: None }
 }
 
 const fn optional(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, required: false, own: false }
+    Key { name, kind, required: false, of: None }
 }
 
-const fn own(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, required: false, own: true }
+const fn own(name: &'static str, kind: Kind, program: &'static str) -> Key {
+    Key { name, kind, required: false, of: Some(program) }
 }
 
 /// What orders of a margin wallet may do besides.
@@ -71,10 +71,10 @@ const SIDE_EFFECTS: &[&str] = &[
 pub const KEYS: [Key; 19] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
-    own("margin", Kind::Flag),
-    own("side_effect", Kind::Word(SIDE_EFFECTS)),
-    own("auto_repay_at_cancel", Kind::Flag),
-    own("set_one_way_mode", Kind::Flag),
+    own("margin", Kind::Flag, "spot"),
+    own("side_effect", Kind::Word(SIDE_EFFECTS), "spot"),
+    own("auto_repay_at_cancel", Kind::Flag, "spot"),
+    own("set_one_way_mode", Kind::Flag, "usdt"),
     required("local", Kind::Text),
     optional("env", Kind::Text),
     optional("endpoints", Kind::Addresses),
@@ -89,6 +89,33 @@ pub const KEYS: [Key; 19] = [
     optional("retention_days", Kind::Whole(0, 3650)),
     optional("ca_file", Kind::Text),
 ];
+
+/// Addresses in `endpoints` by which one program's configuration is known when another reads it.
+const ENDPOINTS: [(&str, &str); 6] = [
+    ("public", "usdt"),
+    ("market", "usdt"),
+    ("private", "usdt"),
+    ("streams", "spot"),
+    ("margin_stream", "spot"),
+    ("sbe", "spot"),
+];
+
+/// What a name is that this program does not know, though somebody does, and what to do; `None` if nobody does.
+pub fn known_elsewhere(name: &str, exe: &str) -> Option<String> {
+    if name.to_lowercase().contains("isolated") {
+        return Some(format!(
+            "{name:?}: isolated margin is not traded: `spot` trades the spot account, or with \"margin\": true the \
+             cross-margin account; `usdt` trades symbols on cross margin. Remove it"
+        ));
+    }
+    let key = KEYS.iter().find(|key| key.name == name).and_then(|key| key.of);
+    let address = || ENDPOINTS.iter().find(|(of, _)| Some(*of) == name.strip_prefix("endpoints."));
+    let program = key.or_else(|| address().map(|(_, program)| *program)).filter(|program| *program != exe)?;
+    Some(format!(
+        "{name:?} is of `{program}`, and this is `{exe}`: remove it, or, if this is the configuration of `{program}`, \
+         start that"
+    ))
+}
 
 /// The known name nearest to a mistyped one, if it is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -103,7 +103,12 @@ fn every_wrong_file_is_refused_with_words_that_help() {
         ),
         (r#""side_effect":"MARGIN_BUY""#, "\"side_effect\" is of the cross-margin account alone"),
         (r#""margin":false,"auto_repay_at_cancel":true"#, "add \"margin\": true, or remove it"),
-        (r#""margin":true,"side_effect":"BORROW""#, "must be one of NO_SIDE_EFFECT, MARGIN_BUY, AUTO_REPAY"),
+        (r#""margin":true,"side_effect":"BORROW""#, "AUTO_BORROW_REPAY, found \"BORROW\""),
+        (r#""isolated":true"#, "isolated margin is not traded: `spot` trades the spot account"),
+        (
+            r#""endpoints":{"rest":"http://x","public":"ws://x"}"#,
+            "\"endpoints.public\" is of `usdt`, and this is `spot`: remove it, or, if this is the configuration of `usdt`",
+        ),
         (
             r#""margin":true,"auto_repay_at_cancel":true"#,
             "with side effect NO_SIDE_EFFECT they borrow nothing",
@@ -160,14 +165,16 @@ fn the_documentation_lists_exactly_the_keys_of_the_code() {
 }
 
 #[test]
-fn a_key_of_another_program_is_unknown() {
+fn a_key_of_another_program_is_told_as_one() {
     let usdt = Product { exe: "usdt", keys: &["set_one_way_mode"], ..SPOT };
     let text = |key: &str| format!(r#"{{"apikey":"k","pem":"p","local":"ws://localhost:1","{key}":true}}"#);
     let of = |key| parse(&text(key), Path::new("f"), Path::new("."), &usdt);
     assert!(of("set_one_way_mode").unwrap().set_one_way_mode);
     let error = of("margin").err().unwrap();
-    assert!(error.contains("unknown key \"margin\""), "{error}");
-    assert!(with(r#""set_one_way_mode":true"#).err().unwrap().contains("unknown key"));
+    assert!(error.starts_with("\"margin\" is of `spot`, and this is `usdt`: remove it"), "{error}");
+    let error = with(r#""set_one_way_mode":true"#).err().unwrap();
+    assert!(error.starts_with("\"set_one_way_mode\" is of `usdt`, and this is `spot`"), "{error}");
+    assert!(of("isolated_margin").err().unwrap().contains("`usdt` trades symbols on cross margin"));
     let sample = include_str!("../../../usdt.json");
     let config = parse(sample, Path::new("usdt.json"), Path::new("."), &usdt).unwrap();
     assert_eq!((config.local.port, config.db.as_path()), (8112, Path::new("./usdt_db")));

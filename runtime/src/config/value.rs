@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::keys::{Key, Kind, nearest};
+use super::keys::{Key, Kind, known_elsewhere, nearest};
 
 /// The values of the keys that are there, each of the kind its key asks for.
 pub(super) struct Table(BTreeMap<String, Value>);
@@ -34,8 +34,11 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// The message for a name nobody knows.
-pub(super) fn unknown(name: &str, near: Option<&str>, known: &[&str]) -> String {
+/// The message for a name that this program does not know.
+pub(super) fn unknown(name: &str, exe: &str, near: Option<&str>, known: &[&str]) -> String {
+    if let Some(words) = known_elsewhere(name, exe) {
+        return words;
+    }
     match near {
         Some(near) => format!("unknown key {name:?}; did you mean {near:?}?"),
         None => format!("unknown key {name:?}; known are {}", known.join(", ")),
@@ -43,13 +46,13 @@ pub(super) fn unknown(name: &str, near: Option<&str>, known: &[&str]) -> String 
 }
 
 impl Table {
-    pub(super) fn read(text: &str, keys: &[Key]) -> Result<Self, String> {
+    pub(super) fn read(text: &str, keys: &[Key], exe: &str) -> Result<Self, String> {
         let Pairs(pairs) = serde_json::from_str(text).map_err(|error| format!("not readable: {error}"))?;
         let mut table = BTreeMap::new();
         for (name, value) in pairs {
             let Some(key) = keys.iter().find(|key| key.name == name) else {
                 let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-                return Err(unknown(&name, nearest(&name, known.iter().copied()), &known));
+                return Err(unknown(&name, exe, nearest(&name, known.iter().copied()), &known));
             };
             if let Some(found) = mismatch(key.kind, &value) {
                 return Err(format!("{name:?} must be {}, found {found}", key.kind.words()));
@@ -118,7 +121,11 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
         (Kind::Addresses, Value::Object(map)) => map.values().all(Value::is_string),
         _ => false,
     };
-    (!fits).then(|| shown(value))
+    (!fits).then(|| match (kind, value) {
+        // A choice of words is no secret.
+        (Kind::Word(_), Value::String(text)) => format!("{:?}", text.chars().take(40).collect::<String>()),
+        _ => shown(value),
+    })
 }
 
 /// Long or secret values are not repeated in messages: texts are called a string.

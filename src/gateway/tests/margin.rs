@@ -92,6 +92,27 @@ fn interest_is_split_by_what_each_owes() {
 }
 
 #[test]
+fn a_share_of_interest_is_told_once_and_its_correction_as_one() {
+    let mut bench = margin();
+    bench.login(None);
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    let hour = now + Span::from_secs(3_600);
+    bench.now = hour + Span::from_secs(2);
+    bench.says(vec![interest("-0.03", hour, Some(7)), interest("-0.03", hour, None)]);
+    bench.says(vec![bought(2, 5_000, now)]);
+    let told: Vec<&str> = (bench.sent.iter())
+        .filter(|frame| frame["event"] == "notice" && frame["code"] == "interest")
+        .filter_map(|frame| frame["message"].as_str())
+        .collect();
+    let at = format!("interest of the account at {}", hour.utc());
+    let wanted =
+        [format!("{at}: your share is -0.03 USDT"), format!("{at}: your share is corrected by 0.01 USDT")];
+    assert_eq!(told, wanted);
+}
+
+#[test]
 fn interest_nobody_owes_for_is_external() {
     let mut bench = margin();
     bench.says(vec![interest("-0.5", bench.now, Some(1))]);
