@@ -248,11 +248,20 @@ fn the_first_interest_on_a_loan_is_not_of_those_who_owed_before_it() {
 
 #[test]
 fn the_interest_of_an_hour_is_not_of_those_who_borrow_after_it() {
-    let mut bench = margin();
-    bench.now += Span::from_secs(60);
-    let hour = Time::from_millis(bench.now.millis());
-    bench.says(vec![interest("-0.5", hour, Some(1)), bought(1, 10_000, hour + Span::from_millis(400))]);
-    assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::External).as_str()), ("-2000", "999.5"));
+    for fill_first in [true, false] {
+        let mut bench = margin();
+        bench.now += Span::from_secs(60);
+        let hour = Time::from_millis(bench.now.millis());
+        let mut facts = [interest("-0.5", hour, Some(1)), bought(1, 10_000, hour + Span::from_millis(400))];
+        if fill_first {
+            facts.reverse();
+        }
+        for fact in facts {
+            bench.says(vec![fact]);
+        }
+        let rows = (row(&bench, of(1)), row(&bench, Owner::External));
+        assert_eq!((rows.0.as_str(), rows.1.as_str()), ("-2000", "999.5"), "fill first: {fill_first}");
+    }
 }
 
 #[test]
