@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::LocalSet;
 use tradingsys::gateway::belongs;
 use tradingsys::time::{Span, Time, earliest};
-use tradingsys::venue::port::{Answer, LinkInput, Outbox, Query, VenueEvent};
+use tradingsys::venue::port::{Answer, Balance, LinkInput, OrderReport, Outbox, Query, VenueEvent};
 
 use crate::cli::show;
 use crate::clock::Clock;
@@ -27,6 +27,10 @@ const DIALS_MAX: u32 = 4;
 
 /// A clock further off than this is a fault: the exchange refuses requests from the future of more than 1 s.
 const CLOCK_MAX: Span = Span::from_millis(500);
+
+/// Numbers of the two questions.
+const ACCOUNT: u64 = 1;
+const OPEN_ORDERS: u64 = 2;
 
 /// The lines, and the first failure.
 #[derive(Default)]
@@ -119,16 +123,36 @@ fn opened(config: &Config) -> Result<(usize, books::Findings), Exit> {
 }
 
 fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {
+    look(config, ports, Seen::default())?.tell(config.margin.is_some(), findings);
+    Ok(())
+}
+
+/// Balances, positions among them, and open orders, as the exchange shows them.
+pub(crate) fn account(config: &Config, ports: Ports) -> Result<(Vec<Balance>, Vec<OrderReport>), Exit> {
+    let seen = look(config, ports, Seen { wants_orders: true, ..Seen::default() })?;
+    if let Some(reason) = seen.refused {
+        return Err(Exit::key_refused(refused_by_the_exchange(&reason)));
+    }
+    if let Some(reason) = seen.unfit {
+        return Err(Exit::configuration(reason));
+    }
+    let why = seen.last_down.unwrap_or_else(|| "no answer".into());
+    match (seen.account, seen.open) {
+        (Some(Ok(_)), Some(Ok(open))) => Ok((seen.balances, open)),
+        (Some(Err(reason)), _) | (_, Some(Err(reason))) => Err(Exit::unreachable(reason)),
+        _ => Err(Exit::unreachable(format!("the exchange was not reached: {why}; see \"endpoints\""))),
+    }
+}
+
+fn look(config: &Config, ports: Ports, seen: Seen) -> Result<Seen, Exit> {
     let tls = tls::connector(config.ca_file.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
     let (links, events) = Links::new(tls);
-    let trial = Trial { ports, links, clock: Clock::new(), seen: Seen::default() };
-    let seen = LocalSet::new().block_on(&runtime, trial.run(events));
-    seen.tell(config.margin.is_some(), findings);
-    Ok(())
+    let trial = Trial { ports, links, clock: Clock::new(), seen };
+    Ok(LocalSet::new().block_on(&runtime, trial.run(events)))
 }
 
 /// What the exchange has shown of itself.
@@ -138,6 +162,10 @@ struct Seen {
     entry_up: bool,
     clock: Option<(i64, Span)>,
     account: Option<Result<(bool, usize), String>>,
+    balances: Vec<Balance>,
+    /// Are open orders asked for?
+    wants_orders: bool,
+    open: Option<Result<Vec<OrderReport>, String>>,
     refused: Option<String>,
     /// What the account lacks, and how to mend it.
     unfit: Option<String>,
@@ -155,6 +183,7 @@ impl Seen {
             return true;
         }
         let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
+        let account = account && (self.open.is_some() || !self.wants_orders);
         self.refused.is_some() || self.unfit.is_some() || account
     }
 
@@ -169,6 +198,11 @@ impl Seen {
             VenueEvent::EntryDown(reason) | VenueEvent::FeedDown(reason) => self.last_down = Some(reason),
             VenueEvent::Answer { answer: Answer::Account(account), .. } => {
                 self.account = Some(Ok((account.can_trade, account.balances.len())));
+                self.balances = account.balances;
+            }
+            VenueEvent::Answer { answer: Answer::Orders(open), .. } => self.open = Some(Ok(open)),
+            VenueEvent::Answer { request: OPEN_ORDERS, answer: Answer::Failed(reason) } => {
+                self.open = Some(Err(reason));
             }
             VenueEvent::Answer { answer: Answer::Failed(reason), .. } => self.account = Some(Err(reason)),
             _ => {}
@@ -311,7 +345,10 @@ impl Trial {
                 let up = event == VenueEvent::EntryUp;
                 self.seen.take(event);
                 if up {
-                    self.ports.1.query(self.clock.now(), 1, &Query::Account, out);
+                    self.ports.1.query(self.clock.now(), ACCOUNT, &Query::Account, out);
+                }
+                if up && self.seen.wants_orders {
+                    self.ports.1.query(self.clock.now(), OPEN_ORDERS, &Query::OpenOrders, out);
                 }
             }
         }

@@ -36,7 +36,13 @@ enum Command {
     /// Check key, clock, permissions, reachability and database, a line each
     Check(FileArgs),
     /// Check the journal's chain, and the books against the journal; the gateway must be stopped
-    Verify(FileArgs),
+    Verify {
+        #[command(flatten)]
+        file: FileArgs,
+        /// Compare balances, positions and open orders with the exchange, too
+        #[arg(long)]
+        online: bool,
+    },
     /// Make an Ed25519 key pair and print the public half to paste at the exchange
     Keygen {
         /// File of the private half; never overwritten
@@ -80,7 +86,9 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
     let outcome = match cli.command {
         None => run::run(product, connect, &named(cli.run.config), cli.run.level),
         Some(Command::Check(args)) => check::check(product, connect, &named(args.config)),
-        Some(Command::Verify(args)) => verify::verify(product, connect, &named(args.config)),
+        Some(Command::Verify { file, online }) => {
+            verify::verify(product, connect, &named(file.config), online)
+        }
         Some(Command::Keygen { out }) => keygen(&out),
     };
     match outcome {

@@ -1,5 +1,7 @@
-//! `verify`: the journal's chain, and the books as the journal's fold against what `pos.db` was given. No
-//! network; the gateway must be stopped.
+//! `verify`: the journal's chain, and the books as the journal's fold against what `pos.db` was given, and if asked
+//! against the exchange. The gateway must be stopped.
+
+mod online;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,14 +12,20 @@ use tradingsys::gateway::io::{Output, Projection};
 
 use crate::cli::show;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::files::FolderLock;
 use crate::store::books::{self, Books};
 use crate::store::journal::{self, Journal};
 use crate::{Connect, Product, VenueSetup, run};
 
-/// Checks both stores and prints a line for each.
-pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -> Result<(), Exit> {
+/// Checks both stores and prints a line for each; with `online` the exchange's word, too.
+pub(crate) fn verify(
+    product: &'static Product,
+    connect: Connect,
+    file: &Path,
+    online: bool,
+) -> Result<(), Exit> {
     let config = run::configured(product, file)?;
     let lost = books::outlived_its_journal(&config.db, config.market)?;
     if !config.db.join(journal::FILE).exists() {
@@ -38,6 +46,13 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     let mut gateway = Gateway::new(made, &found.records, Vec::new(), Vec::new(), feed, entry, now, &mut out)
         .map_err(|error| Exit::configuration(error.to_string()))?;
     let folded = projected(&mut gateway, now, out);
+    let shown = window(&config, &journal, &gateway, &folded);
+    let told = if online { online::compare(connect, &config, &gateway) } else { Ok(()) };
+    shown.and(told)
+}
+
+/// What `pos.db` shows, against the fold.
+fn window(config: &Config, journal: &Journal, gateway: &Gateway, folded: &Projection) -> Result<(), Exit> {
     if !config.db.join(books::FILE).exists() {
         show(&format!("ok   books: no {}; the next start makes it", books::FILE));
         return Ok(());
@@ -55,7 +70,7 @@ pub(crate) fn verify(product: &'static Product, connect: Connect, file: &Path) -
     let readable = findings.bad.iter().all(|bad| bad.symbol.is_some());
     let mut wrong: Vec<String> = findings.bad.into_iter().map(|bad| bad.reason).collect();
     let behind = findings.applied.is_none_or(|applied| applied.seq < journal.last_seq());
-    let differing = if readable { differences(&folded, &shown) } else { Vec::new() };
+    let differing = if readable { differences(folded, &shown) } else { Vec::new() };
     let state = match (behind, differing.len()) {
         (_, 0) => "as folded".to_owned(),
         // The latest records had not been shown when the gateway ended.

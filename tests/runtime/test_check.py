@@ -170,6 +170,38 @@ def test_check_and_verify_tell_a_lost_journal_as_the_start_does(gateway: Gateway
     assert not (folder / "journal.db").exists()
 
 
+def test_verify_online_compares_money_and_orders_with_the_exchange(
+    gateway: Gateway, exchange: Exchange
+) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    order = client.order(type="LIMIT", tif="GTC", price="0.15", qty="10")
+    client.until(lambda frame: frame.get("event") == "order" and frame["order"]["order_id"] == order)
+    eventually(lambda: gateway.position() is not None, "pos.db shows it")
+    gateway.running.end()
+    done = gateway.run("verify", "-c=spot.json", "--online")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   exchange: 6 assets and 1 open orders as in the books" in done.stdout
+    # While it is stopped: money comes in, an order is entered and one cancelled by hand.
+    exchange.control("POST", "/control/transfer", {"account": "main", "asset": "USDT", "amount": "5"})
+    by_hand = {"account": "main", "symbol": "BTCUSDT", "side": "BUY", "qty": "0.001", "price": "20000"}
+    exchange.control("POST", "/control/trade", by_hand)
+    accounts = exchange.control("GET", "/control/state")["accounts"]
+    (main,) = (account for account in accounts if account["name"] == "main")
+    (resting,) = (entry for entry in main["orders"] if entry["clientOrderId"] == order)
+    which = {"account": "main", "symbol": "DOGEUSDT", "order_id": resting["orderId"]}
+    exchange.control("POST", "/control/cancel", which)
+    done = gateway.run("verify", "-c=spot.json", "--online")
+    assert done.returncode == 78 and "3 differences" in done.stderr, done.stdout + done.stderr
+    assert re.search(r"fail exchange: USDT: the books make [\d.]+, the exchange says", done.stdout)
+    assert re.search(r"fail exchange: order \S+ of btcusdt is not in the books", done.stdout)
+    assert f"fail exchange: order {order} is open in the books, and not at the exchange" in done.stdout
+    exchange.kill()
+    done = gateway.run("verify", "-c=spot.json", "--online")
+    assert done.returncode == 69 and "ok   books" in done.stdout, done.stdout + done.stderr
+
+
 def test_keygen_makes_a_pair_and_never_overwrites(gateway: Gateway, exchange: Exchange) -> None:
     done = gateway.run("keygen", "--out=new.pem")
     assert done.returncode == 0

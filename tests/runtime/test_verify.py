@@ -476,4 +476,12 @@ def test_what_is_not_there_is_said_with_what_to_do(run: Run, tmp_path: Path) -> 
     assert pyalgo("verify", "--bd").returncode == 2
     (tmp_path / "journal.db").write_text("not a database, though long enough to be read as one" * 100)
     done = pyalgo("verify", "--db", tmp_path)
-    assert done.returncode == 2 and "journal.db" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "journal.db" in done.stderr and "put back a copy" in done.stderr
+    shutil.copy(run.folder / "journal.db", tmp_path / "journal.db")
+    for spoil in ("DROP TABLE _fee", "DROP TABLE _meta"):
+        shutil.copy(run.folder / "pos.db", tmp_path / "pos.db")
+        with closing(sqlite3.connect(tmp_path / "pos.db")) as file:
+            file.execute(spoil)
+        done = pyalgo("verify", "--db", tmp_path)
+        assert done.returncode == 2 and "pos.db: no such table" in done.stderr, done
+        assert "move it away" in done.stderr

@@ -86,11 +86,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as file:
             file.execute("BEGIN")
             yield file
-    except sqlite3.OperationalError as error:
-        advice = "somebody writes there: try again" if "locked" in str(error) else _CANNOT
-        raise Unreadable(f"{path}: {error}; {advice}") from error
     except sqlite3.DatabaseError as error:
-        raise Unreadable(f"{path}: {error}; stop the gateway and {_KEEP_A_COPY}") from error
+        raise Unreadable(f"{path}: {error}; {_advice(path, error)}") from error
+
+
+def _advice(path: Path, error: sqlite3.DatabaseError) -> str:
+    busy = "locked" in str(error)
+    if busy or (isinstance(error, sqlite3.OperationalError) and "no such" not in str(error)):
+        return "somebody writes there: try again" if busy else _CANNOT
+    what = _KEEP_A_COPY if path.name == JOURNAL else "move it away: the next start makes it from the journal"
+    return f"stop the gateway and {what}"
 
 
 class Journal:

@@ -1,0 +1,72 @@
+//! What the exchange says, against what the journal makes. It is asked, and nothing is changed there.
+
+use std::collections::BTreeSet;
+
+use tradingsys::gateway::Gateway;
+use tradingsys::ids::Asset;
+use tradingsys::num::Cash;
+use tradingsys::venue::port::{Balance, OrderReport};
+
+use crate::cli::show;
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::{Connect, VenueSetup, check, key, run};
+
+/// Compares balances, positions and open orders, and prints a line for each difference, or that there is none.
+pub(super) fn compare(connect: Connect, config: &Config, gateway: &Gateway) -> Result<(), Exit> {
+    let setup = VenueSetup { config, key: key::load(&config.pem)?, seed: run::seed()?, only_looks: true };
+    let (balances, open) = check::account(config, connect(setup))?;
+    let mut wrong = assets(gateway, &balances);
+    wrong.extend(orders(gateway, &open));
+    if wrong.is_empty() {
+        show(&format!(
+            "ok   exchange: {} assets and {} open orders as in the books",
+            balances.len(),
+            open.len()
+        ));
+        return Ok(());
+    }
+    for reason in &wrong {
+        show(&format!("fail exchange: {reason}"));
+    }
+    Err(Exit::configuration(format!(
+        "{} differences between the books and the exchange; what happened while the gateway was stopped is booked at its \
+         next start, what is left then is shown as unattributed",
+        wrong.len()
+    )))
+}
+
+/// Sums of all owners, contracts among them, against free and locked less borrowed.
+fn assets(gateway: &Gateway, balances: &[Balance]) -> Vec<String> {
+    let mut all: BTreeSet<&Asset> = gateway.books().assets().map(|(_, asset, _)| asset).collect();
+    all.extend(balances.iter().map(|balance| &balance.asset));
+    let differing = all.into_iter().filter_map(|asset| {
+        let books = gateway.books().total(asset);
+        let there = balances.iter().find(|b| b.asset == *asset).map_or(Cash::ZERO, Balance::net);
+        (books != there).then(|| format!("{asset}: the books make {books}, the exchange says {there}"))
+    });
+    differing.collect()
+}
+
+/// Open orders on both sides. Those that wait among a venue's conditional orders are none of its open ones.
+fn orders(gateway: &Gateway, open: &[OrderReport]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut met = BTreeSet::new();
+    for report in open {
+        let known = gateway.orders().by_venue(&report.symbol, report.venue_id);
+        match known.or_else(|| gateway.orders().get(&report.client_id.stem())) {
+            Some(order) if !order.state.is_over() => drop(met.insert(order.id.clone())),
+            Some(order) => {
+                wrong.push(format!("order {} is over in the books, and open at the exchange", order.id))
+            }
+            None => {
+                wrong.push(format!("order {} of {} is not in the books", report.client_id, report.symbol))
+            }
+        }
+    }
+    let gone = gateway.orders().open().filter(|order| !order.waits() && !met.contains(&order.id));
+    wrong.extend(
+        gone.map(|order| format!("order {} is open in the books, and not at the exchange", order.id)),
+    );
+    wrong
+}
