@@ -104,6 +104,12 @@ class User:
         self.edits += 1
         return True
 
+    def sees_rows(self) -> bool:
+        """Is there a row of each session?"""
+        with suppress(sqlite3.OperationalError):
+            return len(self.read("SELECT session_id FROM position")) == len(SESSIONS)
+        return False
+
     def is_done(self) -> bool:
         """Does every row stand as the gateway has shown it?"""
         return self.read("SELECT session_id, qty FROM position") == self.read(
@@ -147,7 +153,7 @@ class House:
         arguments = (self.gateway.url, str(self.folder), str(self.seed))
         self.strategy = Strategy(self.folder, TIRELESS, *arguments, environment=environment)
         eventually(lambda: len(self.trades()) > 5, "strategies to trade")
-        eventually(lambda: len(self.user.read("SELECT session_id FROM position")) == 2, "both rows in pos.db")
+        eventually(self.user.sees_rows, "both rows in pos.db")
         self.gateway.running.kill()
 
     def die(self, place: str) -> None:
@@ -176,6 +182,8 @@ class House:
     def prepare(self, place: str) -> None:
         """What has to be so for a gateway to come by."""
         if place in ("mid_edit", "after_edit"):
+            if not self.user.sees_rows():
+                self.settle()
             eventually(self.user.edit, "the file to edit")
         elif place == "mid_migration":
             for copy in (self.folder / "db").glob("journal.db.bak-*"):
@@ -186,9 +194,14 @@ class House:
                 db.execute("PRAGMA user_version = 1")
         elif place == "mid_rebuild":
             # With the file goes what was not taken from it: there shall be nothing.
-            self.launch().await_listening()
-            eventually(self.user.is_done, "all edits to be taken and shown")
-            self.gateway.running.kill()
+            self.settle()
+
+    def settle(self) -> None:
+        """A life without a failpoint, until all edits are taken and all rows are shown."""
+        self.launch().await_listening()
+        eventually(self.user.sees_rows, "both rows in pos.db")
+        eventually(self.user.is_done, "all edits to be taken and shown")
+        self.gateway.running.kill()
 
     def meddle(self, place: str) -> Iterator[None]:
         """What user and operator do while it lives, a look at a time."""
