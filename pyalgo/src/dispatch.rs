@@ -26,8 +26,13 @@ impl Session {
         loop {
             let next = self.desk(py)?.client.next_private();
             let Some(placed) = next else { return Ok(count) };
-            self.tell(py, &placed)?;
-            self.desk(py)?.client.handled(&placed);
+            let told = self.tell(py, &placed);
+            let client = &mut self.desk(py)?.client;
+            if let Err(error) = told {
+                client.failed();
+                return Err(error);
+            }
+            client.handled(&placed);
             count += 1;
         }
     }

@@ -193,7 +193,7 @@ impl Engine {
 
     /// Connects to a gateway and logs a session in.
     #[pyo3(signature = (addr, session_id, name = "", trading = false, take_over = false, token_file = None,
-        cursor = None, wait = 15.0))]
+        cursor = None, wait = 15.0, autocommit = true))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn make_session(
         &self,
@@ -206,6 +206,7 @@ impl Engine {
         token_file: Option<PathBuf>,
         cursor: Option<(u64, u64)>,
         wait: f64,
+        autocommit: bool,
     ) -> PyResult<Py<Session>> {
         self.reactor.check_thread(py)?;
         let address =
@@ -225,6 +226,7 @@ impl Engine {
                 trading,
                 take_over,
                 cursor: cursor.map(|(generation, sequence)| Ack { generation, sequence }),
+                autocommit,
                 seed: u64::from_ne_bytes(seed),
             };
             let desk = Desk::new(config, address.clone(), token_file.clone(), self.reactor.next_token());

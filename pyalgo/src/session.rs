@@ -16,7 +16,7 @@ use tradingsys::market::{Channel, Interval, Stream};
 use tradingsys::time::Span;
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::{BalanceView, BarData, Product as Facts};
-use tradingsys::wire::request::{Call, History, Nothing, Symbols};
+use tradingsys::wire::request::{Ack, Call, History, Nothing, Symbols};
 
 use crate::clock::duration;
 use crate::convert::{callback, misuse, raise, symbol as symbol_of};
@@ -365,6 +365,18 @@ impl Session {
             let Desk { client, out, .. } = desk;
             client.cancel(tradingsys::ids::ClientOrderId::foreign(order_id), out)
         })
+    }
+
+    /// Acknowledges all events up to a cursor, up to the event being handled if none is given.
+    #[pyo3(signature = (cursor = None))]
+    fn commit(&self, py: Python<'_>, cursor: Option<(u64, u64)>) -> PyResult<()> {
+        let upto = cursor.map(|(generation, sequence)| Ack { generation, sequence });
+        let done = self.desk(py)?.client.commit(upto);
+        done.map_err(|error| raise(py, &error))?;
+        if !self.desk(py)?.is_blocked() {
+            self.acknowledge();
+        }
+        Ok(())
     }
 
     /// The open orders, oldest first.

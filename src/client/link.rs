@@ -1,6 +1,6 @@
 //! Getting in, and coming back: greeting, proofs, login, restoring, backoff.
 
-use super::event::{Event, LocalError, down};
+use super::event::{Event, LocalError, Placed, down};
 use super::machine::{Aim, Reply};
 use super::machine::{Asked, Client, Identity, InFlight, Output, Phase, Queued, STEP_TIMEOUT};
 use super::orders::Kill;
@@ -10,7 +10,7 @@ use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{LoggedIn, OrderView, PositionView, Resume, Snapshot, Welcome};
 use crate::wire::proof;
-use crate::wire::request::{Call, Hello, Login, Pending, Request, Streams, Symbols, VERSION, encode};
+use crate::wire::request::{Ack, Call, Hello, Login, Pending, Request, Streams, Symbols, VERSION, encode};
 
 /// Closing code: another login took the session over.
 const TAKEN_OVER: u16 = 4001;
@@ -181,12 +181,11 @@ impl Client {
 
     pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
         self.received = Some(snapshot.last);
-        self.inbox.push_private(Queued::Snapshot(snapshot));
-        if !self.ever_live {
+        if self.ever_live {
+            self.inbox.push_private(Queued::Snapshot(snapshot));
+        } else {
             // Nothing can wait before it: the state is there as soon as the login is done.
-            while let Some(Queued::Snapshot(first)) = self.inbox.pop_private() {
-                self.apply_snapshot(first);
-            }
+            self.apply_snapshot(snapshot);
         }
         self.restoring(|_, _, snapshot| *snapshot = true);
     }
@@ -225,7 +224,26 @@ impl Client {
         for key in changes.into_iter().rev() {
             self.tell_first(key);
         }
-        self.handled = Some(snapshot.last);
+        self.begin_at(snapshot.last);
+    }
+
+    /// Events go on after a snapshot. A session that has had any, or a cursor, is told so: what lies between will not come.
+    fn begin_at(&mut self, last: Ack) {
+        if self.handled.is_none() && last.sequence == 0 {
+            self.handled = Some(last);
+            return;
+        }
+        let before = match self.handled {
+            Some(Ack { generation, sequence }) => format!("after {generation}/{sequence}"),
+            None => "that were never acknowledged".to_owned(),
+        };
+        let Ack { generation, sequence } = last;
+        let message = format!(
+            "the gateway has not all events {before} any more: orders and positions stand as they are at \
+             {generation}/{sequence}, and events go on from there"
+        );
+        let event = Event::Notice { code: "snapshot".to_owned(), message, symbol: None, order_id: None };
+        self.inbox.push_front(Queued::Event(Placed { at: Some(last), event }, false));
     }
 
     fn restoring(&mut self, done: impl FnOnce(&mut bool, &mut bool, &mut bool)) {

@@ -34,6 +34,8 @@ pub struct Config {
     pub take_over: bool,
     /// The last event the strategy itself remembers as handled.
     pub cursor: Option<Ack>,
+    /// Is an event acknowledged as soon as it is handled? If not, by [`Client::commit`] alone.
+    pub autocommit: bool,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -154,6 +156,10 @@ pub struct Client {
     pub(super) inbox: Inbox,
     pub(super) received: Option<Ack>,
     pub(super) handled: Option<Ack>,
+    /// The event that is being handled.
+    pub(super) current: Option<Ack>,
+    /// What may be acknowledged.
+    pub(super) committed: Option<Ack>,
     pub(super) acked: Option<Ack>,
     /// Events up to here are contained in the orders and positions asked for at the first login.
     pub(super) known_up_to: Option<Ack>,
@@ -170,7 +176,8 @@ impl Client {
     /// A machine at rest.
     pub fn new(config: Config) -> Self {
         let backoff = Backoff::new(Span::from_millis(50), Span::from_secs(5), config.seed);
-        let (received, handled) = (config.cursor, config.cursor);
+        // What the strategy remembers by itself needs no further word of it.
+        let (received, handled, committed) = (config.cursor, config.cursor, config.cursor);
         Self {
             config,
             phase: Phase::Idle,
@@ -189,6 +196,8 @@ impl Client {
             inbox: Inbox::default(),
             received,
             handled,
+            current: None,
+            committed,
             acked: None,
             known_up_to: None,
             state: down("not connected yet"),
@@ -274,9 +283,9 @@ impl Client {
     pub fn products(&self) -> &BTreeMap<Symbol, Product> {
         &self.products
     }
-    /// The last private event handled.
+    /// The private event that is being handled; between two of them the last one handled.
     pub fn cursor(&self) -> Option<Ack> {
-        self.handled
+        self.current.or(self.handled)
     }
 
     /// The strategy begins: changes of the state are told from here on. Before, they are only noted.
@@ -291,6 +300,7 @@ impl Client {
                 Queued::Snapshot(snapshot) => self.apply_snapshot(snapshot),
                 Queued::Event(mut placed, replayed) => {
                     self.apply(&mut placed, replayed);
+                    self.current = placed.at;
                     return Some(placed);
                 }
             }
@@ -312,17 +322,50 @@ impl Client {
 
     /// The callback for this event has returned.
     pub fn handled(&mut self, placed: &Placed) {
+        self.current = None;
         if placed.at.is_some() {
             self.handled = placed.at;
+            if self.config.autocommit {
+                self.committed = placed.at;
+            }
         }
     }
 
-    /// Acknowledges what has been handled since the last time, if anything.
+    /// The callback for the event that was taken last has failed: it does not count as handled.
+    pub fn failed(&mut self) {
+        self.current = None;
+    }
+
+    /// The strategy has on its own disk what it makes of all events up to there; of all up to the one being handled, if
+    /// no place is named. [`Self::acknowledge`] tells the gateway. A place of an older generation needs no word.
+    ///
+    /// # Errors
+    /// The session is over, or that event was not handled yet.
+    pub fn commit(&mut self, upto: Option<Ack>) -> Result<(), ErrorBody> {
+        if self.is_closed() {
+            let message = "the session is closed: what is not committed yet is told again at the next login";
+            return Err(LocalError::Closed.body(message));
+        }
+        let here = self.cursor().unwrap_or_default();
+        let upto = upto.unwrap_or(here);
+        if upto > here {
+            let (Ack { generation, sequence }, Ack { generation: of, sequence: last }) = (upto, here);
+            let message =
+                format!("event {generation}/{sequence} was not told yet: the last one is {of}/{last}");
+            return Err(LocalError::Misuse.body(message));
+        }
+        if upto.generation == here.generation && self.committed.is_none_or(|before| before < upto) {
+            self.committed = Some(upto);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges what may be since the last time, if anything.
     pub fn acknowledge(&mut self, out: &mut Vec<Output>) {
-        if self.phase != Phase::Live || self.handled == self.acked {
+        if self.phase != Phase::Live || self.committed == self.acked {
             return;
         }
-        if let Some(at) = self.handled.filter(|at| at.sequence > 0) {
+        if let Some(at) = self.committed.filter(|at| at.sequence > 0) {
             out.push(Output::Send(request::encode(&Request { id: None, call: Call::Ack(at) })));
             self.acked = Some(at);
         }

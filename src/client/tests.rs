@@ -23,7 +23,8 @@ struct Desk {
 }
 
 fn config() -> Config {
-    Config { session_id: 1, name: "test".into(), trading: true, take_over: false, cursor: None, seed: 1 }
+    let name = "test".into();
+    Config { session_id: 1, name, trading: true, take_over: false, cursor: None, autocommit: true, seed: 1 }
 }
 
 impl Desk {
@@ -339,7 +340,8 @@ fn a_snapshot_replaces_and_tells_what_changed() {
     desk.frame(&format!(
         r#"{{"event":"snapshot","gen":2,"seq":40,"time":1,"orders":[{{"order_id":"{order_id}","n":1,"symbol":"dogeusdt","side":"BUY","type":"LIMIT","price":"0.2","qty":"10","state":"PARTIALLY_FILLED","filled":"4","filled_quote":"0.8","time":2}}],"positions":[{{"symbol":"dogeusdt","net":"14","avg_price":"0.2","realised":"0"}}]}}"#
     ));
-    assert_eq!(desk.told(), ["state Down", "state Ready", "PARTIALLY_FILLED again", "EXPIRED again"]);
+    let told = ["state Down", "state Ready", "notice snapshot", "PARTIALLY_FILLED again", "EXPIRED again"];
+    assert_eq!(desk.told(), told);
     assert_eq!(desk.state(stays), OrderStatus::PartiallyFilled);
     let gone = desk.client.orders().get(goes).map(|tracked| tracked.order.code);
     assert!(gone.is_none_or(|code| code == Some(-30003)), "undefined: how it ended is not known");
@@ -497,6 +499,92 @@ fn row_004_18_a_watching_session_refuses_here() {
     assert_eq!(desk.client.order(desk.now, wish(), &mut desk.out).unwrap_err().code, -10005);
     assert_eq!(desk.client.cancel_all(None, &mut desk.out).unwrap_err().code, -10005);
     assert_eq!(desk.calls(), []);
+}
+
+#[test]
+fn c6_the_cursor_is_that_of_the_event_being_handled() {
+    let mut desk = Desk::live();
+    let at = |sequence| Some(Ack { generation: 1, sequence });
+    for seq in 1..=3 {
+        desk.order_event(seq, &named(1000, 9), "NEW", "0", "0");
+    }
+    assert_eq!(desk.client.cursor(), at(0));
+    let first = desk.client.next_private().unwrap();
+    assert_eq!(desk.client.cursor(), at(1), "what a callback saves together with its own data");
+    desk.client.handled(&first);
+    assert_eq!(desk.client.cursor(), at(1));
+    desk.client.next_private().unwrap();
+    desk.client.failed();
+    assert_eq!(desk.client.cursor(), at(1), "a callback that failed has handled nothing");
+    desk.input(Input::Lost(None, "reset"));
+    while let Some(placed) = desk.client.next_private() {
+        if matches!(placed.event, Event::State(_)) {
+            assert_eq!(desk.client.cursor(), at(3), "what arises on this side has no number");
+        }
+        desk.client.handled(&placed);
+    }
+}
+
+#[test]
+fn c6_with_autocommit_off_only_a_commit_acknowledges() {
+    let mut desk = Desk::new(Config { autocommit: false, ..config() });
+    desk.log_in(r#"{"gen":1,"seq":0}"#, "snapshot", "[]", 1000);
+    desk.frame(r#"{"event":"snapshot","gen":1,"seq":0,"time":1,"orders":[],"positions":[]}"#);
+    let at = |sequence| Ack { generation: 1, sequence };
+    let commit = |desk: &mut Desk, upto: Option<Ack>| {
+        desk.calls();
+        let done = desk.client.commit(upto).map_err(|error| error.code);
+        desk.client.acknowledge(&mut desk.out);
+        (done, desk.calls().into_iter().map(|(_, call)| call).collect::<Vec<_>>())
+    };
+    for seq in 1..=4 {
+        desk.order_event(seq, &named(1000, 9), "NEW", "0", "0");
+    }
+    for _ in 1..=3 {
+        let placed = desk.client.next_private().unwrap();
+        desk.client.handled(&placed);
+    }
+    desk.client.acknowledge(&mut desk.out);
+    assert_eq!(desk.calls(), [], "handled, but not committed");
+    assert_eq!(commit(&mut desk, Some(at(2))), (Ok(()), vec![Call::Ack(at(2))]));
+    assert_eq!(commit(&mut desk, Some(at(1))), (Ok(()), vec![]), "never back");
+    assert_eq!(commit(&mut desk, Some(at(4))), (Err(-40008), vec![]), "not told yet");
+    assert_eq!(commit(&mut desk, Some(Ack { generation: 0, sequence: 9 })), (Ok(()), vec![]));
+    desk.client.next_private().unwrap();
+    assert_eq!(commit(&mut desk, None), (Ok(()), vec![Call::Ack(at(4))]), "the one being handled");
+    desk.client.failed();
+    reconnect(&mut desk);
+    let login = desk.log_in(r#"{"gen":1,"seq":4}"#, "events", "[]", 1000);
+    assert_eq!(login.cursor, Some(at(3)), "this process goes on where it was");
+    desk.client.acknowledge(&mut desk.out);
+    assert_eq!(desk.calls(), [(None, Call::Ack(at(4)))], "the word may have been lost with the connection");
+    desk.input(Input::Close);
+    assert_eq!(desk.client.commit(None).unwrap_err().code, -40006);
+}
+
+#[test]
+fn c6_a_cursor_that_cannot_be_gone_on_from_is_told() {
+    for (cursor, seq, told) in [
+        (None, 0, false),
+        (None, 9, true),
+        (Some(Ack { generation: 1, sequence: 7 }), 0, true),
+        (Some(Ack { generation: 2, sequence: 12 }), 9, true),
+    ] {
+        let mut desk = Desk::new(Config { cursor, ..config() });
+        desk.log_in(&format!(r#"{{"gen":2,"seq":{seq}}}"#), "snapshot", "[]", 1000);
+        desk.frame(&format!(
+            r#"{{"event":"snapshot","gen":2,"seq":{seq},"time":1,"orders":[],"positions":[]}}"#
+        ));
+        assert!(desk.client.is_logged_in());
+        if told {
+            assert_eq!(desk.client.cursor(), cursor, "not before the strategy has heard of it");
+            let notice = desk.client.next_private().unwrap();
+            assert!(matches!(&notice.event, Event::Notice { code, .. } if code == "snapshot"), "{notice:?}");
+            desk.client.handled(&notice);
+        }
+        assert_eq!(desk.told(), [""; 0], "{cursor:?}");
+        assert_eq!(desk.client.cursor(), Some(Ack { generation: 2, sequence: seq }));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -36,7 +37,7 @@ def test_every_example_has_a_test_and_says_what_it_is() -> None:
     names = {file.stem for file in EXAMPLES.glob("*.py")}
     assert names == {
         "demo", "kline", "pair", "market_maker", "momentum", "two_strategies", "hedge", "funding",
-        "trailing_stop",
+        "trailing_stop", "exactly_once",
     }  # fmt: skip
     for name in names - {"demo"}:
         assert (EXAMPLES / f"{name}.py").read_text().startswith('"""')
@@ -111,6 +112,33 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
     cursors = [line.split()[:2] for line in fills.read_text().splitlines()]
     assert len(cursors) == len(set(map(tuple, cursors)))
     assert told() == happened()[: len(told())]
+
+
+def test_exactly_once_books_every_fill_once_though_it_is_killed(busy: System) -> None:
+    file = busy.folder / "own.db"
+
+    def booked() -> list[tuple[int, str, Decimal]]:
+        if not file.exists():
+            return []
+        with sqlite3.connect(file) as db:
+            made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursor'").fetchall()
+            query = "SELECT trade_id, side, quantity FROM fill ORDER BY rowid"
+            rows = db.execute(query).fetchall() if made else []
+        db.close()
+        return [(trade, side, Decimal(str(quantity))) for trade, side, quantity in rows]
+
+    arguments = (busy.address, "9", "dogeusdt", str(file), "0.02")
+    killed = busy.strategy(EXAMPLES / "exactly_once.py", *arguments)
+    wait_for("fills in its books", lambda: killed.poll() is None and len(booked()) >= 3)
+    killed.kill()
+    killed.communicate()
+    count = len(booked()) + 3
+    program = busy.strategy(EXAMPLES / "exactly_once.py", *arguments)
+    wait_for("more of them", lambda: program.poll() is None and len(booked()) >= count)
+    code, _ = interrupt(program)
+    assert code == 0
+    happened = [(trade["trade_id"], trade["side"], Decimal(trade["qty"])) for trade in busy.trades()]
+    assert booked() == happened[: len(booked())]
 
 
 def test_momentum_holds_at_most_its_quantity(busy: System) -> None:

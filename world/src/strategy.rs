@@ -60,6 +60,7 @@ impl Strategy {
             trading: true,
             take_over: true,
             cursor: self.file.last().map(|line| line.at),
+            autocommit: true,
             seed,
         };
         let mut client = Client::new(config);

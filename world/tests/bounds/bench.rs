@@ -165,6 +165,7 @@ impl Bench {
             trading: true,
             take_over: true,
             cursor: None,
+            autocommit: true,
             seed,
         };
         let mut bench = Self {
