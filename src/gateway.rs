@@ -52,7 +52,7 @@ use self::tie_out::TieOut;
 use crate::ids::{ClientOrderId, CommandNumber};
 use crate::ids::{ConnId, IdKind, IdParts, Install, SessionId, Symbol};
 use crate::instrument::Instrument;
-use crate::journal::{Record, Start};
+use crate::journal::{Record, Start, event_time};
 use crate::ledger::books::Books;
 use crate::order::table::{Orders, state_record};
 use crate::session::Session;
@@ -502,12 +502,10 @@ impl Gateway {
                 }
             }
             Record::Event { session, sequence, frame, .. } => {
-                let started = self.started;
+                let time = event_time(frame).unwrap_or(self.started);
                 let log = &mut self.session_mut(*session).log;
-                // Kept as long as one made now: a little longer than need be, and no frame has to be read for its time.
-                let pushed = log.push(started, Bytes::from(frame.clone()));
-                debug_assert_eq!(pushed, *sequence, "event numbers are dense");
-                log.publish(*sequence);
+                debug_assert!(*sequence > log.last(), "event numbers rise");
+                log.fold_event(*sequence, time, Bytes::from(frame.clone()));
             }
             Record::Answer { session, epoch, command, reply, .. } => {
                 let session = self.session_mut(*session);

@@ -144,6 +144,13 @@ impl Record {
     }
 }
 
+/// When an event was made, by its frame's text: the gateway writes `gen`, `seq` and `time` first.
+pub fn event_time(frame: &str) -> Option<Time> {
+    let (_, rest) = frame.split_once("\"time\":")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    rest[..end].parse().ok().map(Time::from_nanos)
+}
+
 /// See [`Record::Start`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {

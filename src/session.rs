@@ -91,6 +91,16 @@ impl EventLog {
         self.last
     }
 
+    /// Takes in an event from the journal. Those before it that are missing there were acknowledged long ago.
+    pub fn fold_event(&mut self, sequence: u64, time: Time, frame: Bytes) {
+        if sequence > self.last + 1 {
+            self.kept.clear();
+            self.last = sequence - 1;
+        }
+        self.push(time, frame);
+        self.publish(sequence);
+    }
+
     /// The event is committed. Returns its frame.
     pub fn publish(&mut self, sequence: u64) -> Option<Bytes> {
         self.published = self.published.max(sequence);

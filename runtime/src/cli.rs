@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tradingsys_logger::Level;
 
 use crate::exit::Exit;
-use crate::{Connect, Product, check, key, run, verify};
+use crate::{Connect, Product, check, compact, key, run, verify};
 
 /// Gateway between trading strategies and an exchange account.
 #[derive(Debug, Parser)]
@@ -43,6 +43,8 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Make the journal smaller: events long acknowledged lose their text; the gateway must be stopped
+    Compact(FileArgs),
     /// Make an Ed25519 key pair and print the public half to paste at the exchange
     Keygen {
         /// File of the private half; never overwritten
@@ -89,6 +91,7 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
         Some(Command::Verify { file, online }) => {
             verify::verify(product, connect, &named(file.config), online)
         }
+        Some(Command::Compact(args)) => compact::compact(product, &named(args.config)),
         Some(Command::Keygen { out }) => keygen(&out),
     };
     match outcome {

@@ -12,6 +12,7 @@ compile_error!("the feature `failpoints` is for tests: a release has none of the
 mod check;
 mod cli;
 pub mod clock;
+mod compact;
 pub mod config;
 pub mod drive;
 pub mod exit;

@@ -6,6 +6,7 @@
 
 pub mod books;
 pub mod chain;
+pub mod compact;
 pub mod journal;
 mod migrate;
 pub mod projector;

@@ -227,7 +227,8 @@ impl Client {
         self.begin_at(snapshot.last);
     }
 
-    /// Events go on after a snapshot. A session that has had any, or a cursor, is told so: what lies between will not come.
+    /// Events go on after a snapshot. A session that has had any, or a cursor, is told so: what lies between will not
+    /// come.
     fn begin_at(&mut self, last: Ack) {
         if self.handled.is_none() && last.sequence == 0 {
             self.handled = Some(last);

@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tradingsys::gateway::io::Batch;
 use tradingsys::journal::Record;
 
-use super::{StoreError, chain, is_corrupt, migrate};
+use super::{StoreError, chain, compact, is_corrupt, migrate};
 use crate::failpoint::failpoint;
 use crate::files;
 
@@ -30,8 +30,10 @@ struct Position {
 /// What was found at the opening.
 #[derive(Debug)]
 pub struct Found {
-    /// All records, oldest first.
+    /// All records, oldest first, but for those that have lost their text.
     pub records: Vec<Record>,
+    /// How many of them have lost their text ([`super::compact`]).
+    pub emptied: u64,
     /// The journal was made just now.
     pub new: bool,
     /// An older schema was migrated; the backup made before.
@@ -50,8 +52,9 @@ impl Journal {
         let path = folder.join(FILE);
         let (connection, new, migrated) = connect(&path)?;
         let id = read_id(&connection).map_err(|error| broken(&path, error))?;
-        let (records, last) = load(&connection, &path, &id)?;
-        Ok((Self { connection, path, id, last, full_sync: true }, Found { records, new, migrated }))
+        let (records, emptied, last) = load(&connection, &path, &id)?;
+        let found = Found { records, emptied, new, migrated };
+        Ok((Self { connection, path, id, last, full_sync: true }, found))
     }
 
     /// The journal's own random name.
@@ -221,9 +224,10 @@ fn read_id(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
-fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, Position), StoreError> {
+fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, u64, Position), StoreError> {
     let mut at = Position { seq: 0, sum: chain::genesis(id) };
     let mut records = Vec::new();
+    let (mut emptied, mut pinned, mut whole) = (0, true, compact::Whole::default());
     let damaged = |record, reason: String| StoreError::Damaged { file: path.to_owned(), record, reason };
     let mut select = connection
         .prepare("SELECT seq, kind, body, sum FROM record ORDER BY seq")
@@ -243,6 +247,13 @@ fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, 
         if seq != expected as i64 {
             return Err(damaged(expected, format!("it is missing, number {seq} follows")));
         }
+        if body.is_empty() && compact::KINDS.contains(&kind.as_str()) {
+            // Its sum cannot be reckoned any more; that of the next one covers it.
+            at = Position { seq: expected, sum };
+            (emptied, pinned) = (emptied + 1, false);
+            continue;
+        }
+        pinned = true;
         at = Position { seq: expected, sum: chain::next(&at.sum, expected, &body) };
         if at.sum != sum {
             return Err(damaged(expected, "its checksum does not match its text".into()));
@@ -250,9 +261,17 @@ fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, 
         if kind_of(&body) != kind {
             return Err(damaged(expected, "its kind does not match its text".into()));
         }
-        records.push(serde_json::from_str(&body).map_err(|error| damaged(expected, error.to_string()))?);
+        let record = serde_json::from_str(&body).map_err(|error| damaged(expected, error.to_string()))?;
+        whole.take(expected, &record);
+        records.push(record);
     }
-    Ok((records, at))
+    if !pinned {
+        return Err(damaged(at.seq, "its text is missing, and no later record covers its checksum".into()));
+    }
+    if emptied > 0 {
+        whole.check().map_err(|(record, reason)| damaged(record, reason))?;
+    }
+    Ok((records, emptied, at))
 }
 
 #[cfg(test)]

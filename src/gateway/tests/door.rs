@@ -93,6 +93,31 @@ fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
 }
 
 #[test]
+fn c6_acknowledged_events_are_kept_as_long_as_retention_says_over_restarts_too() {
+    let mut bench = Bench::ready();
+    let (generation, told) = (bench.gateway.generation, bench.now);
+    for n in 0..5 {
+        bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+    }
+    bench.input(Input::Timer);
+    let ack = format!(r#"{{"method":"ack","params":{{"gen":{generation},"seq":3}}}}"#);
+    bench.input(Input::ClientFrame(bench.conn, &ack));
+    let retention = config().retention;
+    let (soon, late) = (retention + Span::from_secs(-1), retention + Span::from_secs(1));
+    for (later, resume) in [(soon, "events"), (late, "snapshot")] {
+        let mut bench = Bench::new(bench.journal.clone(), Vec::new(), told + later);
+        bench.input(Input::Timer);
+        let reply = bench.login(Some((generation, 1)));
+        assert_eq!(reply["result"]["resume"], resume, "{later:?} after they were told");
+        let mut bench = Bench::new(bench.journal, Vec::new(), START + retention * 100);
+        bench.input(Input::Timer);
+        bench.login(Some((generation, 3)));
+        let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
+        assert_eq!(seqs, [4, 5], "the others stay however old");
+    }
+}
+
+#[test]
 fn an_order_that_comes_while_stopping_is_refused() {
     let mut bench = Bench::ready();
     // The end waits for the journal; a client may still speak meanwhile.
