@@ -439,6 +439,18 @@ def test_check_looks_at_the_margin_account(desk: Desk) -> None:
         assert words in checked.stdout, checked.stdout
 
 
+def test_verify_compares_the_margin_wallet_with_the_exchange(lender: Desk) -> None:
+    """What is borrowed counts against what is there; without money moving, both say the same."""
+    _, gateway, wallet = lender
+    gateway.start()
+    assert trade(gateway.client(1), "SELL", "1000")["state"] == "FILLED"
+    ties_out(gateway, wallet, "DOGE", "USDT")
+    gateway.running.end()
+    verified = gateway.run("verify", "-c=spot.json", "--online")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "ok   exchange: 2 assets and 0 open orders" in verified.stdout
+
+
 def test_margin_needs_the_exchanges_rest_interface(desk: Desk) -> None:
     """Without its address there is nowhere to send orders: said at once."""
     _, gateway, _ = desk

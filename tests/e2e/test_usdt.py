@@ -328,7 +328,7 @@ def test_row_004_32_a_margin_key_is_unknown_to_usdt(desk: Desk) -> None:
 
 
 def test_check_and_verify_look_at_everything(desk: Desk) -> None:
-    """`usdt check` names each thing looked at; `usdt verify` finds the books as folded."""
+    """`check` names each thing looked at; `verify` finds the books as folded, and as the exchange says."""
     _, gateway, account = desk
     checked = gateway.run("check", "-c=usdt.json")
     assert checked.returncode == 0, checked.stdout
@@ -339,8 +339,9 @@ def test_check_and_verify_look_at_everything(desk: Desk) -> None:
     nothing_lost(client, account)
     client.close()
     gateway.running.end()
-    verified = gateway.run("verify", "-c=usdt.json")
-    assert verified.returncode == 0, verified.stdout
+    verified = gateway.run("verify", "-c=usdt.json", "--online")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "ok   books" in verified.stdout and "ok   exchange: 2 assets" in verified.stdout
 
 
 def test_a_stop_is_followed_to_the_order_it_triggers(desk: Desk) -> None:
