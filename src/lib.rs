@@ -1,8 +1,8 @@
 //! The core of tradingsys: pure state machines. No sockets, disk, clock, threads or environment are reachable from
 //! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
-//! A module imports only from the layers to its left: `num, ids, time → market → instrument → journal → book, order,
-//! ledger → wire → session, venue → exchange, client → gateway`.
+//! A module imports only from the layers to its left: `num, ids, time, jsonc → market → instrument → journal → book,
+//! order, ledger → wire → session, venue → exchange, client → gateway`.
 
 pub mod book;
 pub mod client;
@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod ids;
 pub mod instrument;
 pub mod journal;
+pub mod jsonc;
 pub mod ledger;
 pub mod market;
 pub mod num;

@@ -1,7 +1,6 @@
 //! The configuration file: JSON with comments. Whatever is wrong with it is said with file, line and what to
 //! do; nothing is guessed.
 
-mod jsonc;
 pub mod keys;
 mod value;
 
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tradingsys::ids::Install;
+use tradingsys::jsonc;
 use tradingsys::market::SideEffect;
 use tradingsys::time::Span;
 

@@ -170,3 +170,25 @@ def test_two_strategies_share_a_symbol(busy: System) -> None:
         return sum(busy.positions().values()) == held(busy, "DOGE")
 
     wait_for("the sum is the exchange's", adds_up)
+
+
+def test_two_strategies_add_up_in_rough_weather(tmp_path: Path) -> None:
+    system = System(tmp_path, ["--ticks-per-second", "50", "--faults", str(EXAMPLES / "weather.json")])
+    try:
+        program = system.strategy(EXAMPLES / "two_strategies.py", system.address, "6", "dogeusdt")
+
+        def both() -> bool:
+            found = system.positions()
+            return found.get((6, "dogeusdt"), Decimal()) > 0 > found.get((7, "dogeusdt"), Decimal())
+
+        wait_for("one long and one short", both, 90)
+        struck = tmp_path / "sim" / "faults.jsonl"
+        wait_for("the storm", lambda: '"note":"storm"' in struck.read_text(), 60)
+        code, _ = interrupt(program)
+        assert code == 0
+        system.exchange.control("DELETE", "/control/faults")
+        wait_for(
+            "the sum is the exchange's", lambda: sum(system.positions().values()) == held(system, "DOGE"), 60
+        )
+    finally:
+        system.stop()

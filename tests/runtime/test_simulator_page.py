@@ -132,3 +132,28 @@ def test_the_steps_for_cross_margin_sell_short_and_close_it_completely(
             (account,) = json.load(answer)["accounts"]
         owed = [loan for loan in account["margin"]["loans"] if loan["asset"] == "DOGE"]
         assert all(Decimal(loan["borrowed"]) + Decimal(loan["interest"]) == 0 for loan in owed), owed
+
+
+def test_the_strategy_is_rehearsed_in_bad_weather_twice_the_same(tmp_path: Path) -> None:
+    steps = Steps(tmp_path)
+    steps.typed(steps.block("sh key"), tmp_path)
+    for kind in ("json spot.json", "python first.py", "json weather.json"):
+        steps.write(kind)
+    for kind in ("sh storm", "sh again"):
+        with ExitStack() as stack:
+            stack.enter_context(steps.running(steps.block(kind)))
+            stack.enter_context(steps.running(steps.block("sh gateway")))
+            said = steps.typed(steps.block("sh strategy"), steps.folder)
+            assert "FILLED 50.0" in said, said
+
+    def strikes(file: str) -> list[tuple[str, str, int]]:
+        lines = [json.loads(line) for line in (steps.folder / file).read_text().splitlines()]
+        # How often the gateway asks, and how long a run takes, is the machine's.
+        kinds = ("reply.drop", "event.duplicate")
+        return sorted((line["fault"], line["of"], line["n"]) for line in lines if line["fault"] in kinds)
+
+    expected = [
+        ("event.duplicate", "event spot api me executionReport TRADE", 1),
+        ("reply.drop", "reply spot api me order.place", 1),
+    ]
+    assert strikes("storm.jsonl") == strikes("again.jsonl") == expected

@@ -51,18 +51,15 @@ impl From<ErrorReply> for Served {
 impl Sim {
     /// A frame of an API connection: faults may lose it or hold it back.
     pub(crate) fn api_arrival(&mut self, now: Time, conn: Conn, text: String, out: &mut Vec<SimOutput>) {
-        if !self.faults.is_empty() {
-            let name = serde_json::from_str::<Frame<'_>>(&text).ok().and_then(|frame| frame.method);
-            let account = self.account_of_session(conn);
-            let product = self.product_of(conn);
-            let arrival = self.arrival(now, subject(product, name.as_deref().unwrap_or_default(), &account));
-            match arrival {
-                Arrival::Now => {}
-                Arrival::Never => return self.flush(None, out),
-                Arrival::Late(after) => {
-                    self.later(after, Task::Arrive(conn, text));
-                    return self.flush(None, out);
-                }
+        let name = serde_json::from_str::<Frame<'_>>(&text).ok().and_then(|frame| frame.method);
+        let account = self.account_of_session(conn);
+        let product = self.product_of(conn);
+        match self.arrival(subject(product, name.as_deref().unwrap_or_default(), &account)) {
+            Arrival::Now => {}
+            Arrival::Never => return self.flush(None, out),
+            Arrival::Late(after) => {
+                self.later(after, Task::Arrive(conn, text));
+                return self.flush(None, out);
             }
         }
         self.api_frame(now, conn, &text, out);
@@ -103,7 +100,7 @@ impl Sim {
     fn api_asked(&mut self, now: Time, conn: Conn, id: &str, asked: &Asked, out: &mut Vec<SimOutput>) {
         let account = self.account_of_session(conn);
         let (peer, product) = (self.connections[&conn].peer.clone(), self.connections[&conn].product);
-        let plan = self.plan(now, subject(product, asked.method.name, &account), &peer);
+        let mut plan = self.plan(now, subject(product, asked.method.name, &account), &peer);
         if let Some((fault, Stage::Before)) = plan.cut {
             self.flush(None, out);
             return self.cut(conn, fault, out);
@@ -117,6 +114,13 @@ impl Sim {
         let reply = self.api_reply(now, conn, id, &served, limits, orders);
         let live = self.connections.get(&conn).is_some_and(|connection| connection.is_live());
         let first = self.reply_comes_first();
+        let reply = match self.reply_frame(conn, reply, plan.deform.take()) {
+            Ok(reply) => reply,
+            Err(odd) => {
+                self.flush(Some((odd, first)), out);
+                return self.close_banned(now, product, &peer, out);
+            }
+        };
         match plan.delay {
             _ if plan.lost || !live => self.flush(None, out),
             Some(after) => {
@@ -161,6 +165,7 @@ impl Sim {
             Err(error) => return error.into(),
         };
         let answer = self.serve(now, method, params, Asker { conn: Some(conn), key, unit, lag: plan.lag });
+        let answer = if plan.finds_nothing { nothing_found(method, answer) } else { answer };
         if free && answer.is_ok() {
             self.pool(product).refund(now, &peer, weight);
         }
@@ -212,6 +217,17 @@ impl Sim {
         for conn in all {
             self.close(conn, 1008, "banned", out);
         }
+    }
+}
+
+/// What a query is answered that finds nothing: an empty list, or that there is no such order.
+pub(crate) fn nothing_found(method: &Method, answer: Answer) -> Answer {
+    match answer {
+        Ok(list) if list.starts_with('[') => Ok("[]".to_owned()),
+        Ok(_) if method.name.ends_with("order.status") || method.label().ends_with("order.status") => {
+            Err(ErrorReply::new(400, code::NO_SUCH_ORDER, "Order does not exist."))
+        }
+        other => other,
     }
 }
 

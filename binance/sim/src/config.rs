@@ -13,7 +13,9 @@ use tradingsys::num::Cash;
 use tradingsys::time::Span;
 
 pub use crate::futures::streams::Unrouted;
+use crate::listings::Spec;
 use crate::recording::Recording;
+use crate::weather::Weather;
 
 /// Everything the machine is told.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub unrouted: Unrouted,
     /// The symbols that are listed. A perpetual wants its underlying on spot: that is its index.
     pub listed: Listed,
+    /// What goes wrong from the start on.
+    pub weather: Weather,
 }
 
 /// The symbols listed of each market; the usual five if `None`.
@@ -47,6 +51,15 @@ pub struct Listed {
     pub spot: Option<BTreeSet<Symbol>>,
     /// On futures.
     pub futures: Option<BTreeSet<Symbol>>,
+}
+
+impl Listed {
+    /// The usual symbols, and the first so many of the made-up ones on spot.
+    #[must_use]
+    pub fn with_more(more: u16) -> Self {
+        let all = Spec::usual().iter().chain(Spec::made_up().iter().take(more.into()));
+        Self { spot: (more > 0).then(|| all.map(Spec::symbol_name).collect()), futures: None }
+    }
 }
 
 impl Default for Config {
@@ -62,6 +75,7 @@ impl Default for Config {
             replay_speed: 1,
             unrouted: Unrouted::default(),
             listed: Listed::default(),
+            weather: Weather::default(),
         }
     }
 }

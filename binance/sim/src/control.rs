@@ -10,9 +10,9 @@ use tradingsys::instrument::InstrumentStatus;
 use tradingsys::market::{OrderType, Side, Stp, Tif};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::order::request::Terms;
-use tradingsys::time::{Span, Time};
+use tradingsys::time::Time;
 
-use crate::faults::{Fault, Rule};
+use crate::faults::Rule;
 use crate::io::{HttpRequest, Request, SimOutput};
 use crate::order_json;
 use crate::params::Params;
@@ -99,21 +99,12 @@ impl Sim {
     ) {
         let path = http.path.trim_end_matches('/');
         let outcome = match (http.method.as_str(), path) {
-            ("POST", "/control/faults") => self.add_faults(now, &http.body, out),
+            ("POST", "/control/faults") => self.add_faults(&http.body, out),
             ("GET", "/control/faults") => Ok(array(self.faults.list())),
             ("DELETE", "/control/faults") => self.remove_faults(http),
             ("GET", "/control/state") => self.state(now, http),
-            ("POST", "/control/transfer") => self.transfer(now, &http.body),
-            ("POST", "/control/trade") => self.trade(now, &http.body),
-            ("POST", "/control/cancel") => self.cancel_order(now, &http.body),
-            ("POST", "/control/price") => self.set_price(now, &http.body),
-            ("POST", "/control/status") => self.set_status(&http.body),
-            ("POST", "/control/filters") => self.set_rules(&http.body),
-            ("POST", path) if path.starts_with("/control/futures/") => {
-                self.futures_control(now, &path["/control/futures/".len()..], &http.body)
-            }
-            ("POST", path) if path.starts_with("/control/margin/") => {
-                self.margin_control(now, &path["/control/margin/".len()..], &http.body)
+            ("POST", path) => {
+                self.operate(now, path.strip_prefix("/control/").unwrap_or_default(), &http.body)
             }
             _ => Err(format!("there is no {} {path}", http.method)),
         };
@@ -122,6 +113,23 @@ impl Sim {
         match outcome {
             Ok(body) => reply(request, 200, body, out),
             Err(problem) => reply(request, 400, Object::new().text("error", &problem).end(), out),
+        }
+    }
+
+    /// What an operator does; `what` is the path after `/control/`.
+    pub(crate) fn operate(&mut self, now: Time, what: &str, body: &str) -> Outcome {
+        match what {
+            "transfer" => self.transfer(now, body),
+            "trade" => self.trade(now, body),
+            "cancel" => self.cancel_order(now, body),
+            "price" => self.set_price(now, body),
+            "status" => self.set_status(body),
+            "filters" => self.set_rules(body),
+            _ => match what.split_once('/') {
+                Some(("futures", what)) => self.futures_control(now, what, body),
+                Some(("margin", what)) => self.margin_control(now, what, body),
+                _ => Err(format!("there is no POST /control/{what}")),
+            },
         }
     }
 
@@ -140,47 +148,19 @@ impl Sim {
         }
     }
 
-    fn add_faults(&mut self, now: Time, body: &str, out: &mut Vec<SimOutput>) -> Outcome {
-        let rules: Vec<Rule> = read(body)?;
-        for (at, rule) in rules.iter().enumerate() {
-            if let Some(problem) = rule.problem() {
-                return Err(format!("rule {at}: {problem}"));
-            }
-        }
+    fn add_faults(&mut self, body: &str, out: &mut Vec<SimOutput>) -> Outcome {
+        let rules: Vec<serde_json::Value> = read(body)?;
+        let read = |(at, rule): (usize, &serde_json::Value)| {
+            Rule::read(rule).map_err(|problem| format!("rule {at}: {problem}"))
+        };
+        let rules: Vec<Rule> = rules.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let mut numbers = Vec::new();
         for rule in rules {
-            numbers.push(self.add_fault(now, rule, out)?.to_string());
+            let now = rule.happens_by_itself() && rule.at.is_none() && rule.every.is_none();
+            let number = if now { self.happen(&rule, 0, out).map(|()| 0)? } else { self.enforce(rule, None) };
+            numbers.push(number.to_string());
         }
         Ok(Object::new().raw("ids", &array(numbers)).end())
-    }
-
-    fn add_fault(&mut self, now: Time, rule: Rule, out: &mut Vec<SimOutput>) -> Result<u64, String> {
-        let cut =
-            matches!(rule.fault, Fault::ConnectionClose | Fault::ConnectionAbort | Fault::ConnectionHalfOpen);
-        if cut && rule.method.is_none() {
-            self.record_fault(now, 0, rule.fault, "all");
-            self.flush(None, out);
-            self.cut_all(rule.fault, (rule.side, rule.product), out);
-            return Ok(0);
-        }
-        if !rule.fault.is_immediate() {
-            return Ok(self.faults.add(now, rule));
-        }
-        self.record_fault(now, 0, rule.fault, rule.apikey.as_deref().unwrap_or_default());
-        let key = rule.apikey.as_deref().unwrap_or_default();
-        match rule.fault {
-            Fault::ClockSkew => self.set_skew(rule.span()),
-            Fault::Shutdown => {
-                let notice = rule.ms.map_or(self.config.timing.shutdown_notice, Span::from_millis);
-                self.announce_shutdown(now, notice, out);
-            }
-            Fault::KeyRevoke if !self.revoke(now, key) => return Err(format!("there is no key {key:?}")),
-            Fault::KeyRestore if !self.keys.revoke(key, false) => {
-                return Err(format!("there is no key {key:?}"));
-            }
-            _ => {}
-        }
-        Ok(0)
     }
 
     fn remove_faults(&mut self, http: &HttpRequest) -> Outcome {

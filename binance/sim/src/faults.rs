@@ -1,257 +1,160 @@
 //! Faults: what goes wrong, when, and how often.
 //!
-//! A rule names a fault, what it may strike (a method, an event, a kind of connection, an account) and
-//! when: with a probability, or at exactly the n-th match. The draws come from the simulator's seed, every
-//! strike is recorded, so a run can be repeated.
+//! A rule names a fault, what it may strike (a method, an event, a kind of connection, an account) and when: with a
+//! probability, at exactly the n-th match, from and until a time since the start. Whether a match is struck follows
+//! from the simulator's seed, the rule and the match's number, whatever else happens meanwhile. What may be struck is
+//! counted from the start, by its kind: a recorded strike names kind and number, and so strikes the same again.
+
+mod rule;
+
+use std::collections::BTreeMap;
 
 use binance_wire::render::Object;
-use serde::Deserialize;
-use tradingsys::time::{Span, Time};
+use tradingsys::time::Span;
 
+pub(crate) use self::rule::{Rule, Side, Stage};
+use crate::history::mix;
 use crate::product::Product;
 
 /// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// A request never arrives.
-    #[serde(rename = "request.drop")]
     RequestDrop,
     /// A request arrives late.
-    #[serde(rename = "request.delay")]
     RequestDelay,
     /// A request is served, its reply is lost.
-    #[serde(rename = "reply.drop")]
     ReplyDrop,
     /// A reply comes late.
-    #[serde(rename = "reply.delay")]
     ReplyDelay,
     /// A reply is replaced by an error; `executed` says whether the request was served.
-    #[serde(rename = "reply.error")]
     ReplyError,
     /// A private event is lost.
-    #[serde(rename = "event.drop")]
     EventDrop,
     /// A private event is sent twice.
-    #[serde(rename = "event.duplicate")]
     EventDuplicate,
     /// A private event is overtaken by later ones.
-    #[serde(rename = "event.reorder")]
     EventReorder,
     /// A private event is late, and so are those after it.
-    #[serde(rename = "event.delay")]
     EventDelay,
     /// A frame of a public stream is lost: of a book's changes, a gap.
-    #[serde(rename = "stream.drop")]
     StreamDrop,
     /// The changes of a book leave out the best of each side, as if nothing were missing.
-    #[serde(rename = "stream.poison")]
     StreamPoison,
     /// Connections are closed with a close frame.
-    #[serde(rename = "connection.close")]
     ConnectionClose,
     /// Connections are cut.
-    #[serde(rename = "connection.abort")]
     ConnectionAbort,
     /// Connections stay open and fall silent.
-    #[serde(rename = "connection.half_open")]
     ConnectionHalfOpen,
     /// New connections are turned away.
-    #[serde(rename = "connection.refuse")]
     ConnectionRefuse,
     /// Queries answer from the past.
-    #[serde(rename = "query.lag")]
     QueryLag,
     /// Time jumps ahead (or back) and stays so.
-    #[serde(rename = "clock.skew")]
     ClockSkew,
     /// The venue shuts down: `serverShutdown`, then all connections end.
-    #[serde(rename = "shutdown")]
     Shutdown,
     /// The weight is used up (429), or the address banned (418).
-    #[serde(rename = "rate.429")]
     Rate429,
     /// The address is banned.
-    #[serde(rename = "rate.418")]
     Rate418,
     /// A key is deleted.
-    #[serde(rename = "key.revoke")]
     KeyRevoke,
     /// A deleted key works again.
-    #[serde(rename = "key.restore")]
     KeyRestore,
+    /// A frame of a public stream comes twice.
+    StreamDuplicate,
+    /// A frame of a public stream is late, after others.
+    StreamDelay,
+    /// The changes of a book bring a bid above the best offer.
+    StreamCross,
+    /// Queries answer as things stood when the rule came into force.
+    QueryStale,
+    /// Queries find nothing.
+    QueryNotFound,
+    /// The request is blocked by the firewall, with a page instead of JSON.
+    Rate403,
+    /// A frame comes that is no JSON.
+    FrameGarbage,
+    /// A frame is broken off in its middle.
+    FrameCut,
+    /// A frame is as long as a book.
+    FrameGiant,
+    /// A frame has fields nobody knows.
+    FrameField,
+    /// A frame has a word nobody knows where there are few.
+    FrameEnum,
+    /// A frame is sent as binary.
+    FrameBinary,
+    /// A frame is sent in pieces, as the websocket protocol allows.
+    FrameFragment,
+    /// A frame is no UTF-8.
+    FrameUtf8,
+    /// Whatever the control interface does.
+    Control,
 }
 
 impl Fault {
+    /// All, with their words in rules and in the journal.
+    pub(crate) const ALL: [(Self, &'static str); 37] = [
+        (Self::RequestDrop, "request.drop"),
+        (Self::RequestDelay, "request.delay"),
+        (Self::ReplyDrop, "reply.drop"),
+        (Self::ReplyDelay, "reply.delay"),
+        (Self::ReplyError, "reply.error"),
+        (Self::EventDrop, "event.drop"),
+        (Self::EventDuplicate, "event.duplicate"),
+        (Self::EventReorder, "event.reorder"),
+        (Self::EventDelay, "event.delay"),
+        (Self::StreamDrop, "stream.drop"),
+        (Self::StreamPoison, "stream.poison"),
+        (Self::ConnectionClose, "connection.close"),
+        (Self::ConnectionAbort, "connection.abort"),
+        (Self::ConnectionHalfOpen, "connection.half_open"),
+        (Self::ConnectionRefuse, "connection.refuse"),
+        (Self::QueryLag, "query.lag"),
+        (Self::ClockSkew, "clock.skew"),
+        (Self::Shutdown, "shutdown"),
+        (Self::Rate429, "rate.429"),
+        (Self::Rate418, "rate.418"),
+        (Self::KeyRevoke, "key.revoke"),
+        (Self::KeyRestore, "key.restore"),
+        (Self::StreamDuplicate, "stream.duplicate"),
+        (Self::StreamDelay, "stream.delay"),
+        (Self::StreamCross, "stream.cross"),
+        (Self::QueryStale, "query.stale"),
+        (Self::QueryNotFound, "query.not_found"),
+        (Self::Rate403, "rate.403"),
+        (Self::FrameGarbage, "frame.garbage"),
+        (Self::FrameCut, "frame.cut"),
+        (Self::FrameGiant, "frame.giant"),
+        (Self::FrameField, "frame.field"),
+        (Self::FrameEnum, "frame.enum"),
+        (Self::FrameBinary, "frame.binary"),
+        (Self::FrameFragment, "frame.fragment"),
+        (Self::FrameUtf8, "frame.utf8"),
+        (Self::Control, "control"),
+    ];
+
     /// Its name in rules and in the journal.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::RequestDrop => "request.drop",
-            Self::RequestDelay => "request.delay",
-            Self::ReplyDrop => "reply.drop",
-            Self::ReplyDelay => "reply.delay",
-            Self::ReplyError => "reply.error",
-            Self::EventDrop => "event.drop",
-            Self::EventDuplicate => "event.duplicate",
-            Self::EventReorder => "event.reorder",
-            Self::EventDelay => "event.delay",
-            Self::StreamDrop => "stream.drop",
-            Self::StreamPoison => "stream.poison",
-            Self::ConnectionClose => "connection.close",
-            Self::ConnectionAbort => "connection.abort",
-            Self::ConnectionHalfOpen => "connection.half_open",
-            Self::ConnectionRefuse => "connection.refuse",
-            Self::QueryLag => "query.lag",
-            Self::ClockSkew => "clock.skew",
-            Self::Shutdown => "shutdown",
-            Self::Rate429 => "rate.429",
-            Self::Rate418 => "rate.418",
-            Self::KeyRevoke => "key.revoke",
-            Self::KeyRestore => "key.restore",
-        }
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, word)| word)
     }
 
-    /// Done at once when the rule arrives; nothing is waited for.
+    /// The one of a name.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == word).map(|(fault, _)| *fault)
+    }
+
+    /// Done when its time comes; nothing is waited for.
     pub(crate) const fn is_immediate(self) -> bool {
-        matches!(self, Self::ClockSkew | Self::Shutdown | Self::KeyRevoke | Self::KeyRestore)
-    }
-}
-
-/// A method's name, or several.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Names {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-impl Names {
-    fn holds(&self, name: &str) -> bool {
-        match self {
-            Self::One(one) => one == name,
-            Self::Many(many) => many.iter().any(|one| one == name),
-        }
-    }
-}
-
-/// Which connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Side {
-    /// Of the websocket API.
-    Api,
-    /// Of market data streams.
-    Streams,
-}
-
-/// When a connection fault that waits for a request strikes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Stage {
-    /// Before the request is served.
-    #[default]
-    Before,
-    /// After it was served, before its reply.
-    After,
-}
-
-/// A rule as it is sent.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Rule {
-    /// What goes wrong.
-    pub(crate) fault: Fault,
-    /// Only these methods (by their websocket names, over REST as well).
-    #[serde(default)]
-    pub(crate) method: Option<Names>,
-    /// Only this event: `executionReport`, `outboundAccountPosition`, …; or an execution type, such as
-    /// `TRADE`.
-    #[serde(default)]
-    pub(crate) event: Option<Names>,
-    /// Only this public stream, as its frames name it: `dogeusdt@depth@100ms`.
-    #[serde(default)]
-    pub(crate) stream: Option<Names>,
-    /// Only this account.
-    #[serde(default)]
-    pub(crate) account: Option<String>,
-    /// Only these connections.
-    #[serde(default)]
-    pub(crate) side: Option<Side>,
-    /// Only this product.
-    #[serde(default)]
-    pub(crate) product: Option<Product>,
-    /// Chance of each match, 0 to 1. Without it and `nth`: every match.
-    #[serde(default)]
-    pub(crate) probability: Option<f64>,
-    /// Exactly the n-th match, from 1.
-    #[serde(default)]
-    pub(crate) nth: Option<u64>,
-    /// Strikes at most so often.
-    #[serde(default)]
-    pub(crate) times: Option<u64>,
-    /// Ends after so many milliseconds.
-    #[serde(default)]
-    pub(crate) for_ms: Option<i64>,
-    /// Delay, lag or skew in milliseconds.
-    #[serde(default)]
-    pub(crate) ms: Option<i64>,
-    /// Code of `reply.error`.
-    #[serde(default)]
-    pub(crate) code: Option<i64>,
-    /// Status of `reply.error`, or of a refused connection.
-    #[serde(default)]
-    pub(crate) status: Option<u16>,
-    /// Words of `reply.error`.
-    #[serde(default)]
-    pub(crate) message: Option<String>,
-    /// Was the request of `reply.error` served?
-    #[serde(default)]
-    pub(crate) executed: bool,
-    /// When a connection fault strikes.
-    #[serde(default)]
-    pub(crate) stage: Stage,
-    /// Key of `key.revoke`.
-    #[serde(default)]
-    pub(crate) apikey: Option<String>,
-}
-
-impl Rule {
-    /// What is wrong with it, if anything.
-    pub(crate) fn problem(&self) -> Option<&'static str> {
-        let needs_ms = matches!(
-            self.fault,
-            Fault::RequestDelay
-                | Fault::ReplyDelay
-                | Fault::EventDelay
-                | Fault::EventReorder
-                | Fault::QueryLag
-                | Fault::ClockSkew
-        );
-        if needs_ms && self.ms.is_none() {
-            return Some("this fault needs \"ms\"");
-        }
-        if self.fault != Fault::ClockSkew && self.ms.is_some_and(|ms| ms < 0) {
-            return Some("\"ms\" must not be negative");
-        }
-        if matches!(self.fault, Fault::KeyRevoke | Fault::KeyRestore) && self.apikey.is_none() {
-            return Some("this fault needs \"apikey\"");
-        }
-        if self.fault == Fault::ReplyError && self.code.is_none() {
-            return Some("this fault needs \"code\"");
-        }
-        if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
-            return Some("\"probability\" must lie between 0 and 1");
-        }
-        if self.nth == Some(0) {
-            return Some("\"nth\" counts from 1");
-        }
-        None
+        matches!(self, Self::ClockSkew | Self::Shutdown | Self::KeyRevoke | Self::KeyRestore | Self::Control)
     }
 
-    /// Its length of time.
-    pub(crate) fn span(&self) -> Span {
-        Span::from_millis(self.ms.unwrap_or(0))
+    /// Does it cut connections?
+    pub(crate) const fn is_cut(self) -> bool {
+        matches!(self, Self::ConnectionClose | Self::ConnectionAbort | Self::ConnectionHalfOpen)
     }
 }
 
@@ -272,36 +175,79 @@ pub(crate) struct Subject<'a> {
     pub(crate) product: Option<Product>,
 }
 
+impl Subject<'_> {
+    /// Its kind on this occasion: what is counted together.
+    fn kind(&self, occasion: &str) -> String {
+        let product = self.product.map_or("", Product::word);
+        let (event, execution) = self.event.unwrap_or_default();
+        let what = self.method.or(self.stream).unwrap_or(event);
+        let side = self.side.map_or("", Side::word);
+        let words = [occasion, product, side, self.account.unwrap_or_default(), what, execution];
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A match that is struck, and by what.
+#[derive(Clone, Debug)]
+pub(crate) struct Strike {
+    /// Number of the rule.
+    pub(crate) number: u64,
+    /// The rule.
+    pub(crate) rule: Rule,
+    /// Kind of what is struck, and its number among those.
+    pub(crate) of: String,
+    /// From 1.
+    pub(crate) n: u64,
+    /// How late it is, or from how long ago.
+    pub(crate) span: Span,
+}
+
+/// What exactly a recorded strike struck.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Exactly {
+    pub(crate) of: String,
+    pub(crate) n: u64,
+    pub(crate) span: Span,
+}
+
 /// A rule in force.
 #[derive(Clone, Debug)]
 struct Active {
     number: u64,
     rule: Rule,
-    until: Option<Time>,
+    exactly: Option<Exactly>,
+    began: Span,
+    until: Option<Span>,
     matched: u64,
     struck: u64,
+    /// The span of `every` in which it struck last.
+    round: Option<i64>,
 }
 
-/// All rules in force.
+/// All rules in force. Times are since the start of the simulator.
 #[derive(Debug)]
 pub(crate) struct Faults {
-    random: fastrand::Rng,
+    seed: u64,
     active: Vec<Active>,
     numbered: u64,
+    seen: BTreeMap<String, u64>,
 }
 
 impl Faults {
     /// No rules.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), active: Vec::new(), numbered: 0 }
+        Self { seed, active: Vec::new(), numbered: 0, seen: BTreeMap::new() }
     }
 
     /// Puts a rule in force; its number.
-    pub(crate) fn add(&mut self, now: Time, rule: Rule) -> u64 {
+    pub(crate) fn add(&mut self, now: Span, rule: Rule, exactly: Option<Exactly>) -> u64 {
         self.numbered += 1;
-        let until = rule.for_ms.map(|ms| now + Span::from_millis(ms));
-        self.active.push(Active { number: self.numbered, rule, until, matched: 0, struck: 0 });
-        self.numbered
+        let number = self.numbered;
+        let ends = [rule.for_ms.map(|ms| now + Span::from_millis(ms)), rule.until.map(Span::from_millis)];
+        let until = ends.into_iter().flatten().min();
+        let began = rule.from.map_or(now, Span::from_millis);
+        self.active.push(Active { number, rule, exactly, began, until, matched: 0, struck: 0, round: None });
+        number
     }
 
     /// Takes a rule, or all, out of force.
@@ -309,41 +255,46 @@ impl Faults {
         self.active.retain(|active| number.is_some_and(|number| number != active.number));
     }
 
-    /// Is there any rule?
-    pub(crate) fn is_empty(&self) -> bool {
-        self.active.is_empty()
-    }
-
-    /// A number below a bound, from the faults' own seed.
-    pub(crate) fn draw(&mut self, below: i64) -> i64 {
-        self.random.i64(0..below.max(1))
-    }
-
     /// The first rule of one of these faults that strikes; every rule that matches counts the match.
     pub(crate) fn strike(
         &mut self,
-        now: Time,
+        now: Span,
+        occasion: &str,
         faults: &[Fault],
         subject: Subject<'_>,
-    ) -> Option<(u64, Rule)> {
+    ) -> Option<Strike> {
+        let of = subject.kind(occasion);
+        let n = *self.seen.entry(of.clone()).and_modify(|n| *n += 1).or_insert(1);
         let mut found = None;
         for active in &mut self.active {
             if !faults.contains(&active.rule.fault) || !active.matches(now, subject) {
                 continue;
             }
             active.matched += 1;
-            let drawn = match (active.rule.nth, active.rule.probability) {
-                (Some(nth), _) => active.matched == nth,
-                (None, Some(chance)) => self.random.f64() < chance,
-                (None, None) => true,
-            };
-            let left = active.rule.times.is_none_or(|times| active.struck < times);
-            if drawn && left && found.is_none() {
+            if active.is_drawn(self.seed, now, (&of, n)) && found.is_none() {
                 active.struck += 1;
-                found = Some((active.number, active.rule.clone()));
+                active.round = active.round_of(now);
+                let (number, rule, span) = (active.number, active.rule.clone(), active.span(self.seed, now));
+                found = Some(Strike { number, rule, of: of.clone(), n, span });
             }
         }
         found
+    }
+
+    /// What happens by itself is due: the rule, if it is still in force and strikes this time.
+    pub(crate) fn due(&mut self, now: Span, number: u64) -> Option<(Rule, bool)> {
+        let seed = self.seed;
+        let active = self.active.iter_mut().find(|active| active.number == number)?;
+        if active.until.is_some_and(|until| until <= now) {
+            return None;
+        }
+        active.matched += 1;
+        let chance = active.rule.probability.is_none_or(|chance| active.draw(seed) < chance);
+        let left = active.rule.times.is_none_or(|times| active.struck < times);
+        if chance && left {
+            active.struck += 1;
+        }
+        left.then(|| (active.rule.clone(), chance))
     }
 
     /// The rules as JSON, with their counts.
@@ -352,6 +303,7 @@ impl Faults {
             Object::new()
                 .int("id", active.number)
                 .text("fault", active.rule.fault.name())
+                .text("note", active.rule.note.as_deref().unwrap_or_default())
                 .int("matched", active.matched)
                 .int("struck", active.struck)
                 .end()
@@ -361,7 +313,46 @@ impl Faults {
 }
 
 impl Active {
-    fn matches(&self, now: Time, subject: Subject<'_>) -> bool {
+    /// From 0 to 1, by the seed, the rule and how often it matched.
+    fn draw(&self, seed: u64) -> f64 {
+        let drawn = mix(mix(seed ^ mix(self.number)) ^ self.matched);
+        (drawn >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn is_drawn(&self, seed: u64, now: Span, (of, n): (&str, u64)) -> bool {
+        let drawn = match (&self.exactly, self.rule.nth, self.rule.probability) {
+            (Some(exactly), ..) => exactly.of == of && exactly.n == n,
+            (None, Some(nth), _) => self.matched == nth,
+            (None, None, Some(chance)) => self.draw(seed) < chance,
+            (None, None, None) => true,
+        };
+        let left = self.rule.times.is_none_or(|times| self.struck < times);
+        let again = self.rule.every.is_none() || self.round != self.round_of(now);
+        drawn && left && again
+    }
+
+    fn round_of(&self, now: Span) -> Option<i64> {
+        let since = now.nanos() - self.began.nanos();
+        self.rule.every.map(|every| since / Span::from_millis(every.max(1)).nanos())
+    }
+
+    /// How late what it strikes is, or from how long ago.
+    fn span(&self, seed: u64, now: Span) -> Span {
+        if let Some(exactly) = &self.exactly {
+            return exactly.span;
+        }
+        match self.rule.fault {
+            Fault::EventReorder => {
+                let most = self.rule.span().nanos().max(1);
+                let drawn = mix(mix(seed ^ mix(!self.number)) ^ self.matched) % most.unsigned_abs();
+                Span::from_nanos(1 + i64::try_from(drawn).unwrap_or(0))
+            }
+            Fault::QueryStale => Span::from_nanos(now.nanos() - self.began.nanos()),
+            _ => self.rule.span(),
+        }
+    }
+
+    fn matches(&self, now: Span, subject: Subject<'_>) -> bool {
         let rule = &self.rule;
         let account = rule.account.as_ref().is_none_or(|account| subject.account == Some(account.as_str()));
         let side = rule.side.is_none_or(|side| subject.side == Some(side));
@@ -370,7 +361,7 @@ impl Active {
         let event = rule.event.as_ref().is_none_or(|names| {
             subject.event.is_some_and(|(event, execution)| names.holds(event) || names.holds(execution))
         });
-        let alive = self.until.is_none_or(|until| now < until);
+        let alive = self.began <= now && self.until.is_none_or(|until| now < until);
         let stream = rule.stream.as_ref().is_none_or(|names| subject.stream.is_some_and(|s| names.holds(s)));
         account && side && product && method && event && stream && alive
     }
@@ -381,7 +372,7 @@ mod tests {
     use super::*;
 
     fn rule(json: &str) -> Rule {
-        serde_json::from_str(json).unwrap()
+        Rule::read(&serde_json::from_str(json).unwrap()).unwrap()
     }
 
     fn subject(method: &str) -> Subject<'_> {
@@ -391,9 +382,9 @@ mod tests {
     #[test]
     fn the_nth_match_is_struck_and_no_other() {
         let mut faults = Faults::new(1);
-        let now = Time::from_millis(0);
-        faults.add(now, rule(r#"{"fault":"reply.drop","method":"order.place","nth":2}"#));
-        let mut struck = |method| faults.strike(now, &[Fault::ReplyDrop], subject(method)).is_some();
+        let now = Span::ZERO;
+        faults.add(now, rule(r#"{"fault":"reply.drop","method":"order.place","nth":2}"#), None);
+        let mut struck = |method| faults.strike(now, "reply", &[Fault::ReplyDrop], subject(method)).is_some();
         assert!(!struck("order.place"));
         assert!(!struck("order.cancel"));
         assert!(struck("order.place"));
@@ -405,13 +396,14 @@ mod tests {
         let run = |seed| {
             let mut faults = Faults::new(seed);
             faults.add(
-                Time::from_millis(0),
+                Span::ZERO,
                 rule(r#"{"fault":"event.drop","event":"TRADE","probability":0.3,"for_ms":1000}"#),
+                None,
             );
-            let at = |ms| Time::from_millis(ms);
+            let at = |ms| Span::from_millis(ms);
             let event = Subject { event: Some(("executionReport", "TRADE")), ..Subject::default() };
             (0..2_000)
-                .map(|ms| faults.strike(at(ms), &[Fault::EventDrop], event).is_some())
+                .map(|ms| faults.strike(at(ms), "event", &[Fault::EventDrop], event).is_some())
                 .collect::<Vec<_>>()
         };
         assert_eq!(run(5), run(5));
@@ -422,6 +414,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_strikes_from_a_time_until_a_time_and_once_in_each_span() {
+        let mut faults = Faults::new(1);
+        faults.add(Span::ZERO, rule(r#"{"fault":"reply.drop","from":1000,"until":4000,"every":1000}"#), None);
+        let mut struck = |ms| {
+            faults.strike(Span::from_millis(ms), "reply", &[Fault::ReplyDrop], subject("ping")).is_some()
+        };
+        let times: Vec<i64> = (0..50).map(|tenth| tenth * 100).filter(|ms| struck(*ms)).collect();
+        assert_eq!(times, [1000, 2000, 3000]);
+    }
+
+    #[test]
     fn rules_that_make_no_sense_are_refused() {
         for (json, part) in [
             (r#"{"fault":"reply.delay"}"#, "ms"),
@@ -429,10 +432,24 @@ mod tests {
             (r#"{"fault":"key.revoke"}"#, "apikey"),
             (r#"{"fault":"event.drop","probability":1.5}"#, "probability"),
             (r#"{"fault":"event.drop","nth":0}"#, "nth"),
+            (r#"{"fault":"event.lose"}"#, "there is no fault \"event.lose\""),
+            (r#"{"fault":"event.dorp"}"#, "did you mean \"event.drop\"?"),
+            (r#"{"fault":"event.drop","probabilty":0.5}"#, "did you mean \"probability\"?"),
+            (r#"{"fault":"event.drop","colour":1}"#, "a rule has no \"colour\""),
+            (r#"{"fault":"event.drop","at":5}"#, "from"),
+            (r#"{"fault":"shutdown","from":5}"#, "at"),
+            (r#"{"fault":"control"}"#, "path"),
+            (r#"["event.drop"]"#, "a rule is an object"),
         ] {
-            assert!(rule(json).problem().unwrap().contains(part), "{json}");
+            let problem = Rule::read(&serde_json::from_str(json).unwrap()).unwrap_err();
+            assert!(problem.contains(part), "{json}: {problem}");
         }
-        assert!(serde_json::from_str::<Rule>(r#"{"fault":"event.lose"}"#).is_err());
-        assert!(serde_json::from_str::<Rule>(r#"{"fault":"event.drop","colour":1}"#).is_err());
+    }
+
+    #[test]
+    fn every_fault_has_a_word_of_its_own() {
+        for (fault, word) in Fault::ALL {
+            assert_eq!((Fault::of_word(word), fault.name()), (Some(fault), word));
+        }
     }
 }

@@ -133,6 +133,8 @@ pub enum SimOutput {
     Refuse(Conn, u16),
     /// Sends a text frame (valid UTF-8).
     Send(Conn, Bytes),
+    /// Sends a text frame in another way than clients are used to.
+    SendOdd(Conn, Bytes, Oddity),
     /// Sends a ping with this payload.
     Ping(Conn, Bytes),
     /// Sends a close frame, then closes.
@@ -147,6 +149,17 @@ pub enum SimOutput {
     Drop(Request),
     /// Appends a line (without its end) to a journal.
     Append(Journal, String),
+}
+
+/// How a frame is sent that is not sent as a text frame in one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// As a binary frame.
+    Binary,
+    /// In two pieces, as the websocket protocol allows.
+    Fragments,
+    /// With a byte that is no UTF-8 at its end, which the websocket protocol forbids.
+    BadUtf8,
 }
 
 /// An HTTP answer.

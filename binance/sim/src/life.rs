@@ -19,10 +19,9 @@ impl Sim {
         let product = door.product();
         let side = if matches!(door, Door::Api(_)) { Side::Api } else { Side::Streams };
         let subject = Subject { side: Some(side), product: Some(product), ..Subject::default() };
-        if let Some((number, rule)) = self.faults.strike(now, &[Fault::ConnectionRefuse], subject) {
-            self.record_fault(now, number, Fault::ConnectionRefuse, "");
+        if let Some(strike) = self.struck("door", &[Fault::ConnectionRefuse], subject, path) {
             self.flush(None, out);
-            return out.push(SimOutput::Refuse(conn, rule.status.unwrap_or(503)));
+            return out.push(SimOutput::Refuse(conn, strike.rule.status.unwrap_or(503)));
         }
         if !self.pool(product).connect(now, &request.peer) {
             return out.push(SimOutput::Refuse(conn, 429));

@@ -153,6 +153,11 @@ impl Spec {
         &SPECS
     }
 
+    /// Those made up.
+    pub(crate) fn made_up() -> &'static [Self] {
+        &MADE
+    }
+
     /// All symbols there are.
     pub(crate) fn all() -> impl Iterator<Item = &'static Self> {
         SPECS.iter().chain(&MADE)

@@ -54,10 +54,15 @@ async fn run(options: Options, config: binance_sim::config::Config) -> ExitCode 
         let failed = |error| format!("cannot use the data directory {}: {error}", directory.display());
         Journals::open(directory).map_err(failed)
     });
-    let (journals, journaled) = match opened.transpose() {
+    let (mut journals, journaled) = match opened.transpose() {
         Ok(journals) => journals.unwrap_or_default(),
         Err(error) => return fail(73, &error),
     };
+    if let Some(path) = &options.record_faults
+        && let Err(error) = journals.record_faults(path)
+    {
+        return fail(73, &format!("cannot record faults in {}: {error}", path.display()));
+    }
     let clock = Clock::start();
     let sim = match Sim::resume(config, clock.now(), &journaled) {
         Ok(sim) => sim,

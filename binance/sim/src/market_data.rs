@@ -56,6 +56,13 @@ impl Diff {
         self.asks.pop_first();
     }
 
+    /// Puts a bid above the best changed offer.
+    pub(crate) fn cross(&mut self) {
+        if let Some((price, qty)) = self.asks.first_key_value() {
+            self.bids.insert(Price::from_raw(price.raw() * 2), *qty);
+        }
+    }
+
     /// Bids best first, then asks best first.
     pub(crate) fn sides(&self) -> (Vec<Level>, Vec<Level>) {
         let level = |(price, qty): (&Price, &Qty)| Level { price: *price, qty: *qty };

@@ -4,14 +4,15 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use binance_sim::Recording;
 use binance_sim::config::{
     self, AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
     usual_balances,
 };
+use binance_sim::{Recording, Weather};
 use binance_wire::sign::SecretKey;
 use clap::{Parser, ValueEnum};
 use flate2::read::MultiGzDecoder;
+use tradingsys::jsonc;
 
 /// A Binance-compatible simulated exchange on loopback: REST, websocket API and streams on one port.
 #[derive(Debug, Parser)]
@@ -41,6 +42,16 @@ pub(crate) struct Options {
     /// A recorded market to show, one frame a line, plain or gzip.
     #[arg(long, value_name = "FILE")]
     pub(crate) replay: Option<PathBuf>,
+    /// What goes wrong: a script of rules (JSON, comments allowed), or the `faults.jsonl` of an earlier run, whose
+    /// strikes are struck again.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Write every strike of this run there, to be given to `--faults`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_faults: Option<PathBuf>,
+    /// List so many made-up spot symbols besides, C00USDT to C99USDT.
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub(crate) more_symbols: u16,
     /// Recorded time passes so many times faster than time does.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) replay_speed: i64,
@@ -126,9 +137,17 @@ impl Options {
                 Unrouted::Public => config::Unrouted::Public,
                 Unrouted::None => config::Unrouted::None,
             },
-            listed: config::Listed::default(),
+            listed: config::Listed::with_more(self.more_symbols),
+            weather: self.faults.as_deref().map(weather).transpose()?.unwrap_or_default(),
         })
     }
+}
+
+/// Reads what goes wrong.
+fn weather(path: &Path) -> Result<Weather, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    Weather::parse(&jsonc::plain(&text)).map_err(|error| wrong(&error))
 }
 
 /// Reads a recording.

@@ -18,6 +18,15 @@ pub(crate) enum Product {
 }
 
 impl Product {
+    /// As rules name it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::Margin => "margin",
+            Self::Futures => "futures",
+        }
+    }
+
     /// Of a REST path.
     pub(crate) fn of_path(path: &str) -> Self {
         if path.starts_with("/fapi/") {

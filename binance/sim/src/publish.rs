@@ -11,12 +11,13 @@ use tradingsys::time::{Span, Time};
 use crate::agenda::Beat;
 use crate::bars::Candle;
 use crate::connection::{Kind as Serves, Streams};
-use crate::faults::Fault;
+use crate::faults::{Fault, Strike};
 use crate::feed::within;
 use crate::io::{Conn, SimOutput};
+use crate::malformed::{Deformed, FRAMES, deform};
 use crate::market_data::{AggTrade, Diff, cut};
 use crate::product::Route;
-use crate::sim::{BEAT, Sim};
+use crate::sim::{BEAT, Sim, Task};
 use crate::streams::{Control, Kind, MarketIndex, StreamName, answer, name_list, read_control};
 
 /// Streams a connection may have.
@@ -134,7 +135,10 @@ impl Sim {
         payload: impl Fn(TimeUnit) -> String,
     ) {
         let shown = shown.to_string();
-        if self.strikes_stream(Fault::StreamDrop, &shown) {
+        const STREAMS: [Fault; 3] = [Fault::StreamDrop, Fault::StreamDuplicate, Fault::StreamDelay];
+        let struck = self.strikes_stream("stream", &STREAMS, &shown);
+        let deformed = self.strikes_stream("frame", &FRAMES, &shown);
+        if struck.as_ref().is_some_and(|strike| strike.rule.fault == Fault::StreamDrop) {
             return;
         }
         let mut written: [[Option<Bytes>; 2]; 2] = Default::default();
@@ -153,7 +157,46 @@ impl Sim {
             });
             frames.push((conn, text.clone()));
         }
-        self.staged.public.append(&mut frames);
+        self.stage_public(frames, struck, deformed);
+    }
+
+    fn stage_public(
+        &mut self,
+        mut frames: Vec<(Conn, Bytes)>,
+        struck: Option<Strike>,
+        deformed: Option<Strike>,
+    ) {
+        if let Some(strike) = deformed {
+            for (conn, text) in std::mem::take(&mut frames) {
+                match deform(&strike.rule, &text) {
+                    Deformed::Text(text) => frames.push((conn, text)),
+                    Deformed::Odd(oddity) => self.staged.odd.push((conn, text, oddity)),
+                }
+            }
+        }
+        match struck {
+            Some(Strike { rule, span, .. }) if rule.fault == Fault::StreamDelay => {
+                for (conn, text) in frames {
+                    self.later(span, Task::Send(conn, text));
+                }
+            }
+            Some(_) => {
+                let again = frames.clone();
+                self.staged.public.append(&mut frames);
+                self.staged.public.extend(again);
+            }
+            None => self.staged.public.append(&mut frames),
+        }
+    }
+
+    /// Falsifies the changes of a book, if a fault says so.
+    pub(crate) fn falsify(&mut self, shown: &str, gathered: &mut Diff) {
+        let struck = self.strikes_stream("book", &[Fault::StreamPoison, Fault::StreamCross], shown);
+        match struck.map(|strike| strike.rule.fault) {
+            Some(Fault::StreamPoison) => gathered.poison(),
+            Some(_) => gathered.cross(),
+            None => {}
+        }
     }
 
     fn publish_of(&mut self, place: usize, kind: Kind, word: &str, payload: impl Fn(TimeUnit) -> String) {
@@ -258,9 +301,7 @@ impl Sim {
             let mut gathered = std::mem::take(ready);
             let upper = data.upper.clone();
             let shown = format!("{}@depth{suffix}", data.symbol);
-            if self.strikes_stream(Fault::StreamPoison, &shown) {
-                gathered.poison();
-            }
+            self.falsify(&shown, &mut gathered);
             self.publish(diff, shown, |unit| diff_frame(now, &upper, ids, &gathered, unit));
         }
         let wanted: Vec<u8> = [5, 10, 20]

@@ -2,18 +2,22 @@
 
 use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::TimeUnit;
+use bytes::Bytes;
 use tradingsys::time::Time;
 
-use crate::api::{Asker, Served};
+use crate::api::{Asker, Served, nothing_found};
 use crate::chaos::{Arrival, Plan};
 use crate::faults::{Fault, Stage, Subject};
 use crate::io::{HttpReply, HttpRequest, Request, SimOutput};
+use crate::malformed::{Deformed, deform};
 use crate::margin::methods::{IP, uid};
 use crate::methods::{Method, by_path, path_known};
 use crate::params::Params;
 use crate::product::Product;
 use crate::sim::{Sim, Task};
 
+/// What the firewall answers.
+const PAGE: &str = "<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>";
 /// Paths that were removed: 410.
 const REMOVED: [&str; 3] =
     ["/api/v3/userDataStream", "/sapi/v1/userDataStream", "/sapi/v1/userDataStream/isolated"];
@@ -27,7 +31,7 @@ impl Sim {
         let name = by_path(&http.method, path(&http)).map_or("", Method::label);
         let product = Product::of_path(&http.path);
         let account = self.account_of_header(&http);
-        match self.arrival(now, subject(product, name, &account)) {
+        match self.arrival(subject(product, name, &account)) {
             Arrival::Now => self.serve_http(now, request, &http, out),
             // The client waits until it gives up.
             Arrival::Never => self.flush(None, out),
@@ -68,10 +72,18 @@ impl Sim {
             return cut(request, fault, out);
         }
         let served = self.rest_serve(now, method, http, &plan);
-        let answer = self.rest_reply(now, http, method, served);
+        let mut answer = self.rest_reply(now, http, method, served);
+        if plan.blocked {
+            answer.body = PAGE.to_owned();
+        }
         if let Some((fault, Stage::After)) = plan.cut {
             self.flush(None, out);
             return cut(request, fault, out);
+        }
+        if let Some(Deformed::Text(text)) =
+            plan.deform.as_ref().map(|strike| deform(&strike.rule, &Bytes::from(answer.body.clone())))
+        {
+            answer.body = String::from_utf8_lossy(&text).into_owned();
         }
         match plan.delay {
             _ if plan.lost => self.flush(None, out),
@@ -113,6 +125,7 @@ impl Sim {
             Err(error) => return error.into(),
         };
         let answer = self.serve(now, method, &params, Asker { conn: None, key, unit, lag: plan.lag });
+        let answer = if plan.finds_nothing { nothing_found(method, answer) } else { answer };
         if free && answer.is_ok() {
             self.pool(product).refund(now, &payer, weight);
         }

@@ -57,6 +57,8 @@ impl Clock {
 #[derive(Debug, Default)]
 pub(crate) struct Journals {
     files: BTreeMap<Journal, File>,
+    /// The faults of this run alone.
+    faults: Option<File>,
 }
 
 impl Journals {
@@ -82,15 +84,27 @@ impl Journals {
             journaled.texts.insert(journal, text);
             files.insert(journal, file);
         }
-        Ok((Self { files }, journaled))
+        Ok((Self { files, faults: None }, journaled))
+    }
+
+    /// Writes the faults of this run to a file of their own as well.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn record_faults(&mut self, path: &Path) -> std::io::Result<()> {
+        self.faults = Some(File::create(path)?);
+        Ok(())
     }
 
     /// Appends a line in one write, so that a killed process leaves whole lines.
     fn append(&mut self, journal: Journal, mut line: String) {
         line.push('\n');
-        if let Some(file) = self.files.get_mut(&journal)
-            && let Err(error) = file.write_all(line.as_bytes())
-        {
+        let recording = self.faults.as_mut().filter(|_| journal == Journal::Faults);
+        let written = recording
+            .into_iter()
+            .chain(self.files.get_mut(&journal))
+            .try_for_each(|file| file.write_all(line.as_bytes()));
+        if let Err(error) = written {
             // The journals are what tests compare with: going on without them would make every comparison
             // wrong.
             eprintln!("binance-sim: cannot write {}: {error}", journal.file_name());
@@ -158,6 +172,7 @@ impl Core {
         for output in outputs.drain(..) {
             match output {
                 SimOutput::Send(conn, text) => self.command(conn, Command::Text(text)),
+                SimOutput::SendOdd(conn, text, oddity) => self.command(conn, Command::Odd(text, oddity)),
                 SimOutput::Ping(conn, payload) => self.command(conn, Command::Ping(payload)),
                 SimOutput::Close(conn, code, why) => self.command(conn, Command::Close(code, why)),
                 SimOutput::Abort(conn) => drop(self.sockets.remove(&conn)),

@@ -22,7 +22,7 @@ use crate::faults::Faults;
 use crate::feed::{Begun, Feed};
 use crate::futures::Futures;
 use crate::history::mix;
-use crate::io::{Conn, HttpReply, HttpRequest, Journal, Request, SimInput, SimOutput};
+use crate::io::{Conn, HttpReply, HttpRequest, Journal, Oddity, Request, SimInput, SimOutput};
 use crate::journal::{BadJournal, Journaled, Resumed, TransferKind, transfer_line};
 use crate::limits::RateLimits;
 use crate::listings::Spec;
@@ -66,6 +66,8 @@ pub(crate) enum Task {
     ListenKeyOver(AccountId),
     /// Something in the futures core is due.
     FuturesCore,
+    /// What a rule of the weather does by itself is due.
+    Weather(u64),
     /// Interest of margin wallets is due.
     Interest,
     /// The token of a private subscription may have run out.
@@ -98,6 +100,7 @@ pub(crate) struct Staged {
     pub(crate) lines: Vec<(Journal, String)>,
     pub(crate) private: Vec<PrivateFrame>,
     pub(crate) public: Vec<(Conn, Bytes)>,
+    pub(crate) odd: Vec<(Conn, Bytes, Oddity)>,
 }
 
 /// The clocks.
@@ -107,6 +110,8 @@ pub(crate) struct Clock {
     now: Time,
     /// How far the venue's clock is ahead.
     skew: Span,
+    /// When the machine was started.
+    started: Time,
 }
 
 /// A Binance-compatible exchange, spot, as a pure machine.
@@ -209,7 +214,7 @@ impl Sim {
             faults: Faults::new(mix(config.seed)),
             agenda: Agenda::default(),
             beaten: Beat::first(now),
-            clock: Clock { now, skew: Span::ZERO },
+            clock: Clock { now, skew: Span::ZERO, started: now },
             events: Vec::new(),
             config,
         };
@@ -222,6 +227,7 @@ impl Sim {
         }
         sim.absorb(now);
         sim.plan_beat();
+        sim.begin_weather();
         Ok(sim)
     }
 
@@ -312,6 +318,7 @@ impl Sim {
             Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
             Task::Down(announced) => self.down(announced, out),
             Task::ListenKeyOver(account) => self.listen_key_over(now, account),
+            Task::Weather(number) => self.weather_due(number, out),
             Task::Interest => {
                 self.margin.planned = None;
                 self.exchange.margin_timer(now);
@@ -343,6 +350,11 @@ impl Sim {
     /// The time the venue shows.
     pub(crate) fn venue_time(&self) -> Time {
         self.clock.now + self.clock.skew
+    }
+
+    /// How long the machine has been running, by the caller's clock.
+    pub(crate) fn elapsed(&self) -> Span {
+        self.clock.now.since(self.clock.started)
     }
 
     /// The venue's clock jumps; by how much in all it is ahead afterwards.
@@ -457,6 +469,9 @@ impl Sim {
         out.extend(after);
         for (conn, text) in staged.public {
             self.send(conn, text, out);
+        }
+        for (conn, text, oddity) in staged.odd {
+            self.send_odd(conn, text, oddity, out);
         }
     }
 

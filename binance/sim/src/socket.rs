@@ -1,13 +1,14 @@
 //! One websocket: frames in to the machine, commands out to the client.
 
-use binance_sim::{Conn, SimInput};
+use binance_sim::{Conn, Oddity, SimInput};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -21,6 +22,8 @@ const LARGEST_FRAME: usize = 1 << 20;
 pub(crate) enum Command {
     /// Send text.
     Text(Bytes),
+    /// Send text in another way.
+    Odd(Bytes, Oddity),
     /// Send a ping.
     Ping(Bytes),
     /// Send a close frame, then close.
@@ -65,6 +68,7 @@ async fn write(socket: &mut Socket, command: Command) -> bool {
             Ok(text) => Message::Text(text),
             Err(_) => return false,
         },
+        Command::Odd(text, oddity) => return write_odd(socket, &text, oddity).await,
         Command::Ping(payload) => Message::Ping(payload),
         Command::Close(code, why) => {
             let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(why) };
@@ -75,6 +79,31 @@ async fn write(socket: &mut Socket, command: Command) -> bool {
         Command::Freeze => return true,
     };
     socket.send(message).await.is_ok()
+}
+
+async fn write_odd(socket: &mut Socket, text: &Bytes, oddity: Oddity) -> bool {
+    let frame = |bytes: Bytes, kind, last| Message::Frame(Frame::message(bytes, OpCode::Data(kind), last));
+    let messages = match oddity {
+        Oddity::Binary => vec![Message::Binary(text.clone())],
+        Oddity::Fragments => {
+            let half = text.len() / 2;
+            vec![
+                frame(text.slice(..half), Data::Text, false),
+                frame(text.slice(half..), Data::Continue, true),
+            ]
+        }
+        Oddity::BadUtf8 => {
+            let mut bytes = text.to_vec();
+            bytes.push(0xff);
+            vec![frame(Bytes::from(bytes), Data::Text, true)]
+        }
+    };
+    for message in messages {
+        if socket.send(message).await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 fn read(frame: Option<Result<Message, Error>>, conn: Conn, core: &Shared) -> bool {

@@ -13,6 +13,7 @@ mod replay;
 mod resume;
 mod sessions;
 mod streams;
+mod weather;
 
 use binance_wire::sign::{SecretKey, percent_encode};
 use serde_json::{Value, json};

@@ -6,3 +6,4 @@
 mod bench;
 mod burst;
 mod doubt;
+mod frames;

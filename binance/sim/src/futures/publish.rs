@@ -10,7 +10,6 @@ use super::frames::{self, BookFrame};
 use super::streams::{Kind, Name, Speed};
 use crate::agenda::Beat;
 use crate::bars::Candle;
-use crate::faults::Fault;
 use crate::market_data::{AggTrade, cut};
 use crate::sim::Sim;
 use crate::streams::{MarketIndex, StreamName};
@@ -199,9 +198,7 @@ impl Sim {
             let before = std::mem::replace(&mut market.told[which], last);
             let word = format!("depth{}", speed.suffix());
             let shown = format!("{}@{word}", market.data.symbol);
-            if self.strikes_stream(Fault::StreamPoison, &shown) {
-                gathered.poison();
-            }
+            self.falsify(&shown, &mut gathered);
             let (bids, asks) = gathered.sides();
             let frame = BookFrame { ids: (first, last, before), bids: &bids, asks: &asks };
             let text = frames::depth(now, at, &self.futures.markets[place].style, &frame);

@@ -31,7 +31,14 @@ fn a_lost_reply_leaves_the_order_alive_and_its_events() {
     bench.limit(conn, "BUY", "0.1", "b");
     let faults: Vec<_> = bench.lines.iter().filter(|(journal, _)| *journal == Journal::Faults).collect();
     assert_eq!(faults.len(), 1);
-    assert_eq!(faults[0].1, r#"{"time":1700000000000,"id":1,"fault":"reply.drop","at":"order.place"}"#);
+    assert_eq!(
+        faults[0].1,
+        concat!(
+            r#"{"time":1700000000000,"after":0,"id":1,"fault":"reply.drop","at":"order.place","#,
+            r#""of":"reply spot api alice order.place","n":1,"span_ns":0,"#,
+            r#""rule":{"fault":"reply.drop","method":"order.place","nth":1}}"#
+        )
+    );
 }
 
 #[test]

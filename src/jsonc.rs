@@ -2,7 +2,7 @@
 //! so an error's line and column are those of the file.
 
 /// The same text with comments and trailing commas replaced by blanks. Line breaks and byte offsets stay.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let mut comma: Option<usize> = None;
     let mut at = 0;
