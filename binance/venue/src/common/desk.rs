@@ -33,8 +33,8 @@ use tradingsys::venue::clock::ClockOffset;
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::limit::{Cost, Purpose, RateBudget};
 use tradingsys::venue::port::{
-    Amend, AmendOutcome, Answer, Cancel, CancelOutcome, LinkAction, LinkInput, NotSent, OrderEntry,
-    OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
+    Account, Amend, AmendOutcome, Answer, Cancel, CancelOutcome, Fill, FundingRate, Income, LinkAction,
+    LinkInput, NotSent, OrderEntry, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
 };
 use tradingsys::venue::watch::SilenceWatch;
 
@@ -70,6 +70,31 @@ pub enum Call {
     Plain(RestRequest),
 }
 
+/// Reads a result of that kind.
+type Reader<T> = fn(&str) -> Result<T, Malformed>;
+
+/// How a market's results are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Readers {
+    /// An order: of a reply, or asked for.
+    pub(crate) order: Reader<OrderReport>,
+    /// Orders, open or all.
+    pub(crate) orders: Reader<Vec<OrderReport>>,
+    /// Own trades.
+    pub(crate) trades: Reader<Vec<Fill>>,
+    /// The account.
+    pub(crate) account: Reader<Account>,
+    /// Funding as it was published.
+    pub(crate) funding: Reader<Vec<FundingRate>>,
+    /// Payments and charges.
+    pub(crate) income: Reader<Vec<Income>>,
+}
+
+/// Where there is nothing of a kind, or another machine asks for it.
+pub(crate) fn nothing<T>(_text: &str) -> Result<Vec<T>, Malformed> {
+    Ok(Vec::new())
+}
+
 /// What a market's requests look like, and how its replies are read.
 pub trait Dialect: fmt::Debug {
     /// What the market asks on its own account besides.
@@ -81,6 +106,8 @@ pub trait Dialect: fmt::Debug {
     const BY_TOKEN: bool = false;
     /// Do the limits that replies of the logged-on connection tell hold for this market's requests?
     const SESSION_LIMITS: bool = true;
+    /// How its results are read.
+    const READERS: Readers;
     /// What an order costs.
     fn order_cost(&self, order: &NewOrder) -> Cost;
     /// The request of an order.
@@ -115,17 +142,12 @@ pub trait Dialect: fmt::Debug {
     fn verdict(&self, error: &ApiError) -> Verdict;
     /// Is it the answer to a cancel whose order is not open in the engine?
     fn is_unknown_order(&self, error: &ApiError) -> bool;
-    /// Reads the order of a reply.
-    ///
-    /// # Errors
-    /// [`Malformed`] if it is none.
-    fn order(&self, text: &str) -> Result<OrderReport, Malformed>;
     /// Reads the order of the reply to an amend.
     ///
     /// # Errors
     /// [`Malformed`] if it is none.
     fn amended_order(&self, text: &str) -> Result<OrderReport, Malformed> {
-        self.order(text)
+        (Self::READERS.order)(text)
     }
     /// Does the reply to a cancel confirm it without showing the order?
     fn is_bare_cancel(&self, _text: &str) -> bool {
@@ -135,7 +157,24 @@ pub trait Dialect: fmt::Debug {
     ///
     /// # Errors
     /// [`Malformed`] if it is none.
-    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed>;
+    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
+        let Readers { order, orders, trades, account, funding, income } = Self::READERS;
+        match query {
+            Query::OpenOrders
+            | Query::OpenConditionals
+            | Query::OpenOrdersOf { .. }
+            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
+            Query::Order { .. } | Query::OrderByVenueId { .. } => {
+                order(text).map(|report| Answer::Order(Box::new(report)))
+            }
+            Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
+                trades(text).map(Answer::Trades)
+            }
+            Query::Account => account(text).map(Answer::Account),
+            Query::Funding { .. } => funding(text).map(Answer::Funding),
+            Query::Income { .. } => income(text).map(Answer::Income),
+        }
+    }
 }
 
 /// A reply's result, or the venue's error.

@@ -3,16 +3,16 @@
 use binance_wire::account::{margin_order, orders, trades};
 use binance_wire::classify::{Verdict, is_unknown_order};
 use binance_wire::margin::{is_no_wallet, order_verdict, wallet};
-use binance_wire::reply::{ApiError, Malformed};
+use binance_wire::reply::ApiError;
 use binance_wire::rest::RestRequest;
 use tradingsys::ids::{LinkId, Symbol};
 use tradingsys::market::SideEffect;
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::Time;
 use tradingsys::venue::limit::{Cost, Purpose};
-use tradingsys::venue::port::{Answer, Cancel, OrderReport, Query};
+use tradingsys::venue::port::{Answer, Cancel, Query};
 
-use crate::common::desk::{Call, Dialect, Stamp};
+use crate::common::desk::{Call, Dialect, Readers, Stamp, nothing};
 use crate::spot::frames::{LONGEST_WINDOW, PAGE, cancel_params, order_params};
 
 /// What the machine asks on its own account.
@@ -68,6 +68,8 @@ impl Dialect for Margin {
     const PRIVATE_ON_SESSION: bool = true;
     const BY_TOKEN: bool = true;
     const SESSION_LIMITS: bool = false;
+    const READERS: Readers =
+        Readers { order: margin_order, orders, trades, account: wallet, funding: nothing, income: nothing };
 
     /// Since 2026-05-07 an order that may borrow is dear.
     fn order_cost(&self, _order: &NewOrder) -> Cost {
@@ -150,27 +152,5 @@ impl Dialect for Margin {
 
     fn is_unknown_order(&self, error: &ApiError) -> bool {
         is_unknown_order(error.code, &error.message)
-    }
-
-    fn order(&self, text: &str) -> Result<OrderReport, Malformed> {
-        margin_order(text)
-    }
-
-    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
-        match query {
-            Query::OpenOrders
-            | Query::OpenConditionals
-            | Query::OpenOrdersOf { .. }
-            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
-            Query::Order { .. } | Query::OrderByVenueId { .. } => {
-                margin_order(text).map(|report| Answer::Order(Box::new(report)))
-            }
-            Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
-                trades(text).map(Answer::Trades)
-            }
-            Query::Account => wallet(text).map(Answer::Account),
-            Query::Funding { .. } => Ok(Answer::Funding(Vec::new())),
-            Query::Income { .. } => Ok(Answer::Income(Vec::new())),
-        }
     }
 }

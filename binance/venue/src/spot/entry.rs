@@ -10,7 +10,7 @@ use tradingsys::venue::port::{Amend, Answer, Cancel, OrderReport, Query};
 
 use super::frames;
 use crate::common::Access;
-use crate::common::desk::{Call, Desk, Dialect, Stamp};
+use crate::common::desk::{Call, Desk, Dialect, Readers, Stamp, nothing};
 
 /// The spot market's requests and replies.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Spot;
 impl Dialect for Spot {
     type Own = ();
     const PRIVATE_ON_SESSION: bool = true;
+    /// The reply for a leg of an order list, which cancels the whole list, has a shape of its own and is no order.
+    const READERS: Readers = Readers { order, orders, trades, account, funding: nothing, income: nothing };
 
     fn order_cost(&self, _order: &NewOrder) -> Cost {
         frames::ORDER_COST
@@ -73,31 +75,8 @@ impl Dialect for Spot {
         is_unknown_order(error.code, &error.message)
     }
 
-    /// The reply for a leg of an order list, which cancels the whole list, has a shape of its own and is none.
-    fn order(&self, text: &str) -> Result<OrderReport, Malformed> {
-        order(text)
-    }
-
     fn amended_order(&self, text: &str) -> Result<OrderReport, Malformed> {
         amended_order(text)
-    }
-
-    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
-        match query {
-            Query::OpenOrders
-            | Query::OpenConditionals
-            | Query::OpenOrdersOf { .. }
-            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
-            Query::Order { .. } | Query::OrderByVenueId { .. } => {
-                order(text).map(|report| Answer::Order(Box::new(report)))
-            }
-            Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
-                trades(text).map(Answer::Trades)
-            }
-            Query::Account => account(text).map(Answer::Account),
-            Query::Funding { .. } => Ok(Answer::Funding(Vec::new())),
-            Query::Income { .. } => Ok(Answer::Income(Vec::new())),
-        }
     }
 }
 

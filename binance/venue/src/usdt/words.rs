@@ -5,7 +5,7 @@ use binance_wire::classify::Verdict;
 use binance_wire::futures::account::{account, funding_rates, income};
 use binance_wire::futures::classify::{is_unknown_order, order_verdict};
 use binance_wire::futures::order::{order, orders, trades, type_word};
-use binance_wire::reply::{ApiError, Malformed};
+use binance_wire::reply::ApiError;
 use binance_wire::request::Request;
 use binance_wire::rest::RestRequest;
 use tradingsys::ids::Symbol;
@@ -13,9 +13,9 @@ use tradingsys::market::WorkingType;
 use tradingsys::order::request::{NewOrder, Terms};
 use tradingsys::time::Span;
 use tradingsys::venue::limit::{Cost, Purpose};
-use tradingsys::venue::port::{Amend, Answer, Cancel, OrderReport, Query};
+use tradingsys::venue::port::{Amend, Cancel, Query};
 
-use crate::common::desk::{Call, Dialect, Stamp};
+use crate::common::desk::{Call, Dialect, Readers, Stamp};
 
 /// What the machine asks on its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub(super) struct Usdt;
 impl Dialect for Usdt {
     type Own = Own;
     const PRIVATE_ON_SESSION: bool = false;
+    const READERS: Readers = Readers { order, orders, trades, account, funding: funding_rates, income };
 
     fn order_cost(&self, _order: &NewOrder) -> Cost {
         Cost { purpose: Purpose::Order, weight: 0 }
@@ -188,31 +189,9 @@ impl Dialect for Usdt {
         is_unknown_order(error.code)
     }
 
-    fn order(&self, text: &str) -> Result<OrderReport, Malformed> {
-        order(text)
-    }
-
     /// A cancelled conditional order is only confirmed.
     fn is_bare_cancel(&self, text: &str) -> bool {
         text.contains("\"algoId\"")
-    }
-
-    fn read(&self, query: &Query, text: &str) -> Result<Answer, Malformed> {
-        match query {
-            Query::OpenOrders
-            | Query::OpenConditionals
-            | Query::OpenOrdersOf { .. }
-            | Query::OrdersFrom { .. } => orders(text).map(Answer::Orders),
-            Query::Order { .. } | Query::OrderByVenueId { .. } => {
-                order(text).map(|report| Answer::Order(Box::new(report)))
-            }
-            Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
-                trades(text).map(Answer::Trades)
-            }
-            Query::Account => account(text).map(Answer::Account),
-            Query::Funding { .. } => funding_rates(text).map(Answer::Funding),
-            Query::Income { .. } => income(text).map(Answer::Income),
-        }
     }
 }
 

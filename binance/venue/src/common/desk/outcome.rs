@@ -7,7 +7,7 @@ use super::{Desk, Dialect, Reply};
 
 impl<D: Dialect> Desk<D> {
     pub(super) fn placed(&self, result: Reply<'_>) -> PlaceOutcome {
-        match result.map(|text| self.dialect.order(text)) {
+        match result.map(|text| (D::READERS.order)(text)) {
             Ok(Ok(report)) => PlaceOutcome::Accepted(Box::new(report)),
             Ok(Err(malformed)) => PlaceOutcome::Unknown(malformed.to_string()),
             Err(error) => match self.dialect.verdict(&error) {
@@ -22,7 +22,7 @@ impl<D: Dialect> Desk<D> {
     /// `None` if it worked and the order itself must be asked for.
     pub(super) fn canceled(&self, result: Reply<'_>) -> Option<CancelOutcome> {
         Some(match result {
-            Ok(text) => match self.dialect.order(text) {
+            Ok(text) => match (D::READERS.order)(text) {
                 Ok(report) => CancelOutcome::Canceled(Box::new(report)),
                 Err(_) if self.dialect.is_bare_cancel(text) => return None,
                 Err(malformed) => CancelOutcome::Unknown(malformed.to_string()),
