@@ -9,10 +9,11 @@
 //!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
-//!   `scan` reads a symbol's past before anything new is sent in it.
+//!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
 
+mod absence;
 mod bars;
 mod charge;
 mod command;
@@ -36,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use self::absence::Absences;
 use self::bars::Bars;
 use self::charge::ForcedFills;
 use self::commits::{Commits, Held};
@@ -100,6 +102,7 @@ pub struct Gateway {
     commits: Commits,
     recovery: Recovery,
     scans: Scans,
+    absences: Absences,
     lost_positions: Vec<LostPosition>,
     doubts: Doubts,
     orphans: Orphans,
@@ -212,6 +215,7 @@ impl Gateway {
             commits: Commits::new(),
             recovery,
             scans: Scans::default(),
+            absences: Absences::default(),
             lost_positions: config.lost_positions.clone(),
             doubts: Doubts::default(),
             orphans: Orphans::default(),
@@ -259,6 +263,8 @@ impl Gateway {
             }
             _ => None,
         };
+        self.came_back(now);
+        self.tell_absences(now);
         self.begin_epoch(now, self.epoch);
         if let Some(reason) = reason {
             self.renumber(now, &reason);
@@ -479,8 +485,12 @@ impl Gateway {
 
     /// Folds a record of the journal into all state that comes from it.
     fn fold(&mut self, record: &Record) {
+        if let Record::Start(start) = record {
+            self.came_back(start.time);
+        }
         self.books.fold(record);
         self.scans.fold(record);
+        self.absences.fold(record);
         match record {
             Record::Start(start) => {
                 self.epochs.insert(start.epoch);
@@ -524,6 +534,7 @@ impl Gateway {
     /// Records a fact, in the books at once and in the journal with this input's batch.
     fn emit(&mut self, record: Record) {
         self.books.fold(&record);
+        self.absences.fold(&record);
         if let Record::Cash(cash) = &record {
             self.tie_out.fold(cash);
         }

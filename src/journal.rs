@@ -101,6 +101,14 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time: Option<Time>,
     },
+    /// The user has looked: the books of that symbol are right, though nobody watched for longer than the exchange
+    /// shows trades.
+    Trusted {
+        /// Symbol.
+        symbol: Symbol,
+        /// When that was said.
+        time: Time,
+    },
     /// All own trades of the symbol up to this id have been read from the exchange.
     Cursor {
         /// Symbol.
@@ -136,6 +144,7 @@ impl Record {
             | Self::Generation { .. }
             | Self::Listing { .. }
             | Self::Adjust(_)
+            | Self::Trusted { .. }
             | Self::Event { .. }
             | Self::Answer { .. }
             | Self::Ack { .. }

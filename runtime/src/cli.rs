@@ -29,6 +29,9 @@ struct RunArgs {
     /// How much is logged: error, warn, info, debug
     #[arg(short, long, default_value = "info", value_parser = level)]
     level: Level,
+    /// The rows of pos.db are right, though the gateway was away for longer than the exchange shows trades
+    #[arg(long)]
+    trust_books: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,7 +89,7 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
     };
     let named = |config: Option<PathBuf>| config.unwrap_or_else(|| format!("{}.json", product.exe).into());
     let outcome = match cli.command {
-        None => run::run(product, connect, &named(cli.run.config), cli.run.level),
+        None => run::run(product, connect, &named(cli.run.config), cli.run.level, cli.run.trust_books),
         Some(Command::Check(args)) => check::check(product, connect, &named(args.config)),
         Some(Command::Verify { file, online }) => {
             verify::verify(product, connect, &named(file.config), online)
@@ -150,6 +153,9 @@ mod tests {
             assert_eq!(cli.run.level, Level::Info, "{line}");
         }
         assert_eq!(parsed("spot -c=x -l=debug").unwrap().run.level, Level::Debug);
+        assert!(parsed("spot -c=x --trust-books").unwrap().run.trust_books);
+        assert!(!parsed("spot -c=x").unwrap().run.trust_books);
+        assert!(matches!(parsed("spot compact -c=x").unwrap().command, Some(Command::Compact(_))));
         assert!(matches!(parsed("spot check -c=x").unwrap().command, Some(Command::Check(_))));
     }
 

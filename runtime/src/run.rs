@@ -52,6 +52,7 @@ pub(crate) fn run(
     connect: Connect,
     file: &Path,
     level: Level,
+    trust_books: bool,
 ) -> Result<(), Exit> {
     let config = configured(product, file)?;
     let settings = Settings { exe: product.exe.to_owned(), directory: Some(config.log_dir.clone()), level };
@@ -62,7 +63,7 @@ pub(crate) fn run(
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm()?;
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
-    let outcome = gateway(connect, &config);
+    let outcome = gateway(connect, &config, trust_books);
     if let Err(exit) = &outcome {
         let reason = exit.message.as_str();
         match exit.code {
@@ -82,7 +83,7 @@ fn log_panics() {
     }));
 }
 
-fn gateway(connect: Connect, config: &Config) -> Result<(), Exit> {
+fn gateway(connect: Connect, config: &Config, trust_books: bool) -> Result<(), Exit> {
     store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
     let key = key::load(&config.pem)?;
     let tls = tls::connector(config.ca_file.as_deref())?;
@@ -108,6 +109,7 @@ fn gateway(connect: Connect, config: &Config) -> Result<(), Exit> {
         let made = GatewayConfig {
             journal_rebuilt: stores.journal_rebuilt,
             lost_positions: stores.lost,
+            trust_books,
             ..gateway_config(config, token, seed)
         };
         let mut first = Vec::new();
@@ -260,6 +262,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
         retention: config.retention,
         margin: config.margin.is_some(),
+        trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
     }

@@ -150,6 +150,9 @@ impl Gateway {
         if let Some(bad) = bad {
             return Err(ErrorBody::new(ErrorCode::BadPosition, format!("pos.db: {}", bad.reason)));
         }
+        if let Some(message) = self.absences.refusal(symbol) {
+            return Err(ErrorBody::new(ErrorCode::BadPosition, message));
+        }
         if !self.recovery.may_trade(symbol) || !self.epoch_durable {
             let message = format!("{symbol} is still being compared with the exchange; nothing was sent");
             return Err(ErrorBody::new(ErrorCode::NotReady, message));

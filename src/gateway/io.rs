@@ -34,6 +34,8 @@ pub struct GatewayConfig {
     pub margin: bool,
     /// Journal was rebuilt or replaced since the last start, with the reason.
     pub journal_rebuilt: Option<String>,
+    /// The user has looked: the books are right, though nobody watched for longer than the exchange shows trades.
+    pub trust_books: bool,
     /// Positions that `pos.db` showed of a journal that is gone: to be compared with what is found at the exchange.
     pub lost_positions: Vec<LostPosition>,
 }

@@ -309,7 +309,8 @@ impl Gateway {
             _ => (GatewayState::Recovering, "comparing with the exchange".to_owned()),
         };
         let spoiled = self.bad_edits.iter().filter_map(|bad| bad.symbol.as_ref());
-        let not_ready: BTreeSet<Symbol> = spoiled.chain(self.scans.refused()).cloned().collect();
+        let unready = spoiled.chain(self.scans.refused()).chain(self.absences.symbols());
+        let not_ready: BTreeSet<Symbol> = unready.cloned().collect();
         let not_ready = not_ready.into_iter().collect();
         StateEvent { event: "state".to_owned(), state, reason, not_ready }
     }

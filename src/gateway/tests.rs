@@ -1,5 +1,6 @@
 //! The gateway against a scripted venue: what the exchange says is laid into its mouth, what it is asked is read back.
 
+mod absence;
 mod books;
 mod conditional;
 mod contract;
@@ -42,6 +43,7 @@ struct Script {
     pace: Span,
     /// What a question for all open orders costs more than one for a symbol's.
     whole_weight: u64,
+    trades_shown: Option<Span>,
 }
 
 #[derive(Clone, Default)]
@@ -113,6 +115,9 @@ impl OrderEntry for Scripted {
     fn receive_window(&self) -> Span {
         Span::from_secs(2)
     }
+    fn shows_trades_of(&self) -> Option<Span> {
+        self.0.borrow().trades_shown
+    }
     fn stop(&mut self, _: Time, _: &mut Outbox) {}
 }
 
@@ -176,6 +181,7 @@ fn config() -> GatewayConfig {
         sweep_every: Span::from_secs(60),
         retention: Span::from_secs(3600),
         margin: false,
+        trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
     }
@@ -189,7 +195,16 @@ impl Bench {
     }
 
     fn of(config: GatewayConfig, journal: Vec<Record>, edits: Vec<Edit>, now: Time) -> Self {
-        let script = Scripted::default();
+        Self::at(Scripted::default(), config, journal, edits, now)
+    }
+
+    fn at(
+        script: Scripted,
+        config: GatewayConfig,
+        journal: Vec<Record>,
+        edits: Vec<Edit>,
+        now: Time,
+    ) -> Self {
         let mut out = Vec::new();
         let (feed, entry) = (Box::new(script.clone()), Box::new(script.clone()));
         let gateway = Gateway::new(config, &journal, edits, Vec::new(), feed, entry, now, &mut out).unwrap();

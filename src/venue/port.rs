@@ -166,6 +166,10 @@ pub trait OrderEntry {
     fn deadline(&self) -> Option<Time>;
     /// The deadline has passed.
     fn timer(&mut self, now: Time, out: &mut Outbox);
+    /// How far back own trades can be asked for; `None`: to the account's first.
+    fn shows_trades_of(&self) -> Option<Span> {
+        None
+    }
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
     /// Gives up all connections; nothing follows but `Down`s.

@@ -492,7 +492,7 @@ impl World {
             sweep_every: Span::from_secs(12),
             retention: Span::from_secs(3_600),
             margin: self.plan.product == Product::Margin,
-            // What `pos.db` would tell of an older copy.
+            trust_books: false,
             journal_rebuilt: (self.lost && !self.journal.is_empty()).then(|| "an older copy".to_owned()),
             lost_positions: self.lost_positions(),
         };

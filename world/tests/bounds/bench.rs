@@ -147,6 +147,7 @@ fn gateway(seed: u64, out: &mut Vec<Output>) -> Gateway {
         sweep_every: Span::from_secs(60),
         retention: Span::from_secs(3_600),
         margin: false,
+        trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
     };

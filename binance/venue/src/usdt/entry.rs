@@ -40,6 +40,10 @@ const TO_BE_SWITCHED: &str = "the account is in hedge mode: the start changes it
 const MULTI_ASSETS: &str = "the account is in multi-assets mode, in which losses in one asset are taken from another: \
     set the asset mode to single-asset at the exchange (preferences, asset mode)";
 
+/// Own trades of the last three months are shown (developers.binance.com, change log of 2026-08-26), the shortest of
+/// which have 89 days; a day is left for the clocks and the reading.
+const TRADES_SHOWN: Span = Span::from_secs(88 * 24 * 3600);
+
 /// How far the account has been looked at since the session came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
@@ -375,6 +379,10 @@ impl OrderEntry for Entry {
 
     fn receive_window(&self) -> Span {
         self.desk.receive_window()
+    }
+
+    fn shows_trades_of(&self) -> Option<Span> {
+        Some(TRADES_SHOWN)
     }
 
     fn stop(&mut self, now: Time, out: &mut Outbox) {
