@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from pyalgo._verify import verify
 from support.processes import Client, Gateway, eventually, program
 
 SEED = int(os.environ.get("TRADINGSYS_SEED", "1"))
@@ -96,6 +97,8 @@ def test_what_is_acknowledged_goes_and_everything_else_stays(gateway: Gateway) -
     verified = gateway.run("verify", "-c=spot.json")
     assert verified.returncode == 0, verified.stdout
     assert f"every checksum holds; {len(gone)} of them without text" in verified.stdout
+    found = verify(gateway.folder / "db")
+    assert found.holds, "\n".join(found.lines())
 
     gateway.start()
     assert resumed(gateway, 1, None) == ("events", list(range(8, last + 1)))
@@ -105,6 +108,8 @@ def test_what_is_acknowledged_goes_and_everything_else_stays(gateway: Gateway) -
     assert gateway.sql("SELECT session_id, symbol, qty, avg_price FROM position") == position
     client = gateway.client(1)
     assert client.buy("10")["seq"] == last + 2, "numbers go on"
+    found = verify(gateway.folder / "db")
+    assert found.holds, "\n".join(found.lines())
 
 
 def test_compact_beside_a_running_gateway_and_without_a_journal_is_refused(gateway: Gateway) -> None:
