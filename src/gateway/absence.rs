@@ -1,6 +1,6 @@
-//! A journal that slept for longer than the exchange shows own trades: what happened meanwhile to its positions and
-//! open orders is in no record any more. Such a symbol takes no orders until the user has looked, and said so by an edit
-//! of its row or for all of them at once.
+//! A journal that slept for longer than the exchange shows own trades: what happened meanwhile to its positions
+//! and open orders is in no record any more. Such a symbol takes no orders until the user has looked, and said so by
+//! an edit of its row or for all of them at once.
 //!
 //! ```text
 //!   known ──a start later than trades are shown for, exposed──▶ doubted ──edit, trusted──▶ known
