@@ -74,7 +74,7 @@ class Laws:
         if not record.body:
             self._compacted(record)
             return
-        judge = getattr(self, f"_{record.kind}", None)
+        judge = getattr(self, f"_take_{record.kind}", None)
         if judge is not None:
             judge(record.seq, record.body)
         self.books.take(record.kind, record.body)
@@ -116,14 +116,14 @@ class Laws:
     def _found(self, law: str, seq: int, what: str) -> None:
         self.breaches.append(Breach(law, f"record {seq}", what))
 
-    def _start(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_start(self, seq: int, body: dict[str, Any]) -> None:
         if body["epoch"] <= self.epoch:
             self._found("I7", seq, f"epoch {body['epoch']} is not above {self.epoch}: order ids repeat")
         if self.market and (body["market"], body["install"]) != (self.market, self.install):
             self._found("I3", seq, f"install {body['install']} of {body['market']} in a journal of another")
         self.epoch, self.market, self.install = body["epoch"], body["market"], body["install"]
 
-    def _generation(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_generation(self, seq: int, body: dict[str, Any]) -> None:
         if body["generation"] <= self.generation:
             self._found("I14", seq, f"generation {body['generation']} is not above {self.generation}")
         self.generation = body["generation"]
@@ -132,14 +132,14 @@ class Laws:
         self.events.clear()
         self.acked.clear()
 
-    def _listing(self, _: int, body: dict[str, Any]) -> None:
+    def _take_listing(self, _: int, body: dict[str, Any]) -> None:
         if body.get("unread"):
             self.unread.add(body["symbol"])
 
-    def _scanned(self, _: int, body: dict[str, Any]) -> None:
+    def _take_scanned(self, _: int, body: dict[str, Any]) -> None:
         self.unread.discard(body["symbol"])
 
-    def _order(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_order(self, seq: int, body: dict[str, Any]) -> None:
         name, session = body["id"], body["session"]
         if name in self.orders:
             self._found("I7", seq, f"order id {name} is that of record {self.orders[name].seq} already")
@@ -154,7 +154,7 @@ class Laws:
             whose = f"session {parts.session} of install {parts.install}"
             self._found("I3", seq, f"order {name} is session {session}'s, its id says {whose}")
 
-    def _order_state(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_order_state(self, seq: int, body: dict[str, Any]) -> None:
         order = self.orders.get(body["id"])
         if order is None:
             self._found("I4", seq, f"a state of order {body['id']}, which no record makes")
@@ -181,7 +181,7 @@ class Laws:
             what = f"order {name} is number {venue_id} at the exchange, and was {order.venue_id}"
             self._found("I4", seq, f"{what}: two orders of one command")
 
-    def _fill(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_fill(self, seq: int, body: dict[str, Any]) -> None:
         key = (body["symbol"], body["trade_id"], body["venue_id"])
         if key in self.fills:
             what = f"trade {key[1]} of order number {key[2]} in {key[0]}"
@@ -206,7 +206,7 @@ class Laws:
         if order.session is not None:
             self.untold[key] = (seq, name)
 
-    def _event(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_event(self, seq: int, body: dict[str, Any]) -> None:
         session, number = body["session"], body["sequence"]
         wanted = self.events[session] + 1
         if 0 < number - wanted <= self.hidden:
@@ -250,7 +250,7 @@ class Laws:
             self.told_fills[key] = seq
             self.untold.pop((told["symbol"], fill["trade_id"], order.venue_id), None)
 
-    def _ack(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_ack(self, seq: int, body: dict[str, Any]) -> None:
         session, number = body["session"], body["sequence"]
         if body["generation"] != self.generation:
             return
@@ -260,7 +260,7 @@ class Laws:
             self._found("I14", seq, what)
         self.acked[session] = max(self.acked[session], number)
 
-    def _answer(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_answer(self, seq: int, body: dict[str, Any]) -> None:
         key = (body["session"], body["epoch"], body["command"])
         if key in self.answers:
             what = f"command {key[2]} of session {key[0]} was answered by record {self.answers[key]} already"
@@ -273,7 +273,7 @@ class Laws:
         if asked and name not in self.orders:
             self._found("I4", seq, f"order {name} was accepted, and no record makes it")
 
-    def _adjust(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_adjust(self, seq: int, body: dict[str, Any]) -> None:
         key = (body["session"], body["symbol"], body["revision"])
         qty, delta, price = units(body["qty"]), units(body["delta"]), body.get("avg_price")
         base, known = self.accepted.get(key, (units(body["shown"]), None))
@@ -285,15 +285,15 @@ class Laws:
             self._found("I21", seq, f"{row}: an edit that changes nothing, or the same one twice")
         self.accepted[key] = (qty, price or known)
 
-    def _allocation(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_allocation(self, seq: int, body: dict[str, Any]) -> None:
         key = (body["symbol"], body["trade_id"], body["venue_id"])
         self.shares[key][body["session"]] = (units(body["qty"]), seq)
 
-    def _cash(self, _: int, body: dict[str, Any]) -> None:
+    def _take_cash(self, _: int, body: dict[str, Any]) -> None:
         if owner_of(body) == UNATTRIBUTED:
             self.unexplained[body["asset"]] += units(body["delta"])
 
-    def _debt(self, seq: int, body: dict[str, Any]) -> None:
+    def _take_debt(self, seq: int, body: dict[str, Any]) -> None:
         asset, liabilities = body["asset"], self.books.liabilities(body["asset"])
         if units(body["liabilities"]) != liabilities:
             what = f"sessions and {EXTERNAL} owe {shown(liabilities)} {asset}, told is {body['liabilities']}"

@@ -110,7 +110,7 @@ class Books:
 
     def take(self, kind: str, body: Body) -> None:
         """Takes a record in; those that move nothing change nothing."""
-        book = getattr(self, f"_{kind}", None)
+        book = getattr(self, f"_take_{kind}", None)
         if book is not None:
             book(body)
 
@@ -128,10 +128,10 @@ class Books:
         rows = (amount for (who, name), amount in self.assets.items() if name == asset and who not in never)
         return -sum(amount for amount in rows if amount < 0)
 
-    def _listing(self, body: Body) -> None:
+    def _take_listing(self, body: Body) -> None:
         self.listings[body["symbol"]] = Listing(body["quote"], body.get("holding") or body["base"])
 
-    def _fill(self, body: Body) -> None:
+    def _take_fill(self, body: Body) -> None:
         key = (body["symbol"], body["trade_id"], body["venue_id"])
         listing = self.listings.get(body["symbol"])
         if key in self.booked or listing is None:
@@ -160,12 +160,12 @@ class Books:
             self.assets[owner, body["fee_asset"]] -= sign * fee
         return signed, paid, fee
 
-    def _cash(self, body: Body) -> None:
+    def _take_cash(self, body: Body) -> None:
         self.assets[owner_of(body), body["asset"]] += units(body["delta"])
 
-    _charge = _cash
+    _take_charge = _take_cash
 
-    def _adjust(self, body: Body) -> None:
+    def _take_adjust(self, body: Body) -> None:
         session, symbol, delta = str(body["session"]), body["symbol"], units(body["delta"])
         if listing := self.listings.get(symbol):
             self.assets[session, listing.holding] += delta
@@ -173,7 +173,7 @@ class Books:
         step = Step((body["time"], 0), delta, edited=True, price=body.get("avg_price"))
         self.steps[session, symbol].append(step)
 
-    def _allocation(self, body: Body) -> None:
+    def _take_allocation(self, body: Body) -> None:
         listing = self.listings.get(body["symbol"])
         key = (body["symbol"], body["trade_id"], body["venue_id"], body["session"])
         before = self.parts.get(key)
