@@ -42,6 +42,47 @@ pub struct Config {
     pub listed: Listed,
     /// What goes wrong from the start on.
     pub weather: Weather,
+    /// How far back the venue answers.
+    pub retention: Retention,
+}
+
+/// How long after its end an order, and after it was made a trade, can still be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// An order of spot without a fill: -2026 afterwards.
+    pub spot_unfilled: Span,
+    /// An order of futures without a fill: -2013 afterwards.
+    pub futures_unfilled: Span,
+    /// Any order of futures.
+    pub futures_orders: Span,
+    /// A trade of futures.
+    pub futures_trades: Span,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: i64| Span::from_secs(days * 86_400);
+        Self {
+            spot_unfilled: days(90),
+            futures_unfilled: days(3),
+            futures_orders: days(90),
+            futures_trades: days(90),
+        }
+    }
+}
+
+impl Retention {
+    /// All lengths divided by `times` (at least a millisecond each).
+    #[must_use]
+    pub fn shorter(self, times: i64) -> Self {
+        let cut = |span: Span| Span::from_nanos((span.nanos() / times.max(1)).max(1_000_000));
+        Self {
+            spot_unfilled: cut(self.spot_unfilled),
+            futures_unfilled: cut(self.futures_unfilled),
+            futures_orders: cut(self.futures_orders),
+            futures_trades: cut(self.futures_trades),
+        }
+    }
 }
 
 /// The symbols listed of each market; the usual five if `None`.
@@ -76,6 +117,7 @@ impl Default for Config {
             unrouted: Unrouted::default(),
             listed: Listed::default(),
             weather: Weather::default(),
+            retention: Retention::default(),
         }
     }
 }

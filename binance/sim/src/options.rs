@@ -52,6 +52,9 @@ pub(crate) struct Options {
     /// List so many made-up spot symbols besides, C00USDT to C99USDT.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=100))]
     pub(crate) more_symbols: u16,
+    /// Divides how far back ended orders and trades can be asked for (days to months).
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) retention_scale: i64,
     /// Recorded time passes so many times faster than time does.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) replay_speed: i64,
@@ -137,6 +140,7 @@ impl Options {
                 Unrouted::Public => config::Unrouted::Public,
                 Unrouted::None => config::Unrouted::None,
             },
+            retention: config::Retention::default().shorter(self.retention_scale),
             listed: config::Listed::with_more(self.more_symbols),
             weather: self.faults.as_deref().map(weather).transpose()?.unwrap_or_default(),
         })

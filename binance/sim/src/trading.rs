@@ -2,11 +2,12 @@
 
 use binance_wire::errors::{ErrorReply, code};
 use binance_wire::render::array;
-use tradingsys::exchange::{Cancel, CancelRestriction, OrderRef, Page, Reject, Request};
+use tradingsys::exchange::{Cancel, CancelRestriction, Order, OrderRef, Page, Reject, Request};
 use tradingsys::ids::{ClientOrderId, Symbol};
 use tradingsys::market::{OrderType, Side, Stp, Tif};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::order::request::Terms;
+use tradingsys::time::{Span, Time};
 
 use crate::methods::{Answer, Call};
 use crate::order_json::{self, Detail, Label};
@@ -156,6 +157,9 @@ impl Sim {
             Some(then) => self.find_then(call.account, &symbol, &wanted, then),
         };
         let order = order.map_err(query_refusal)?;
+        if is_gone(&order, call.now, self.config.retention.spot_unfilled) {
+            return Err(ErrorReply::bad(code::ORDER_ARCHIVED, ARCHIVED));
+        }
         Ok(order_json::queried(&order, self.label_of(&symbol, order.id), call.unit))
     }
 
@@ -201,6 +205,15 @@ impl Sim {
         let fills = self.exchange.fills(call.account, &symbol, order, &page).map_err(query_refusal)?;
         Ok(array(fills.into_iter().map(|fill| order_json::trade(fill, call.unit))))
     }
+}
+
+/// What is answered of an order that is kept no longer.
+const ARCHIVED: &str =
+    "Order was canceled or expired with no executed qty over 90 days ago and has been archived.";
+
+/// Did it end without a fill longer ago than that?
+pub(crate) fn is_gone(order: &Order, now: Time, kept: Span) -> bool {
+    !order.status.is_open() && order.filled.is_zero() && now.since(order.updated) > kept
 }
 
 /// What the venue has and the simulator refuses: lists, icebergs, trailing stops and pegs.

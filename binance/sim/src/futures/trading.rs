@@ -16,6 +16,7 @@ use super::refusals::{query_refusal, refusal};
 use crate::methods::{Answer, Call};
 use crate::params::Params;
 use crate::sim::Sim;
+use crate::trading::is_gone;
 
 /// Longest window of a history.
 const LONGEST_WINDOW: Span = Span::from_secs(7 * 86_400);
@@ -206,8 +207,16 @@ impl Sim {
             None => Some(order),
             Some(then) => self.futures.order_then(&order, then),
         };
+        let order = order.filter(|order| self.futures_keeps(order, call.now));
         let order = order.ok_or_else(|| query_refusal(MarketReject::UnknownOrder))?;
         Ok((order, market.style.clone()))
+    }
+
+    /// Can an order still be asked for?
+    fn futures_keeps(&self, order: &Order, now: Time) -> bool {
+        let kept = self.config.retention;
+        let old = !order.status.is_open() && now.since(order.updated) > kept.futures_orders;
+        !old && !is_gone(order, now, kept.futures_unfilled)
     }
 
     /// `GET /fapi/v1/openOrders`.
@@ -234,6 +243,7 @@ impl Sim {
             let found = self.futures.core.all_orders(call.account, &market.1.data.symbol, &page);
             orders.extend(found.map_err(query_refusal)?.into_iter().cloned());
         }
+        orders.retain(|order| self.futures_keeps(order, call.now));
         Ok(self.futures_rows(&orders))
     }
 
@@ -248,11 +258,16 @@ impl Sim {
     pub(crate) fn futures_trades(&mut self, call: &Call<'_>) -> Answer {
         let place = self.perpetual(call.params, "symbol")?;
         let order = call.params.integer("orderId")?.map(i64::unsigned_abs);
-        let page = page(call.params, "fromId", self.cutoff(call))?;
+        let mut page = page(call.params, "fromId", self.cutoff(call))?;
+        if page.from_id.is_some() {
+            // Counted before the page is cut: what is kept no longer fills no page.
+            page.start = page.start.max(Some(call.now - self.config.retention.futures_trades));
+        }
         let market = &self.futures.markets[place];
         let fills = self.futures.core.fills(call.account, &market.data.symbol, order, &page);
-        let fills = fills.map_err(query_refusal)?;
-        Ok(array(fills.into_iter().map(|fill| order_json::trade(&market.style, fill))))
+        let oldest = call.now - self.config.retention.futures_trades;
+        let fills = fills.map_err(query_refusal)?.into_iter().filter(|fill| fill.time >= oldest);
+        Ok(array(fills.map(|fill| order_json::trade(&market.style, fill))))
     }
 
     /// `POST /fapi/v1/countdownCancelAll`: cancels all of a symbol unless it is called again in time.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tradingsys::time::Span;
 
 use super::{Bench, bench, code, config, text};
-use crate::config::Config;
+use crate::config::{Config, Retention};
 use crate::io::{Journal, Oddity, SimOutput};
 use crate::weather::Weather;
 
@@ -235,4 +235,44 @@ fn weather_that_makes_no_sense_is_refused_with_its_place() {
         assert!(problem.contains(part), "{script}: {problem}");
     }
     assert!(Weather::parse("").unwrap().is_fair());
+}
+
+#[test]
+fn r26_what_is_kept_no_longer_is_not_found() {
+    let retention = Retention::default().shorter(86_400);
+    let mut bench = Bench::new(Config { retention, ..config() });
+    let conn = bench.logged_on("alice");
+    bench.limit(conn, "BUY", "0.1", "canceled");
+    bench.limit(conn, "BUY", "0.25", "filled");
+    let now = bench.now.millis();
+    let cancel = json!({"symbol": "DOGEUSDT", "origClientOrderId": "canceled", "newClientOrderId": "c",
+        "timestamp": now});
+    assert_eq!(bench.call(conn, "order.cancel", cancel)["status"], 200);
+    let spot = |bench: &mut Bench, id: &str| {
+        let asked = format!("symbol=DOGEUSDT&origClientOrderId={id}");
+        bench.rest("alice", "GET", "/api/v3/order", &asked).1["code"].as_i64()
+    };
+    let order =
+        "symbol=DOGEUSDT&side=BUY&type=LIMIT&timeInForce=GTC&price=0.1&quantity=100&newClientOrderId=f";
+    assert_eq!(bench.rest("alice", "POST", "/fapi/v1/order", order).0, 200);
+    let futures = |bench: &mut Bench, verb: &str| {
+        bench.rest("alice", verb, "/fapi/v1/order", "symbol=DOGEUSDT&origClientOrderId=f")
+    };
+    assert_eq!(futures(&mut bench, "DELETE").0, 200);
+    let market = "symbol=DOGEUSDT&side=BUY&type=MARKET&quantity=100";
+    assert_eq!(bench.rest("alice", "POST", "/fapi/v1/order", market).0, 200);
+    let trades = |bench: &mut Bench, more: &str| {
+        let (_, rows) = bench.rest("alice", "GET", "/fapi/v1/userTrades", &format!("symbol=DOGEUSDT{more}"));
+        rows.as_array().unwrap().len()
+    };
+    // A second stands for a day.
+    bench.pass(Span::from_secs(2));
+    assert_eq!(futures(&mut bench, "GET").0, 200);
+    bench.pass(Span::from_secs(2));
+    assert_eq!(futures(&mut bench, "GET").1["code"], -2013);
+    assert_eq!(spot(&mut bench, "c"), None);
+    assert!(trades(&mut bench, "") > 0 && trades(&mut bench, "&fromId=0") > 0);
+    bench.pass(Span::from_secs(87));
+    assert_eq!((spot(&mut bench, "c"), spot(&mut bench, "filled")), (Some(-2026), None));
+    assert_eq!((trades(&mut bench, ""), trades(&mut bench, "&fromId=0")), (0, 0));
 }
