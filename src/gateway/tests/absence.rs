@@ -42,7 +42,7 @@ fn answer(bench: &mut Bench, n: u64) -> Option<i64> {
 }
 
 #[test]
-fn a_symbol_whose_fills_may_be_forgotten_takes_no_orders_until_the_user_has_looked() {
+fn r26_a_symbol_whose_fills_may_be_forgotten_takes_no_orders_until_the_user_has_looked() {
     let refused = Some(ErrorCode::BadPosition.code());
     let journal = with_an_order();
     for (days, away, expected) in [(Some(88), 87, None), (Some(88), 89, refused), (None, 100, None)] {
@@ -67,7 +67,7 @@ fn a_symbol_whose_fills_may_be_forgotten_takes_no_orders_until_the_user_has_look
 }
 
 #[test]
-fn an_edit_of_the_row_is_a_word_too() {
+fn r26_an_edit_of_the_row_is_a_word_too() {
     let edit = Edit {
         session: SessionId(1),
         symbol: Symbol::new("dogeusdt"),
@@ -82,7 +82,7 @@ fn an_edit_of_the_row_is_a_word_too() {
 }
 
 #[test]
-fn without_a_position_or_orders_nothing_can_be_missing() {
+fn r26_without_a_position_or_orders_nothing_can_be_missing() {
     let journal = Bench::ready().journal;
     let mut bench = back(Some(88), journal, Vec::new(), START + DAY * 100, false);
     assert_eq!(answer(&mut bench, 1), None);
