@@ -16,12 +16,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyalgo._files import window
+from pyalgo._files import Record, window
 from pyalgo._ids import parse
+from pyalgo._laws import Laws
+from pyalgo._reckoning import Step, Totals, units
 from pyalgo._verify import LAWS, verify
 from support.processes import Client, Exchange, Gateway, Refused, ended, eventually, trading
 
@@ -303,6 +306,29 @@ def changed_row(s: Sabotage) -> str:
     return f"record {seq}"
 
 
+def bare_end(s: Sabotage) -> str:
+    """The last record, an event, without its text: nothing covers its checksum."""
+    s.append(s.event({"event": "notice", "code": "x", "message": "y"}))
+    with closing(sqlite3.connect(s.folder / "journal.db", isolation_level=None)) as file:
+        file.execute("UPDATE record SET body = '' WHERE seq = (SELECT max(seq) FROM record)")
+    return s.place
+
+
+def filled_after_its_end(s: Sabotage) -> str:
+    state = s.last("order_state", id=s.run.canceled)
+    s.append(s.fill("1") | {"order": s.run.canceled, "venue_id": state["venue_id"]})
+    place = s.place
+    told = s.told(s.run.canceled, filled="1") | {"fill": {"trade_id": 9_000_001, "qty": "1"}}
+    s.append(state | {"filled": "1"}, s.event(told))
+    return place
+
+
+def another_account(s: Sabotage) -> str:
+    start = s.last("start")
+    s.append(start | {"epoch": start["epoch"] + 1, "install": "zzzzz"})
+    return s.place
+
+
 def lost_row(s: Sabotage) -> str:
     with closing(sqlite3.connect(s.folder / "journal.db", isolation_level=None)) as file:
         file.execute("DELETE FROM record WHERE seq = 5")
@@ -312,10 +338,12 @@ def lost_row(s: Sabotage) -> str:
 SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
     ("chain", changed_row),
     ("chain", lost_row),
+    ("chain", bare_end),
     ("I1", ends_with(kind="fill")),
     ("I2", shown_otherwise),
     ("I3", foreign_order),
     ("I3", spoiled_order),
+    ("I3", another_account),
     ("I4", other_number),
     ("I4", two_answers),
     ("I4", accepted_without_order),
@@ -324,6 +352,7 @@ SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
     ("I7", ends_with(kind="order")),
     ("I7", ends_with(kind="start")),
     ("I8", open_again),
+    ("I8", filled_after_its_end),
     ("I8", open_again_unseen),
     ("I11", wrong_debt),
     ("I11", too_much_allocated),
@@ -384,6 +413,42 @@ def test_a_resurrected_order_is_accepted_as_it_is_told(run: Run, tmp_path: Path)
     sabotage.bodies.append(sabotage.event(notice))
     sabotage.append(sabotage.event(sabotage.told(run.canceled, state="NEW")))
     assert verify(sabotage.folder).holds, "\n".join(verify(sabotage.folder).lines())
+
+
+def test_an_order_may_come_back_by_a_fill(run: Run, tmp_path: Path) -> None:
+    sabotage = Sabotage(run, tmp_path)
+    filled_after_its_end(sabotage)
+    assert {breach.law for breach in verify(sabotage.folder).breaches} == {"I8"}
+    told = sabotage.last("event", session=1)
+    sabotage.bodies.append(told | {"sequence": told["sequence"] + 1})
+    notice = {"event": "notice", "code": "resurrected", "message": "", "order_id": run.canceled}
+    sabotage.append(sabotage.event(notice))
+    assert verify(sabotage.folder).holds, "\n".join(verify(sabotage.folder).lines())
+
+
+def test_a_start_with_another_accounts_key_is_no_breach_while_nothing_is_held() -> None:
+    start = {"epoch": 1, "market": "spot", "install": "aaaaa", "boot_id": "", "time": 1}
+    laws = Laws()
+    laws.take(Record(1, "start", start))
+    laws.take(Record(2, "start", start | {"epoch": 2, "install": "bbbbb"}))
+    assert not laws.breaches
+    laws.take(Record(3, "start", start | {"epoch": 3, "market": "usdt"}))
+    assert [breach.law for breach in laws.breaches] == ["I3"]
+
+
+def test_the_average_of_little_may_be_rounded_before_much_is_made_of_it_by_an_edit() -> None:
+    def fill(at: int, qty: str, price: str) -> Step:
+        paid = Decimal(qty) * Decimal(price)
+        return Step((at, at), units(qty), units(str(abs(paid))))
+
+    totals = Totals()
+    for step in (fill(1, "0.01", "60000"), fill(2, "0.02", "60100"), fill(3, "-0.0299", "60000")):
+        totals.take(step)
+    totals.take(Step((4, 0), units("4.9999"), edited=True))
+    assert totals.qty == units("5")
+    # What is left cost 6.0066666667, to the unit, which makes an average of 60066.666667.
+    assert abs(Decimal("60066.666667") * totals.qty - totals.cost) <= totals.slack
+    assert abs(Decimal("60066.67") * totals.qty - totals.cost) > totals.slack
 
 
 def test_an_edit_that_waits_is_no_breach(run: Run, tmp_path: Path) -> None:

@@ -122,20 +122,24 @@ class Journal:
         """All records, each held against the chain of checksums; ends with `Damaged` where that breaks."""
         last = hashlib.sha256(self.id.encode()).hexdigest()
         rows = self.connection.execute("SELECT seq, kind, body, sum FROM record ORDER BY seq")
+        bare = None
         for expected, (seq, kind, body, written) in enumerate(rows, 1):
             if seq != expected:
                 raise Damaged(expected, f"it is missing, number {seq} follows")
             if not body and kind in COMPACTED:
                 # Its sum is taken as it stands: the next row's covers it.
-                last = written
+                last, bare = written, seq
                 yield Record(seq, kind, {})
                 continue
+            bare = None
             last = hashlib.sha256(f"{last}{seq}\n{body}".encode()).hexdigest()
             if last != written:
                 raise Damaged(seq, "its checksum does not match its text, or the row before it was changed")
             if not body.startswith(f'{{"kind":"{kind}"'):
                 raise Damaged(seq, f"its kind {kind!r} does not match its text")
             yield Record(seq, kind, json.loads(body))
+        if bare is not None:
+            raise Damaged(bare, "its text is gone, and no later record covers its checksum")
 
 
 @contextmanager

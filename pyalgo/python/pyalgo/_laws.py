@@ -40,6 +40,12 @@ class Order:
     told: bool = False
 
 
+# Kinds of records that hold something of an account: from the first of them on a journal is that account's.
+OF_AN_ACCOUNT = {
+    "order", "order_state", "fill", "cash", "funding", "charge", "debt", "allocation", "cursor", "scanned",
+}  # fmt: skip
+
+
 @dataclass
 class Laws:
     """Takes one record after the other; `breaches` has what was found."""
@@ -67,6 +73,8 @@ class Laws:
     epoch: int = -1
     install: str = ""
     market: str = ""
+    bound: bool = False
+    after_end: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def take(self, record: Record) -> None:
         """Judges a record by all that came before it."""
@@ -74,6 +82,7 @@ class Laws:
         if not record.body:
             self._compacted(record)
             return
+        self.bound = self.bound or record.kind in OF_AN_ACCOUNT
         judge = getattr(self, f"_take_{record.kind}", None)
         if judge is not None:
             judge(record.seq, record.body)
@@ -87,6 +96,8 @@ class Laws:
 
     def end(self) -> None:
         """Judges what only the whole journal can show."""
+        for seq, what in self.after_end.values():
+            self._found("I8", seq, what)
         for name, order in self.orders.items():
             if order.session is None:
                 continue
@@ -119,7 +130,9 @@ class Laws:
     def _take_start(self, seq: int, body: dict[str, Any]) -> None:
         if body["epoch"] <= self.epoch:
             self._found("I7", seq, f"epoch {body['epoch']} is not above {self.epoch}: order ids repeat")
-        if self.market and (body["market"], body["install"]) != (self.market, self.install):
+        # A journal that holds nothing of an account yet is anybody's of its market.
+        other = body["install"] != self.install and self.bound
+        if self.market and (body["market"] != self.market or other):
             self._found("I3", seq, f"install {body['install']} of {body['market']} in a journal of another")
         self.epoch, self.market, self.install = body["epoch"], body["market"], body["install"]
 
@@ -200,7 +213,9 @@ class Laws:
         self._number(seq, name, order, body["venue_id"])
         if order.told_over and order.counted <= order.filled:
             end, state = order.told_over
-            self._found("I8", seq, f"a fill of order {name}, which was told to be {state} by record {end}")
+            what = f"a fill of order {name}, which was told to be {state} by record {end}"
+            # It may have come back by this fill: that is told right after it.
+            self.after_end.setdefault(name, (seq, what))
         order.filled += units(body["qty"])
         order.last_fill = seq
         if order.session is not None:
@@ -224,6 +239,7 @@ class Laws:
             self._told(seq, frame)
         elif frame.get("code") == "resurrected" and frame.get("order_id") in self.orders:
             self.orders[frame["order_id"]].told_over = None
+            self.after_end.pop(frame["order_id"], None)
 
     def _told(self, seq: int, frame: dict[str, Any]) -> None:
         """A session was told of its order."""

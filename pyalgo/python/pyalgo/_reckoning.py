@@ -68,6 +68,9 @@ class Totals:
             price = self.average if step.price is None else Decimal(step.price)
             self.qty += step.signed
             self.cost = price * self.qty
+            if step.price is None and before:
+                # The average stays, and a rounding of what little was held counts for all that is held now.
+                self.slack = (self.slack + 1) * max(Decimal(1), Decimal(abs(self.qty)) / before)
         else:
             paid = Decimal(step.quote if step.signed > 0 else -step.quote)
             self._move(step.signed, paid, profit=True)

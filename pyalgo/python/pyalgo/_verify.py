@@ -22,7 +22,10 @@ LAWS = {
         'copy (docs/ledger.md, "A lost journal")',
     ),
     "I1": ("every fill is booked once", _OURS),
-    "I2": ("pos.db shows the positions the fills and edits make", _SHOW_ANEW),
+    "I2": (
+        "pos.db shows the positions the fills and edits make",
+        "if the row was changed and put back while the gateway ran, restart the gateway; else " + _SHOW_ANEW,
+    ),
     "I3": ("what is a session's bears its id, and only that", _KEY),
     "I4": ("one order and one answer for each command", _OURS),
     "I5": ("every fill is told to its session once", _OURS),
