@@ -12,7 +12,7 @@ from devlib import checks, console, formatting, lock, paths, programs, requireme
 USAGE = """\
 usage: ./dev TASK [ARGUMENT ...]
 
-  build               set up, then build the binaries and the Python package
+  build [--release]   set up, then build the binaries and the Python package; or the gateways for live trading
   demo [OPTION ...]   the whole system trading on the simulated exchange
   test [PATH ...]     all Rust and Python tests, or only these pytest paths and options
   check               formatting, lints, types, stubs, walls, bans and licences

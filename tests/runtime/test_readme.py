@@ -23,7 +23,7 @@ def test_the_first_key_is_made_as_the_readme_says(tmp_path: Path) -> None:
     for name in ("spot.json", "private_key.pem"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "target").mkdir()
-    (tmp_path / "target" / "debug").symlink_to(program("spot").parent)
+    (tmp_path / "target" / "release").symlink_to(program("spot").parent)
     done = subprocess.run(["sh", "-ec", commands("keygen")], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("-----BEGIN PUBLIC KEY-----")

@@ -16,6 +16,7 @@ FAILPOINTS = "--features=tradingsys-runtime/failpoints"
 BUILD = ["cargo", "build", "--workspace", "--all-targets", "--locked", FAILPOINTS]
 # The gateways as they are released: the shell once more, everything below it is the same.
 PLAIN_BUILD = ["cargo", "build", "--workspace", "--bin=spot", "--bin=usdt", "--locked"]
+RELEASE_BUILD = [*PLAIN_BUILD, "--release"]
 
 
 def environment() -> dict[str, str]:
@@ -25,10 +26,13 @@ def environment() -> dict[str, str]:
 
 
 def build(arguments: list[str]) -> int:
-    """The task `build`."""
-    if arguments:
-        raise Stop("build takes no arguments", 2)
+    """The task `build`; with `--release` the gateways as one trades with them."""
+    if arguments not in ([], ["--release"]):
+        raise Stop("build takes no argument but --release", 2)
     env = environment()
+    if arguments:
+        with phase("cargo build --release (the first time takes several minutes)"):
+            return call(RELEASE_BUILD, env, ROOT)
     if not build_all(env):
         return 1
     say(f"binaries: {binaries(env)}")
