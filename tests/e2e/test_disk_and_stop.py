@@ -157,7 +157,8 @@ def test_a_gateway_that_stood_still_for_ninety_seconds_catches_up(hurried: Desk)
     """Its connections are given up meanwhile, one order is filled and one stays; nobody tells it."""
     exchange, gateway = hurried
     gateway.start()
-    client = gateway.client()
+    # Of the client's own patience nothing is asked here.
+    client = gateway.client(options={"ping_interval": None})
     bid = Decimal(exchange.control("GET", "/api/v3/ticker/bookTicker?symbol=DOGEUSDT")["bidPrice"])
     price = {name: str((bid * Decimal(part)).quantize(Decimal("0.00001"))) for name, part in PRICES.items()}
     filled = client.order(side="BUY", type="LIMIT", tif="GTC", price=price["near"], qty="70")

@@ -6,6 +6,7 @@ The schedules of the runtime's own test, many more of them. A failure prints the
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,25 @@ from devlib import setup
 TEST = "i21_fills_showings_edits_and_crashes_in_any_order_come_to_one_sum"
 
 
+def test_program() -> str:
+    """The runtime's tests, as ./dev has built them: nothing is compiled again."""
+    command = [
+        "cargo",
+        "test",
+        "--workspace",
+        "--locked",
+        "--no-run",
+        "--message-format=json",
+        setup.FAILPOINTS,
+    ]
+    made = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for artifact in map(json.loads, made.splitlines()):
+        target = artifact.get("target", {}).get("name")
+        if target == "tradingsys_runtime" and artifact.get("profile", {}).get("test"):
+            return str(artifact["executable"])
+    raise SystemExit("cargo names no program with the runtime's tests")
+
+
 def main() -> int:
     """Runs the test with as many schedules as asked for."""
     parser = argparse.ArgumentParser(prog="./dev soak books", description=__doc__)
@@ -25,17 +45,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first (0)")
     options = parser.parse_args()
     asked = {"TRADINGSYS_SCHEDULES": str(options.schedules), "TRADINGSYS_FIRST_SEED": str(options.seed)}
-    # As ./dev has built them, so that nothing is compiled again.
-    command = [
-        "cargo",
-        "test",
-        "--workspace",
-        "--locked",
-        setup.FAILPOINTS,
-        "--lib",
-    ]
-    run = subprocess.run([*command, "--", TEST, "--nocapture"], env=os.environ | asked, check=False)
-    return run.returncode
+    return subprocess.run(
+        [test_program(), TEST, "--nocapture"], env=os.environ | asked, check=False
+    ).returncode
 
 
 if __name__ == "__main__":
