@@ -4,9 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Gateway;
-use super::commits::Held;
 use super::door::Seat;
-use super::question::stored_frame;
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::journal::{OrderRecord, Record};
@@ -54,7 +52,6 @@ impl Gateway {
             let message = format!("command number {n} is not above all earlier ones; the next is {next}");
             return self.fail(seat.conn, Some(id), ErrorBody::new(ErrorCode::StaleCommand, message));
         }
-        let is_order = matches!(call, Call::Order(_));
         let result = self.may_command(seat).and_then(|()| match call {
             Call::Order(order) => self.place(now, seat.session, order),
             Call::Cancel(cancel) => self.cancel(now, seat.session, cancel),
@@ -62,7 +59,6 @@ impl Gateway {
             Call::Amend(amend) => self.amend(now, seat.session, amend),
             _ => Ok(Value::Null),
         });
-        let placed = is_order && result.is_ok();
         let answer = match result {
             Ok(result) => serde_json::json!({ "result": result }),
             Err(error) => serde_json::json!({ "error": error }),
@@ -70,13 +66,7 @@ impl Gateway {
         .to_string();
         self.session_mut(seat.session).last_command = n;
         self.remember(now, seat.session, epoch, n, answer.clone());
-        if placed {
-            // Whoever has been told that an order was taken does not ask for it again: after a crash nobody would
-            // know of one that is not in the journal, was not filled and is not open.
-            self.commits.hold(Held::Frame(seat.conn, stored_frame(id, &answer)));
-        } else {
-            self.reply_stored(seat.conn, id, &answer);
-        }
+        self.reply_stored(seat.conn, id, &answer);
     }
 
     /// Keeps an answer, so that the same number gets the same answer after any loss.

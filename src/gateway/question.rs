@@ -38,11 +38,6 @@ fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("replies are made of strings, numbers and plain structs")
 }
 
-/// `{"result":…}` or `{"error":…}` under an id.
-pub(super) fn stored_frame(id: u64, answer: &str) -> Bytes {
-    Bytes::from(format!("{{\"id\":{id},{}", &answer[1..]))
-}
-
 impl Gateway {
     pub(super) fn seated_call(&mut self, now: Time, seat: Seat, id: u64, call: Call) {
         match call {
@@ -89,7 +84,8 @@ impl Gateway {
 
     /// A stored answer `{"result":…}` or `{"error":…}` under a new id.
     pub(super) fn reply_stored(&mut self, conn: ConnId, id: u64, answer: &str) {
-        self.send(conn, stored_frame(id, answer));
+        let frame = format!("{{\"id\":{id},{}", &answer[1..]);
+        self.send(conn, Bytes::from(frame));
     }
 
     pub(super) fn fail(&mut self, conn: ConnId, id: Option<u64>, error: ErrorBody) {

@@ -28,16 +28,6 @@ fn r52_nothing_private_is_shown_before_it_is_committed() {
 }
 
 #[test]
-fn r51_an_order_is_called_taken_once_it_is_in_the_journal() {
-    let mut bench = Bench::ready();
-    bench.hold_commits = true;
-    assert_eq!(bench.call(&doge_order(1, &json!({}))), Value::Null);
-    bench.commit();
-    let told = bench.sent.last().unwrap();
-    assert!(told["result"]["order_id"].is_string(), "{told}");
-}
-
-#[test]
 fn r10_r15_r16_facts_in_any_order_and_twice_come_out_the_same() {
     let id_of = |bench: &mut Bench| bench.order(1);
     for seed in 0..200 {
