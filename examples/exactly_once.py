@@ -4,10 +4,11 @@
 
 What a callback makes of an event and the event's cursor are written in one transaction into FILE (default
 exactly_once.db). After a crash the database holds both or neither, and the next login goes on right after
-the cursor in it: nothing is booked twice, nothing is left out.
+the cursor in it: nothing is booked twice, nothing is left out. The cursor only ever moves forward: what a
+second copy of this program, started with take_over, has booked already moves it no more, and is passed over.
 
-The gateway is told once in a second how far that has come, for all events since: with `autocommit=False` it
-keeps everything until then, however long this program is away.
+Once in a second the cursor is written for what needed no booking, and then the gateway is told that very
+cursor: with `autocommit=False` it keeps everything after it, however long this program is away.
 
 It trades by turns, every PERIOD seconds: buys a little at the best ask, sells it at the best bid, draws back
 what did not fill. Ctrl-C ends it.
@@ -41,19 +42,32 @@ class Ledger:
     def book(self, order: Order, cursor: Cursor) -> None:
         """The event, its fill and its place, in one transaction."""
         with self.db:
+            if not self.move(cursor):
+                return
             self.db.execute("INSERT INTO event VALUES(?, ?, ?, ?)", (*cursor, order.order_id, order.state))
             if order.trade_id is not None:
                 fill = (order.trade_id, order.side, order.trade_quantity, order.trade_price)
                 self.db.execute("INSERT INTO fill VALUES(?, ?, ?, ?)", fill)
-            self.move(cursor)
 
     def skip(self, cursor: Cursor) -> None:
         """Events go on from there: what lies before will not come."""
         with self.db:
+            self.db.execute("INSERT OR REPLACE INTO cursor VALUES(1, ?, ?)", cursor)
+
+    def reach(self, cursor: Cursor) -> None:
+        """All events up to there are handled; of the last ones there was nothing to book."""
+        with self.db:
             self.move(cursor)
 
-    def move(self, cursor: Cursor) -> None:
-        self.db.execute("INSERT OR REPLACE INTO cursor VALUES(1, ?, ?)", cursor)
+    def move(self, cursor: Cursor) -> bool:
+        """Forward, never back. False: the books are there already."""
+        moved = self.db.execute(
+            """INSERT INTO cursor VALUES(1, ?, ?) ON CONFLICT(one) DO UPDATE
+            SET generation = excluded.generation, sequence = excluded.sequence
+            WHERE (excluded.generation, excluded.sequence) > (cursor.generation, cursor.sequence)""",
+            cursor,
+        )
+        return moved.rowcount == 1
 
 
 def main(
@@ -81,6 +95,13 @@ def main(
             ledger.skip(session.cursor)
             warn("fills may be missing here; the gateway's journal has them: %s", notice.message)
 
+    def commit() -> None:
+        # First into the own books, then to the gateway: what it was told is never missing here.
+        here = session.cursor
+        if here is not None:
+            ledger.reach(here)
+            session.commit(here)
+
     def trade() -> None:
         if session.state != "ready" or not sub.bid_level or not sub.ask_level:
             return
@@ -93,7 +114,7 @@ def main(
 
     session.on_order, session.on_notice = on_order, on_notice
     eng.every(float(period), trade)
-    eng.every(1, session.commit)
+    eng.every(1, commit)
     with session:
         eng.run()
 

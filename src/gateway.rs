@@ -57,7 +57,7 @@ use crate::instrument::Instrument;
 use crate::journal::{Record, Start, event_time};
 use crate::ledger::books::Books;
 use crate::order::table::{Orders, state_record};
-use crate::session::Session;
+use crate::session::{EVENTS_WARN, Session};
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent, VenueStatus};
 use crate::wire::event::{FillView, Numbered, OrderView, PositionView, Private};
@@ -639,8 +639,12 @@ impl Gateway {
         let frame =
             serde_json::to_string(&numbered).expect("events are made of strings, numbers and plain structs");
         log.push(now, Bytes::from(frame.clone()));
+        let waiting = log.unacknowledged();
         self.commits.push(Record::Event { session, generation, sequence, frame });
         self.commits.hold(Held::Event(session, sequence));
+        if waiting == EVENTS_WARN {
+            self.warn_unacknowledged(now, session, waiting);
+        }
     }
 
     /// Tells an order's owner how it stands; EXTERNAL has nobody to tell.
@@ -700,11 +704,7 @@ impl Gateway {
         match held {
             Held::Event(session, sequence) => self.publish(session, sequence),
             Held::Frame(conn, frame) => self.send(conn, frame),
-            Held::Follow(conn, sequence) => {
-                if let Some(client) = self.clients.get_mut(&conn) {
-                    client.follow_above = Some(sequence);
-                }
-            }
+            Held::Follow(conn, session, frames, above) => self.follow(conn, session, frames, above),
             Held::Project(rows) => self.out.push(Output::Project(rows)),
             Held::EpochDurable => {
                 self.epoch_durable = true;

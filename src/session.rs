@@ -17,6 +17,8 @@ use crate::wire::request::Ack;
 
 /// Events kept of one session whatever its acknowledgements say.
 pub const EVENTS_MAX: usize = 100_000;
+/// From this many events on that a session has not acknowledged it is warned, at nine tenths of what is kept.
+pub const EVENTS_WARN: u64 = EVENTS_MAX as u64 / 10 * 9;
 /// Answers kept of one session.
 pub const ANSWERS_MAX: usize = 10_000;
 
@@ -56,6 +58,16 @@ pub struct EventLog {
     last: u64,
     published: u64,
     acked: u64,
+    lost: bool,
+}
+
+/// How a login goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// With these events, all that it missed.
+    Events(Vec<Bytes>),
+    /// Some of what it missed is not kept any more: with a snapshot, and then the kept ones above this number.
+    Snapshot(u64),
 }
 
 #[derive(Debug)]
@@ -109,11 +121,16 @@ impl EventLog {
         self.kept.get(at).map(|k| k.frame.clone())
     }
 
+    /// Events made that the session has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        self.last - self.acked
+    }
+
     /// The session has handled everything up to there.
     pub fn ack(&mut self, sequence: u64) -> bool {
         let forward = sequence > self.acked && sequence <= self.published;
         if forward {
-            self.acked = sequence;
+            self.fold_ack(sequence);
         }
         forward
     }
@@ -121,6 +138,7 @@ impl EventLog {
     /// Takes in an acknowledgement from the journal.
     pub fn fold_ack(&mut self, sequence: u64) {
         self.acked = self.acked.max(sequence);
+        self.lost = false;
     }
 
     /// Forgets acknowledged events older than `keep`.
@@ -136,27 +154,50 @@ impl EventLog {
         if sequence > self.published {
             return None;
         }
-        let first = self.kept.front().map_or(self.last + 1, |k| k.sequence);
-        if sequence + 1 < first {
+        if sequence < self.gone() {
             return None;
         }
+        Some(self.kept_after(sequence))
+    }
+
+    /// Frames of the committed events after `sequence` that are kept.
+    pub fn kept_after(&self, sequence: u64) -> Vec<Bytes> {
         let wanted = |k: &&Kept| k.sequence > sequence && k.sequence <= self.published;
-        Some(self.kept.iter().filter(wanted).map(|k| k.frame.clone()).collect())
+        self.kept.iter().filter(wanted).map(|k| k.frame.clone()).collect()
     }
 
-    /// A new generation began: numbering starts anew.
+    /// Number of the last event that is not kept any more.
+    fn gone(&self) -> u64 {
+        self.kept.front().map_or(self.last, |k| k.sequence - 1)
+    }
+
+    /// A new generation began: numbering starts anew. What was not acknowledged is lost with the old one.
     pub fn restart(&mut self) {
-        *self = Self::default();
+        let lost = self.lost || self.last > self.acked;
+        *self = Self { lost, ..Self::default() };
     }
 
-    /// Where a login goes on: after its cursor, else after the last acknowledged event.
-    pub fn resume_from(&self, generation: u64, cursor: Option<Ack>) -> Option<Vec<Bytes>> {
-        match cursor {
-            Some(cursor) if cursor.generation != generation => None,
-            Some(cursor) => self.after(cursor.sequence),
-            None if self.last == 0 => None,
-            None => self.after(self.acked),
+    /// Did the session lose events with an old generation that it never acknowledged? True once.
+    pub fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Where a login goes on: after its cursor, else after the last acknowledged event. Where some of that is missing,
+    /// with the oldest that is kept: what was never acknowledged is not passed over.
+    pub fn resume_from(&self, generation: u64, cursor: Option<Ack>) -> Resumption {
+        let from = match cursor {
+            Some(cursor) if cursor.generation == generation => Some(cursor.sequence),
+            None if self.last > 0 && !self.lost => Some(self.acked),
+            _ => None,
+        };
+        if let Some(frames) = from.and_then(|sequence| self.after(sequence)) {
+            return Resumption::Events(frames);
         }
+        Resumption::Snapshot(match cursor {
+            Some(cursor) if cursor.generation == generation && cursor.sequence > self.published => self.last,
+            Some(cursor) if cursor.generation <= generation => self.gone(),
+            _ => self.gone().max(self.acked),
+        })
     }
 }
 
@@ -178,11 +219,13 @@ mod tests {
     fn resumed(log: &EventLog, cursor: Option<(u64, u64)>) -> String {
         let cursor = cursor.map(|(generation, sequence)| Ack { generation, sequence });
         match log.resume_from(1, cursor) {
-            None => "snapshot".to_owned(),
-            Some(frames) => {
-                frames.iter().map(|f| String::from_utf8(f.to_vec()).unwrap()).collect::<Vec<_>>().join(" ")
-            }
+            Resumption::Snapshot(above) => format!("snapshot {above}: {}", words(log.kept_after(above))),
+            Resumption::Events(frames) => words(frames),
         }
+    }
+
+    fn words(frames: Vec<Bytes>) -> String {
+        frames.iter().map(|f| String::from_utf8(f.to_vec()).unwrap()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -190,17 +233,49 @@ mod tests {
         let mut log = log(5, 4);
         assert_eq!(resumed(&log, Some((1, 2))), "3 4", "5 is not committed yet");
         assert_eq!(resumed(&log, Some((1, 4))), "");
-        assert_eq!(resumed(&log, Some((1, 5))), "snapshot", "ahead of what is committed: the tail was lost");
-        assert_eq!(resumed(&log, Some((2, 3))), "snapshot", "another generation");
+        let ahead = "ahead of what is committed: the tail was lost";
+        assert_eq!(resumed(&log, Some((1, 5))), "snapshot 5: ", "{ahead}");
+        assert_eq!(resumed(&log, Some((0, 3))), "snapshot 0: 1 2 3 4", "another generation");
         assert_eq!(resumed(&log, None), "1 2 3 4");
         assert!(log.ack(3));
         assert!(!log.ack(2), "an acknowledgement never goes back");
         assert!(!log.ack(5), "nor beyond what was published");
         assert_eq!(resumed(&log, None), "4");
         log.prune(Time::from_millis(1000), Span::from_millis(10));
-        assert_eq!(resumed(&log, Some((1, 2))), "snapshot", "2 < what is kept");
+        assert_eq!(resumed(&log, Some((1, 2))), "snapshot 3: 4", "2 < what is kept");
         assert_eq!(resumed(&log, Some((1, 3))), "4");
-        assert_eq!(resumed(&EventLog::default(), None), "snapshot", "a new session");
+        assert_eq!(resumed(&log, Some((2, 9))), "snapshot 3: 4", "of a gateway that is lost");
+        assert_eq!(resumed(&EventLog::default(), None), "snapshot 0: ", "a new session");
+    }
+
+    #[test]
+    fn c6_what_was_never_acknowledged_is_not_passed_over_however_old_the_cursor() {
+        let mut log = log(12, 12);
+        log.ack(11);
+        log.prune(Time::from_millis(10_000_000), Span::ZERO);
+        assert_eq!(resumed(&log, Some((1, 10))), "snapshot 11: 12", "11 was acknowledged, 12 was not");
+        assert_eq!(resumed(&log, None), "12");
+    }
+
+    #[test]
+    fn c6_a_new_numbering_says_that_unacknowledged_events_are_lost() {
+        for (acked, lost) in [(2, true), (3, false)] {
+            let mut log = log(3, 3);
+            log.ack(acked);
+            log.restart();
+            log.fold_event(1, Time::default(), Bytes::from("new"));
+            let word = if lost { "snapshot 0: new" } else { "new" };
+            assert_eq!(resumed(&log, None), word, "{acked} of 3 acknowledged");
+            assert_eq!(log.take_lost(), lost);
+            assert_eq!(resumed(&log, None), "new", "told once");
+        }
+    }
+
+    #[test]
+    fn beyond_the_bound_the_oldest_go_even_if_never_acknowledged() {
+        let most = EVENTS_MAX as u64;
+        let log = log(most + 2, most + 2);
+        assert!(resumed(&log, None).starts_with("snapshot 2: 3 4 "));
     }
 
     #[test]

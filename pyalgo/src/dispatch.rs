@@ -29,7 +29,7 @@ impl Session {
             let told = self.tell(py, &placed);
             let client = &mut self.desk(py)?.client;
             if let Err(error) = told {
-                client.failed();
+                client.failed(placed);
                 return Err(error);
             }
             client.handled(&placed);

@@ -114,6 +114,10 @@ impl Inbox {
     pub(super) fn pop_private(&mut self) -> Option<Queued> {
         self.private.pop_front()
     }
+    /// Another has the session now: its numbered events are the other's to handle.
+    pub(super) fn drop_numbered(&mut self) {
+        self.private.retain(|queued| matches!(queued, Queued::Event(placed, _) if placed.at.is_none()));
+    }
     /// Private events waiting.
     pub fn private_len(&self) -> usize {
         self.private.len()

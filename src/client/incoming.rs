@@ -235,10 +235,12 @@ impl Client {
 
     fn resubscribed(
         &mut self,
-        streams: Vec<Stream>,
+        mut streams: Vec<Stream>,
         reply: Reply,
         out: &mut Vec<Output>,
     ) -> Result<(), String> {
+        // What is not wanted any more since it was asked for.
+        streams.retain(|stream| self.streams.contains_key(stream));
         match reply {
             Ok(_) => self.subscribed(&streams, &reply),
             // One bad stream must not cost the others.

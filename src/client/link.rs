@@ -83,6 +83,7 @@ impl Client {
         };
         self.identity = Some(Identity { install, epoch: login.epoch, next_command: login.next_command });
         self.acked = None;
+        self.last_made = Some(login.last);
         let until = now + STEP_TIMEOUT;
         match login.resume {
             Resume::Snapshot => {
@@ -181,17 +182,20 @@ impl Client {
 
     pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
         self.received = Some(snapshot.last);
+        let known = self.last_made;
         if self.ever_live {
-            self.inbox.push_private(Queued::Snapshot(snapshot));
+            self.inbox.push_private(Queued::Snapshot(snapshot, known));
         } else {
             // Nothing can wait before it: the state is there as soon as the login is done.
-            self.apply_snapshot(snapshot);
+            self.apply_snapshot(snapshot, known);
         }
         self.restoring(|_, _, snapshot| *snapshot = true);
     }
 
-    /// Brings orders and positions to a snapshot, and tells what changed without having been told.
-    pub(super) fn apply_snapshot(&mut self, snapshot: Snapshot) {
+    /// Brings orders and positions to a snapshot, and tells what changed without having been told. Events up to `known`
+    /// are in it, also those that follow it.
+    pub(super) fn apply_snapshot(&mut self, snapshot: Snapshot, known: Option<Ack>) {
+        self.known_up_to = known;
         let told: Vec<_> = snapshot.orders.iter().map(|order| order.order_id.clone()).collect();
         let mut changes = Vec::new();
         for order in snapshot.orders {
@@ -224,13 +228,14 @@ impl Client {
         for key in changes.into_iter().rev() {
             self.tell_first(key);
         }
-        self.begin_at(snapshot.last);
+        self.begin_at(snapshot.last, snapshot.missed);
     }
 
     /// Events go on after a snapshot. A session that has had any, or a cursor, is told so: what lies between will not
-    /// come.
-    fn begin_at(&mut self, last: Ack) {
-        if self.handled.is_none() && last.sequence == 0 {
+    /// come. What was committed before is of no use to this gateway, and not to be compared with what it tells.
+    fn begin_at(&mut self, last: Ack, missed: bool) {
+        self.committed = None;
+        if self.handled.is_none() && last.sequence == 0 && !missed {
             self.handled = Some(last);
             return;
         }
@@ -299,6 +304,7 @@ impl Client {
         if code == Some(TAKEN_OVER) {
             let message =
                 format!("session {} was taken over by another login: {reason}", self.config.session_id);
+            self.inbox.drop_numbered();
             return self.fail(ErrorBody::new(ErrorCode::TakenOver, message));
         }
         if self.ever_live {

@@ -133,7 +133,8 @@ pub type Reply = Result<Box<RawValue>, ErrorBody>;
 #[derive(Debug)]
 pub(super) enum Queued {
     Event(Placed, bool),
-    Snapshot(Snapshot),
+    /// With the last event whose effect it holds.
+    Snapshot(Snapshot, Option<Ack>),
 }
 
 /// One session's machine. See the module above.
@@ -161,7 +162,9 @@ pub struct Client {
     /// What may be acknowledged.
     pub(super) committed: Option<Ack>,
     pub(super) acked: Option<Ack>,
-    /// Events up to here are contained in the orders and positions asked for at the first login.
+    /// The last event there was at the login.
+    pub(super) last_made: Option<Ack>,
+    /// Events up to here are contained in the orders and positions that the login gave.
     pub(super) known_up_to: Option<Ack>,
     pub(super) state: StateEvent,
     /// The strategy has begun: changes of the state are told to it from here on.
@@ -199,6 +202,7 @@ impl Client {
             current: None,
             committed,
             acked: None,
+            last_made: None,
             known_up_to: None,
             state: down("not connected yet"),
             begun: false,
@@ -297,7 +301,7 @@ impl Client {
     pub fn next_private(&mut self) -> Option<Placed> {
         loop {
             match self.inbox.pop_private()? {
-                Queued::Snapshot(snapshot) => self.apply_snapshot(snapshot),
+                Queued::Snapshot(snapshot, known) => self.apply_snapshot(snapshot, known),
                 Queued::Event(mut placed, replayed) => {
                     self.apply(&mut placed, replayed);
                     self.current = placed.at;
@@ -331,9 +335,14 @@ impl Client {
         }
     }
 
-    /// The callback for the event that was taken last has failed: it does not count as handled.
-    pub fn failed(&mut self) {
+    /// The callback for this event has failed: it does not count as handled, and is the next to be taken again. What
+    /// arose on this side is not: it has been told, and nothing would ever acknowledge it.
+    pub fn failed(&mut self, placed: Placed) {
         self.current = None;
+        if placed.at.is_some() && !self.is_closed() {
+            let replayed = matches!(&placed.event, Event::Order(change) if change.replayed);
+            self.inbox.push_front(Queued::Event(placed, replayed));
+        }
     }
 
     /// The strategy has on its own disk what it makes of all events up to there; of all up to the one being handled, if
@@ -354,7 +363,8 @@ impl Client {
                 format!("event {generation}/{sequence} was not told yet: the last one is {of}/{last}");
             return Err(LocalError::Misuse.body(message));
         }
-        if upto.generation == here.generation && self.committed.is_none_or(|before| before < upto) {
+        let forward = |before: Ack| before.generation != upto.generation || before.sequence < upto.sequence;
+        if upto.generation == here.generation && self.committed.is_none_or(forward) {
             self.committed = Some(upto);
         }
         Ok(())
@@ -406,6 +416,10 @@ impl Client {
                 change.replayed = replayed;
                 if known {
                     change.key = self.orders.key(&change.order.order_id);
+                    // How an order ended is final: what a snapshot without it left open is settled.
+                    if change.key.is_some() && change.order.state.is_terminal() {
+                        self.orders.set(change.order.clone(), change.fill.clone());
+                    }
                     return;
                 }
                 change.key = Some(match change.key {

@@ -405,6 +405,19 @@ fn a_taken_over_session_stays_away() {
 }
 
 #[test]
+fn r55_what_waits_when_a_session_is_taken_over_is_the_new_owners() {
+    let mut desk = Desk::live();
+    for seq in 1..=3 {
+        desk.order_event(seq, &named(1000, 9), "NEW", "0", "0");
+    }
+    let first = desk.client.next_private().unwrap();
+    desk.client.handled(&first);
+    desk.input(Input::Lost(Some(4001), "by somebody"));
+    assert_eq!(desk.told(), ["state Down", "error -10011"]);
+    assert_eq!(desk.client.cursor(), Some(Ack { generation: 1, sequence: 1 }));
+}
+
+#[test]
 fn bad_frames_end_in_a_new_login_and_never_in_a_panic() {
     for bad in [
         "",
@@ -513,8 +526,8 @@ fn c6_the_cursor_is_that_of_the_event_being_handled() {
     assert_eq!(desk.client.cursor(), at(1), "what a callback saves together with its own data");
     desk.client.handled(&first);
     assert_eq!(desk.client.cursor(), at(1));
-    desk.client.next_private().unwrap();
-    desk.client.failed();
+    let second = desk.client.next_private().unwrap();
+    desk.client.failed(second);
     assert_eq!(desk.client.cursor(), at(1), "a callback that failed has handled nothing");
     desk.input(Input::Lost(None, "reset"));
     while let Some(placed) = desk.client.next_private() {
@@ -550,9 +563,9 @@ fn c6_with_autocommit_off_only_a_commit_acknowledges() {
     assert_eq!(commit(&mut desk, Some(at(1))), (Ok(()), vec![]), "never back");
     assert_eq!(commit(&mut desk, Some(at(4))), (Err(-40008), vec![]), "not told yet");
     assert_eq!(commit(&mut desk, Some(Ack { generation: 0, sequence: 9 })), (Ok(()), vec![]));
-    desk.client.next_private().unwrap();
+    let fourth = desk.client.next_private().unwrap();
     assert_eq!(commit(&mut desk, None), (Ok(()), vec![Call::Ack(at(4))]), "the one being handled");
-    desk.client.failed();
+    desk.client.failed(fourth);
     reconnect(&mut desk);
     let login = desk.log_in(r#"{"gen":1,"seq":4}"#, "events", "[]", 1000);
     assert_eq!(login.cursor, Some(at(3)), "this process goes on where it was");
@@ -625,4 +638,95 @@ fn a_stream_a_fresh_gateway_cannot_give_yet_is_asked_for_again_at_its_next_state
     assert!(asked(&mut desk).is_some());
     desk.frame(r#"{"event":"state","state":"ready"}"#);
     assert_eq!(asked(&mut desk), None, "it was not refused again");
+}
+
+#[test]
+fn a_stream_given_up_while_it_waits_is_not_asked_for_again() {
+    let mut desk = Desk::live();
+    let [bbo, trade] =
+        [Channel::Bbo, Channel::Trade].map(|channel| Stream { symbol: Symbol::new("dogeusdt"), channel });
+    let refused = |id: u64| {
+        let code = ErrorCode::NotReady.code();
+        format!(r#"{{"id":{id},"error":{{"code":{code},"name":"not_ready","message":"x"}}}}"#)
+    };
+    subscribe(&mut desk, &bbo);
+    subscribe(&mut desk, &trade);
+    reconnect(&mut desk);
+    desk.log_in(r#"{"gen":1,"seq":0}"#, "events", "[]", 1001);
+    let [(Some(both), Call::Subscribe(_))] = &desk.calls()[..] else { panic!("not asked at the login") };
+    desk.frame(&refused(*both));
+    let [(Some(first), Call::Subscribe(_)), (Some(second), Call::Subscribe(_))] = &desk.calls()[..] else {
+        panic!("not asked one by one")
+    };
+    desk.frame(&refused(*first));
+    desk.client.unsubscribe(&bbo, &mut desk.out);
+    desk.client.unsubscribe(&trade, &mut desk.out);
+    desk.frame(&refused(*second));
+    desk.calls();
+    desk.frame(r#"{"event":"state","state":"ready"}"#);
+    assert_eq!(desk.calls(), [], "neither that waited nor that was on its way");
+}
+
+#[test]
+fn c6_an_event_whose_callback_failed_is_the_next_again() {
+    let mut desk = Desk::live();
+    for seq in 1..=2 {
+        desk.order_event(seq, &named(1000, 9), "NEW", "0", "0");
+    }
+    let first = desk.client.next_private().unwrap();
+    desk.client.failed(first.clone());
+    desk.client.acknowledge(&mut desk.out);
+    assert_eq!(desk.calls(), []);
+    assert_eq!(desk.client.next_private(), Some(first.clone()));
+    desk.client.handled(&first);
+    assert_eq!(desk.told(), ["NEW now"]);
+    desk.client.acknowledge(&mut desk.out);
+    assert_eq!(desk.calls(), [(None, Call::Ack(Ack { generation: 1, sequence: 2 }))]);
+    desk.input(Input::Lost(None, "reset"));
+    let state = desk.client.next_private().unwrap();
+    desk.client.failed(state);
+    assert_eq!(desk.client.next_private(), None, "what arose here is told once");
+}
+
+#[test]
+fn c6_a_cursor_that_was_not_taken_is_not_compared_with_and_not_acknowledged() {
+    for (of, cursor) in [("a lost gateway's", (5, 100)), ("ahead of the log", (2, 41))] {
+        let cursor = Some(Ack { generation: cursor.0, sequence: cursor.1 });
+        let mut desk = Desk::new(Config { cursor, autocommit: false, ..config() });
+        desk.log_in(r#"{"gen":2,"seq":7}"#, "snapshot", "[]", 1000);
+        desk.frame(r#"{"event":"snapshot","gen":2,"seq":7,"time":1,"orders":[],"positions":[]}"#);
+        desk.out.clear();
+        desk.client.acknowledge(&mut desk.out);
+        assert_eq!(desk.calls(), [], "{of}");
+        assert_eq!(desk.told(), ["notice snapshot"]);
+        let frame = order_frame(8, &named(1000, 9), "NEW", "0", "0", false);
+        desk.frame(&frame.replace(r#""gen":1"#, r#""gen":2"#));
+        desk.told();
+        desk.client.commit(None).unwrap();
+        desk.client.acknowledge(&mut desk.out);
+        assert_eq!(desk.calls(), [(None, Call::Ack(Ack { generation: 2, sequence: 8 }))], "{of}");
+    }
+}
+
+#[test]
+fn c6_events_kept_after_a_snapshot_are_told_and_change_nothing_it_holds() {
+    let mut desk = Desk::new(Config { cursor: Some(Ack { generation: 1, sequence: 10 }), ..config() });
+    desk.log_in(r#"{"gen":1,"seq":12}"#, "snapshot", "[]", 1000);
+    desk.frame(
+        r#"{"event":"snapshot","gen":1,"seq":11,"time":1,"orders":[],"positions":[{"symbol":"dogeusdt","net":"9","avg_price":"0.2","realised":"0"}]}"#,
+    );
+    desk.frame(&order_frame(12, &named(1000, 9), "FILLED", "10", "4", true));
+    assert_eq!(desk.told(), ["notice snapshot", "FILLED again"]);
+    let net = |desk: &Desk| desk.client.positions()[&Symbol::new("dogeusdt")].net.to_string();
+    assert_eq!(net(&desk), "9", "all events there were at the login are in the snapshot");
+    desk.order_event(13, &named(1000, 10), "FILLED", "10", "19");
+    assert_eq!((desk.told(), net(&desk)), (vec!["FILLED now".to_owned()], "19".to_owned()));
+}
+
+#[test]
+fn c6_a_session_without_a_cursor_is_told_what_a_new_numbering_has_cost_it() {
+    let mut desk = Desk::new(config());
+    desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", "[]", 1000);
+    desk.frame(r#"{"event":"snapshot","gen":2,"seq":0,"missed":true,"time":1,"orders":[],"positions":[]}"#);
+    assert_eq!(desk.told(), ["notice snapshot"]);
 }

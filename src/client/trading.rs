@@ -266,7 +266,9 @@ impl Client {
     /// Wants a stream no longer. Nothing of it is given from here on.
     pub fn unsubscribe(&mut self, stream: &Stream, out: &mut Vec<Output>) {
         self.inbox.shut(&stream.to_string());
-        if self.streams.shift_remove(stream).is_some() && self.phase == Phase::Live {
+        self.not_yet.retain(|waiting| waiting != stream);
+        let is_in = matches!(self.phase, Phase::Live | Phase::Restoring { .. });
+        if self.streams.shift_remove(stream).is_some() && is_in {
             let call = Call::Unsubscribe(Streams { streams: vec![stream.to_string()] });
             let id = self.call(call, Asked::Question { streams: Vec::new() }, out);
             self.forget(QuestionId(id));

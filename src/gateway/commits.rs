@@ -15,8 +15,8 @@ pub(super) enum Held {
     Event(SessionId, u64),
     /// A frame for one client: a reply that shows private state, a snapshot.
     Frame(ConnId, Bytes),
-    /// From here on the client gets the session's events above this number.
-    Follow(ConnId, u64),
+    /// These frames, and then all events of the session above this number.
+    Follow(ConnId, SessionId, Vec<Bytes>, u64),
     /// Rows for `pos.db`.
     Project(Projection),
     /// The epoch is durable: orders may be sent.

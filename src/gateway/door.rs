@@ -10,6 +10,7 @@ use super::queue::Queue;
 use super::{Gateway, order_view};
 use crate::ids::{ConnId, SessionId};
 use crate::market::Stream;
+use crate::session::{EVENTS_MAX, Resumption};
 use crate::time::{Span, Time};
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{LoggedIn, Resume, Snapshot, Welcome};
@@ -265,7 +266,7 @@ impl Gateway {
             trading: login.trading,
             next_command: seat.last_command + 1,
             last: Ack { generation, sequence: seat.log.last() },
-            resume: if resumed.is_some() { Resume::Events } else { Resume::Snapshot },
+            resume: if let Resumption::Events(_) = resumed { Resume::Events } else { Resume::Snapshot },
             answers,
             install: self.config.install.as_str().to_owned(),
             epoch: self.epoch,
@@ -282,8 +283,8 @@ impl Gateway {
         );
         self.log(LogLevel::Info, "session taken", fields);
         match resumed {
-            Some(frames) => self.replay(conn, id, session, &reply, frames),
-            None => self.snapshot(now, conn, id, session, &reply),
+            Resumption::Events(frames) => self.replay(conn, id, session, &reply, frames),
+            Resumption::Snapshot(above) => self.snapshot(now, conn, id, session, &reply, above),
         }
     }
 
@@ -305,21 +306,50 @@ impl Gateway {
         self.ready.insert(conn);
     }
 
-    /// The present state, shown once it is committed, then the events that follow it.
-    fn snapshot(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, reply: &LoggedIn) {
+    /// The present state, shown once it is committed, then the events above a number that are kept.
+    fn snapshot(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        id: u64,
+        session: SessionId,
+        reply: &LoggedIn,
+        above: u64,
+    ) {
         let snapshot = Snapshot {
             event: "snapshot".to_owned(),
-            last: reply.last,
+            last: Ack { sequence: above, ..reply.last },
+            missed: self.session_mut(session).log.take_lost(),
             time: now,
             orders: self.orders.open_of(session).filter_map(order_view).collect(),
             positions: self.positions_of(session, &[]),
         };
-        let last = reply.last.sequence;
         let frame = serde_json::to_string(&snapshot)
             .expect("snapshots are made of strings, numbers and plain structs");
-        self.reply_when_committed(conn, id, reply);
-        self.commits.hold(Held::Frame(conn, Bytes::from(frame)));
-        self.commits.hold(Held::Follow(conn, last));
+        let frames = vec![reply_frame(id, reply), Bytes::from(frame)];
+        self.commits.hold(Held::Follow(conn, session, frames, above));
+    }
+
+    /// The snapshot is committed, and with it all events made before it.
+    pub(super) fn follow(&mut self, conn: ConnId, session: SessionId, frames: Vec<Bytes>, above: u64) {
+        let log = &self.session_mut(session).log;
+        let (kept, published) = (log.kept_after(above), log.published());
+        let Some(client) = self.clients.get_mut(&conn) else { return };
+        for frame in frames.into_iter().chain(kept.iter().map(marked_replayed)) {
+            client.queue.push_replay(frame);
+        }
+        client.follow_above = Some(published);
+        self.ready.insert(conn);
+    }
+
+    /// Says that so much is unacknowledged that events may be lost.
+    pub(super) fn warn_unacknowledged(&mut self, now: Time, session: SessionId, waiting: u64) {
+        self.log(LogLevel::Warn, "events not acknowledged", format!("session={session} count={waiting}"));
+        let message = format!(
+            "{waiting} events of this session are not acknowledged; beyond {EVENTS_MAX} the oldest are not kept: \
+             call session.commit()"
+        );
+        self.notice(now, session, "unacknowledged", message, None);
     }
 
     fn pending_answer(&mut self, now: Time, session: SessionId, pending: &Pending) -> Value {

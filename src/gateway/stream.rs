@@ -65,10 +65,14 @@ impl Gateway {
     pub(super) fn take_instruments(&mut self, now: Time, list: Vec<Instrument>) {
         let all: BTreeMap<Symbol, Instrument> = list.into_iter().map(|i| (i.symbol.clone(), i)).collect();
         self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
-        if let Some(before) = self.instruments.replace(all) {
-            self.tell_changed(now, &before);
-        }
+        let before = self.instruments.replace(all);
         self.recovery_begin(now);
+        match before {
+            Some(before) => self.tell_changed(now, &before),
+            // Streams that were refused for want of the symbols can be had now, also without order entry.
+            None if !self.recovery.compares() => self.tell_state(),
+            None => {}
+        }
     }
 
     /// Tells clients what has changed of the instruments whose streams they have: orders are held to the new rules.

@@ -342,6 +342,10 @@ impl Bench {
     }
 
     fn login(&mut self, cursor: Option<(u64, u64)>) -> Value {
+        self.login_as(1, cursor)
+    }
+
+    fn login_as(&mut self, session: u16, cursor: Option<(u64, u64)>) -> Value {
         self.conn = ConnId(self.conn.0 + 1);
         self.input(Input::ClientOpened(self.conn));
         let nonce = "ab".repeat(16);
@@ -353,9 +357,9 @@ impl Bench {
             &gateway_nonce,
             hello["result"]["proof"].as_str().unwrap()
         ));
-        let mut params = json!({"session_id": 1, "name": "t", "trading": true, "take_over": self.take_over,
+        let mut params = json!({"session_id": session, "name": "t", "trading": true, "take_over": self.take_over,
             "pending": self.pending,
-            "proof": proof::of_client("secret", &nonce, &gateway_nonce, 1)});
+            "proof": proof::of_client("secret", &nonce, &gateway_nonce, session)});
         if let Some((generation, sequence)) = cursor {
             params["cursor"] = json!({"gen": generation, "seq": sequence});
         }

@@ -224,9 +224,12 @@ pub struct PositionView {
 pub struct Snapshot {
     /// Always `snapshot`.
     pub event: String,
-    /// The event it replaces everything up to.
+    /// The event it replaces everything up to: those that are kept follow, also if it holds what they did.
     #[serde(flatten)]
     pub last: Ack,
+    /// The session had events it never acknowledged, under a numbering that is over. They will not come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
     /// The gateway's time.
     pub time: Time,
     /// Open orders.

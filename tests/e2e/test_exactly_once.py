@@ -72,6 +72,7 @@ def test_c6_i5_a_strategy_with_its_own_transaction_has_each_event_once(
         time.sleep(rng.uniform(0.0, 0.02))
         process.kill()
         (saved,) = rows(file, "SELECT generation, sequence FROM cursor")
+        assert acknowledged(gateway) <= saved, "nothing is acknowledged that the strategy does not remember"
         seen["booked, not acknowledged"] += acknowledged(gateway) < saved
         seen["told, not booked"] += told(gateway)[-1]["seq"] > saved[1]
         if turn % 6 == 5:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from sdk.conftest import Start
 from support.scripted import Frame, Link
@@ -50,6 +54,10 @@ def test_an_event_whose_callback_failed_is_not_handled(start: Start) -> None:
     with pytest.raises(ValueError, match="own"):
         play.eng.run()
     assert play.session.cursor == (1, 1)
+    again: list[object] = []
+    play.session.on_notice = lambda this: again.append((this.code, play.session.cursor))
+    play.run_until(lambda: again)
+    assert again == [("n2", (1, 2))], "it is the first of the next turn"
 
 
 def test_without_autocommit_only_commit_acknowledges(start: Start) -> None:
@@ -106,3 +114,24 @@ def test_a_cursor_the_gateway_cannot_go_on_from_is_told(start: Start) -> None:
     play.run_until(lambda: len(told) == 2)
     assert logins[0]["cursor"] == {"gen": 1, "seq": 41}
     assert told == [("snapshot", (2, 7)), ("next", (2, 8))]
+
+
+def test_the_cursor_of_the_example_only_moves_forward(tmp_path: Path) -> None:
+    file = Path(__file__).parents[2] / "examples" / "exactly_once.py"
+    ledger = runpy.run_path(str(file))["Ledger"](str(tmp_path / "own.db"))
+    change = SimpleNamespace(
+        order_id="o", state="FILLED", trade_id=7, side="BUY", trade_quantity=1.0, trade_price=2.0
+    )
+    assert ledger.cursor() is None
+    for cursor in [(1, 4), (1, 5), (1, 5), (1, 3), (0, 99), (2, 1)]:
+        ledger.book(change, cursor)
+    ledger.reach((2, 3))
+    ledger.reach((2, 2))
+    assert ledger.cursor() == (2, 3)
+    ledger.book(change, (2, 3))
+    booked = ledger.db.execute("SELECT generation, sequence FROM event").fetchall()
+    assert booked == [(1, 4), (1, 5), (2, 1)], "what another copy has booked is passed over"
+    assert len(ledger.db.execute("SELECT * FROM fill").fetchall()) == 3
+    ledger.skip((1, 8))
+    assert ledger.cursor() == (1, 8), "where the gateway says that events go on"
+    ledger.db.close()

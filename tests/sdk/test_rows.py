@@ -127,6 +127,21 @@ def test_row_004_72_a_session_cannot_be_forged(system: System) -> None:
     client.close()
 
 
+def test_r73_another_sessions_order_is_out_of_reach(system: System) -> None:
+    owner, other = system.gateway.client(1), system.gateway.client(2)
+    order = owner.order(type="LIMIT", price="0.1", qty="100")
+    owner.until(lambda frame: frame.get("event") == "order" and frame["order"]["state"] == "NEW")
+    for method, more in [("cancel", {}), ("amend", {"qty": "90"})]:
+        with pytest.raises(Refused) as refused:
+            other.call(method, n=other.number, order_id=order, **more)
+        assert refused.value.error["name"] == "unknown_order"
+        other.number += 1
+    assert other.call("cancel_all", n=other.number)["order_ids"] == []
+    assert [found["status"] for found in system.orders("all")] == ["NEW"]
+    owner.close()
+    other.close()
+
+
 def test_row_004_45_51_every_state_is_told_in_order_and_the_first_ones_are_active(start: Start) -> None:
     def script(link: Link) -> None:
         link.accept()

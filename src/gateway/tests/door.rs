@@ -109,12 +109,56 @@ fn c6_acknowledged_events_are_kept_as_long_as_retention_says_over_restarts_too()
         bench.input(Input::Timer);
         let reply = bench.login(Some((generation, 1)));
         assert_eq!(reply["result"]["resume"], resume, "{later:?} after they were told");
+        let told: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
+        let all = if resume == "events" { vec![2, 3, 4, 5] } else { vec![3, 4, 5] };
+        assert_eq!(told, all, "a snapshot stands for what was acknowledged, never for the others");
         let mut bench = Bench::new(bench.journal, Vec::new(), START + retention * 100);
         bench.input(Input::Timer);
         bench.login(Some((generation, 3)));
         let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
         assert_eq!(seqs, [4, 5], "the others stay however old");
     }
+}
+
+#[test]
+fn c6_a_snapshot_and_what_follows_it_come_in_order() {
+    let mut bench = Bench::ready();
+    for n in 0..3 {
+        bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+    }
+    bench.input(Input::Timer);
+    bench.input(Input::ClientClosed(bench.conn));
+    bench.hold_commits = true;
+    bench.gateway.notice(bench.now, SessionId(1), "n", "not committed yet".to_owned(), None);
+    bench.login(Some((1, 1)));
+    bench.gateway.notice(bench.now, SessionId(1), "n", "after the login".to_owned(), None);
+    bench.input(Input::Timer);
+    assert_eq!(
+        bench.sent.iter().filter(|f| f["event"] == "notice").count(),
+        0,
+        "nothing before the snapshot"
+    );
+    bench.commit();
+    assert_eq!(bench.events(), ["snapshot", "notice n", "notice n", "notice n", "notice n", "notice n"]);
+    let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
+    assert_eq!(seqs, [0, 1, 2, 3, 4, 5], "of the numbering in force none was handled");
+}
+
+#[test]
+fn c6_a_session_that_acknowledges_nothing_is_warned_before_events_are_dropped() {
+    let mut bench = Bench::ready();
+    bench.input(Input::ClientClosed(bench.conn));
+    let warned = |bench: &Bench| bench.logs.iter().filter(|log| log.contains("not acknowledged")).count();
+    for n in 1..EVENTS_WARN {
+        bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+    }
+    bench.input(Input::Timer);
+    assert_eq!(warned(&bench), 0);
+    bench.gateway.notice(bench.now, SessionId(1), "n", "one more".to_owned(), None);
+    bench.input(Input::Timer);
+    assert_eq!(warned(&bench), 1);
+    bench.login(None);
+    assert_eq!(bench.events().last().unwrap(), "notice unacknowledged");
 }
 
 #[test]

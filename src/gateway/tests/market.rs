@@ -272,3 +272,17 @@ fn r32_a_client_that_never_reads_is_closed_over_its_bars_too() {
     bench.deaf = false;
     assert_eq!(bench.login(None)["result"]["session_id"], 1, "its session is free");
 }
+
+#[test]
+fn that_symbols_are_known_is_told_also_while_order_entry_is_down() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    bench.login(None);
+    let subscribe = json!({"id": 5, "method": "subscribe", "params": {"streams": ["dogeusdt@bbo"]}});
+    assert_eq!(bench.call(&subscribe)["error"]["name"], "not_ready");
+    bench.sent.clear();
+    bench.says(vec![VenueEvent::Instruments(vec![doge()])]);
+    let states: Vec<&Value> = bench.sent.iter().filter(|frame| frame["event"] == "state").collect();
+    assert_eq!(states.len(), 1, "what was refused for want of symbols is asked for again at it");
+    assert_eq!(states[0]["state"], "down");
+    assert!(bench.call(&subscribe)["result"].is_object());
+}

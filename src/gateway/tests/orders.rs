@@ -345,3 +345,31 @@ fn an_order_worth_more_than_any_amount_kept_is_refused() {
     let reply = bench.call(&doge_order(3, &json!({"price": "1000000000000000", "qty": "1"})));
     assert!(reply["result"].is_object(), "{reply}");
 }
+
+#[test]
+fn r73_a_session_reaches_no_order_of_another() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let owner = bench.conn;
+    bench.login_as(2, None);
+    let calls = [
+        json!({"id": 21, "method": "cancel", "params": {"n": 1, "order_id": id}}),
+        json!({"id": 22, "method": "amend", "params": {"n": 2, "order_id": id, "qty": "5"}}),
+    ];
+    for call in calls {
+        assert_eq!(bench.call(&call)["error"]["name"], "unknown_order", "{call}");
+    }
+    let all = bench.call(&json!({"id": 23, "method": "cancel_all", "params": {"n": 3}}));
+    assert_eq!(all["result"]["order_ids"], json!([]));
+    let orders = bench.call(&json!({"id": 24, "method": "orders", "params": {}}));
+    assert_eq!(orders["result"]["orders"], json!([]), "nor does it see it");
+    let asked = |bench: &Bench| {
+        let script = bench.script.0.borrow();
+        (script.canceled.len(), script.amended.len())
+    };
+    assert_eq!(asked(&bench), (0, 0));
+    bench.conn = owner;
+    bench.call(&json!({"id": 25, "method": "cancel", "params": {"n": 2, "order_id": id}}));
+    assert_eq!(asked(&bench), (1, 0), "its own session does");
+}

@@ -19,6 +19,35 @@ fn r51_an_order_the_journal_lost_is_adopted_by_its_session() {
 }
 
 #[test]
+fn r59_after_a_loss_of_power_events_are_numbered_anew_and_the_session_is_told() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let generation = bench.gateway.generation;
+    let sent = bench.journal.iter().rposition(|record| matches!(record, Record::Event { .. })).unwrap();
+    bench.says(vec![event(report(&id, VenueStatus::PartiallyFilled, 4, Some(fill(1, 4))))]);
+    let seen = |bench: &Bench| bench.sent.last().unwrap()["seq"].as_u64();
+    assert_eq!(seen(&bench), Some(2), "the strategy has seen what the disk is going to lose");
+    // The tail is gone, and the run did not end in order.
+    let kept = bench.journal[..=sent].to_vec();
+    for (boot_id, lost) in [("another boot", true), ("boot", false)] {
+        let config = GatewayConfig { boot_id: boot_id.to_owned(), ..config() };
+        let mut after = Bench::of(config, kept.clone(), Vec::new(), START + Span::from_secs(60));
+        assert_eq!(after.gateway.generation > generation, lost, "{boot_id}");
+        let partly = report(&id, VenueStatus::PartiallyFilled, 4, None);
+        after.recover(&[partly], &[fill(1, 4)]);
+        assert_eq!(after.net(), Qty::whole(4));
+        let reply = after.login(None);
+        let snapshot = after.sent.iter().find(|frame| frame["event"] == "snapshot");
+        assert_eq!(snapshot.is_some_and(|frame| frame["missed"] == true), lost, "{reply}");
+        let events = after.events();
+        assert!(events.iter().any(|told| told == "PARTIALLY_FILLED 4"), "told after it: {events:?}");
+        after.input(Input::ClientClosed(after.conn));
+        assert_eq!(after.login(None)["result"]["resume"], "events", "said once");
+    }
+}
+
+#[test]
 fn r21_an_order_renamed_by_its_cancel_keeps_its_owner() {
     let mut bench = Bench::new(Vec::new(), Vec::new(), START);
     let id = bench.gateway.order_id(900_000, SessionId(1), 1);
