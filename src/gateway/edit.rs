@@ -9,6 +9,7 @@ use super::io::{AssetRow, BadEdit, Edit, FeeRow, LogLevel, PositionRow, Projecti
 use crate::ids::{SessionId, Symbol};
 use crate::journal::{AdjustRecord, Record};
 use crate::ledger::books::Touched;
+use crate::num::Price;
 use crate::time::Time;
 use crate::wire::event::Private;
 
@@ -28,7 +29,10 @@ impl Gateway {
             let base = before.map_or(edit.shown, |accepted| accepted.qty);
             let delta = edit.found - base;
             let known_avg = before.and_then(|accepted| accepted.avg_price).or(edit.shown_avg);
-            let avg_price = edit.found_avg.filter(|avg| Some(*avg) != known_avg);
+            // A flat position keeps no average: what comes in brings its own, also one that was known.
+            let opens = !delta.is_zero() && self.books.position(edit.session, &edit.symbol).qty.is_zero();
+            let news = |avg: &Price| if opens { !avg.is_zero() } else { Some(*avg) != known_avg };
+            let avg_price = edit.found_avg.filter(news);
             if delta.is_zero() && avg_price.is_none() {
                 continue;
             }

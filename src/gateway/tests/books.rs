@@ -86,6 +86,44 @@ fn i21_an_edit_taken_back_before_it_was_shown_is_taken_back() {
     assert_eq!(again.net(), Qty::whole(10));
     let adjustments = again.journal.iter().filter(|record| matches!(record, Record::Adjust(_)));
     assert_eq!(adjustments.count(), 2);
+    assert_eq!(average(&again), "0.2");
+    // From zero it comes back with the average it had: no average is kept where nothing is held.
+    let none = Bench::new(again.journal.clone(), vec![row(0)], later(240));
+    assert_eq!((none.net(), average(&none).as_str()), (Qty::ZERO, "0"));
+    let back = Bench::new(none.journal.clone(), vec![row(10)], later(300));
+    assert_eq!((back.net(), average(&back).as_str()), (Qty::whole(10), "0.2"));
+    let again = Bench::new(back.journal.clone(), vec![row(10)], later(360));
+    assert_eq!((again.net(), average(&again).as_str()), (Qty::whole(10), "0.2"));
+}
+
+#[test]
+fn i21_a_row_inserted_deleted_and_inserted_again_before_it_was_shown_has_its_average() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let row = |found, avg: Option<&str>| Edit {
+        session: SessionId(2),
+        symbol: Symbol::new("dogeusdt"),
+        revision: 1 << 48,
+        shown: Qty::ZERO,
+        found: Qty::whole(found),
+        shown_avg: None,
+        found_avg: avg.map(|avg| avg.parse().unwrap()),
+    };
+    let mut journal = bench.journal.clone();
+    let steps =
+        [(7, Some("0.3"), "7 0.3"), (0, None, "0 0"), (7, Some("0.3"), "7 0.3"), (7, Some("0.3"), "7 0.3")];
+    for (at, (found, avg, wanted)) in steps.into_iter().enumerate() {
+        let start = START + Span::from_secs(60 * (at as i64 + 1));
+        let bench = Bench::new(journal, vec![row(found, avg)], start);
+        let totals = bench.gateway.books().position(SessionId(2), &Symbol::new("dogeusdt"));
+        assert_eq!(format!("{} {}", totals.qty, totals.avg_price()), wanted, "start {at}");
+        journal = bench.journal.clone();
+    }
+}
+
+fn average(bench: &Bench) -> String {
+    bench.gateway.books().position(SessionId(1), &Symbol::new("dogeusdt")).avg_price().to_string()
 }
 
 #[test]
@@ -102,9 +140,6 @@ fn i21_an_edit_of_the_average_is_applied_once() {
         found: Qty::whole(4),
         shown_avg: price("0.2"),
         found_avg: price("0.5"),
-    };
-    let average = |bench: &Bench| {
-        bench.gateway.books().position(SessionId(1), &Symbol::new("dogeusdt")).avg_price().to_string()
     };
     let mut once = Bench::new(bench.journal.clone(), vec![edit.clone()], START + Span::from_secs(60));
     assert_eq!(average(&once), "0.5");
