@@ -102,7 +102,7 @@ fn database(config: &Config, findings: &mut Findings) {
             for bad in found.bad {
                 findings.fail("database", Exit::configuration(bad.reason));
             }
-            let edits = found.edits.len();
+            let edits = found.edits.len() + found.taken_back.len();
             findings.ok("database", &format!("{records} records in {folder}, {edits} edits to take"));
         }
     }
@@ -115,7 +115,7 @@ fn opened(config: &Config) -> Result<(usize, books::Findings), Exit> {
     belongs(&found.records, config.market, &config.install)
         .map_err(|error| Exit::configuration(error.to_string()))?;
     let edits = if config.db.join(books::FILE).exists() {
-        Books::look(&config.db, config.market, journal.id())?.1
+        Books::look(&config.db, config.market, journal.id(), &books::booked(&found.records))?.1
     } else {
         books::Findings::default()
     };

@@ -22,7 +22,7 @@ use crate::exit::{Exit, ExitCode};
 use crate::files::{self, FolderLock};
 use crate::links::Links;
 use crate::server::{Door, Listeners, Server, bind};
-use crate::store::books::{self, Applied, Books, Findings};
+use crate::store::books::{self, Applied, Booked, Books, Findings};
 use crate::store::journal::Journal;
 use crate::store::projector::{Opening, Projector};
 use crate::store::writer::Writer;
@@ -188,7 +188,7 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
     if let Some(backup) = &found.migrated {
         tracing::info!(target: "store", backup = %backup.display(), "journal_migrated");
     }
-    let (books, findings) = open_books(config, journal.id())?;
+    let (books, findings) = open_books(config, journal.id(), &books::booked(&found.records))?;
     findings.tell();
     for bad in &findings.bad {
         tracing::error!(target: "store", reason = bad.reason.as_str(), "pos_db_row_refused");
@@ -206,8 +206,7 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
         seq: journal.last_seq(),
         generation: generation.unwrap_or(0),
     };
-    let gone = findings.taken_back(&found.records);
-    let edits = findings.edits.iter().chain(&findings.as_shown).cloned().chain(gone).collect();
+    let edits = findings.edits.iter().chain(&findings.taken_back).cloned().collect();
     let records = found.records.len();
     tracing::info!(target: "store", records, edits = findings.edits.len(), "stores_open");
     Ok(Stores {
@@ -233,16 +232,17 @@ fn rebuilt(new: bool, findings: &Findings, applied: &Applied) -> Option<String> 
 }
 
 /// A user's editor may hold the file for a moment, or for hours: then the gateway starts without it.
-fn open_books(config: &Config, journal: &str) -> Result<(Opening, Findings), StoreError> {
+fn open_books(config: &Config, journal: &str, booked: &Booked) -> Result<(Opening, Findings), StoreError> {
     let patience = Instant::now() + POS_DB_WITHIN;
     loop {
-        match Books::open(&config.db, config.market, journal) {
+        match Books::open(&config.db, config.market, journal, booked) {
             Ok((books, findings)) => return Ok((Opening::Open(Box::new(books)), findings)),
             Err(error) if error.is_busy() && Instant::now() < patience => std::thread::sleep(POS_DB_RETRY),
             Err(error) if error.is_busy() => {
                 let advice = "close the editor that holds it; edits are taken at the next start";
                 tracing::warn!(target: "store", advice, "pos_db_locked");
-                let opening = Opening::Locked { market: config.market, journal: journal.to_owned() };
+                let (market, journal, booked) = (config.market, journal.to_owned(), booked.clone());
+                let opening = Opening::Locked { market, journal, booked };
                 return Ok((opening, Findings::default()));
             }
             Err(error) => return Err(error),

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::files::FolderLock;
-use crate::store::books::{self, Books};
+use crate::store::books::{self, Booked, Books};
 use crate::store::journal::{self, Journal};
 use crate::{Connect, Product, VenueSetup, run};
 
@@ -50,18 +50,25 @@ pub(crate) fn verify(
     let mut gateway = Gateway::new(made, &found.records, Vec::new(), Vec::new(), feed, entry, now, &mut out)
         .map_err(|error| Exit::configuration(error.to_string()))?;
     let folded = projected(&mut gateway, now, out);
-    let shown = window(&config, &journal, &gateway, &folded);
+    let booked = books::booked(&found.records);
+    let shown = window(&config, &journal, &booked, &gateway, &folded);
     let told = if online { online::compare(connect, &config, &gateway) } else { Ok(()) };
     shown.and(told)
 }
 
 /// What `pos.db` shows, against the fold.
-fn window(config: &Config, journal: &Journal, gateway: &Gateway, folded: &Projection) -> Result<(), Exit> {
+fn window(
+    config: &Config,
+    journal: &Journal,
+    booked: &Booked,
+    gateway: &Gateway,
+    folded: &Projection,
+) -> Result<(), Exit> {
     if !config.db.join(books::FILE).exists() {
         show(&format!("ok   books: no {}; the next start makes it", books::FILE));
         return Ok(());
     }
-    let (shown, findings) = Books::look(&config.db, config.market, journal.id())?;
+    let (shown, findings) = Books::look(&config.db, config.market, journal.id(), booked)?;
     for edit in &findings.edits {
         let known = gateway.books().listing(&edit.symbol).is_some();
         let when =
@@ -69,6 +76,12 @@ fn window(config: &Config, journal: &Journal, gateway: &Gateway, folded: &Projec
         show(&format!(
             "ok   edit: session {} {}: {} was shown, {} found; {when}",
             edit.session, edit.symbol, edit.shown, edit.found
+        ));
+    }
+    for edit in &findings.taken_back {
+        show(&format!(
+            "ok   edit: session {} {}: one that was booked and never shown is taken back at the next start, {} found",
+            edit.session, edit.symbol, edit.found
         ));
     }
     let readable = findings.bad.iter().all(|bad| bad.symbol.is_some());

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, Trans
 use tradingsys::gateway::io::{BadEdit, Edit, LostPosition, PositionRow, Projection};
 use tradingsys::ids::{SessionId, Symbol};
 use tradingsys::journal::Record;
-use tradingsys::num::Qty;
+use tradingsys::num::{Price, Qty};
 use tradingsys::time::Time;
 
 use super::{StoreError, is_busy, is_corrupt, journal};
@@ -51,6 +51,22 @@ pub(super) struct Texts {
     pub(super) avg_price: String,
 }
 
+/// What was last booked of an edit: quantity, and average price if it gave one; by row and revision.
+pub type Booked = BTreeMap<(SessionId, Symbol, u64), (Qty, Option<Price>)>;
+
+/// The edits a journal has booked.
+pub fn booked(records: &[Record]) -> Booked {
+    let mut booked = Booked::new();
+    for record in records {
+        if let Record::Adjust(adjust) = record {
+            let revision = (adjust.session, adjust.symbol.clone(), adjust.revision);
+            let last = booked.entry(revision).or_default();
+            *last = (adjust.qty, adjust.avg_price.or(last.1));
+        }
+    }
+    booked
+}
+
 /// Where the journal stands that the rows come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -67,15 +83,13 @@ pub struct Applied {
 pub struct Findings {
     /// Differences to what was shown, to be booked.
     pub edits: Vec<Edit>,
-    /// Rows that stand as they were shown. Where an edit of that row was booked and never shown, the user has
-    /// taken it back.
-    pub as_shown: Vec<Edit>,
+    /// Edits that were booked and never shown, and that the user has taken back: the row stands as it was shown, or
+    /// is gone where it was inserted.
+    pub taken_back: Vec<Edit>,
     /// Rows that cannot be understood.
     pub bad: Vec<BadEdit>,
     /// What the file says of its journal; `None` for a new file.
     pub applied: Option<Applied>,
-    /// Revision of rows a user inserted: the file's own number, as nothing was shown there.
-    pub inserts: u64,
     /// The file was another journal's, and was put aside.
     pub other_journal: bool,
     /// Its rows, as far as they can be read.
@@ -113,37 +127,6 @@ pub fn outlived_its_journal(folder: &Path, market: &'static str) -> Result<bool,
 }
 
 impl Findings {
-    /// Rows a user inserted, that were booked and not yet shown when the gateway was killed, and that are not there
-    /// any more.
-    pub fn taken_back(&self, records: &[Record]) -> Vec<Edit> {
-        let inserted = |record: &Record| match record {
-            Record::Adjust(adjust) if adjust.revision == self.inserts && self.inserts > 0 => {
-                Some((adjust.session, adjust.symbol.clone()))
-            }
-            _ => None,
-        };
-        let booked: BTreeSet<Key> = records.iter().filter_map(inserted).collect();
-        let bad =
-            |symbol: &Symbol| self.bad.iter().any(|bad| bad.symbol.as_ref().is_none_or(|s| s == symbol));
-        let there = |(session, symbol): &Key| {
-            let same = |row: &Edit| row.session == *session && row.symbol == *symbol;
-            self.edits.iter().chain(&self.as_shown).any(same)
-        };
-        booked
-            .into_iter()
-            .filter(|key| !there(key) && !bad(&key.1))
-            .map(|(session, symbol)| Edit {
-                session,
-                symbol,
-                revision: self.inserts,
-                shown: Qty::ZERO,
-                found: Qty::ZERO,
-                shown_avg: None,
-                found_avg: None,
-            })
-            .collect()
-    }
-
     /// Tells them in the log: a lost journal as the error it is.
     pub fn tell(&self) {
         if self.other_journal {
@@ -196,17 +179,22 @@ pub struct Projected {
 }
 
 impl Books {
-    /// Opens the folder's `pos.db` for that journal, making it anew if it is missing, damaged or another
-    /// journal's.
+    /// Opens the folder's `pos.db` for that journal and the edits it has booked, making it anew if it is missing,
+    /// damaged or another journal's.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be used and not be replaced either; `SQLITE_BUSY` if somebody has it
     /// locked.
-    pub fn open(folder: &Path, market: &'static str, journal: &str) -> Result<(Self, Findings), StoreError> {
+    pub fn open(
+        folder: &Path,
+        market: &'static str,
+        journal: &str,
+        booked: &Booked,
+    ) -> Result<(Self, Findings), StoreError> {
         let path = folder.join(FILE);
         let mut findings = Findings::default();
         let connection = file::open(&path, market, journal, &mut findings)?;
-        let books = Self::over(connection, path, market, journal, &mut findings)?;
+        let books = Self::over(connection, path, market, journal, booked, &mut findings)?;
         if !findings.edits.is_empty()
             && let Some(backup) = file::back_up(&books.connection, &books.path)?
         {
@@ -219,11 +207,16 @@ impl Books {
     ///
     /// # Errors
     /// As for [`Books::open`].
-    pub fn look(folder: &Path, market: &'static str, journal: &str) -> Result<(Self, Findings), StoreError> {
+    pub fn look(
+        folder: &Path,
+        market: &'static str,
+        journal: &str,
+        booked: &Booked,
+    ) -> Result<(Self, Findings), StoreError> {
         let path = folder.join(FILE);
         let mut findings = Findings::default();
         let connection = file::look(&path, market, journal, &mut findings)?;
-        let books = Self::over(connection, path, market, journal, &mut findings)?;
+        let books = Self::over(connection, path, market, journal, booked, &mut findings)?;
         Ok((books, findings))
     }
 
@@ -232,6 +225,7 @@ impl Books {
         path: PathBuf,
         market: &'static str,
         journal: &str,
+        booked: &Booked,
         findings: &mut Findings,
     ) -> Result<Self, StoreError> {
         let mut books = Self {
@@ -244,12 +238,12 @@ impl Books {
             frozen: false,
             outdated: false,
         };
-        books.read(findings)?;
+        books.read(booked, findings)?;
         Ok(books)
     }
 
-    fn read(&mut self, findings: &mut Findings) -> Result<(), StoreError> {
-        let outcome = self.read_tables(findings);
+    fn read(&mut self, booked: &Booked, findings: &mut Findings) -> Result<(), StoreError> {
+        let outcome = self.read_tables(booked, findings);
         let reason = match outcome {
             Ok(()) => return Ok(()),
             Err(Unreadable::Touched) => "the checksum over them does not match".to_owned(),
@@ -270,7 +264,7 @@ impl Books {
         Ok(())
     }
 
-    fn read_tables(&mut self, findings: &mut Findings) -> Result<(), Unreadable> {
+    fn read_tables(&mut self, booked: &Booked, findings: &mut Findings) -> Result<(), Unreadable> {
         let (mirror, applied, sum) = mirror::load(&self.connection, self.market)?;
         if applied.seq > 0 {
             findings.applied = Some(applied.clone());
@@ -279,26 +273,54 @@ impl Books {
             return Err(Unreadable::Touched);
         }
         let rows = edits::read_rows(&self.connection)?;
-        findings.inserts = mirror::inserts(&self.connection)?;
+        let inserts = mirror::inserts(&self.connection)?;
         self.applied = Applied { journal: self.applied.journal.clone(), ..applied };
         self.mirror = mirror;
-        for found in edits::compare(&mut self.mirror, rows, self.market, findings.inserts) {
+        for found in edits::compare(&mut self.mirror, rows, self.market, inserts) {
             match found {
                 edits::Difference::Edit(edit) => findings.edits.push(edit),
-                edits::Difference::AsShown(row) => findings.as_shown.push(row),
+                edits::Difference::AsShown(row) if was_booked_otherwise(booked, &row) => {
+                    findings.taken_back.push(row)
+                }
+                edits::Difference::AsShown(_) => {}
                 edits::Difference::Bad(key, bad) => {
                     self.edited.extend(key);
                     findings.bad.push(bad);
                 }
             }
         }
+        self.inserted_and_gone(inserts, booked, findings);
         Ok(())
+    }
+
+    /// Rows a user inserted, that were booked and not yet shown when the gateway was killed, and that are not there
+    /// any more.
+    fn inserted_and_gone(&self, inserts: u64, booked: &Booked, findings: &mut Findings) {
+        for ((session, symbol, revision), (qty, _)) in booked {
+            let key = (*session, symbol.clone());
+            let named = |bad: &BadEdit| bad.symbol.as_ref().is_none_or(|bad| bad == symbol);
+            let gone = *revision == inserts && inserts > 0 && self.mirror.shown(&key).is_none();
+            if !gone || qty.is_zero() || findings.bad.iter().any(named) {
+                continue;
+            }
+            findings.taken_back.push(Edit {
+                session: *session,
+                symbol: symbol.clone(),
+                revision: inserts,
+                shown: Qty::ZERO,
+                found: Qty::ZERO,
+                shown_avg: None,
+                found_avg: None,
+            });
+        }
     }
 
     /// The file could be read only after the gateway had started: what the user changed waits for the next
     /// start.
     pub fn postpone(&mut self, findings: &Findings) -> Vec<Key> {
-        let keys: Vec<Key> = findings.edits.iter().map(|edit| (edit.session, edit.symbol.clone())).collect();
+        // What was taken back the books still have, and would write over it.
+        let edits = findings.edits.iter().chain(&findings.taken_back);
+        let keys: Vec<Key> = edits.map(|edit| (edit.session, edit.symbol.clone())).collect();
         self.edited.extend(keys.iter().cloned());
         keys
     }
@@ -392,6 +414,12 @@ impl Books {
         self.edited.extend(edit_pending.iter().cloned());
         Ok(Projected { edit_pending, rebuilt, replaced: false })
     }
+}
+
+/// Does the row stand as it was shown, though something else was booked of it?
+fn was_booked_otherwise(booked: &Booked, row: &Edit) -> bool {
+    let last = booked.get(&(row.session, row.symbol.clone(), row.revision));
+    last.is_some_and(|(qty, avg)| *qty != row.found || avg.or(row.shown_avg) != row.found_avg)
 }
 
 /// Writes a row if what stands there is what is expected. `false`: somebody changed it.

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 use tradingsys::gateway::io::Projection;
 
-use super::books::{Applied, Books, Findings};
+use super::books::{Applied, Booked, Books, Findings};
 use super::{is_busy, journal};
 use crate::failpoint::failpoint;
 
@@ -60,6 +60,8 @@ pub enum Opening {
         market: &'static str,
         /// The journal's id.
         journal: String,
+        /// What it has booked of edits.
+        booked: Booked,
     },
 }
 
@@ -160,8 +162,8 @@ impl Keeper {
     fn attempt(&mut self, job: &Job) -> Result<(), (String, bool)> {
         let books = match &mut self.books {
             Opening::Open(books) => books,
-            Opening::Locked { market, journal } => {
-                let (mut books, findings) = Books::open(&self.folder, market, journal)
+            Opening::Locked { market, journal, booked } => {
+                let (mut books, findings) = Books::open(&self.folder, market, journal, booked)
                     .map_err(|error| (error.to_string(), error.is_busy()))?;
                 log_late(&mut books, &findings);
                 self.books = Opening::Open(Box::new(books));
@@ -243,12 +245,12 @@ mod tests {
     fn qty(dir: &Scratch) -> String {
         Connection::open(dir.path(books::FILE))
             .unwrap()
-            .query_row("SELECT qty FROM position", [], |row| row.get(0))
+            .query_row("SELECT group_concat(qty) FROM position", [], |row| row.get(0))
             .unwrap()
     }
 
     fn start(dir: &Scratch) -> (Projector, mpsc::Receiver<()>) {
-        let (books, _) = Books::open(&dir.0, "spot", "j").unwrap();
+        let (books, _) = Books::open(&dir.0, "spot", "j", &Booked::new()).unwrap();
         Projector::start(&dir.0, Opening::Open(Box::new(books))).unwrap()
     }
 
@@ -285,15 +287,57 @@ mod tests {
         drop(projector);
         let editor = Connection::open(dir.path(books::FILE)).unwrap();
         editor.execute_batch("BEGIN EXCLUSIVE; UPDATE position SET qty = '9'").unwrap();
-        let opening = Opening::Locked { market: "spot", journal: "j".into() };
+        let opening = Opening::Locked { market: "spot", journal: "j".into(), booked: Booked::new() };
         let (projector, mut done) = Projector::start(&dir.0, opening).unwrap();
         projector.project(job("6")).unwrap();
         editor.execute_batch("COMMIT").unwrap();
         done.blocking_recv().unwrap();
         drop(projector);
         assert_eq!(qty(&dir), "9", "the user's, until the next start");
-        let (_, findings) = Books::open(&dir.0, "spot", "j").unwrap();
+        let (_, findings) = Books::open(&dir.0, "spot", "j", &Booked::new()).unwrap();
         assert_eq!(findings.edits[0].shown, "5".parse().unwrap());
+    }
+
+    #[test]
+    fn i21_an_edit_taken_back_in_a_file_locked_at_the_start_waits_too() {
+        let dir = Scratch::new("projector-late-back");
+        let (projector, mut done) = start(&dir);
+        projector.project(job("10")).unwrap();
+        done.blocking_recv().unwrap();
+        drop(projector);
+        // Set to 5 and booked; killed before 5 was shown. Another row was inserted and booked, and then deleted.
+        let open = |sql: &str| {
+            let editor = Connection::open(dir.path(books::FILE)).unwrap();
+            editor.execute_batch(sql).unwrap();
+            editor
+        };
+        open(
+            "UPDATE position SET qty = '5'; INSERT INTO position(session_id, symbol, qty) VALUES(2, 'btcusdt', 1)",
+        );
+        let (_, findings) = Books::open(&dir.0, "spot", "j", &Booked::new()).unwrap();
+        let booked: Booked = findings
+            .edits
+            .iter()
+            .map(|edit| ((edit.session, edit.symbol.clone(), edit.revision), (edit.found, None)))
+            .collect();
+        assert_eq!(booked.len(), 2);
+        let editor = open(
+            "BEGIN EXCLUSIVE; UPDATE position SET qty = '10' WHERE session_id = 1; DELETE FROM position WHERE session_id = 2",
+        );
+        let opening = Opening::Locked { market: "spot", journal: "j".into(), booked: booked.clone() };
+        let (projector, mut done) = Projector::start(&dir.0, opening).unwrap();
+        let mut late = job("5");
+        let mut inserted = late.rows.positions[0].clone();
+        (inserted.session, inserted.symbol) = (SessionId(2), Symbol::new("btcusdt"));
+        late.rows.positions.push(inserted);
+        projector.project(late).unwrap();
+        editor.execute_batch("COMMIT").unwrap();
+        done.blocking_recv().unwrap();
+        drop(projector);
+        assert_eq!(qty(&dir), "10", "the user's last word, and no row where the user deleted one");
+        let (_, findings) = Books::open(&dir.0, "spot", "j", &booked).unwrap();
+        let told: Vec<_> = findings.taken_back.iter().map(|edit| edit.found.to_string()).collect();
+        assert_eq!(told, ["10", "0"], "taken at the next start");
     }
 
     #[test]

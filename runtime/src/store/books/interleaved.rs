@@ -61,20 +61,16 @@ impl House {
 
     /// A start: what the user wrote is read and booked. Killed before it is booked, nothing has happened.
     fn start(&mut self) {
-        let (books, findings) = Books::open(&self.dir.0, "spot", JOURNAL).unwrap();
+        let (books, findings) = Books::open(&self.dir.0, "spot", JOURNAL, &booked(&self.journal)).unwrap();
         assert!(findings.bad.is_empty(), "{:?} after {:#?}", findings.bad, self.log);
         if self.random.u8(0..8) == 0 {
             return self.note("start, killed before edits are booked".into());
         }
         self.seq += 1;
-        let gone = findings.taken_back(&self.journal);
-        for edit in findings.edits.iter().chain(&findings.as_shown).chain(&gone) {
+        for edit in findings.edits.iter().chain(&findings.taken_back) {
             let row = (0..ROWS.len()).find(|row| key(*row) == (edit.session, edit.symbol.clone())).unwrap();
             let account = &mut self.accounts[row];
             let before = account.booked.get(&edit.revision).copied();
-            if before.is_none() && edit.is_as_shown() {
-                continue;
-            }
             account.qty += whole(edit.found) - before.unwrap_or(whole(edit.shown));
             account.booked.insert(edit.revision, whole(edit.found));
             self.journal.push(Record::Adjust(AdjustRecord {
@@ -213,7 +209,7 @@ impl House {
             books.project(&Projection { positions: rows, ..Projection::default() }, &applied).unwrap();
         drop(books);
         assert_eq!(shown.edit_pending, [], "seed {seed}: {:#?}", self.log);
-        let (_, findings) = Books::open(&self.dir.0, "spot", JOURNAL).unwrap();
+        let (_, findings) = Books::open(&self.dir.0, "spot", JOURNAL, &booked(&self.journal)).unwrap();
         assert!(findings.edits.is_empty() && findings.bad.is_empty(), "seed {seed}: {:#?}", self.log);
         let user = Connection::open(self.dir.path(FILE)).unwrap();
         for (row, account) in self.accounts.iter().enumerate() {
