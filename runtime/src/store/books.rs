@@ -276,6 +276,7 @@ impl Books {
         let inserts = mirror::inserts(&self.connection)?;
         self.applied = Applied { journal: self.applied.journal.clone(), ..applied };
         self.mirror = mirror;
+        let mut misplaced = false;
         for found in edits::compare(&mut self.mirror, rows, self.market, inserts) {
             match found {
                 edits::Difference::Edit(edit) => findings.edits.push(edit),
@@ -284,23 +285,33 @@ impl Books {
                 }
                 edits::Difference::AsShown(_) => {}
                 edits::Difference::Bad(key, bad) => {
+                    misplaced |= key.is_none();
                     self.edited.extend(key);
                     findings.bad.push(bad);
                 }
             }
         }
-        self.inserted_and_gone(inserts, booked, findings);
+        self.inserted_and_gone(inserts, booked, misplaced, findings);
         Ok(())
     }
 
     /// Rows a user inserted, that were booked and not yet shown when the gateway was killed, and that are not there
-    /// any more.
-    fn inserted_and_gone(&self, inserts: u64, booked: &Booked, findings: &mut Findings) {
+    /// any more: deleted, or what they are found by was spoiled, if there is a row that cannot be placed.
+    fn inserted_and_gone(&mut self, inserts: u64, booked: &Booked, misplaced: bool, findings: &mut Findings) {
         for ((session, symbol, revision), (qty, _)) in booked {
             let key = (*session, symbol.clone());
-            let named = |bad: &BadEdit| bad.symbol.as_ref().is_none_or(|bad| bad == symbol);
             let gone = *revision == inserts && inserts > 0 && self.mirror.shown(&key).is_none();
-            if !gone || qty.is_zero() || findings.bad.iter().any(named) {
+            if !gone || qty.is_zero() {
+                continue;
+            }
+            if misplaced {
+                let reason = format!(
+                    "position row ({session}, {:?}): {}; mend that row and restart",
+                    symbol.as_str(),
+                    edits::MISPLACED
+                );
+                findings.bad.push(BadEdit { symbol: Some(symbol.clone()), reason });
+                self.edited.insert(key);
                 continue;
             }
             findings.taken_back.push(Edit {

@@ -12,6 +12,10 @@ use super::mirror::Mirror;
 use super::{Key, Shown, Texts};
 use crate::store::typed;
 
+/// Why a row that is gone does not count as deleted.
+pub(super) const MISPLACED: &str =
+    "it is gone, and there is a row that cannot be understood: is that the one?";
+
 /// A row as it stands in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RawRow {
@@ -79,9 +83,7 @@ pub(super) fn compare(mirror: &mut Mirror, rows: Vec<RawRow>, market: &str, inse
         let row = shown.entry(key.clone()).or_insert(Shown { shadow: None, expected: None, revision: 0 });
         let outcome = match difference(&key, row, found.as_ref(), inserts) {
             // Perhaps the user did not delete it but spoiled what it is found by: no reason to book it to zero.
-            Ok(Some(_)) if misplaced && found.is_none() => {
-                Err("it is gone, and there is a row that cannot be understood: is that the one?".to_owned())
-            }
+            Ok(Some(_)) if misplaced && found.is_none() => Err(MISPLACED.to_owned()),
             outcome => outcome,
         };
         match outcome {

@@ -316,6 +316,39 @@ fn a_row_whose_key_was_spoiled_is_not_taken_for_a_deleted_one() {
 }
 
 #[test]
+fn a_booked_row_whose_key_was_spoiled_before_it_was_shown_is_not_taken_for_a_deleted_one() {
+    for sql in
+        ["SET symbol = 'eth usdt'", "SET side = 'LONG'", "SET session_id = 70000", "SET market = 'usdt'"]
+    {
+        let dir = shown("books-spoiled-insert");
+        user(&dir, "INSERT INTO position(session_id, symbol, qty, avg_price) VALUES(3, 'ethusdt', 2, 2000)");
+        let booked = booked(&open(&dir).1.edits);
+        user(&dir, &format!("UPDATE position {sql} WHERE session_id = 3"));
+        let (mut books, findings) = Books::open(&dir.0, "spot", JOURNAL, &booked).unwrap();
+        assert_eq!((findings.edits, findings.taken_back), (vec![], vec![]), "{sql}: nobody set 2 to 0");
+        let stopped: Vec<_> = findings.bad.iter().filter_map(|bad| bad.symbol.as_ref()).collect();
+        assert!(stopped.contains(&&Symbol::new("ethusdt")), "{sql}: {stopped:?}");
+        show(&mut books, 9, &[position(3, "ethusdt", "2", "2000")]);
+        drop(books);
+        let count =
+            "SELECT count(*) FROM position WHERE session_id = 3 AND market = 'spot' AND side = 'BOTH'";
+        let file = Connection::open(dir.path(FILE)).unwrap();
+        let placed: i64 =
+            file.query_row(&format!("{count} AND symbol = 'ethusdt'"), [], |row| row.get(0)).unwrap();
+        assert_eq!(placed, 0, "{sql}: its place is kept free for the mended row");
+        user(
+            &dir,
+            "UPDATE position SET market = 'spot', side = 'BOTH', session_id = 3, symbol = 'ethusdt' WHERE qty = '2'",
+        );
+        let (_, findings) = Books::open(&dir.0, "spot", JOURNAL, &booked).unwrap();
+        assert!(findings.bad.is_empty() && findings.taken_back.is_empty(), "{sql}: mended, it is as it was");
+        user(&dir, "DELETE FROM position WHERE session_id = 3");
+        let (_, findings) = Books::open(&dir.0, "spot", JOURNAL, &booked).unwrap();
+        assert_eq!(findings.taken_back.len(), 1, "{sql}: deleted, and nothing else is odd");
+    }
+}
+
+#[test]
 fn somebody_elses_writing_in_the_gateways_tables_stops_all_trading() {
     for sql in [
         "UPDATE _shadow SET qty = '5' WHERE session_id = 1",
