@@ -32,6 +32,10 @@ const CLOCK_MAX: Span = Span::from_millis(500);
 const ACCOUNT: u64 = 1;
 const OPEN_ORDERS: u64 = 2;
 
+/// An older schema, in words.
+pub(crate) const OLDER: &str = "journal.db has the schema of an older version; the next start keeps a copy and migrates \
+    it, and older versions refuse it then";
+
 /// The lines, and the first failure.
 #[derive(Default)]
 struct Findings {
@@ -98,7 +102,10 @@ fn database(config: &Config, findings: &mut Findings) {
     };
     match opened(config) {
         Err(exit) => findings.fail("database", exit),
-        Ok((records, found)) => {
+        Ok((records, older, found)) => {
+            if older {
+                findings.warn("database", OLDER);
+            }
             for bad in found.bad {
                 findings.fail("database", Exit::configuration(bad.reason));
             }
@@ -108,9 +115,9 @@ fn database(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// How many records the journal has, and what the next start will find in `pos.db`.
-fn opened(config: &Config) -> Result<(usize, books::Findings), Exit> {
-    let (journal, found) = Journal::open(&config.db)?;
+/// How many records the journal has, whether its schema is an older one, and what the next start will find in `pos.db`.
+fn opened(config: &Config) -> Result<(usize, bool, books::Findings), Exit> {
+    let (journal, found) = Journal::look(&config.db)?;
     // First: what another's pos.db holds means nothing here.
     belongs(&found.records, config.market, &config.install)
         .map_err(|error| Exit::configuration(error.to_string()))?;
@@ -119,7 +126,7 @@ fn opened(config: &Config) -> Result<(usize, books::Findings), Exit> {
     } else {
         books::Findings::default()
     };
-    Ok((found.records.len(), edits))
+    Ok((found.records.len(), found.older, edits))
 }
 
 fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {

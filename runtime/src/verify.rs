@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::files::FolderLock;
 use crate::store::books::{self, Booked, Books};
 use crate::store::journal::{self, Journal};
-use crate::{Connect, Product, VenueSetup, run};
+use crate::{Connect, Product, VenueSetup, check, run};
 
 /// Checks both stores and prints a line for each; with `online` the exchange's word, too.
 pub(crate) fn verify(
@@ -34,12 +34,15 @@ pub(crate) fn verify(
         return Err(Exit::configuration(nothing + &advice));
     }
     let _lock = FolderLock::take(&config.db)?;
-    let (journal, found) = Journal::open(&config.db)?;
+    let (journal, found) = Journal::look(&config.db)?;
     let compacted = match found.emptied {
         0 => String::new(),
         count => format!("; {count} of them without text, as \"compact\" leaves them"),
     };
     show(&format!("ok   journal: {} records, every checksum holds{compacted}", journal.last_seq()));
+    if found.older {
+        show(&format!("warn journal: {}", check::OLDER));
+    }
     // The machines are never given a link, so a key made up here signs nothing.
     let key = SigningKey::from_bytes(&[1; 32]);
     let setup = VenueSetup { config: &config, key, seed: 0, only_looks: true };

@@ -121,12 +121,24 @@ def test_check_and_verify_change_nothing(gateway: Gateway) -> None:
     folder = gateway.folder / "db"
 
     def files() -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in folder.iterdir() if path.name.startswith("pos.db")}
+        return {path.name: path.read_bytes() for path in folder.glob("*.db*")}
 
     edited = files()
+    assert {"pos.db", "journal.db"} <= set(edited)
     for command in ("check", "verify"):
         assert gateway.run(command, "-c=spot.json").returncode == 0
         assert files() == edited, f"{command}: no backup is due before the edit is taken"
+    # Written by a version before this one, and with a mode of the user's own.
+    gateway.sql("PRAGMA user_version = 2", "journal.db")
+    gateway.sql("DROP VIEW fill", "journal.db")
+    gateway.sql("PRAGMA journal_mode = DELETE", "journal.db")
+    older = files()
+    for command in ("check", "verify"):
+        done = gateway.run(command, "-c=spot.json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (warning,) = (line for line in done.stdout.splitlines() if line.startswith("warn "))
+        assert "the next start keeps a copy and migrates it" in warning
+        assert files() == older, command
     (folder / "pos.db").write_bytes(b"this is no database, but longer than a hundred bytes: " * 4)
     damaged = files()
     for command in ("check", "verify"):

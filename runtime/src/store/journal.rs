@@ -1,8 +1,9 @@
 //! `journal.db`: rows that are only ever appended, chained by checksums. One connection, one thread.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tradingsys::gateway::io::Batch;
 use tradingsys::journal::Record;
 
@@ -38,7 +39,12 @@ pub struct Found {
     pub new: bool,
     /// An older schema was migrated; the backup made before.
     pub migrated: Option<PathBuf>,
+    /// It was only looked at, and has an older schema: the next opening migrates it.
+    pub older: bool,
 }
+
+/// How long another's lock is waited for.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// Name of the file within a gateway's folder.
 pub const FILE: &str = "journal.db";
@@ -53,7 +59,28 @@ impl Journal {
         let (connection, new, migrated) = connect(&path)?;
         let id = read_id(&connection).map_err(|error| broken(&path, error))?;
         let (records, emptied, last) = load(&connection, &path, &id)?;
-        let found = Found { records, emptied, new, migrated };
+        let found = Found { records, emptied, new, migrated, older: false };
+        Ok((Self { connection, path, id, last, full_sync: true }, found))
+    }
+
+    /// Reads and checks all of the folder's journal as it is. Nothing is written: not a byte of it, nor a file beside
+    /// it, unless SQLite must make its index of a log that a killed gateway left.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`]; there must be a file.
+    pub fn look(folder: &Path) -> Result<(Self, Found), StoreError> {
+        let path = folder.join(FILE);
+        let wrong = |error| broken(&path, error);
+        let connection = connect_to_look(&path).map_err(wrong)?;
+        connection.busy_timeout(BUSY).map_err(wrong)?;
+        let (new, schema) = identify(&connection, &path)?;
+        // One that was never filled has no name yet.
+        let id = if new { String::new() } else { read_id(&connection).map_err(wrong)? };
+        let (records, emptied, last) = match new {
+            true => (Vec::new(), 0, Position { seq: 0, sum: chain::genesis(&id) }),
+            false => load(&connection, &path, &id)?,
+        };
+        let found = Found { records, emptied, new, migrated: None, older: !new && schema < migrate::SCHEMA };
         Ok((Self { connection, path, id, last, full_sync: true }, found))
     }
 
@@ -176,20 +203,8 @@ fn connect(path: &Path) -> Result<(Connection, bool, Option<PathBuf>), StoreErro
         files::create_private(path).map_err(StoreError::file(path))?;
     }
     let mut connection = Connection::open(path).map_err(wrong)?;
-    connection.busy_timeout(std::time::Duration::from_millis(100)).map_err(wrong)?;
-    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (application, schema) =
-        (pragma("application_id").map_err(wrong)?, pragma("user_version").map_err(wrong)?);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(wrong)?;
-    // An empty file is what a crash between making it and the first transaction leaves.
-    let new = application == 0 && schema == 0 && tables == 0;
-    if !new && application != migrate::APPLICATION_ID {
-        return Err(StoreError::Foreign { file: path.to_owned(), what: "journal" });
-    }
-    if schema > migrate::SCHEMA {
-        return Err(StoreError::Newer { file: path.to_owned(), found: schema, known: migrate::SCHEMA });
-    }
+    connection.busy_timeout(BUSY).map_err(wrong)?;
+    let (new, schema) = identify(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(wrong)?;
     // The other connection moves the log into the file; a commit never waits for that.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(wrong)?;
@@ -209,6 +224,42 @@ fn connect(path: &Path) -> Result<(Connection, bool, Option<PathBuf>), StoreErro
     migrate::create_views(&transaction).map_err(wrong)?;
     transaction.commit().map_err(wrong)?;
     Ok((connection, new, migrated))
+}
+
+/// Is it an empty file, and which schema has it? One that is not ours, or newer, is an error.
+fn identify(connection: &Connection, path: &Path) -> Result<(bool, i64), StoreError> {
+    let wrong = |error| broken(path, error);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, schema) =
+        (pragma("application_id").map_err(wrong)?, pragma("user_version").map_err(wrong)?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(wrong)?;
+    // An empty file is what a crash between making it and the first transaction leaves.
+    let new = application == 0 && schema == 0 && tables == 0;
+    if !new && application != migrate::APPLICATION_ID {
+        return Err(StoreError::Foreign { file: path.to_owned(), what: "journal" });
+    }
+    if schema > migrate::SCHEMA {
+        return Err(StoreError::Newer { file: path.to_owned(), found: schema, known: migrate::SCHEMA });
+    }
+    Ok((new, schema))
+}
+
+/// A connection that cannot write. Where there is no write-ahead log the file is called immutable, or SQLite would
+/// make an empty log beside it: who looks holds the folder's lock, so no gateway writes meanwhile.
+fn connect_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let has_log = std::fs::metadata(PathBuf::from(log)).is_ok_and(|log| log.len() > 0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match path.to_str() {
+        Some(name) if !has_log => {
+            let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+            let uri = format!("file:{name}?immutable=1");
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+        }
+        _ => Connection::open_with_flags(path, flags),
+    }
 }
 
 /// A copy of an older journal beside it, before it is migrated.

@@ -60,7 +60,7 @@ pub(super) fn open(
 ) -> Result<Connection, StoreError> {
     let wrong = StoreError::sqlite(path);
     if path.exists() {
-        match inspect(path, journal) {
+        match connect(path).and_then(|file| inspect(file, journal)) {
             Ok(Inspection::Ours(connection)) => return Ok(connection),
             Ok(Inspection::Empty) => {}
             Ok(Inspection::Foreign) => return Err(foreign(path)),
@@ -94,7 +94,7 @@ pub(super) fn look(
     findings: &mut Findings,
 ) -> Result<Connection, StoreError> {
     let wrong = StoreError::sqlite(path);
-    let aside = match inspect(path, journal) {
+    let aside = match connect_to_look(path).and_then(|file| inspect(file, journal)) {
         Ok(Inspection::Ours(connection)) => return Ok(connection),
         Ok(Inspection::Empty) => None,
         Ok(Inspection::Foreign) => return Err(foreign(path)),
@@ -132,8 +132,7 @@ enum Inspection {
     OtherJournal(Vec<OtherRow>),
 }
 
-fn inspect(path: &Path, journal: &str) -> rusqlite::Result<Inspection> {
-    let connection = connect(path)?;
+fn inspect(connection: Connection, journal: &str) -> rusqlite::Result<Inspection> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let application = number("SELECT application_id FROM pragma_application_id")?;
     let schema = number("SELECT user_version FROM pragma_user_version")?;
@@ -249,6 +248,24 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::ZERO)?;
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// A connection that cannot write. Only where a gateway was killed amid a write SQLite must first take that write
+/// back, as at every opening.
+fn connect_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(std::time::Duration::ZERO)?;
+    let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    let half_written = |error: &rusqlite::Error| {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        code == Some(rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+    };
+    if read.as_ref().is_err_and(half_written) {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(std::time::Duration::ZERO)?;
+        return Ok(connection);
+    }
     Ok(connection)
 }
 

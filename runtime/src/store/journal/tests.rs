@@ -150,6 +150,50 @@ fn a_journal_of_schema_1_is_read() {
 }
 
 #[test]
+fn a_journal_that_is_looked_at_stays_as_it_is() {
+    for (name, killed) in [("ended", false), ("killed", true)] {
+        let dir = Scratch::new(&format!("look-100%25?#-{name}"));
+        let writer = Connection::open(dir.path(FILE)).unwrap();
+        writer.execute_batch(SCHEMA_1).unwrap();
+        writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+        writer.execute_batch("UPDATE meta SET value = value").unwrap();
+        // As long as this one is open the log stays, as after a kill.
+        let writer = killed.then_some(writer);
+        let files = || -> std::collections::BTreeMap<String, Vec<u8>> {
+            let entries = std::fs::read_dir(&dir.0).unwrap().map(|entry| entry.unwrap().path());
+            let named = entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
+            // The index of the log holds locks, no content.
+            named
+                .filter(|(name, _)| !name.ends_with("-shm"))
+                .map(|(n, p)| (n, std::fs::read(p).unwrap()))
+                .collect()
+        };
+        let before = files();
+        assert_eq!(before.contains_key("journal.db-wal"), killed, "{name}");
+        let (journal, found) = Journal::look(&dir.0).unwrap();
+        assert!(found.older && !found.new && found.migrated.is_none(), "{name}");
+        assert_eq!((journal.last_seq(), found.records.len()), (3, 3));
+        assert_eq!(journal.id(), "00112233445566778899aabbccddeeff");
+        drop(journal);
+        assert!(files() == before, "{name}: {:?}", files().keys());
+        drop(writer);
+        assert!(Journal::open(&dir.0).unwrap().1.migrated.is_some(), "{name}: the next start does");
+        assert!(!Journal::look(&dir.0).unwrap().1.older);
+    }
+}
+
+#[test]
+fn an_empty_file_looked_at_is_not_filled() {
+    let dir = Scratch::new("look-empty");
+    std::fs::write(dir.path(FILE), b"").unwrap();
+    let (journal, found) = Journal::look(&dir.0).unwrap();
+    assert!(found.new && found.records.is_empty() && journal.last_seq() == 0);
+    drop(journal);
+    assert_eq!(std::fs::read(dir.path(FILE)).unwrap(), b"");
+    assert_eq!(std::fs::read_dir(&dir.0).unwrap().count(), 1);
+}
+
+#[test]
 fn an_older_journal_is_backed_up_before_it_is_migrated() {
     let dir = Scratch::new("older");
     filled(&dir.0, 2);
