@@ -9,9 +9,21 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from support.processes import Client, Exchange, Gateway, Refused, ended, eventually
+from support.deaths import armed
+from support.processes import (
+    PATIENCE,
+    Client,
+    Exchange,
+    Gateway,
+    Process,
+    Refused,
+    ended,
+    eventually,
+    program,
+)
 
 
 def net(client: Client, symbol: str = "dogeusdt") -> Decimal:
@@ -118,6 +130,32 @@ def test_an_edit_while_the_gateway_runs_waits_for_the_next_start(
     assert net(gateway.client()) == 3 + bought
     shows(gateway, 3 + bought)
     ties_out(gateway, exchange)
+
+
+def test_i21_edits_booked_taken_back_and_never_shown_are_taken_back(
+    gateway: Gateway, exchange: Exchange
+) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    held = net(client)
+    shows(gateway, held)
+    gateway.running.end()
+    (shown,) = gateway.sql("SELECT qty, avg_price FROM position")
+    gateway.sql("UPDATE position SET qty = 0")
+    gateway.sql("INSERT INTO position(session_id, symbol, qty, avg_price) VALUES(3, 'dogeusdt', 4, 0.25)")
+    command: list[str | Path] = [program("spot"), "-c=spot.json"]
+    gateway.process = Process(command, gateway.folder, env=armed("after_edit"))
+    assert gateway.running.popen.wait(PATIENCE) == -signal.SIGKILL, gateway.running.log()
+    booked = gateway.sql("SELECT session, qty FROM adjustment ORDER BY session", "journal.db")
+    assert booked == [(1, "0"), (3, "4")], "in the journal, and not shown"
+    gateway.sql(f"UPDATE position SET qty = '{shown[0]}' WHERE session_id = 1")
+    gateway.sql("DELETE FROM position WHERE session_id = 3")
+    gateway.start()
+    assert net(gateway.client()) == held and net(gateway.client(3)) == 0, "what the user wrote last"
+    ties_out(gateway, exchange)
+    eventually(lambda: gateway.position(3) == "0", "pos.db shows session 3")
+    assert gateway.sql("SELECT qty, avg_price FROM position WHERE session_id = 1") == [shown]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,11 @@ impl House {
             let sql = "SELECT qty FROM position WHERE session_id = ?1 AND symbol = ?2";
             let stands: String = user.query_row(sql, params![session, symbol], |row| row.get(0)).unwrap();
             let (stands, truth) = (stands.parse::<i64>().unwrap(), account.truth);
-            assert_eq!(stands, truth, "row {row}; one seed again: SEED={seed} …; after {:#?}", self.log);
+            assert_eq!(
+                stands, truth,
+                "row {row}; one seed again: TRADINGSYS_SEED={seed} …; after {:#?}",
+                self.log
+            );
         }
     }
 }
@@ -232,9 +236,9 @@ fn schedule(seed: u64) {
 
 #[test]
 fn i21_fills_showings_edits_and_crashes_in_any_order_come_to_one_sum() {
-    // One seed again: SEED=17 cargo test -p tradingsys-runtime i21_fills_showings
+    // One seed again: TRADINGSYS_SEED=17 cargo test -p tradingsys-runtime i21_fills_showings
     let asked = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = asked("SEED") {
+    if let Some(seed) = asked("TRADINGSYS_SEED") {
         return schedule(seed);
     }
     let first = asked("TRADINGSYS_FIRST_SEED").unwrap_or(0);
