@@ -40,7 +40,12 @@ impl Gateway {
                 "session={} symbol={} shown={} found={} delta={delta}",
                 edit.session, edit.symbol, edit.shown, edit.found
             );
-            self.log(LogLevel::Info, "edit of pos.db accepted", fields);
+            // The user's own last word, or an older copy of the file put in its place.
+            if edit.is_as_shown() {
+                self.log(LogLevel::Warn, "edit taken back", fields);
+            } else {
+                self.log(LogLevel::Info, "edit of pos.db accepted", fields);
+            }
             self.emit(Record::Adjust(AdjustRecord {
                 session: edit.session,
                 symbol: edit.symbol.clone(),

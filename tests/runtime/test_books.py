@@ -153,6 +153,9 @@ def test_i21_edits_booked_taken_back_and_never_shown_are_taken_back(
     gateway.sql("DELETE FROM position WHERE session_id = 3")
     gateway.start()
     assert net(gateway.client()) == held and net(gateway.client(3)) == 0, "what the user wrote last"
+    for session in ("1", "3"):
+        (line,) = gateway.logged("edit taken back", session=session)
+        assert line.level == "WARN"
     ties_out(gateway, exchange)
     eventually(lambda: gateway.position(3) == "0", "pos.db shows session 3")
     assert gateway.sql("SELECT qty, avg_price FROM position WHERE session_id = 1") == [shown]

@@ -195,9 +195,8 @@ impl Books {
         let mut findings = Findings::default();
         let connection = file::open(&path, market, journal, &mut findings)?;
         let books = Self::over(connection, path, market, journal, booked, &mut findings)?;
-        if !findings.edits.is_empty()
-            && let Some(backup) = file::back_up(&books.connection, &books.path)?
-        {
+        let taken = !findings.edits.is_empty() || !findings.taken_back.is_empty();
+        if taken && let Some(backup) = file::back_up(&books.connection, &books.path)? {
             findings.notes.push(("pos_db_backed_up", format!("file={:?}", backup)));
         }
         Ok((books, findings))

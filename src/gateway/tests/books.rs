@@ -82,6 +82,8 @@ fn i21_an_edit_taken_back_before_it_was_shown_is_taken_back() {
     assert_eq!(booked.net(), Qty::whole(3));
     let back = Bench::new(booked.journal.clone(), vec![row(10)], later(120));
     assert_eq!(back.net(), Qty::whole(10));
+    let told = |bench: &Bench| bench.logs.iter().filter(|line| line.starts_with("edit taken back ")).count();
+    assert_eq!((told(&booked), told(&back)), (0, 1));
     let again = Bench::new(back.journal.clone(), vec![row(10)], later(180));
     assert_eq!(again.net(), Qty::whole(10));
     let adjustments = again.journal.iter().filter(|record| matches!(record, Record::Adjust(_)));

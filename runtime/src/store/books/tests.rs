@@ -528,6 +528,24 @@ fn a_row_set_back_to_what_was_shown_is_told_as_taken_back() {
 }
 
 #[test]
+fn an_older_copy_of_the_file_takes_edits_back_and_is_backed_up_before() {
+    let dir = shown("books-copy");
+    let copy = std::fs::read(dir.path(FILE)).unwrap();
+    user(&dir, "UPDATE position SET qty = 5 WHERE session_id = 1");
+    let (mut books, findings) = open(&dir);
+    let booked = booked(&findings.edits);
+    show(&mut books, 9, &[position(1, "dogeusdt", "5", "0.2")]);
+    drop(books);
+    let (_, shown) = Books::open(&dir.0, "spot", JOURNAL, &booked).unwrap();
+    assert!(shown.taken_back.is_empty() && shown.notes.is_empty(), "{shown:?}");
+    std::fs::write(dir.path(FILE), copy).unwrap();
+    let (_, findings) = Books::open(&dir.0, "spot", JOURNAL, &booked).unwrap();
+    assert_eq!(findings.taken_back.len(), 1);
+    let told: Vec<_> = findings.notes.iter().map(|(event, _)| *event).collect();
+    assert_eq!(told, ["pos_db_backed_up"]);
+}
+
+#[test]
 fn average_prices_are_shown_exactly() {
     let dir = Scratch::new("books-exact");
     let (mut books, _) = open(&dir);
