@@ -30,7 +30,7 @@ class Ledger:
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.executescript("""
             CREATE TABLE IF NOT EXISTS event(generation, sequence, order_id, state);
-            CREATE TABLE IF NOT EXISTS fill(trade_id, side, quantity, price);
+            CREATE TABLE IF NOT EXISTS fill(trade_id, side, quantity, price, UNIQUE(trade_id, side));
             CREATE TABLE IF NOT EXISTS cursor(one INTEGER PRIMARY KEY CHECK (one = 1), generation, sequence);
         """)
 
@@ -47,7 +47,8 @@ class Ledger:
             self.db.execute("INSERT INTO event VALUES(?, ?, ?, ?)", (*cursor, order.order_id, order.state))
             if order.trade_id is not None:
                 fill = (order.trade_id, order.side, order.trade_quantity, order.trade_price)
-                self.db.execute("INSERT INTO fill VALUES(?, ?, ?, ?)", fill)
+                # After a loss of power events are numbered anew, and a fill may be told once more.
+                self.db.execute("INSERT OR IGNORE INTO fill VALUES(?, ?, ?, ?)", fill)
 
     def skip(self, cursor: Cursor) -> None:
         """Events go on from there: what lies before will not come."""
