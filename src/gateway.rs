@@ -249,6 +249,7 @@ impl Gateway {
             }
             self.fold(record);
         }
+        self.scans.forget_unlisted(&self.books);
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
         let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);

@@ -378,6 +378,8 @@ impl Gateway {
 
     /// An order declared not placed was placed after all.
     fn resurrected(&mut self, now: Time, id: &ClientOrderId) {
+        // Fills that an end counts may still be missing: meanwhile it is an order like any other.
+        self.step(id, Event::Live);
         let session = self.orders.update(id, |order| {
             (order.code, order.reason) = (None, None);
             order.session

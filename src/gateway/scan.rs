@@ -32,6 +32,7 @@ use super::recovery::{PAGE, Purpose, next_trade};
 use crate::ids::{Asset, ClientOrderId, ConnId, IdParts, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::InstrumentKind;
 use crate::journal::{CashRecord, OrderStateRecord, Owner, Record};
+use crate::ledger::books::Books;
 use crate::num::Cash;
 use crate::time::{Span, Time};
 use crate::venue::port::{Answer, Fill, OrderReport, Query};
@@ -83,8 +84,6 @@ struct Scan {
     foreign: BTreeSet<VenueOrderId>,
     /// Orders that ended long ago: their fills are booked without telling each.
     ended: BTreeSet<VenueOrderId>,
-    /// Sessions to which something was booked.
-    moved: BTreeSet<SessionId>,
 }
 
 impl Scan {
@@ -98,7 +97,6 @@ impl Scan {
             parents: BTreeMap::new(),
             foreign: BTreeSet::new(),
             ended: BTreeSet::new(),
-            moved: BTreeSet::new(),
         }
     }
 }
@@ -117,6 +115,10 @@ struct Patient {
 pub(super) struct Scans {
     /// Symbols read, by the journal.
     read: BTreeSet<Symbol>,
+    /// Sessions to which something was booked, and which are told when all is read.
+    moved: BTreeMap<Symbol, BTreeSet<SessionId>>,
+    /// Symbols that an earlier run had read and never used.
+    unused: Vec<Symbol>,
     /// Whose turn is next; whether balances wait for it.
     wanted: VecDeque<(Symbol, bool)>,
     under_way: BTreeMap<Symbol, Scan>,
@@ -140,8 +142,15 @@ impl Scans {
         match record {
             Record::Scanned { symbol } => drop(self.read.insert(symbol.clone())),
             Record::Listing { symbol, unread: false, .. } => drop(self.read.insert(symbol.clone())),
+            Record::Listing { symbol, unread: true, .. } => drop(self.read.remove(symbol)),
             _ => {}
         }
+    }
+
+    /// What was read and not used since is read again: the first order of a symbol may have been filled and its listing
+    /// lost with the end of the journal, and no trade before the next listing would ever be looked for.
+    pub(super) fn forget_unlisted(&mut self, books: &Books) {
+        self.unused = self.read.extract_if(.., |symbol| books.listing(symbol).is_none()).collect();
     }
 
     /// Is the symbol's past in the books?
@@ -241,8 +250,9 @@ impl Gateway {
         for symbol in named {
             self.list_reported(now, &symbol);
         }
-        let listed: Vec<Symbol> = self.books.cursors().keys().cloned().collect();
-        for symbol in listed {
+        let mut symbols: Vec<Symbol> = self.books.cursors().keys().cloned().collect();
+        symbols.append(&mut self.scans.unused);
+        for symbol in symbols {
             if self.instrument(&symbol).is_ok() && !self.scans.has(&symbol) {
                 self.want(&symbol, true);
             }
@@ -489,9 +499,7 @@ impl Gateway {
         self.recovery.saw(symbol);
         let fields = format!("order={id} trade={} time={}", fill.trade_id, now.millis());
         self.log(LogLevel::Debug, "fill found in the past", fields);
-        if let Some(scan) = self.scans.under_way.get_mut(symbol) {
-            scan.moved.extend(session);
-        }
+        self.scans.moved.entry(symbol.clone()).or_default().extend(session);
     }
 
     /// The other side of a fill that is older than the books: what it moved is in their opening.
@@ -525,13 +533,14 @@ impl Gateway {
     /// The past is known.
     fn past_read(&mut self, now: Time, symbol: &Symbol) {
         let Some(scan) = self.scans.under_way.remove(symbol) else { return };
-        let fields = format!("symbol={symbol} orders={} sessions={:?}", scan.ended.len(), scan.moved);
+        let moved = self.scans.moved.remove(symbol).unwrap_or_default();
+        let fields = format!("symbol={symbol} orders={} sessions={moved:?}", scan.ended.len());
         self.log(LogLevel::Info, "past read", fields);
         self.recovery.saw(symbol);
         self.tell_gaps(symbol, &scan.ended);
         self.scans.committing.insert(symbol.clone());
         self.commits.push(Record::Scanned { symbol: symbol.clone() });
-        for session in scan.moved {
+        for session in moved {
             let position = self.position_view(session, symbol);
             self.tell(now, session, Private::Position { position, reason: FOUND.to_owned(), fill: None });
         }
