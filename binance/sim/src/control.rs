@@ -42,6 +42,9 @@ pub(crate) struct Trade {
     /// Without it: a market order.
     price: Option<Price>,
     client_id: Option<String>,
+    /// May it trade with other orders of the account?
+    #[serde(default)]
+    self_trade: bool,
     /// Of futures only.
     #[serde(default)]
     pub(crate) reduce_only: bool,
@@ -253,7 +256,7 @@ impl Sim {
             Some(id) => ClientOrderId::foreign(id),
             None => ClientOrderId::foreign(&format!("web_{}", self.random_id())),
         };
-        let stp = (account == AccountId::HOUSE).then_some(Stp::None);
+        let stp = (account == AccountId::HOUSE || trade.self_trade).then_some(Stp::None);
         Ok((account, Order { symbol, client_id, side: trade.side, terms, qty: trade.qty, stp }))
     }
 

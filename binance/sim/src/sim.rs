@@ -360,6 +360,10 @@ impl Sim {
     /// The venue's clock jumps; by how much in all it is ahead afterwards.
     pub(crate) fn set_skew(&mut self, skew: Span) {
         self.clock.skew = skew;
+        // What was planned by the old clock is due at another time.
+        (self.futures.planned, self.margin.planned) = (None, None);
+        self.plan_core();
+        self.plan_interest();
     }
 
     /// Plans a task.
