@@ -6,7 +6,8 @@ use tradingsys::ids::LinkId;
 use tradingsys::time::Span;
 use tradingsys::venue::port::LinkInput;
 
-use crate::truth::ACCOUNT;
+use crate::product::Product;
+use crate::truth::{ACCOUNT, WALLET};
 use crate::wire::Arrival;
 use crate::world::World;
 
@@ -57,9 +58,14 @@ impl World {
 
     /// What an operator of the exchange does; whoever else trades on the account does it here, too.
     pub(crate) fn operate(&mut self, what: &str, body: &str) {
+        self.operate_by("POST", what, body);
+    }
+
+    /// The same by another verb.
+    pub(crate) fn operate_by(&mut self, verb: &str, what: &str, body: &str) {
         self.conns += 1;
         let http = HttpRequest {
-            method: "POST".to_owned(),
+            method: verb.to_owned(),
             path: format!("/control/{what}"),
             body: body.to_owned(),
             peer: "operator".to_owned(),
@@ -86,10 +92,20 @@ impl World {
 
     /// Somebody trades on the account by hand.
     pub(crate) fn trade_by_hand(&mut self) {
-        let (side, qty) = (if self.rng.bool() { "BUY" } else { "SELL" }, self.rng.u32(30..500));
-        let trade = format!(r#"{{"account":"{ACCOUNT}","symbol":"DOGEUSDT","side":"{side}","qty":"{qty}"}}"#);
+        // A large one goes through orders that rest, a session's among them: both sides of a trade are the account's.
+        let most = if self.rng.bool() { 500 } else { 40_000 };
+        let (side, qty) = (if self.rng.bool() { "BUY" } else { "SELL" }, self.rng.u32(30..most));
+        let (what, account) = match self.plan.product {
+            Product::Spot => ("trade", ACCOUNT),
+            Product::Usdt => ("futures/trade", ACCOUNT),
+            Product::Margin => ("trade", WALLET),
+        };
+        let trade = format!(
+            r#"{{"account":"{account}","symbol":"DOGEUSDT","side":"{side}","qty":"{qty}",
+                "self_trade":true}}"#
+        );
         self.strike("trade by hand");
-        self.operate("futures/trade", &trade);
+        self.operate(what, &trade);
     }
 
     /// The exchange has answered, or has cut the connection.

@@ -8,13 +8,17 @@
 
 mod asking;
 mod check;
+pub mod many;
 mod outage;
 pub mod plan;
 pub mod product;
+mod seats;
 pub mod shrink;
+mod store;
 pub mod strategy;
 #[cfg(test)]
 mod tests;
+mod trouble;
 pub mod truth;
 mod wire;
 pub mod world;

@@ -38,6 +38,35 @@ pub struct Faults {
     pub outage: u32,
     /// Per kill of the gateway: its journal is lost with it, or an older copy is put in its place.
     pub lose_journal: u32,
+    /// Per kill of the gateway: the machine lost its power. What was committed and not synced is gone.
+    pub lose_power: u32,
+    /// A dial of the gateway is refused.
+    pub refuse_link: u32,
+    /// An order or a cancel is held up inside the exchange, some longer than it may wait.
+    pub late_request: u32,
+    /// An order or a cancel is answered with "execution status unknown", whether it was carried out or not.
+    pub doubt_reply: u32,
+    /// A question is answered with an error.
+    pub fail_query: u32,
+    /// A question is answered from the past.
+    pub lag_query: u32,
+    /// Per second: the exchange says that too much was asked (429).
+    pub slow_down: u32,
+    /// Per second: the exchange bans the address for some seconds (418).
+    pub ban: u32,
+    /// Per second: the exchange announces a shutdown, and closes all connections.
+    pub shut_down: u32,
+    /// Per second: what private events come under is at its end (not on spot).
+    pub expire_key: u32,
+    /// Per second: the symbol's rules change, or it takes no orders for a while.
+    pub change_rules: u32,
+    /// Per second: the exchange's clock steps ahead of ours.
+    pub step_clock: u32,
+    /// Per second: for a while the exchange forgets: replicas show the past, events are lost, and the engine denies
+    /// orders it has.
+    pub deny: u32,
+    /// Per second: a user edits a row of `pos.db`.
+    pub edit_row: u32,
 }
 
 /// Numbers of one kind, with their names.
@@ -45,7 +74,7 @@ pub type Named<'a, const N: usize> = [(&'static str, &'a mut u32); N];
 
 impl Faults {
     /// All of them, by name.
-    pub fn each(&mut self) -> Named<'_, 14> {
+    pub fn each(&mut self) -> Named<'_, 28> {
         [
             ("drop_event", &mut self.drop_event),
             ("double_event", &mut self.double_event),
@@ -61,6 +90,20 @@ impl Faults {
             ("force_end", &mut self.force_end),
             ("outage", &mut self.outage),
             ("lose_journal", &mut self.lose_journal),
+            ("lose_power", &mut self.lose_power),
+            ("refuse_link", &mut self.refuse_link),
+            ("late_request", &mut self.late_request),
+            ("doubt_reply", &mut self.doubt_reply),
+            ("fail_query", &mut self.fail_query),
+            ("lag_query", &mut self.lag_query),
+            ("slow_down", &mut self.slow_down),
+            ("ban", &mut self.ban),
+            ("shut_down", &mut self.shut_down),
+            ("expire_key", &mut self.expire_key),
+            ("change_rules", &mut self.change_rules),
+            ("step_clock", &mut self.step_clock),
+            ("deny", &mut self.deny),
+            ("edit_row", &mut self.edit_row),
         ]
     }
 }
@@ -109,6 +152,21 @@ impl Plan {
         faults.outage = rate(250_000);
         let life = rng.bool().then(|| Span::from_millis(rng.i64(3_000..12_000)));
         let settles = rng.u8(0..4) == 0;
+        // Each of these in a third of the schedules: eight kinds of fault or so in all.
+        let mut rare = |most: u32| if rng.u8(0..3) == 0 { rng.u32(0..most) } else { 0 };
+        faults.lose_power = rare(500_000);
+        faults.refuse_link = rare(300_000);
+        faults.late_request = rare(60_000);
+        faults.doubt_reply = rare(60_000);
+        faults.fail_query = rare(100_000);
+        faults.lag_query = rare(900_000);
+        faults.slow_down = rare(60_000);
+        faults.ban = rare(40_000);
+        faults.shut_down = rare(60_000);
+        faults.expire_key = rare(100_000);
+        faults.change_rules = rare(100_000);
+        faults.step_clock = rare(60_000);
+        faults.edit_row = rare(150_000);
         let product = Product::default();
         Self {
             seed,
@@ -119,6 +177,23 @@ impl Plan {
             faults,
             life,
             settles,
+        }
+    }
+
+    /// The schedule of a number in a long run: the products take turns; a fifth of them loses journals, and a tenth
+    /// meets an exchange that denies what it has.
+    pub fn of_number(number: u64) -> Self {
+        let product = match number % 3 {
+            0 => Product::Spot,
+            1 => Product::Usdt,
+            _ => Product::Margin,
+        };
+        let plan = Self::of_seed(number).of(product);
+        match number / 3 % 10 {
+            _ if product == Product::Margin => plan,
+            4 | 9 => plan.losing(),
+            7 => plan.denying(),
+            _ => plan,
         }
     }
 
@@ -134,8 +209,16 @@ impl Plan {
     pub fn losing(mut self) -> Self {
         self.faults.kill_gateway = self.faults.kill_gateway.max(120_000);
         self.faults.lose_journal = 500_000;
-        (self.faults.trade_by_hand, self.faults.force_end) = (0, 0);
+        (self.faults.trade_by_hand, self.faults.force_end, self.faults.edit_row) = (0, 0, 0);
         Self { settles: false, ..self }
+    }
+
+    /// The same schedule with an exchange that denies orders it has, more often than anything else goes wrong.
+    #[must_use]
+    pub fn denying(mut self) -> Self {
+        let Faults { drop_event, delay_event, kill_strategy, .. } = self.faults;
+        self.faults = Faults { drop_event, delay_event, kill_strategy, deny: 300_000, ..Faults::default() };
+        Self { settles: false, length: Span::from_secs(40), ..self }
     }
 
     /// The same schedule without faults.

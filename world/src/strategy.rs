@@ -26,6 +26,8 @@ pub struct Line {
     pub net: Option<Qty>,
     /// Short name of a notice.
     pub notice: Option<String>,
+    /// The order a notice is about.
+    pub about: Option<String>,
 }
 
 /// See the module.
@@ -59,7 +61,8 @@ impl Strategy {
             name: format!("s{}", self.session),
             trading: true,
             take_over: true,
-            cursor: self.file.last().map(|line| line.at),
+            // Some trust the gateway to remember what they have handled.
+            cursor: self.file.last().map(|line| line.at).filter(|_| !self.is_slow()),
             autocommit: true,
             seed,
         };
@@ -83,20 +86,36 @@ impl Strategy {
         let mut out = Vec::new();
         let Some(client) = &mut self.client else { return out };
         client.handle(now, input, &mut out);
+        while client.next_market().is_some() {}
+        if !self.is_slow() {
+            self.take(&mut out);
+        }
+        out
+    }
+
+    /// A slow one handles events only now and then; it dies with those that wait.
+    fn is_slow(&self) -> bool {
+        self.session.is_multiple_of(3)
+    }
+
+    /// Handles what has arrived. What it has in its file it has seen before.
+    fn take(&mut self, out: &mut Vec<Output>) {
+        let Some(client) = &mut self.client else { return };
         while let Some(placed) = client.next_private() {
-            if let Some(at) = placed.at {
+            let number = |at: Ack| (at.generation, at.sequence);
+            let last = self.file.last().map(|line| number(line.at));
+            if let Some(at) = placed.at.filter(|at| last.is_none_or(|last| number(*at) > last)) {
                 self.file.push(line(at, &placed.event));
             }
             client.handled(&placed);
         }
-        while client.next_market().is_some() {}
-        client.acknowledge(&mut out);
-        out
+        client.acknowledge(out);
     }
 
     /// Does something: an order that rests or takes, or a cancel.
-    pub fn act(&mut self, now: Time, rng: &mut Rng) -> Vec<Output> {
+    pub fn act(&mut self, now: Time, rng: &mut Rng, market: Price) -> Vec<Output> {
         let mut out = Vec::new();
+        self.take(&mut out);
         let Some(client) = &mut self.client else { return out };
         if !client.is_ready() {
             return out;
@@ -109,16 +128,25 @@ impl Strategy {
             }
             return out;
         }
-        if let Ok(key) = client.order(now, wish(rng), &mut out) {
+        if let Ok(key) = client.order(now, wish(rng, market), &mut out) {
             self.sent += 1;
             self.open.push(key);
         }
         out
     }
 
+    /// Orders it has sent in this life and heard no end of.
+    pub fn unanswered(&self) -> usize {
+        let active = |key: &&OrderKey| {
+            self.client.as_ref().and_then(|c| c.orders().get(**key)).is_some_and(|order| order.is_active())
+        };
+        self.open.iter().filter(active).count()
+    }
+
     /// Cancels everything it has.
     pub fn cancel_all(&mut self) -> Vec<Output> {
         let mut out = Vec::new();
+        self.take(&mut out);
         if let Some(client) = self.client.as_mut().filter(|c| c.is_ready()) {
             let _told_by_events = client.cancel_all(None, &mut out);
         }
@@ -126,18 +154,18 @@ impl Strategy {
     }
 }
 
-/// The simulator's DOGE trades near 0.20 and moves little in a schedule's length.
-fn wish(rng: &mut Rng) -> Wish {
+/// Near the market, which moves little in a schedule's length.
+fn wish(rng: &mut Rng, market: Price) -> Wish {
     let side = if rng.bool() { Side::Buy } else { Side::Sell };
     let order_type = if rng.u8(0..4) == 0 { OrderType::Market } else { OrderType::Limit };
-    let ticks = rng.i64(19_500..20_500);
+    let ticks = market.raw() / 100_000 + rng.i128(-400..400);
     let limit = order_type == OrderType::Limit;
     Wish {
         symbol: Symbol::new("dogeusdt"),
         side,
         order_type,
         tif: limit.then_some(if rng.u8(0..5) == 0 { Tif::Ioc } else { Tif::Gtc }),
-        price: limit.then(|| Price::from_raw(i128::from(ticks) * 100_000)),
+        price: limit.then(|| Price::from_raw(ticks * 100_000)),
         stop_price: None,
         qty: Some(Qty::whole(rng.i64(10..2_000))),
         quote_amount: None,
@@ -146,7 +174,7 @@ fn wish(rng: &mut Rng) -> Wish {
 }
 
 fn line(at: Ack, event: &Event) -> Line {
-    let mut line = Line { at, order: None, fill: None, ended: None, net: None, notice: None };
+    let mut line = Line { at, order: None, fill: None, ended: None, net: None, notice: None, about: None };
     match event {
         Event::Order(change) => {
             line.fill = change.fill.as_ref().map(|f| (f.trade_id, f.qty));
@@ -157,7 +185,10 @@ fn line(at: Ack, event: &Event) -> Line {
             line.ended = fill.as_ref().map(|fill| fill.trade_id);
             line.net = Some(position.net);
         }
-        Event::Notice { code, .. } => line.notice = Some(code.clone()),
+        Event::Notice { code, order_id, .. } => {
+            line.notice = Some(code.clone());
+            line.about = order_id.as_ref().map(|id| id.as_str().to_owned());
+        }
         _ => {}
     }
     line

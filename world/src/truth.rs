@@ -6,6 +6,8 @@ use binance_sim::Journal;
 use serde::Deserialize;
 use serde_json::Value;
 
+use tradingsys::num::Price;
+
 use crate::product::Product;
 
 /// A line of `trades.jsonl`.
@@ -27,6 +29,12 @@ pub struct Trade {
     pub qty: String,
     /// Decimal text.
     pub price: String,
+    /// Decimal text.
+    pub quote: String,
+    /// Decimal text.
+    pub commission: String,
+    /// In which asset.
+    pub commission_asset: String,
     /// `CLIENT`, or why the exchange made it; absent on spot.
     #[serde(default)]
     pub origin: String,
@@ -36,6 +44,16 @@ impl Trade {
     /// Signed quantity, in units of 10⁻¹⁰.
     pub fn signed(&self) -> i128 {
         if self.side == "BUY" { raw(&self.qty) } else { -raw(&self.qty) }
+    }
+
+    /// What was paid for it; negative: received.
+    pub fn paid(&self) -> i128 {
+        if self.side == "BUY" { raw(&self.quote) } else { -raw(&self.quote) }
+    }
+
+    /// Its fee, if that was charged in this asset.
+    pub fn fee_in(&self, asset: &str) -> i128 {
+        if self.commission_asset == asset { raw(&self.commission) } else { 0 }
     }
 
     /// Did the exchange make it by itself?
@@ -78,6 +96,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Is this how it ended?
+    pub fn ended_as(&self, status: &str, filled: i128) -> bool {
+        !self.is_open() && self.status == status && raw(&self.filled) == filled
+    }
+
     /// Is it on the book?
     pub fn is_open(&self) -> bool {
         matches!(self.status.as_str(), "NEW" | "PARTIALLY_FILLED")
@@ -112,7 +135,7 @@ pub(crate) fn raw(text: &str) -> i128 {
 pub const ACCOUNT: &str = "gateway";
 
 /// Its margin wallet. A schedule trades on one of the two.
-const WALLET: &str = "gateway/margin";
+pub(crate) const WALLET: &str = "gateway/margin";
 
 /// Is it the account's?
 pub(crate) fn is_ours(account: &str) -> bool {
@@ -247,6 +270,11 @@ impl Truth {
             }
         }
         held
+    }
+
+    /// The price of the account's last trade; before any, near which the market begins.
+    pub fn last_price(&self) -> Price {
+        Price::from_raw(self.trades.values().next_back().map_or(2_000_000_000, |trade| raw(&trade.price)))
     }
 
     /// The order placed under a client id.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use binance_sim::{Conn, HttpReply, HttpRequest, Request};
 use bytes::Bytes;
+use tradingsys::gateway::io::Projection;
 use tradingsys::ids::{ConnId, LinkId};
 use tradingsys::time::Time;
 
@@ -58,6 +59,10 @@ pub(crate) enum Arrival {
     ForceEnd,
     /// The market moves.
     Sweep,
+    /// The gateway's process is killed.
+    Kill,
+    /// Rows reach `pos.db`.
+    Shown(Projection),
 }
 
 /// All that is on its way, in order of time; ties in order of sending. Arrivals of a killed gateway die with its

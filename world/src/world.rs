@@ -1,13 +1,13 @@
 //! The loop, the network and the faults.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use binance_sim::config::{AccountConfig, Config as SimConfig, Timing, USUAL_FEE, Wallets};
-use binance_sim::{Conn, HttpRequest, Request, Sim, SimInput, SimOutput};
+use binance_sim::{Conn, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
 use binance_wire::sign::SecretKey;
 use bytes::Bytes;
 use fastrand::Rng;
-use tradingsys::client::machine::{Input as ClientInput, Output as ClientOutput};
+use tradingsys::client::machine::Input as ClientInput;
 use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Batch, GatewayConfig, Input, LostPosition, Output};
 use tradingsys::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
@@ -19,12 +19,13 @@ use tradingsys::venue::port::{LinkAction, LinkInput};
 
 use crate::plan::{Faults, Plan};
 use crate::product::Product;
+use crate::store::Store;
 use crate::strategy::Strategy;
 use crate::truth::{ACCOUNT, Truth};
 use crate::wire::{Arrival, Mail, Wire};
 
 /// When every schedule begins.
-const START: Time = Time::from_millis(1_795_000_000_000);
+pub(crate) const START: Time = Time::from_millis(1_795_000_000_000);
 /// How long the system may take to come to rest once faults have ended.
 const REST_WITHIN: Span = Span::from_secs(180);
 /// Steps after which a schedule counts as hung.
@@ -74,10 +75,24 @@ pub struct World {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) run: u32,
     pub(crate) journal: Vec<Record>,
-    /// Its lengths after each batch.
-    batches: Vec<usize>,
-    /// It was lost at least once.
+    pub(crate) store: Store,
+    /// The journal was lost at least once; the end of it, with the machine's power.
     pub(crate) lost: bool,
+    pub(crate) power_lost: bool,
+    /// How often the machine has started.
+    pub(crate) boots: u32,
+    pub(crate) shown_at: Time,
+    /// How far the exchange's clock is ahead of ours.
+    pub(crate) ahead: Span,
+    /// The gateway dies at its next order or fill.
+    pub(crate) armed: bool,
+    /// Until then the exchange denies what it has.
+    pub(crate) denied_until: Time,
+    /// Orders it has that were declared not placed, and those of them that were taken in after all.
+    pub(crate) unplaced: BTreeSet<String>,
+    pub(crate) resurrected: BTreeSet<String>,
+    /// Orders of which the exchange denied to a cancel that it has them.
+    pub(crate) denied: BTreeSet<String>,
     pub(crate) disk: VecDeque<Batch>,
     disk_at: Time,
     pub(crate) wires: BTreeMap<LinkId, Wire>,
@@ -85,7 +100,7 @@ pub struct World {
     pub(crate) dark_until: Time,
     /// HTTP requests under way.
     pub(crate) asked: BTreeMap<Request, LinkId>,
-    doors: BTreeMap<ConnId, usize>,
+    pub(crate) doors: BTreeMap<ConnId, usize>,
     pub(crate) conns: u64,
     pub(crate) strategies: Vec<Strategy>,
     /// Lines of each strategy's file that have been checked.
@@ -169,8 +184,17 @@ impl World {
             gateway: None,
             run: 0,
             journal: Vec::new(),
-            batches: Vec::new(),
+            store: Store::default(),
             lost: false,
+            power_lost: false,
+            boots: 1,
+            shown_at: START,
+            ahead: Span::ZERO,
+            armed: false,
+            denied_until: START,
+            unplaced: BTreeSet::new(),
+            resurrected: BTreeSet::new(),
+            denied: BTreeSet::new(),
             disk: VecDeque::new(),
             disk_at: START,
             wires: BTreeMap::new(),
@@ -193,6 +217,7 @@ impl World {
                 world.charge_every(Span::from_secs(7));
             }
         }
+        world.begin_trouble();
         world.start_gateway();
         for k in 0..world.strategies.len() {
             let at = START + Span::from_millis(world.rng.i64(100..3_000));
@@ -214,6 +239,11 @@ impl World {
             self.step();
         }
         self.faults = Faults::default();
+        self.end_trouble();
+        if self.store.has_news() && self.gateway.is_some() {
+            // Edits are taken at a start.
+            self.kill_gateway();
+        }
         if self.plan.product == Product::Margin {
             self.charge_every(Span::from_secs(86_400));
         }
@@ -279,6 +309,10 @@ impl World {
         }
     }
 
+    pub(crate) fn has_struck(&self, name: &str) -> bool {
+        self.report.struck.contains_key(name)
+    }
+
     pub(crate) fn chance(&mut self, millionths: u32) -> bool {
         millionths > 0 && self.rng.u32(0..1_000_000) < millionths
     }
@@ -334,7 +368,10 @@ impl World {
             Arrival::Ask(request, http) => self.exchange_input(SimInput::Http(request, http)),
             Arrival::Answer(link, reply) if current => self.answer(link, &reply),
             Arrival::NoAnswer(link, reason) if current => self.no_answer(link, reason),
-            Arrival::ToExchange(conn, text) => self.exchange_input(SimInput::Text(conn, text)),
+            Arrival::ToExchange(conn, text) => {
+                self.note_denial(&text);
+                self.exchange_input(SimInput::Text(conn, text));
+            }
             Arrival::Pong(conn, payload) => self.exchange_input(SimInput::Pong(conn, payload)),
             Arrival::ExchangeLost(conn) => self.exchange_input(SimInput::Closed(conn)),
             Arrival::LinkUp(link) if current => self.link_input(link, LinkInput::Up),
@@ -368,6 +405,8 @@ impl World {
             Arrival::Second => self.second(),
             Arrival::ForceEnd => self.force_end(),
             Arrival::Sweep => self.sweep(),
+            Arrival::Kill if current => self.strike_dead(),
+            Arrival::Shown(rows) if current => self.store.show(&rows),
             _ => {}
         }
     }
@@ -381,6 +420,11 @@ impl World {
     }
 
     fn dial(&mut self, link: LinkId, conn: Conn, request: HttpRequest) {
+        if self.chance(self.faults.refuse_link) {
+            self.strike("connection refused");
+            let at = self.now + self.lag();
+            return self.mail.send(at, self.run, Arrival::LinkLost(link, "refused"));
+        }
         if self.is_dark() {
             let lost = Arrival::LinkLost(link, "unreachable");
             let at = self.now + self.lag();
@@ -405,6 +449,9 @@ impl World {
                     self.told(|| format!("exchange: {journal:?} {line}"));
                     self.truth.heard(self.plan.product, journal, &line);
                     self.witness(journal, &line);
+                    if journal == Journal::Faults {
+                        self.struck(&line);
+                    }
                 }
                 SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
                 SimOutput::Reply(request, reply) => self.replied(request, Some(reply)),
@@ -485,7 +532,7 @@ impl World {
             market: self.plan.product.market(),
             product: "world".to_owned(),
             install: Install::from_hash(self.plan.seed),
-            boot_id: "one boot".to_owned(),
+            boot_id: format!("boot {}", self.boots),
             token: Some(TOKEN.to_owned()),
             seed: self.rng.u64(..),
             recovery_lag: Span::from_secs(1),
@@ -497,8 +544,8 @@ impl World {
             lost_positions: self.lost_positions(),
         };
         let mut out = Vec::new();
-        let made =
-            Gateway::new(config, &self.journal, Vec::new(), Vec::new(), feed, entry, self.now, &mut out);
+        let edits = self.store.edits();
+        let made = Gateway::new(config, &self.journal, edits, Vec::new(), feed, entry, self.now, &mut out);
         match made {
             Ok(gateway) => self.gateway = Some(gateway),
             Err(error) => self.violate("start", error.to_string()),
@@ -515,30 +562,13 @@ impl World {
             qty: Qty::ZERO,
             avg_price: Price::ZERO,
         };
-        if self.lost && self.journal.is_empty() { vec![row] } else { Vec::new() }
+        let listed = self.journal.iter().any(|record| matches!(record, Record::Listing { .. }));
+        if self.lost && !listed { vec![row] } else { Vec::new() }
     }
 
-    /// All of the journal is gone, or it is as it was after some batch.
-    fn lose_journal(&mut self) {
-        self.lost = true;
-        let kept = if self.rng.bool() { 0 } else { self.rng.usize(0..=self.batches.len()) };
-        self.strike(if kept == 0 { "journal lost" } else { "older copy of the journal" });
-        self.batches.truncate(kept);
-        self.journal.truncate(self.batches.last().copied().unwrap_or(0));
-        self.booked = self.booked.min(self.journal.len());
-    }
-
-    fn kill_gateway(&mut self) {
+    pub(crate) fn kill_gateway(&mut self) {
         self.gateway = None;
-        // What the store had begun to write may have reached the disk without anyone being told.
-        let kept = self.rng.usize(0..=self.disk.len());
-        for batch in self.disk.drain(..).take(kept) {
-            self.journal.extend(batch.records);
-            self.batches.push(self.journal.len());
-        }
-        if self.chance(self.faults.lose_journal) {
-            self.lose_journal();
-        }
+        self.lose_tail();
         for wire in std::mem::take(&mut self.wires).into_values() {
             let at = (self.now + self.lag()).max(wire.out);
             if !wire.frozen {
@@ -568,14 +598,6 @@ impl World {
         self.perform_gateway(out);
     }
 
-    fn committed(&mut self, batch: u64) {
-        let Some(done) = self.disk.pop_front() else { return };
-        debug_assert_eq!(done.id, batch, "batches commit in order");
-        self.journal.extend(done.records);
-        self.batches.push(self.journal.len());
-        self.gateway_input(Input::Committed(batch));
-    }
-
     fn perform_gateway(&mut self, out: Vec<Output>) {
         for output in out {
             match output {
@@ -590,6 +612,7 @@ impl World {
                     }
                 }
                 Output::Commit(batch) => {
+                    self.notice_batch(&batch);
                     for record in &batch.records {
                         self.told(|| format!("journal: {record:?}"));
                     }
@@ -601,9 +624,13 @@ impl World {
                 Output::KeyRefused(reason) => self.violate("key", reason),
                 Output::Refused(reason) => self.violate("account", reason),
                 Output::Log(log) => {
-                    self.told(|| format!("log: {:?} {} {}", log.level, log.event, log.fields))
+                    self.told(|| format!("log: {:?} {} {}", log.level, log.event, log.fields));
+                    if log.event == "impossible order event" {
+                        self.violate("order lives follow their table", log.fields);
+                    }
                 }
-                Output::Project(_) | Output::Stopped => {}
+                Output::Project(rows) => self.project(rows),
+                Output::Stopped => {}
             }
         }
     }
@@ -661,140 +688,5 @@ impl World {
         let Some(wire) = self.wires.get(&link) else { return };
         self.mail.send((self.now + lag).max(wire.out), self.run, Arrival::ExchangeLost(wire.conn));
         self.mail.send((self.now + lag).max(wire.back), self.run, Arrival::LinkLost(link, reason));
-    }
-
-    // === the strategies' side
-
-    fn start_strategy(&mut self, k: usize) {
-        if self.strategies[k].client.is_none() {
-            let seed = self.rng.u64(..);
-            let out = self.strategies[k].start(self.now, seed);
-            self.perform_strategy(k, out);
-        }
-    }
-
-    fn strategy_input(&mut self, k: usize, input: ClientInput<'_>) {
-        let out = self.strategies[k].input(self.now, input);
-        self.perform_strategy(k, out);
-        // A first login that fails ends the process; its supervisor starts it again.
-        if self.strategies[k].client.as_ref().is_some_and(|c| c.is_closed()) {
-            self.strategies[k].client = None;
-            self.strategies[k].conn = None;
-            let at = self.now + Span::from_millis(self.rng.i64(100..1_000));
-            self.mail.send(at, 0, Arrival::StartStrategy(k));
-        }
-    }
-
-    fn perform_strategy(&mut self, k: usize, out: Vec<ClientOutput>) {
-        for output in out {
-            let at = self.now + Span::from_nanos(60_000);
-            match output {
-                ClientOutput::Connect => {
-                    self.conns += 1;
-                    let conn = ConnId(self.conns);
-                    self.strategies[k].conn = Some(conn);
-                    if self.gateway.is_some() {
-                        self.mail.send(at, self.run, Arrival::Knock(k, conn));
-                    } else {
-                        self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
-                    }
-                }
-                ClientOutput::Send(text) => {
-                    if let Some(conn) = self.strategies[k].conn {
-                        self.mail.send(at, self.run, Arrival::FromStrategy(conn, text));
-                    }
-                }
-                ClientOutput::Disconnect(..) => self.leave(k),
-            }
-        }
-    }
-
-    fn leave(&mut self, k: usize) {
-        if let Some(conn) = self.strategies[k].conn.take() {
-            self.doors.remove(&conn);
-            let at = self.now + Span::from_nanos(60_000);
-            self.mail.send(at, self.run, Arrival::StrategyGone(conn));
-        }
-    }
-
-    fn knock(&mut self, k: usize, conn: ConnId) {
-        if self.strategies[k].conn != Some(conn) {
-            return;
-        }
-        self.doors.insert(conn, k);
-        self.gateway_input(Input::ClientOpened(conn));
-        self.mail.send(self.now + Span::from_nanos(60_000), self.run, Arrival::StrategyIn(k, conn));
-    }
-
-    fn act(&mut self, k: usize) {
-        let quiet = self.quiet_from();
-        let out = if self.now < quiet {
-            self.strategies[k].act(self.now, &mut self.rng)
-        } else {
-            self.strategies[k].cancel_all()
-        };
-        self.perform_strategy(k, out);
-        let mean = self.plan.length.nanos() / i64::from(self.plan.commands.max(1));
-        let pause = if self.now < quiet { self.rng.i64(mean / 4..mean * 7 / 4) } else { 5_000_000_000 };
-        self.mail.send(self.now + Span::from_nanos(pause), 0, Arrival::Act(k));
-    }
-
-    // === faults
-
-    fn second(&mut self) {
-        self.mail.send(self.now + Span::from_secs(1), 0, Arrival::Second);
-        let quiet = self.quiet_from();
-        // A symbol nobody uses is nobody's concern.
-        let used = self.journal.iter().any(|record| matches!(record, Record::Listing { .. }));
-        let by_hand = self.plan.product == Product::Usdt && used && self.now < quiet;
-        if by_hand && self.chance(self.faults.trade_by_hand) {
-            self.trade_by_hand();
-        }
-        if by_hand && self.chance(self.faults.force_end) {
-            self.force_end();
-        }
-        if used && self.now < quiet && !self.is_dark() && self.chance(self.faults.outage) {
-            self.outage();
-        }
-        let links: Vec<LinkId> = self.wires.keys().copied().collect();
-        for link in links {
-            if self.chance(self.faults.cut_link) {
-                self.strike("link cut");
-                self.cut(link, "reset");
-            }
-            if self.chance(self.faults.freeze_link) {
-                self.strike("link half open");
-                if let Some(wire) = self.wires.get_mut(&link) {
-                    wire.frozen = true;
-                }
-            }
-        }
-        if self.gateway.is_some() && self.chance(self.faults.kill_gateway) {
-            self.strike("gateway killed");
-            self.count_kill();
-            self.kill_gateway();
-        }
-        for k in 0..self.strategies.len() {
-            if self.strategies[k].client.is_some() && self.chance(self.faults.kill_strategy) {
-                self.strike("strategy killed");
-                self.leave(k);
-                self.strategies[k].kill();
-                let at = self.now + Span::from_millis(self.rng.i64(50..3_000));
-                self.mail.send(at, 0, Arrival::StartStrategy(k));
-            }
-            if self.strategies[k].conn.is_some() && self.chance(self.faults.cut_strategy) {
-                self.strike("strategy cut");
-                let conn = self.strategies[k].conn;
-                self.leave(k);
-                self.strategies[k].conn = conn;
-                if let Some(conn) = conn {
-                    self.mail.send(
-                        self.now + Span::from_nanos(60_000),
-                        self.run,
-                        Arrival::StrategyLost(k, conn, None),
-                    );
-                }
-            }
-        }
     }
 }
