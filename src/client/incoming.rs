@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::event::{Event, OrderChange, OrderKey, Placed};
 use super::link::read;
-use super::machine::{Aim, Asked, Client, Output, Phase, Queued, Reply};
+use super::machine::{Aim, Asked, Client, InFlight, Output, Phase, Queued, Reply};
 use super::orders::Kill;
 use crate::ids::ClientOrderId;
 use crate::market::{OrderStatus, Stream};
@@ -136,6 +136,7 @@ impl Client {
             Private::Order { order, fill, position } => {
                 if let Some(key) = self.orders.key(&order.order_id) {
                     self.heard_of(key);
+                    self.told_of(key);
                 }
                 let change =
                     OrderChange { key: None, order, fill, position: Some(position), replayed: false };
@@ -157,6 +158,11 @@ impl Client {
         if let Some(tracked) = self.orders.get_mut(key) {
             tracked.accepted = true;
         }
+    }
+
+    /// The gateway has it in its journal: what it tells is committed.
+    pub(super) fn told_of(&mut self, key: OrderKey) {
+        self.untold.retain(|command| command.aim != Aim::Order(key));
     }
 
     fn reply(&mut self, now: Time, frame: Frame<'_>, out: &mut Vec<Output>) -> Result<(), String> {
@@ -181,7 +187,7 @@ impl Client {
             Asked::Command(command) => match reply {
                 Ok(result) => {
                     self.check_name(&command.aim, &result)?;
-                    self.command_accepted(&command.aim);
+                    self.command_accepted(command);
                 }
                 Err(error) => self.command_refused(&command.aim, error),
             },
@@ -269,9 +275,10 @@ impl Client {
         }
     }
 
-    pub(super) fn command_accepted(&mut self, aim: &Aim) {
-        if let Aim::Order(key) = aim {
-            self.heard_of(*key);
+    pub(super) fn command_accepted(&mut self, command: InFlight) {
+        if let Aim::Order(key) = command.aim {
+            self.heard_of(key);
+            self.untold.push(command);
         }
     }
 

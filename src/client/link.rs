@@ -116,7 +116,7 @@ impl Client {
             match refusal {
                 Some(Ok(error)) => self.command_refused(&command.aim, error),
                 Some(Err(_)) => self.still_open(command),
-                None if answer.get("result").is_some() => self.command_accepted(&command.aim),
+                None if answer.get("result").is_some() => self.command_accepted(command),
                 None => self.still_open(command),
             }
         }
@@ -202,6 +202,7 @@ impl Client {
             let before = self.orders.key(&order.order_id).and_then(|key| self.orders.get(key));
             let same = before.is_some_and(|tracked| tracked.order == order);
             let key = self.orders.set(order, None);
+            self.told_of(key);
             if !same && self.ever_live {
                 changes.push(key);
             }
@@ -216,6 +217,7 @@ impl Client {
             .map(|(key, _)| key)
             .collect();
         for key in gone {
+            self.told_of(key);
             let words = "it ended while its events were lost: the position tells what it did";
             let code = ErrorCode::Undefined.code();
             self.orders.set_state(key, OrderStatus::Expired, Some(code), Some(words.to_owned()));
@@ -327,6 +329,7 @@ impl Client {
 
     /// Questions without a reply fail; commands without one are in doubt.
     fn drop_calls(&mut self, error: &ErrorBody) {
+        self.unanswered.append(&mut self.untold);
         for (id, asked) in std::mem::take(&mut self.asked) {
             match asked {
                 Asked::Question { .. } => {

@@ -268,6 +268,35 @@ fn a_lost_connection_leaves_orders_in_doubt_and_asks_for_them() {
 }
 
 #[test]
+fn r51_an_order_called_taken_is_asked_for_until_an_event_told_of_it() {
+    let mut desk = Desk::live();
+    let (silent, heard) = (desk.send(), desk.send());
+    let calls = desk.calls();
+    for ((id, _), key) in calls.iter().zip([silent, heard]) {
+        let (id, n, order_id) = (id.unwrap(), if key == silent { 1 } else { 2 }, desk.id(key));
+        desk.frame(&format!(r#"{{"id":{id},"result":{{"n":{n},"order_id":"{order_id}"}}}}"#));
+    }
+    let second = desk.id(heard);
+    desk.order_event(1, &second, "NEW", "0", "0");
+    // The gateway was killed before what it called taken was in its journal: the next one knows nothing of it.
+    reconnect(&mut desk);
+    let login = desk.log_in(r#"{"gen":1,"seq":1}"#, "events", "[null]", 1001);
+    let listed: Vec<_> = login.pending.iter().map(|p| (p.epoch, p.params["n"].as_u64().unwrap())).collect();
+    assert_eq!(listed, [(1000, 1)]);
+    // Killed again while it finds out.
+    reconnect(&mut desk);
+    let login = desk.log_in(r#"{"gen":1,"seq":1}"#, "events", "[null]", 1002);
+    assert_eq!(login.pending.len(), 1);
+    let first = desk.id(silent);
+    desk.told();
+    desk.frame(&order_frame(2, &first, "REJECTED", "0", "0", false));
+    assert_eq!(desk.told(), ["REJECTED now"]);
+    reconnect(&mut desk);
+    let login = desk.log_in(r#"{"gen":1,"seq":2}"#, "events", "[]", 1003);
+    assert_eq!(login.pending, []);
+}
+
+#[test]
 fn a_kill_in_doubt_is_sent_when_the_order_turns_up() {
     let mut desk = Desk::live();
     let key = desk.send();
