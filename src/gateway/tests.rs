@@ -333,6 +333,14 @@ impl Bench {
         self.script.0.borrow_mut().queries.clear();
     }
 
+    /// Balances have agreed with the opening since: what differs from here on is a difference.
+    fn settle(&mut self) {
+        self.wait(Span::from_secs(60));
+        for _ in 0..4 {
+            self.answer(|q| Self::exchange(&[], &[], q));
+        }
+    }
+
     fn call(&mut self, frame: &Value) -> Value {
         let before = self.sent.len();
         let text = frame.to_string();

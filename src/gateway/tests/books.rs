@@ -30,6 +30,7 @@ fn i21_an_edit_is_applied_once_relative_to_what_was_shown() {
 #[test]
 fn i11_a_difference_is_a_visible_row() {
     let mut bench = Bench::ready();
+    bench.settle();
     let usdt = Asset::new("USDT");
     assert_eq!(bench.gateway.books().total(&usdt), Cash::whole(1000));
     let poorer = |q: &Query| match q {

@@ -115,6 +115,7 @@ fn a_share_of_interest_is_told_once_and_its_correction_as_one() {
 #[test]
 fn interest_nobody_owes_for_is_external() {
     let mut bench = margin();
+    bench.settle();
     bench.says(vec![interest("-0.5", bench.now, Some(1))]);
     assert_eq!(row(&bench, Owner::External), "999.5");
 }
@@ -197,6 +198,7 @@ fn every_sweep_reads_interest_before_it_judges_the_account() {
 #[test]
 fn a_debt_short_of_the_books_waits_for_the_row_that_explains_it() {
     let mut bench = margin();
+    bench.settle();
     bench.now += Span::from_secs(60);
     let now = Time::from_millis(bench.now.millis());
     bench.says(vec![bought(1, 10_000, now)]);

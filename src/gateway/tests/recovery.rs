@@ -335,6 +335,7 @@ fn fills_that_are_not_found_are_asked_for_ever_less_often() {
 #[test]
 fn a_fill_the_exchange_no_longer_gives_holds_up_neither_the_end_nor_the_books() {
     let mut bench = Bench::ready();
+    bench.settle();
     let id = bench.order(1);
     bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 4, None))]);
     let serve = |bench: &mut Bench, seconds: u32| {
