@@ -38,7 +38,8 @@ impl World {
         let anew = |b: Ack| (self.lost || self.power_lost) && line.at.generation > b.generation;
         let dense = before.is_none_or(|b| follows(b) || anew(b));
         if !dense {
-            let found = format!("session {}: {before:?} then {:?}", file.len(), line.at);
+            let session = self.strategies[k].session;
+            let found = format!("session {session}: {before:?} then {:?}", line.at);
             return self.violate("I14 events are dense and in order", found);
         }
         if let (Some("resurrected"), Some(id)) = (line.notice.as_deref(), &line.about) {
