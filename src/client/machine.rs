@@ -150,8 +150,8 @@ pub struct Client {
     pub(super) asked: BTreeMap<u64, Asked>,
     pub(super) replies: BTreeMap<u64, Reply>,
     pub(super) unanswered: Vec<InFlight>,
-    /// Orders called taken of which no event has come: a gateway that was killed in between may know nothing of them, so
-    /// the next one is asked.
+    /// Orders called taken of which no event has come: a gateway that was killed in between may know nothing of them,
+    /// so the next one is asked.
     pub(super) untold: Vec<InFlight>,
     pub(super) orders: OrderTable,
     pub(super) positions: BTreeMap<Symbol, PositionView>,

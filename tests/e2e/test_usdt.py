@@ -318,13 +318,13 @@ def test_r58_kill_9_in_mid_flight_keeps_the_books_exact(desk: Desk) -> None:
 
 
 def test_row_004_32_a_margin_key_is_unknown_to_usdt(desk: Desk) -> None:
-    """It is named, with what is known."""
+    """It is named, with the gateway that has it."""
     _, gateway, _ = desk
     gateway.config["margin"] = False
     gateway.write_config()
     ended_ = gateway.run("-c=usdt.json")
     assert ended_.returncode == 78
-    assert 'unknown key "margin"' in ended_.stderr
+    assert '"margin" is of `spot`, and this is `usdt`: remove it' in ended_.stderr
 
 
 def test_check_and_verify_look_at_everything(desk: Desk) -> None:
