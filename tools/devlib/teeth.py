@@ -169,9 +169,7 @@ class Bench:
         if self._run(setup.BUILD).returncode != 0:
             return "does not compile"
         setup.install_extension(self.target / "debug", self.tree / "pyalgo" / "python")
-        done = self._run(
-            [str(venv.python()), "-m", "pytest", "-q", "-p", "no:cacheprovider", *shlex.split(arguments)]
-        )
+        done = self._run([str(venv.python()), "-m", "pytest", "-q", *shlex.split(arguments)])
         if done.returncode in (4, 5):
             return "no such test"
         return "green" if done.returncode == 0 else "red"
