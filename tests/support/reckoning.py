@@ -122,11 +122,13 @@ def reckon(
     lots: Mapping[str, str],
 ) -> Reckoning:
     """Everything in the exchange's order. `owners` says whose a client order id is; others are EXTERNAL's."""
-    bookings = list(income)
+    bookings, rates = list(income), list(rates)
     paid: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     for row in bookings:
         if row["kind"] == "FUNDING_FEE":
-            paid[row["symbol"], row["time"]] += Decimal(row["amount"])
+            # A payment is booked when it is made, at its funding's instant or moments later.
+            due = [r["time"] for r in rates if r["symbol"] == row["symbol"] and r["time"] <= row["time"]]
+            paid[row["symbol"], max(due)] += Decimal(row["amount"])
     by_trading = ("FUNDING_FEE", "REALIZED_PNL", "COMMISSION")
     # Funding is of who held before that instant; what else is paid comes after the trades of its instant.
     facts: list[tuple[tuple[int, int, int], str, Row]] = []
