@@ -10,6 +10,7 @@
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
+//! * `limits` holds sessions and the account to what they may order, hold and lose.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
 
@@ -25,6 +26,7 @@ mod edit;
 mod fact;
 mod funding;
 pub mod io;
+mod limits;
 mod question;
 mod queue;
 mod recovery;
@@ -47,6 +49,7 @@ use self::doubt::Doubts;
 use self::fact::Orphans;
 use self::funding::Fundings;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
+use self::limits::Guard;
 use self::recovery::{Purpose, Recovery};
 use self::scan::Scans;
 use self::stream::Streams;
@@ -104,6 +107,7 @@ pub struct Gateway {
     scans: Scans,
     absences: Absences,
     lost_positions: Vec<LostPosition>,
+    guard: Guard,
     doubts: Doubts,
     orphans: Orphans,
     strays: Strays,
@@ -217,6 +221,7 @@ impl Gateway {
             scans: Scans::default(),
             absences: Absences::default(),
             lost_positions: config.lost_positions.clone(),
+            guard: Guard::new(config.limits.clone()),
             doubts: Doubts::default(),
             orphans: Orphans::default(),
             strays: Strays::default(),
@@ -437,7 +442,7 @@ impl Gateway {
         match event {
             VenueEvent::Instruments(list) => self.take_instruments(now, list),
             VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
-            VenueEvent::Bbo(stream, depth) => self.publish_depth(&stream, &depth),
+            VenueEvent::Bbo(stream, depth) => self.publish_best(&stream, &depth),
             VenueEvent::Trade(stream, trade) => self.publish_trade(&stream, &trade),
             VenueEvent::Bar(stream, bar) => self.publish_bar(now, &stream, bar),
             VenueEvent::Book(stream, update) => self.publish_book(&stream, update),
@@ -772,6 +777,7 @@ fn order_view(order: &crate::order::state::Order) -> Option<OrderView> {
         conditional_id: order.conditional_id,
         code: order.code,
         reason: order.reason.clone(),
+        retry_after_ms: None,
         time: order.changed,
     })
 }

@@ -2,7 +2,7 @@
 //! here; bytes, time and randomness are arguments. `ARCHITECTURE.md` is the map.
 //!
 //! A module imports only from the layers to its left: `num, ids, time, jsonc → market → instrument → journal → book,
-//! order, ledger → wire → session, venue → exchange, client → gateway`.
+//! order, ledger → wire → session, venue, limits → exchange, client → gateway`.
 
 pub mod book;
 pub mod client;
@@ -13,6 +13,7 @@ pub mod instrument;
 pub mod journal;
 pub mod jsonc;
 pub mod ledger;
+pub mod limits;
 pub mod market;
 pub mod num;
 pub mod order;

@@ -51,6 +51,10 @@ impl Time {
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
         format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{part} UTC")
     }
+    /// Whole UTC days since the epoch.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(86_400 * 1_000_000_000)
+    }
     /// `self - earlier`, zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0).max(0))

@@ -131,7 +131,12 @@ pub(crate) fn error(py: Python<'_>, body: &ErrorBody) -> PyResult<Py<PyAny>> {
     static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let make =
         MAKE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("pyalgo._errors")?.getattr("error")?.unbind()))?;
-    make.call1(py, (body.code, &body.name, &body.message))
+    make.call1(py, (body.code, &body.name, &body.message, body.retry_after_ms.map(seconds)))
+}
+
+/// Milliseconds as seconds.
+pub(crate) fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1e3
 }
 
 /// The same, to be raised.

@@ -10,7 +10,7 @@ use tradingsys::wire::error::ErrorBody;
 use tradingsys::wire::event::{BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent};
 use tradingsys::wire::request::Ack;
 
-use crate::convert::{cash, datetime, decimal, member, percent, price, qty};
+use crate::convert::{cash, datetime, decimal, member, percent, price, qty, seconds};
 
 /// An order at one point of its life.
 #[pyclass(frozen, module = "pyalgo")]
@@ -170,6 +170,10 @@ impl Order {
         self.order.reason.as_deref().unwrap_or("")
     }
     #[getter]
+    fn retry_after(&self) -> Option<f64> {
+        self.order.retry_after_ms.map(seconds)
+    }
+    #[getter]
     fn replayed(&self) -> bool {
         self.replayed
     }
@@ -203,6 +207,7 @@ pub(crate) struct OrderError {
     code: i64,
     name: String,
     message: String,
+    retry_after: Option<f64>,
 }
 
 impl OrderError {
@@ -213,6 +218,7 @@ impl OrderError {
             code: error.code,
             name: error.name.clone(),
             message: error.message.clone(),
+            retry_after: error.retry_after_ms.map(seconds),
         }
     }
 }

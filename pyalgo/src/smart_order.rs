@@ -13,7 +13,7 @@ use tradingsys::num::{Cash, Percent, Price, Qty};
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::OrderView;
 
-use crate::convert::{cash, deadline, given, invalid, member, price, qty, raise, word_of};
+use crate::convert::{cash, deadline, given, invalid, member, price, qty, raise, seconds, word_of};
 use crate::desk::Desk;
 use crate::reactor::lock;
 use crate::records::{Order, average};
@@ -274,6 +274,13 @@ impl SmartOrder {
             return Ok(refusal.message.clone());
         }
         self.order(py, |order| order.reason.clone().unwrap_or_default(), String::new())
+    }
+    #[getter]
+    fn retry_after(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        if let Some(refusal) = &lock(&self.held).refusal {
+            return Ok(refusal.retry_after_ms.map(seconds));
+        }
+        self.order(py, |order| order.retry_after_ms.map(seconds), None)
     }
     /// The order as it stands.
     #[getter(order)]

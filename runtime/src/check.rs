@@ -11,7 +11,7 @@ use tradingsys::venue::port::{Answer, Balance, LinkInput, OrderReport, Outbox, Q
 
 use crate::cli::show;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, limits};
 use crate::exit::{Exit, refused_by_the_exchange};
 use crate::files::{FolderLock, LockError};
 use crate::links::{LinkEvent, Links};
@@ -62,6 +62,7 @@ pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) ->
     let mut findings = Findings::default();
     let config = run::configured(product, file)?;
     findings.ok("configuration", &file.display().to_string());
+    findings.ok("limits", &limits::words(&config.limits));
     database(&config, &mut findings);
     match key::load(&config.pem) {
         Err(error) => findings.fail("key", error.into()),

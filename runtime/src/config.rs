@@ -2,6 +2,7 @@
 //! do; nothing is guessed.
 
 pub mod keys;
+pub(crate) mod limits;
 mod value;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tradingsys::ids::Install;
 use tradingsys::jsonc;
+use tradingsys::limits::Limits;
 use tradingsys::market::SideEffect;
 use tradingsys::time::Span;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// Switch an account in hedge mode to one-way mode instead of refusing it.
     pub set_one_way_mode: bool,
+    /// What sessions and the account may order, hold and lose.
+    pub limits: Limits,
     /// Market word, part of every key of the books.
     pub market: &'static str,
     /// Trade the cross-margin account, and how.
@@ -136,6 +140,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
+        limits: limits::limits(table.take("limits"), product.exe)?,
         market,
         margin,
         apikey,

@@ -62,6 +62,8 @@ pub(crate) fn run(
     log_panics();
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm()?;
+    let limits = config::limits::words(&config.limits);
+    tracing::info!(target: "runtime", limits, "orders are held to limits");
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
     let outcome = gateway(connect, &config, trust_books);
     if let Err(exit) = &outcome {
@@ -261,6 +263,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         recovery_lag: config.recovery_lag,
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),
         retention: config.retention,
+        limits: config.limits.clone(),
         margin: config.margin.is_some(),
         trust_books: false,
         journal_rebuilt: None,

@@ -68,7 +68,12 @@ impl LocalError {
     }
     /// With what was found, in the shape of the gateway's errors.
     pub fn body(self, message: impl Into<String>) -> ErrorBody {
-        ErrorBody { code: self.code(), name: self.name().to_owned(), message: message.into() }
+        ErrorBody {
+            code: self.code(),
+            name: self.name().to_owned(),
+            message: message.into(),
+            retry_after_ms: None,
+        }
     }
 }
 

@@ -144,7 +144,8 @@ impl Client {
             }
             Private::Position { position, reason, fill } => Event::Position { position, reason, fill },
             Private::CancelReject { order_id, code, name, message } => {
-                Event::OrderError { order_id, symbol: None, error: ErrorBody { code, name, message } }
+                let error = ErrorBody { code, name, message, retry_after_ms: None };
+                Event::OrderError { order_id, symbol: None, error }
             }
             Private::Notice { code, message, symbol, order_id } => {
                 Event::Notice { code, message, symbol, order_id }
@@ -290,6 +291,7 @@ impl Client {
                 order.state = OrderStatus::Rejected;
                 order.code = Some(error.code);
                 order.reason = Some(error.message);
+                order.retry_after_ms = error.retry_after_ms;
                 self.push_order(*key, order);
             }
             Aim::Cancel { order_id, .. } if self.was_told(order_id, error.code) => {}

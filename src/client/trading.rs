@@ -129,6 +129,7 @@ impl Client {
             conditional_id: None,
             code: None,
             reason: None,
+            retry_after_ms: None,
             time: now,
         };
         let key = self.orders.insert(view, false);

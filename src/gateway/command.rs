@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use super::Gateway;
 use super::door::Seat;
+use super::limits::{asked, asked_by_amend};
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::journal::{OrderRecord, Record};
 use crate::market::{Instructions, OrderStatus, Stp};
+use crate::order::exposure::Exposure;
 use crate::order::request::{Draft, NewOrder, Refusal, Terms, admit, check_amended};
 use crate::order::state::{Event, Order as OrderState};
 use crate::time::Time;
@@ -127,7 +129,9 @@ impl Gateway {
             let waits = new.terms.is_conditional();
             self.judge_reduction(session, &instrument.symbol, order.side, order.qty, waits)?;
         }
-        self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(&reason))?;
+        self.judge_limits(now, session, &asked(&instrument, &new), Exposure::default())?;
+        self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
+        self.guard.sent(now, session);
         self.list(now, &instrument);
         let conditional = new.terms.is_conditional() && instrument.rules.conditionals_apart;
         self.take_order(now, session, &new, order.instructions(), conditional);
@@ -206,7 +210,7 @@ impl Gateway {
     fn cancel(&mut self, now: Time, session: SessionId, cancel: &CancelOrder) -> Result<Value, ErrorBody> {
         let order = self.own_open(session, &cancel.order_id)?;
         let id = order.id.clone();
-        self.send_cancel(now, &id).map_err(|reason| not_sent(&reason))?;
+        self.send_cancel(now, &id).map_err(|reason| not_sent(now, &reason))?;
         Ok(accepted(cancel.n, &id))
     }
 
@@ -222,9 +226,9 @@ impl Gateway {
         for id in ids {
             match self.send_cancel(now, &id) {
                 Ok(()) => sent.push(id),
-                Err(reason) if sent.is_empty() => return Err(not_sent(&reason)),
+                Err(reason) if sent.is_empty() => return Err(not_sent(now, &reason)),
                 Err(reason) => {
-                    let error = not_sent(&reason);
+                    let error = not_sent(now, &reason);
                     return Ok(serde_json::json!({ "n": cancel.n, "order_ids": sent, "stopped_by": error }));
                 }
             }
@@ -263,7 +267,13 @@ impl Gateway {
         let id = order.id.clone();
         let request = self.check_amend(order, amend)?;
         let renames = request.amend_id != request.known_as;
-        self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(&reason))?;
+        let instrument = self.instrument(&request.symbol)?.clone();
+        if let Some(asked) = asked_by_amend(&instrument, order, request.qty, request.price) {
+            let replaced = Exposure::of(order);
+            self.judge_limits(now, session, &asked, replaced)?;
+            self.guard.sent(now, session);
+        }
+        self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
         self.orders.update(&id, |order| order.amends += u32::from(renames));
         Ok(accepted(amend.n, &id))
     }
@@ -410,11 +420,15 @@ fn refused(refusal: &Refusal) -> ErrorBody {
     ErrorBody::new(code, refusal.to_string())
 }
 
-pub(super) fn not_sent(reason: &NotSent) -> ErrorBody {
+pub(super) fn not_sent(now: Time, reason: &NotSent) -> ErrorBody {
     let code = match reason {
         NotSent::Disconnected => ErrorCode::Disconnected,
         NotSent::RateLimited { .. } => ErrorCode::RateLimited,
         NotSent::ClockOff(_) => ErrorCode::ClockOff,
     };
-    ErrorBody::new(code, format!("{reason}; nothing was sent"))
+    let body = ErrorBody::new(code, format!("{reason}; nothing was sent"));
+    match reason {
+        NotSent::RateLimited { retry_at } => body.after(retry_at.since(now)),
+        NotSent::Disconnected | NotSent::ClockOff(_) => body,
+    }
 }

@@ -134,6 +134,7 @@ impl Gateway {
                     order.reason = Some(format!("{code} {message}"));
                     order.changed = now;
                 });
+                self.guard.rejected(now, self.orders.get(id).and_then(|order| order.session));
                 self.doubts.settle(id);
                 self.order_changed(now, id, None);
             }

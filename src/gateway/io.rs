@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
 use crate::journal::{Owner, Record};
+use crate::limits::Limits;
 use crate::num::{Cash, Price, Qty};
 use crate::time::{Span, Time};
 use crate::venue::port::{LinkAction, LinkInput};
@@ -30,6 +31,8 @@ pub struct GatewayConfig {
     pub sweep_every: Span,
     /// How long acknowledged events are kept.
     pub retention: Span,
+    /// What sessions and the account may order, hold and lose.
+    pub limits: Limits,
     /// Can the account borrow?
     pub margin: bool,
     /// Journal was rebuilt or replaced since the last start, with the reason.

@@ -32,6 +32,8 @@ pub(super) struct Streams {
 #[derive(Debug, Default)]
 struct Wanted {
     by: BTreeSet<ConnId>,
+    /// Limits are judged by it: it stays, whoever wants it.
+    watched: bool,
     /// The newest frame of a stream that replaces itself: what a new subscriber sees first. Of a book: the whole of
     /// it, as long as it has not changed.
     newest: Option<Bytes>,
@@ -66,6 +68,7 @@ impl Gateway {
         let all: BTreeMap<Symbol, Instrument> = list.into_iter().map(|i| (i.symbol.clone(), i)).collect();
         self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
         let before = self.instruments.replace(all);
+        self.watch_held(now);
         self.recovery_begin(now);
         match before {
             Some(before) => self.tell_changed(now, &before),
@@ -132,6 +135,7 @@ impl Gateway {
         let names: Vec<String> = parsed.iter().map(Stream::to_string).collect();
         let reply = reply_frame(id, &serde_json::json!({ "streams": names, "products": products }));
         if self.may_trade(conn) {
+            symbols.iter().for_each(|symbol| self.watch_book(now, symbol));
             self.reply_with_past(now, conn, reply, &symbols);
         } else {
             self.send(conn, reply);
@@ -183,7 +187,7 @@ impl Gateway {
     pub(super) fn leave_stream(&mut self, now: Time, conn: ConnId, stream: &Stream) {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         wanted.by.remove(&conn);
-        if wanted.by.is_empty() {
+        if wanted.by.is_empty() && !wanted.watched {
             self.streams.wanted.remove(stream);
             self.bars.leave(stream);
             self.feed.unsubscribe(now, stream, &mut self.venue);
@@ -198,6 +202,25 @@ impl Gateway {
             asks: pairs(&depth.asks),
         };
         self.spread(stream, &data, Thinning::Newest);
+    }
+
+    /// Best prices: also what limits are judged by.
+    pub(super) fn publish_best(&mut self, stream: &Stream, depth: &Depth) {
+        let watched = self.guard.take(&stream.symbol, depth);
+        // Nobody but the limits may want them.
+        if !watched || self.streams.wanted.get(stream).is_some_and(|wanted| !wanted.by.is_empty()) {
+            self.publish_depth(stream, depth);
+        }
+    }
+
+    /// Best prices that the gateway itself wants.
+    pub(super) fn want_best(&mut self, now: Time, symbol: &Symbol) {
+        let stream = Stream { symbol: symbol.clone(), channel: Channel::Bbo };
+        let wanted = self.streams.wanted.entry(stream.clone()).or_default();
+        wanted.watched = true;
+        if wanted.by.is_empty() {
+            self.feed.subscribe(now, &stream, &mut self.venue);
+        }
     }
 
     pub(super) fn publish_trade(&mut self, stream: &Stream, trade: &PublicTrade) {
@@ -239,6 +262,7 @@ impl Gateway {
 
     /// What clients hold of a stream is old from now on, and they are told so.
     pub(super) fn publish_stale(&mut self, stream: &Stream, reason: &str) {
+        self.guard.stale(stream);
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         wanted.newest = None;
         let frame = stale_frame(stream, reason);

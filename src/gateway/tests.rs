@@ -6,6 +6,7 @@ mod conditional;
 mod contract;
 mod door;
 mod doubt;
+mod limits;
 mod margin;
 mod market;
 mod orders;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ids::{Asset, Install, LinkId};
 use crate::instrument::{Grid, InstrumentKind, InstrumentStatus, OrderRules};
+use crate::limits::Limits;
 use crate::market::{Channel, Instructions, Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
@@ -180,6 +182,7 @@ fn config() -> GatewayConfig {
         recovery_lag: Span::from_secs(5),
         sweep_every: Span::from_secs(60),
         retention: Span::from_secs(3600),
+        limits: Limits::default(),
         margin: false,
         trust_books: false,
         journal_rebuilt: None,

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::costs::Costs;
 use super::history::{History, Instant};
 use super::position::{Change, Position, Step, Totals};
 use crate::ids::{Asset, SessionId, Symbol, TradeId, VenueOrderId};
@@ -106,6 +107,7 @@ pub struct Books {
     positions: BTreeMap<(SessionId, Symbol), Position>,
     assets: BTreeMap<(Owner, Asset), Cash>,
     fees: BTreeMap<(SessionId, Asset), Cash>,
+    costs: Costs,
     accepted: BTreeMap<(SessionId, Symbol, u64), Accepted>,
     charges: BTreeMap<ChargeKey, BTreeMap<Owner, Cash>>,
     /// The venue's numbers of payments.
@@ -191,6 +193,41 @@ impl Books {
     /// A session's position; flat if there never was one.
     pub fn position(&self, session: SessionId, symbol: &Symbol) -> Totals {
         self.positions.get(&(session, symbol.clone())).map(Position::totals).unwrap_or_default()
+    }
+
+    /// What a session has lost in a quote asset since the beginning of a UTC day: fees and charges in that asset, less
+    /// the profit realised in its symbols, less the profit open in them now. `middle` is the price by which an open
+    /// position is valued; `None` if one has none.
+    pub fn loss_since(
+        &self,
+        session: SessionId,
+        quote: &Asset,
+        day: i64,
+        middle: impl Fn(&Symbol) -> Option<Price>,
+    ) -> Option<Cash> {
+        let mut loss = self.costs.since(session, quote, day);
+        let all = (session, Symbol::new(""))..;
+        for ((_, symbol), position) in self.positions.range(all).take_while(|((of, _), _)| *of == session) {
+            if self.listings.get(symbol).is_none_or(|listing| listing.quote != *quote) {
+                continue;
+            }
+            let totals = position.totals();
+            loss -= position.realised_since(day);
+            if !totals.qty.is_zero() {
+                loss -= middle(symbol)?.times(totals.qty) - totals.cost;
+            }
+        }
+        Some(loss)
+    }
+
+    /// The sum of all sessions' positions in a symbol.
+    pub fn net_of_sessions(&self, symbol: &Symbol) -> Qty {
+        self.positions.iter().filter(|((_, of), _)| of == symbol).map(|(_, p)| p.totals().qty).sum()
+    }
+
+    /// Sessions that have traded, or been charged.
+    pub fn sessions(&self) -> BTreeSet<SessionId> {
+        self.positions.keys().map(|(session, _)| *session).chain(self.costs.sessions()).collect()
     }
 
     /// All positions there ever were.
@@ -360,6 +397,7 @@ impl Books {
                 base_fee = fill.fee.as_qty();
             }
             if let Some(session) = fill.session {
+                self.costs.add(session, asset, fill.time, fill.fee);
                 *self.fees.entry((session, asset.clone())).or_default() += fill.fee;
                 self.touched.fees.insert((session, asset.clone()));
             }
@@ -381,6 +419,9 @@ impl Books {
 
     fn charge(&mut self, charge: &ChargeRecord) {
         self.credit((charge.time, 0), charge.owner, &charge.asset, charge.delta);
+        if let Owner::Session(session) = charge.owner {
+            self.costs.add(session, &charge.asset, charge.time, -charge.delta);
+        }
         let key = ChargeKey::of(charge);
         if let Some(id) = charge.id {
             self.charge_ids.insert((charge.charge, id));
@@ -424,6 +465,7 @@ impl Books {
         }
         if let Some(asset) = &part.fee_asset {
             let fee = Cash::from_raw(part.fee.raw() * sign);
+            self.costs.add(part.session, asset, part.time, fee);
             *self.fees.entry((part.session, asset.clone())).or_default() += fee;
             self.touched.fees.insert((part.session, asset.clone()));
         }

@@ -53,6 +53,8 @@ pub enum Change {
 pub struct Position {
     steps: Vec<Step>,
     now: Totals,
+    /// The UTC day of the last step, and the profit realised before its first one.
+    day: (i64, Cash),
 }
 
 /// Where the fold stands.
@@ -72,6 +74,14 @@ impl Totals {
     /// Average entry price; zero when flat.
     pub fn avg_price(&self) -> Price {
         self.cost.per(self.qty).unwrap_or_default()
+    }
+
+    /// A step that may begin a day.
+    fn enter(&mut self, day: &mut (i64, Cash), step: &Step) {
+        if day.0 != step.time.day() {
+            *day = (step.time.day(), self.realised);
+        }
+        self.step(step);
     }
 
     fn step(&mut self, step: &Step) {
@@ -129,12 +139,18 @@ impl Position {
         self.now
     }
 
+    /// Profit realised since the beginning of that UTC day, fees not deducted. Steps are the exchange's, whose clock
+    /// may be a little ahead: its next day has begun then.
+    pub fn realised_since(&self, day: i64) -> Cash {
+        if self.day.0 < day { Cash::ZERO } else { self.now.realised - self.day.1 }
+    }
+
     /// Takes in a step, at its place in exchange order.
     pub fn add(&mut self, step: Step) {
         let key = |s: &Step| (s.time, s.trade_id);
         if self.steps.last().is_none_or(|last| key(last) <= key(&step)) {
             self.steps.push(step);
-            self.now.step(&step);
+            self.now.enter(&mut self.day, &step);
             return;
         }
         let at = self.steps.partition_point(|s| key(s) <= key(&step));
@@ -151,11 +167,10 @@ impl Position {
     }
 
     fn fold_anew(&mut self) {
-        let mut totals = Totals::default();
+        (self.now, self.day) = Default::default();
         for step in &self.steps {
-            totals.step(step);
+            self.now.enter(&mut self.day, step);
         }
-        self.now = totals;
     }
 }
 

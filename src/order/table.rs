@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::exposure::{Exposure, Exposures};
 use super::state::{Order, State};
 use crate::ids::{ClientOrderId, SessionId, Symbol, VenueOrderId};
 use crate::journal::{OrderRecord, OrderStateRecord};
@@ -16,6 +17,7 @@ pub struct Orders {
     reducing: BTreeSet<ClientOrderId>,
     by_venue: BTreeMap<(Symbol, VenueOrderId), ClientOrderId>,
     by_conditional: BTreeMap<(Symbol, u64), ClientOrderId>,
+    exposures: Exposures,
 }
 
 impl Orders {
@@ -47,6 +49,11 @@ impl Orders {
     /// Reduce-only orders that are not over.
     pub fn open_reducing(&self) -> impl Iterator<Item = &Order> {
         self.reducing.iter().filter_map(|id| self.orders.get(id))
+    }
+
+    /// What open orders may still do, by session and symbol.
+    pub fn exposures(&self) -> &Exposures {
+        &self.exposures
     }
 
     /// Takes in a new order; the record is the journal's.
@@ -86,13 +93,17 @@ impl Orders {
         if order.instructions.reduce_only {
             self.reducing.insert(order.id.clone());
         }
+        let before = self.orders.get(&order.id).map(Exposure::of).unwrap_or_default();
+        self.exposures.change(&order, before, Exposure::of(&order));
         self.orders.insert(order.id.clone(), order);
     }
 
     /// Changes an order and keeps the indices true.
     pub fn update<R>(&mut self, id: &ClientOrderId, change: impl FnOnce(&mut Order) -> R) -> Option<R> {
         let order = self.orders.get_mut(id)?;
+        let before = Exposure::of(order);
         let result = change(order);
+        self.exposures.change(order, before, Exposure::of(order));
         if let Some(venue_id) = order.venue_id {
             self.by_venue.insert((order.symbol.clone(), venue_id), id.clone());
         }

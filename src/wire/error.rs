@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Span;
+
 macro_rules! catalogue {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $advice:literal;)*) => {
         /// One row of the catalogue.
@@ -85,6 +87,24 @@ catalogue! {
     CallbackRate = -20017, "callback_rate", "choose a callback rate, in per cent, within the range the message gives";
     /// It would do more than reduce what the session holds.
     ReduceOnly = -20018, "reduce_only", "send no more than the session holds less what its open orders may fill";
+    /// The symbol is not among those the session may trade.
+    LimitSymbols = -21001, "limit_symbols", "trade one of the symbols the message lists; limits are in the gateway's configuration";
+    /// The order is larger than its limit.
+    LimitOrderSize = -21002, "limit_order_size", "send no more than the limit the message gives";
+    /// The price is too far from the book.
+    LimitPriceBand = -21003, "limit_price_band", "choose a price within the band the message gives";
+    /// A limit is judged by a book, and there is no fresh one.
+    LimitBook = -21004, "limit_book", "try again once the book is there: watch its data for stale";
+    /// Too many or too large open orders.
+    LimitOpenOrders = -21005, "limit_open_orders", "cancel some, or wait until they are filled";
+    /// The position could become too large.
+    LimitPosition = -21006, "limit_position", "send less, or cancel open orders of that side; what only reduces the position is let through";
+    /// The loss of the day is above its limit.
+    LimitLoss = -21007, "limit_loss", "nothing but what reduces positions until the next UTC day";
+    /// Too many orders within a second.
+    LimitRate = -21008, "limit_rate", "send fewer; try again after retry_after_ms";
+    /// The exchange has rejected too many orders within a minute.
+    LimitRejects = -21009, "limit_rejects", "see why the exchange rejects them; try again after retry_after_ms";
     /// The exchange said no.
     Rejected = -30001, "rejected", "the message has the exchange's code and words";
     /// Not connected.
@@ -114,12 +134,28 @@ pub struct ErrorBody {
     pub name: String,
     /// What was found, and what to do.
     pub message: String,
+    /// Milliseconds after which the same may pass, where time alone helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl ErrorBody {
     /// From a row of the catalogue and what was found.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code: code.code(), name: code.name().to_owned(), message: message.into() }
+        Self {
+            code: code.code(),
+            name: code.name().to_owned(),
+            message: message.into(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// The same, which time alone will heal.
+    #[must_use]
+    pub fn after(self, wait: Span) -> Self {
+        // Not a millisecond too early.
+        let millis = u64::try_from(wait.millis() + 1).unwrap_or_default();
+        Self { retry_after_ms: Some(millis), ..self }
     }
 }
 

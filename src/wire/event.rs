@@ -180,6 +180,10 @@ pub struct OrderView {
     /// Why it is in that state, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Milliseconds after which the same order may pass, of one refused for what time alone heals. Only a client knows:
+    /// it is in the reply to its command.
+    #[serde(skip)]
+    pub retry_after_ms: Option<u64>,
     /// When it got there.
     pub time: Time,
 }

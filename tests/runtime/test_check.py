@@ -9,7 +9,7 @@ import stat
 import pytest
 from support.processes import Exchange, Gateway, Refused, eventually, free_port, keygen
 
-THINGS = ["configuration", "database", "key", "exchange", "clock", "logon", "permissions"]
+THINGS = ["configuration", "limits", "database", "key", "exchange", "clock", "logon", "permissions"]
 
 
 def lines(text: str) -> dict[str, str]:

@@ -16,14 +16,14 @@ LAYERS = (
     ("journal",),
     ("book", "order", "ledger"),
     ("wire",),
-    ("session", "venue"),
+    ("session", "venue", "limits"),
     ("exchange", "client"),
     ("gateway",),
     ("backtest",),
 )
 LAYER = {module: number for number, layer in enumerate(LAYERS) for module in layer}
 # Modes differ in what is plugged in; below the composition root nobody can ask which it is.
-MODE_BLIND = ("book", "order", "ledger", "journal", "wire", "session", "venue", "client", "gateway")
+MODE_BLIND = ("book", "order", "ledger", "journal", "wire", "session", "venue", "limits", "client", "gateway")
 MODE = re.compile(r"paper|backtest|dry_?run|is_?live|simulat", re.IGNORECASE)
 # Adding a venue is a new folder, so no code of the core names one.
 VENUE = re.compile(r"binance|kraken|bybit", re.IGNORECASE)

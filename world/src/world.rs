@@ -12,6 +12,7 @@ use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Batch, GatewayConfig, Input, LostPosition, Output};
 use tradingsys::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
 use tradingsys::journal::Record;
+use tradingsys::limits::Limits;
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::order::state::State;
 use tradingsys::time::{Span, Time, earliest};
@@ -538,6 +539,7 @@ impl World {
             recovery_lag: Span::from_secs(1),
             sweep_every: Span::from_secs(12),
             retention: Span::from_secs(3_600),
+            limits: Limits::default(),
             margin: self.plan.product == Product::Margin,
             trust_books: false,
             journal_rebuilt: (self.lost && !self.journal.is_empty()).then(|| "an older copy".to_owned()),

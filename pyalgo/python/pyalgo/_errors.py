@@ -2,13 +2,23 @@
 
 
 class Error(Exception):
-    """Any error of this package. `code` is stable: docs/errors.md and docs/sdk.md list them."""
+    """Any error of this package. `code` is stable: docs/errors.md and docs/sdk.md list them.
+
+    `retry_after` is the number of seconds after which the same may pass, where time alone helps.
+    """
 
     code: int = 0
     name: str = "error"
 
-    def __init__(self, message: str = "", code: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        code: int | None = None,
+        name: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
+        self.retry_after = retry_after
         if code is not None:
             self.code = code
         if name is not None:
@@ -140,7 +150,7 @@ def _subclasses(root: type[Error]) -> list[type[Error]]:
 _BY_CODE = {found.code: found for found in _subclasses(Error) if found.code}
 
 
-def error(code: int, name: str, message: str) -> Error:
+def error(code: int, name: str, message: str, retry_after: float | None = None) -> Error:
     """The exception of a code: of its own class if it has one, else of its family's."""
     family = {-1: RequestError, -2: OrderRefused, -3: ExchangeError}.get(-(-code // 10000), Error)
-    return _BY_CODE.get(code, family)(message, code, name)
+    return _BY_CODE.get(code, family)(message, code, name, retry_after)

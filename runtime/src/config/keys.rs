@@ -18,6 +18,8 @@ pub enum Kind {
     Texts,
     /// An object of texts.
     Addresses,
+    /// An object.
+    Object,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
             Self::Texts => "a list of strings".into(),
             Self::Addresses => "an object of strings".into(),
+            Self::Object => "an object".into(),
         }
     }
 }
@@ -68,7 +71,7 @@ const SIDE_EFFECTS: &[&str] = &[
 ];
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 20] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag, "spot"),
@@ -88,6 +91,7 @@ pub const KEYS: [Key; 19] = [
     optional("recovery_lag_ms", Kind::Whole(0, 60_000)),
     optional("retention_days", Kind::Whole(0, 3650)),
     optional("ca_file", Kind::Text),
+    optional("limits", Kind::Object),
 ];
 
 /// Addresses in `endpoints` by which one program's configuration is known when another reads it.

@@ -123,6 +123,11 @@ fn every_wrong_file_is_refused_with_words_that_help() {
         (r#""endpoints":{"streams":"http://x"}"#, "does not begin with ws:// or wss://"),
         (r#""endpoints":{"ws_api":"ws://x"}"#, "\"endpoints.streams\" is missing"),
         (r#""install":"aeiou""#, "is no install name"),
+        (r#""limits":5"#, "\"limits\" must be an object, found 5"),
+        (
+            r#""limits":{"account":{"open_orders":1,"open_orders":2}}"#,
+            "\"open_orders\" is there twice; keep one",
+        ),
     ] {
         let error = with(extra).err().unwrap_or_else(|| panic!("{extra} was taken"));
         assert!(error.contains(words), "{extra}: {error}");

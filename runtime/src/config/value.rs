@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::keys::{Key, Kind, known_elsewhere, nearest};
 
@@ -24,13 +24,63 @@ impl<'de> Deserialize<'de> for Pairs {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+                while let Some((name, Single(value))) = map.next_entry()? {
+                    pairs.push((name, value));
                 }
                 Ok(Pairs(pairs))
             }
         }
         deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A value in which no name of an object is there twice: of two limits, none is known to be meant.
+struct Single(Value);
+
+impl<'de> Deserialize<'de> for Single {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Single;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_unit<E>(self) -> Result<Single, E> {
+                Ok(Single(Value::Null))
+            }
+            fn visit_bool<E>(self, found: bool) -> Result<Single, E> {
+                Ok(Single(found.into()))
+            }
+            fn visit_i64<E>(self, found: i64) -> Result<Single, E> {
+                Ok(Single(found.into()))
+            }
+            fn visit_u64<E>(self, found: u64) -> Result<Single, E> {
+                Ok(Single(found.into()))
+            }
+            fn visit_f64<E>(self, found: f64) -> Result<Single, E> {
+                Ok(Single(found.into()))
+            }
+            fn visit_str<E>(self, found: &str) -> Result<Single, E> {
+                Ok(Single(found.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Single, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Single(item)) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(Single(all.into()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Single, A::Error> {
+                let mut all = Map::new();
+                while let Some((name, Single(value))) = map.next_entry::<String, _>()? {
+                    if all.insert(name.clone(), value).is_some() {
+                        return Err(A::Error::custom(format!("{name:?} is there twice; keep one")));
+                    }
+                }
+                Ok(Single(all.into()))
+            }
+        }
+        deserializer.deserialize_any(Collect)
     }
 }
 
@@ -79,6 +129,11 @@ impl Table {
         matches!(self.0.remove(name), Some(Value::Bool(true)))
     }
 
+    /// Whatever is there.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// A flag, if it is there.
     pub(super) fn take_choice(&mut self, name: &str) -> Option<bool> {
         self.0.remove(name)?.as_bool()
@@ -119,6 +174,7 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
         (Kind::Word(words), Value::String(text)) => words.contains(&text.as_str()),
         (Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
         (Kind::Addresses, Value::Object(map)) => map.values().all(Value::is_string),
+        (Kind::Object, Value::Object(_)) => true,
         _ => false,
     };
     (!fits).then(|| match (kind, value) {
@@ -129,7 +185,7 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
 }
 
 /// Long or secret values are not repeated in messages: texts are called a string.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(_) => "a string".into(),
         Value::Array(items) if items.iter().all(Value::is_string) => "a list of strings".into(),

@@ -16,6 +16,7 @@ use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Batch, GatewayConfig, Input, Output};
 use tradingsys::ids::{Asset, ConnId, Install, LinkId, Symbol};
 use tradingsys::journal::Record;
+use tradingsys::limits::Limits;
 use tradingsys::market::{Instructions, OrderType, Side, Tif};
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::{Span, Time, earliest};
@@ -146,6 +147,7 @@ fn gateway(seed: u64, out: &mut Vec<Output>) -> Gateway {
         recovery_lag: Span::from_secs(2),
         sweep_every: Span::from_secs(60),
         retention: Span::from_secs(3_600),
+        limits: Limits::default(),
         margin: false,
         trust_books: false,
         journal_rebuilt: None,

@@ -1,0 +1,258 @@
+//! Limits, held to real orders: what the gateway counts, what it lets through, what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::perpetual::perpetual;
+use super::*;
+use crate::limits::{Bounds, Caps};
+use crate::market::Level;
+
+fn of_doge(qty: i64) -> Option<Caps<Symbol, Qty>> {
+    Some(Caps { named: BTreeMap::from([(Symbol::new("dogeusdt"), Qty::whole(qty))]), others: None })
+}
+fn of_usdt(amount: &str) -> Option<Caps<Asset, Cash>> {
+    Some(Caps { named: BTreeMap::from([(Asset::new("USDT"), amount.parse().unwrap())]), others: None })
+}
+
+fn limited(account: Bounds, session: Bounds) -> GatewayConfig {
+    GatewayConfig { limits: Limits { account, session, ..Limits::default() }, ..config() }
+}
+
+fn session(bounds: Bounds) -> GatewayConfig {
+    limited(Bounds::default(), bounds)
+}
+
+fn book(bid: &str, ask: &str) -> VenueEvent {
+    let level = |price: &str| Level { price: price.parse().unwrap(), qty: Qty::whole(5) };
+    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
+    let (bids, asks) = (vec![level(bid)], vec![level(ask)]);
+    VenueEvent::Bbo(stream, crate::market::Depth { time: START, update_id: 1, bids, asks })
+}
+
+impl Bench {
+    fn limited(config: GatewayConfig) -> Self {
+        Self::limited_from(config, vec![doge_is_read()], START)
+    }
+
+    fn limited_from(config: GatewayConfig, journal: Vec<Record>, now: Time) -> Self {
+        let mut bench = Self::of(config, journal, Vec::new(), now);
+        bench.recover(&[], &[]);
+        bench.login(None);
+        bench
+    }
+
+    /// What becomes of an order: nothing if it is sent, else the name of the refusal.
+    fn tries(&mut self, n: u64, changes: &Value) -> String {
+        let before = self.script.0.borrow().placed.len();
+        let reply = self.call(&doge_order(n, changes));
+        let sent = self.script.0.borrow().placed.len() - before;
+        let name = reply["error"]["name"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(sent, usize::from(name.is_empty()), "{reply}");
+        name
+    }
+
+    fn placed_id(&self) -> ClientOrderId {
+        self.script.0.borrow().placed.last().unwrap().id.clone()
+    }
+
+    /// The order sent last is filled whole, at a price.
+    fn fills_at(&mut self, number: u64, side: Side, qty: i64, price: &str) {
+        let (id, price): (_, Price) = (self.placed_id(), price.parse().unwrap());
+        let (venue_id, time) = (number, self.now);
+        let quote = price.times(Qty::whole(qty));
+        let fill = Fill { venue_id, side, price, quote, time, ..fill(number, qty) };
+        let done = report(&id, VenueStatus::Filled, qty, Some(fill));
+        self.says(vec![event(OrderReport { venue_id, side, qty: Qty::whole(qty), ..done })]);
+    }
+}
+
+#[test]
+fn r61_every_refusal_by_a_limit_has_its_name() {
+    let none = Bounds::default;
+    let cheap = json!({"price": "0.1"});
+    for (bounds, changes, name) in [
+        (Bounds { symbols: Some(BTreeSet::new()), ..none() }, json!({}), "limit_symbols"),
+        (Bounds { order_qty: of_doge(9), ..none() }, json!({}), "limit_order_size"),
+        (Bounds { order_notional: of_usdt("1.99"), ..none() }, json!({}), "limit_order_size"),
+        (Bounds { price_band: Some("10".parse().unwrap()), ..none() }, cheap, "limit_price_band"),
+        (Bounds { open_orders: Some(0), ..none() }, json!({}), "limit_open_orders"),
+        (Bounds { open_notional: of_usdt("1.99"), ..none() }, json!({}), "limit_open_orders"),
+        (Bounds { position_qty: of_doge(9), ..none() }, json!({}), "limit_position"),
+        (Bounds { position_notional: of_usdt("1.99"), ..none() }, json!({}), "limit_position"),
+        (Bounds { orders_per_second: Some(0), ..none() }, json!({}), "limit_rate"),
+        (Bounds { rejects_per_minute: Some(0), ..none() }, json!({}), "limit_rejects"),
+    ] {
+        for config in [session(bounds.clone()), limited(bounds.clone(), none())] {
+            let mut bench = Bench::limited(config);
+            if bench.tries(1, &changes) == "limit_book" {
+                bench.says(vec![book("0.19", "0.21")]);
+            }
+            assert_eq!(bench.tries(2, &changes), name, "{bounds:?}");
+            let logged = bench.logs.iter().filter(|line| line.starts_with("order refused by a limit"));
+            assert!(logged.count() >= 1, "{:?}", bench.logs);
+        }
+    }
+}
+
+#[test]
+fn r61_open_and_unknown_orders_count_as_if_they_filled() {
+    let mut bench = Bench::limited(session(Bounds { position_qty: of_doge(25), ..Bounds::default() }));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    let first = bench.placed_id();
+    assert_eq!(bench.tries(2, &json!({})), "", "10 and 10");
+    assert_eq!(bench.tries(3, &json!({})), "limit_position", "and 10 would be 30");
+    bench.says(vec![lost(&first)]);
+    assert_eq!(bench.gateway.orders().get(&first).unwrap().status().as_str(), "UNKNOWN");
+    assert_eq!(bench.tries(4, &json!({"qty": "6"})), "limit_position", "one in doubt may live");
+    assert_eq!(bench.tries(5, &json!({"qty": "5"})), "");
+    let (id, outcome) = (first, PlaceOutcome::Rejected { code: -2010, message: "no".to_owned() });
+    bench.says(vec![VenueEvent::Placed { id, outcome }]);
+    assert_eq!(bench.tries(6, &json!({})), "", "it is known not to live");
+    assert_eq!(bench.tries(7, &json!({"side": "SELL", "qty": "25"})), "", "the other side counts for itself");
+    assert_eq!(bench.tries(8, &json!({"side": "SELL", "qty": "5"})), "limit_position");
+}
+
+#[test]
+fn r61_a_restart_forgets_neither_the_position_nor_what_is_open() {
+    let bounds = Bounds { position_qty: of_doge(25), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds.clone()));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.fills_at(70, Side::Buy, 10, "0.2");
+    assert_eq!(bench.tries(2, &json!({})), "");
+    let open = bench.placed_id();
+    let working = report(&open, VenueStatus::New, 0, None);
+    let mut again = Bench::of(session(bounds), bench.journal, Vec::new(), START + Span::from_secs(100));
+    again.recover(&[working], &[]);
+    again.login(None);
+    assert_eq!(again.tries(1, &json!({"qty": "6"})), "limit_position", "10 held, 10 open");
+    assert_eq!(again.tries(2, &json!({"qty": "5"})), "");
+}
+
+#[test]
+fn r61_the_loss_of_the_day_is_realised_open_and_fees_and_outlives_a_restart() {
+    let bounds = Bounds { loss_per_day: of_usdt("1.5"), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds.clone()));
+    bench.says(vec![book("0.2", "0.2")]);
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.fills_at(70, Side::Buy, 10, "0.2");
+    assert_eq!(bench.tries(2, &json!({"side": "SELL", "qty": "5"})), "");
+    bench.fills_at(71, Side::Sell, 5, "0.1");
+    // 0.5 is realised; 5 are held at 0.2 and open at 0: 0.2 less each makes 1 more.
+    bench.says(vec![book("0.00001", "0.00001")]);
+    assert_eq!(bench.tries(3, &json!({"price": "0.19", "qty": "11"})), "", "1.49995 is within 1.5");
+    let open = bench.placed_id();
+    bench.says(vec![accepted(&open)]);
+    bench.call(&json!({"id": 50, "method": "cancel", "params": {"n": 4, "order_id": open.as_str()}}));
+    bench.says(vec![event(report(&open, VenueStatus::Canceled, 0, None))]);
+    assert_eq!(bench.tries(5, &json!({"side": "SELL", "qty": "5", "price": "0.5"})), "", "it only reduces");
+    bench.fills_at(72, Side::Sell, 5, "0.00001");
+    assert_eq!(bench.tries(6, &json!({})), "", "all realised, the same");
+    bench.fills_at(73, Side::Buy, 10, "0.2");
+    assert_eq!(bench.tries(7, &json!({})), "limit_loss");
+
+    let mut again =
+        Bench::limited_from(session(bounds.clone()), bench.journal.clone(), START + Span::from_secs(60));
+    assert_eq!(again.tries(1, &json!({})), "limit_book", "what is held has no price yet");
+    again.says(vec![book("0.2", "0.2")]);
+    assert_eq!(again.tries(2, &json!({})), "", "the position is worth what it cost again");
+    again.says(vec![book("0.1999", "0.1999")]);
+    assert_eq!(again.tries(3, &json!({})), "limit_loss", "1.49995 of the books and 0.001 open");
+    let tomorrow = START + Span::from_secs(86_400);
+    let mut next = Bench::limited_from(session(bounds), bench.journal, tomorrow);
+    next.says(vec![book("0.1", "0.1")]);
+    assert_eq!(next.tries(1, &json!({})), "", "yesterday's is past; 1 is open");
+    next.says(vec![book("0.04", "0.04")]);
+    assert_eq!(next.tries(2, &json!({})), "limit_loss", "1.6 is open");
+}
+
+#[test]
+fn r61_a_stale_book_refuses_until_there_is_a_fresh_one() {
+    let bounds = Bounds { price_band: Some("10".parse().unwrap()), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds));
+    assert_eq!(bench.tries(1, &json!({})), "limit_book", "nobody has looked yet");
+    bench.says(vec![book("0.2", "0.2")]);
+    assert_eq!(bench.tries(2, &json!({})), "");
+    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
+    bench.says(vec![VenueEvent::Stale(stream, "silent".to_owned())]);
+    assert_eq!(bench.tries(3, &json!({})), "limit_book");
+    bench.says(vec![book("0.2", "0.2")]);
+    assert_eq!(bench.tries(4, &json!({})), "");
+    bench.says(vec![VenueEvent::FeedDown("gone".to_owned())]);
+    assert_eq!(bench.tries(5, &json!({})), "limit_book");
+    let cancel =
+        json!({"id": 50, "method": "cancel", "params": {"n": 6, "order_id": bench.placed_id().as_str()}});
+    assert!(bench.call(&cancel)["error"].is_null(), "a cancel passes everything");
+}
+
+#[test]
+fn r61_rates_are_of_the_session_and_of_all_and_say_when_to_try_again() {
+    let often = |cap| Bounds { orders_per_second: Some(cap), ..Bounds::default() };
+    let mut bench = Bench::limited(limited(often(3), often(2)));
+    assert_eq!((bench.tries(1, &json!({})), bench.tries(2, &json!({}))), (String::new(), String::new()));
+    let reply = bench.call(&doge_order(3, &json!({})));
+    assert_eq!(reply["error"]["name"], "limit_rate");
+    assert_eq!(reply["error"]["retry_after_ms"], 1_001, "{reply}");
+    bench.login_as(2, None);
+    assert_eq!(bench.tries(1, &json!({})), "", "another session has its own two");
+    assert_eq!(bench.tries(2, &json!({})), "limit_rate", "and all together three");
+    bench.now += Span::from_secs(1);
+    assert_eq!(bench.tries(3, &json!({})), "");
+}
+
+#[test]
+fn r14_r61_a_session_whose_orders_the_exchange_keeps_rejecting_is_paused() {
+    let bounds = Bounds { rejects_per_minute: Some(2), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds));
+    for n in 1..=2 {
+        assert_eq!(bench.tries(n, &json!({})), "");
+        let outcome = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned() };
+        bench.says(vec![VenueEvent::Placed { id: bench.placed_id(), outcome }]);
+    }
+    assert_eq!(bench.tries(3, &json!({})), "limit_rejects");
+    bench.login_as(2, None);
+    assert_eq!(bench.tries(1, &json!({})), "", "others go on");
+    bench.take_over = true;
+    bench.login_as(1, None);
+    bench.now += Span::from_secs(60);
+    assert_eq!(bench.tries(4, &json!({})), "");
+}
+
+#[test]
+fn r61_an_amend_is_judged_as_the_order_it_would_make() {
+    let bounds = Bounds { position_qty: of_doge(25), order_qty: of_doge(20), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds));
+    bench.says(vec![VenueEvent::Instruments(vec![perpetual()])]);
+    assert_eq!((bench.tries(1, &json!({})), bench.tries(2, &json!({}))), (String::new(), String::new()));
+    let id = bench.placed_id();
+    bench.says(vec![accepted(&id)]);
+    let mut amend = |n: u64, qty: &str| {
+        let params = json!({"n": n, "order_id": id.as_str(), "qty": qty});
+        bench.call(&json!({"id": 200 + n, "method": "amend", "params": params}))["error"]["name"].clone()
+    };
+    assert_eq!(amend(3, "16"), "limit_position", "10 and 16");
+    assert_eq!(amend(4, "21"), "limit_order_size");
+    assert_eq!(amend(5, "15"), Value::Null);
+    assert_eq!(amend(6, "5"), Value::Null, "less is never refused");
+}
+
+#[test]
+fn r61_the_account_is_all_sessions_together() {
+    let account = Bounds { position_qty: of_doge(15), open_orders: Some(2), ..Bounds::default() };
+    let mut bench = Bench::limited(limited(account, Bounds::default()));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.login_as(2, None);
+    assert_eq!(bench.tries(1, &json!({})), "limit_position", "10 of another session are open");
+    assert_eq!(bench.tries(2, &json!({"side": "SELL"})), "");
+    assert_eq!(bench.tries(3, &json!({"side": "SELL", "qty": "5"})), "limit_open_orders");
+}
+
+#[test]
+fn r61_a_flood_of_refusals_is_logged_once_a_minute() {
+    let mut bench = Bench::limited(session(Bounds { order_qty: of_doge(9), ..Bounds::default() }));
+    for n in 1..=120 {
+        bench.now += Span::from_secs(1);
+        assert_eq!(bench.tries(n, &json!({})), "limit_order_size");
+    }
+    let lines = bench.logs.iter().filter(|line| line.starts_with("order refused by a limit")).count();
+    assert_eq!(lines, 2);
+}
