@@ -350,9 +350,10 @@ impl Gateway {
         &self.books
     }
 
-    /// When the last look at the exchange began that was answered in whole, for checks.
+    /// When the last look at the exchange began that was answered in whole, for checks; `None` while a fill it found
+    /// waits for its order.
     pub fn looked(&self) -> Option<Time> {
-        self.recovery.looked()
+        self.recovery.looked().filter(|_| self.orphans.is_empty())
     }
 
     /// All orders, for checks.

@@ -27,6 +27,7 @@ impl World {
         self.conns += 1;
         let request = Request(self.conns);
         self.asked.insert(request, link);
+        self.told(|| format!("asked by {link:?}: {method} {url}"));
         if self.chance(self.faults.drop_request) {
             self.strike("http request dropped");
             let late = Arrival::NoAnswer(link, "no answer within 12 s");
@@ -128,6 +129,7 @@ impl World {
     /// An answer arrives; of two endings the first counts.
     pub(crate) fn answer(&mut self, link: LinkId, reply: &HttpReply) {
         if self.end_request(link) {
+            self.told(|| format!("answer to {link:?}: {} {}", reply.status, reply.body));
             let headers: Vec<(String, String)> = reply
                 .headers
                 .iter()

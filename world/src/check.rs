@@ -10,7 +10,7 @@ use tradingsys::wire::error::ErrorCode;
 use tradingsys::wire::request::Ack;
 
 use crate::product::Product;
-use crate::strategy::says_over;
+use crate::strategy::{Strategy, says_over};
 use crate::truth::{Trade, raw};
 use crate::world::World;
 
@@ -36,7 +36,10 @@ impl World {
         let follows = |b: Ack| b.generation == line.at.generation && b.sequence + 1 == line.at.sequence;
         // After a journal was lost a snapshot stands for all that came before it.
         let anew = |b: Ack| (self.lost || self.power_lost) && line.at.generation > b.generation;
-        let dense = before.is_none_or(|b| follows(b) || anew(b));
+        // A program is not told of an event by a callback where nothing but a position has changed.
+        let shown = |b: Ack| (b.generation, b.sequence) < (line.at.generation, line.at.sequence);
+        let told = |b: Ack| follows(b) || self.strategies[k].seat.is_some() && shown(b);
+        let dense = before.is_none_or(|b| told(b) || anew(b));
         if !dense {
             let session = self.strategies[k].session;
             let found = format!("session {session}: {before:?} then {:?}", line.at);
@@ -86,7 +89,7 @@ impl World {
     /// Has everything come to rest?
     pub(crate) fn at_rest(&self) -> bool {
         // The cheap questions first: this is asked after every step.
-        self.strategies.iter().all(|s| s.client.as_ref().is_some_and(|client| client.is_ready()))
+        self.strategies.iter().all(Strategy::is_ready)
             && self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
             && (self.orders_lost() || self.strategies.iter().all(|s| s.unanswered() == 0))
             && self.truth.open().next().is_none()
@@ -104,7 +107,7 @@ impl World {
             }
         }
         for s in &self.strategies {
-            if !s.client.as_ref().is_some_and(|c| c.is_ready()) {
+            if !s.is_ready() {
                 found.push(format!("session {} not ready", s.session));
             }
             if s.unanswered() > 0 {
@@ -173,7 +176,10 @@ impl World {
                     found,
                 );
             }
-            let told = self.strategies[k].file.iter().rev().find_map(|line| line.net);
+            let told = match &self.strategies[k].seat {
+                Some(seat) => seat.net(),
+                None => self.strategies[k].file.iter().rev().find_map(|line| line.net),
+            };
             if !(self.lost || self.power_lost) && told.is_some_and(|told| told != net) {
                 let found = format!("session {session}: {net}, last told {told:?}");
                 return self.violate("I5 the last event tells of the position as it is", found);
@@ -246,6 +252,7 @@ impl World {
     /// I5: each strategy has been told each of its fills and each end once.
     fn check_files(&mut self) {
         for k in 0..self.strategies.len() {
+            self.check_callbacks(k);
             let session = self.strategies[k].session;
             let mut told: Vec<u64> =
                 self.strategies[k].file.iter().filter_map(|l| l.fill.map(|f| f.0)).collect();
@@ -279,6 +286,28 @@ impl World {
             if let Some(found) = found {
                 return self.violate("I5 every end is told once", found);
             }
+        }
+    }
+
+    /// I14: a program was called back for each event of an order, in their order, each once.
+    fn check_callbacks(&mut self, k: usize) {
+        let strategy = &self.strategies[k];
+        if strategy.seat.is_none() || self.lost || self.power_lost {
+            return;
+        }
+        let told = strategy.file.iter().filter(|line| line.order.is_some());
+        let told: Vec<_> = told.map(|line| (line.at.generation, line.at.sequence)).collect();
+        let of_orders = |record: &Record| match record {
+            Record::Event { session, generation, sequence, frame } => {
+                let this = session.0 == strategy.session && frame.contains("\"event\":\"order\"");
+                this.then_some((*generation, *sequence))
+            }
+            _ => None,
+        };
+        let made: Vec<_> = self.journal.iter().filter_map(of_orders).collect();
+        if told != made {
+            let found = format!("session {}: called back for {told:?}, of {made:?}", strategy.session);
+            self.violate("I14 each event of an order is called back for once", found);
         }
     }
 

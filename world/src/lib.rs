@@ -12,6 +12,7 @@ pub mod many;
 mod outage;
 pub mod plan;
 pub mod product;
+pub mod python;
 mod seats;
 pub mod shrink;
 mod store;

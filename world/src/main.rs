@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use tradingsys_world::many::{run_whole, soak, threads};
+use tradingsys_world::many::{Totals, run_whole, soak, threads};
 use tradingsys_world::plan::Plan;
+use tradingsys_world::python::Program;
 use tradingsys_world::shrink::shrink;
-use tradingsys_world::world::{Violation, run_told};
+use tradingsys_world::world::{Violation, run_seated, run_told};
 
 /// Orders of strategies through the gateway on the simulated exchange, in virtual time, under seeded faults.
 #[derive(Debug, Parser)]
@@ -31,6 +32,10 @@ struct Options {
     /// Tells all that happens in that schedule.
     #[arg(long, requires = "plan")]
     tell: bool,
+    /// A program that takes the place of the first strategy, in one thread: a command to which the address of a
+    /// gateway, a session, a file and a seed are added (world/src/python.rs).
+    #[arg(long, value_name = "COMMAND", conflicts_with = "minutes")]
+    program: Option<String>,
     /// Threads.
     #[arg(long)]
     threads: Option<usize>,
@@ -53,10 +58,45 @@ fn seeds(named: Option<&str>) -> Option<Range<u64>> {
     Some(from.parse().ok()?..to.parse().ok()?)
 }
 
+fn bad_range() -> ExitCode {
+    eprintln!("--seeds wants a range like 1000..1200");
+    ExitCode::from(2)
+}
+
+/// The schedules of these numbers, one after the other, with that program in them.
+fn seated(command: &str, plans: impl Iterator<Item = Plan>, tell: Option<fn(&str)>) -> ExitCode {
+    let folder = std::env::temp_dir().join(format!("tradingsys-world-{}", std::process::id()));
+    let program = Program { command: command.split_whitespace().map(ToOwned::to_owned).collect(), folder };
+    let mut totals = Totals::default();
+    for plan in plans {
+        let outcome = run_seated(plan, &program, tell);
+        if let Err(violation) = &outcome {
+            println!("{violation:?}\nwhat the program left is in {:?}", program.folder);
+            println!("replay: ./dev soak world --program '{command}' --plan '{plan}'");
+            return ExitCode::FAILURE;
+        }
+        totals.add(plan.seed, plan, outcome);
+    }
+    println!("{} schedules, {} orders, {} trades", totals.schedules, totals.orders, totals.trades);
+    for (name, times) in &totals.struck {
+        println!("{name:<48} {times:>9}");
+    }
+    // Nothing in it is of use to anyone now.
+    let _removed = std::fs::remove_dir_all(&program.folder);
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
+    let tell: Option<fn(&str)> = options.tell.then_some(|line| println!("{line}"));
+    if let Some(command) = &options.program {
+        return match (options.plan, seeds(options.seeds.as_deref())) {
+            (Some(plan), _) => seated(command, std::iter::once(plan), tell),
+            (None, Some(seeds)) => seated(command, seeds.map(Plan::of_number), tell),
+            (None, None) => bad_range(),
+        };
+    }
     if let Some(plan) = options.plan {
-        let tell: Option<fn(&str)> = options.tell.then_some(|line| println!("{line}"));
         return match run_told(plan, tell) {
             Ok(report) => {
                 println!("{report:#?}");
@@ -68,8 +108,7 @@ fn main() -> ExitCode {
     let threads = options.threads.unwrap_or_else(threads);
     let begun = Instant::now();
     let Some(seeds) = seeds(options.seeds.as_deref()) else {
-        eprintln!("--seeds wants a range like 1000..1200");
-        return ExitCode::from(2);
+        return bad_range();
     };
     let from = seeds.start;
     let length = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0);

@@ -94,7 +94,8 @@ pub fn threads() -> usize {
 }
 
 impl Totals {
-    fn add(&mut self, number: u64, plan: Plan, outcome: Result<Report, Violation>) {
+    /// Takes in what a schedule went through.
+    pub fn add(&mut self, number: u64, plan: Plan, outcome: Result<Report, Violation>) {
         let report = match outcome {
             Ok(report) => report,
             Err(violation) => {

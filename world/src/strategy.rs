@@ -11,6 +11,8 @@ use tradingsys::time::Time;
 use tradingsys::wire::event::OrderView;
 use tradingsys::wire::request::Ack;
 
+use crate::python::Seat;
+
 /// A line of the strategy's own file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -45,13 +47,16 @@ pub struct Strategy {
     pub sent: u32,
     /// How often it was killed.
     pub kills: u32,
+    /// Where a program sits in its place.
+    pub(crate) seat: Option<Seat>,
     open: Vec<OrderKey>,
 }
 
 impl Strategy {
     /// A strategy that does not run yet.
     pub fn new(session: u16) -> Self {
-        Self { session, client: None, conn: None, file: Vec::new(), sent: 0, kills: 0, open: Vec::new() }
+        let (file, open) = (Vec::new(), Vec::new());
+        Self { session, client: None, conn: None, file, sent: 0, kills: 0, seat: None, open }
     }
 
     /// Starts the process: all it remembers is its file.
@@ -79,6 +84,20 @@ impl Strategy {
         self.client = None;
         self.conn = None;
         self.kills += 1;
+        if let Some(seat) = &mut self.seat {
+            seat.kill();
+        }
+    }
+
+    /// Is there a process?
+    pub fn runs(&self) -> bool {
+        self.client.is_some() || self.seat.as_ref().is_some_and(Seat::runs)
+    }
+
+    /// Does it take the gateway for ready?
+    pub fn is_ready(&self) -> bool {
+        let client = self.client.as_ref().is_some_and(|client| client.is_ready());
+        client || self.seat.as_ref().is_some_and(Seat::is_ready)
     }
 
     /// Gives the process an input and lets it handle what it has.
@@ -140,7 +159,7 @@ impl Strategy {
         let active = |key: &&OrderKey| {
             self.client.as_ref().and_then(|c| c.orders().get(**key)).is_some_and(|order| order.is_active())
         };
-        self.open.iter().filter(active).count()
+        self.open.iter().filter(active).count() + self.seat.as_ref().map_or(0, Seat::active)
     }
 
     /// Cancels everything it has.

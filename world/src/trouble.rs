@@ -249,7 +249,7 @@ impl World {
 
     fn strategies_second(&mut self) {
         for k in 0..self.strategies.len() {
-            if self.strategies[k].client.is_some() && self.chance(self.faults.kill_strategy) {
+            if self.strategies[k].runs() && self.chance(self.faults.kill_strategy) {
                 self.strike("strategy killed");
                 self.leave(k);
                 self.strategies[k].kill();

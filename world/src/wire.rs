@@ -49,6 +49,8 @@ pub(crate) enum Arrival {
     StrategyIn(usize, ConnId),
     /// A strategy does something.
     Act(usize),
+    /// A program in a strategy's place connects.
+    Call(usize),
     /// A strategy's process starts.
     StartStrategy(usize),
     /// The gateway's process starts.

@@ -20,6 +20,7 @@ use tradingsys::venue::port::{LinkAction, LinkInput};
 
 use crate::plan::{Faults, Plan};
 use crate::product::Product;
+use crate::python::{Program, Seat};
 use crate::store::Store;
 use crate::strategy::Strategy;
 use crate::truth::{ACCOUNT, Truth};
@@ -146,6 +147,25 @@ fn is_private(frame: &str) -> bool {
 /// The first [`Violation`].
 pub fn run(plan: Plan) -> Result<Report, Violation> {
     run_told(plan, None)
+}
+
+/// Runs a schedule to its end with a program in the place of its first strategy.
+///
+/// # Errors
+/// The first [`Violation`]; that the program's place cannot be made is one.
+pub fn run_seated(plan: Plan, program: &Program, tell: Option<fn(&str)>) -> Result<Report, Violation> {
+    let mut world = World::new(plan);
+    world.tell = tell;
+    let strategy = &mut world.strategies[0];
+    match Seat::new(program, strategy.session, TOKEN) {
+        Ok(seat) => strategy.seat = Some(seat),
+        Err(error) => world.violate("place", format!("{:?}: {error}", program.folder)),
+    }
+    world.go();
+    match world.violation.take() {
+        Some(violation) => Err(violation),
+        None => Ok(world.report),
+    }
 }
 
 /// Runs a schedule to its end, and tells each step of the gateway: its log, what it journals, what the exchange writes
@@ -295,7 +315,7 @@ impl World {
     }
 
     /// Tells what happens, if anyone listens.
-    fn told(&self, words: impl FnOnce() -> String) {
+    pub(crate) fn told(&self, words: impl FnOnce() -> String) {
         if let Some(tell) = self.tell {
             tell(&format!("{:>12} {}", self.now.since(START).nanos() / 1_000, words()));
         }
@@ -401,6 +421,7 @@ impl World {
                 self.strategy_input(k, ClientInput::Lost(code, "connection lost"));
             }
             Arrival::Act(k) => self.act(k),
+            Arrival::Call(k) => self.call(k),
             Arrival::StartStrategy(k) => self.start_strategy(k),
             Arrival::StartGateway if self.gateway.is_none() => self.start_gateway(),
             Arrival::Second => self.second(),
@@ -553,6 +574,10 @@ impl World {
             Err(error) => self.violate("start", error.to_string()),
         }
         self.perform_gateway(out);
+        for k in (0..self.strategies.len()).filter(|k| self.strategies[*k].seat.is_some()).collect::<Vec<_>>()
+        {
+            self.call_later(k);
+        }
     }
 
     /// What `pos.db` would tell of a journal that is gone: its symbol, at least. Strategies here subscribe to nothing,
