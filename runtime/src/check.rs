@@ -287,7 +287,7 @@ impl Trial {
         self.ports.0.start(start, &mut out);
         self.ports.1.start(start, &mut out);
         self.settle(&mut out);
-        while !self.seen.complete() {
+        while !self.seen.complete() || self.ports.1.inquires() {
             let now = self.clock.now();
             if now >= until {
                 break;

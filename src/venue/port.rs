@@ -170,6 +170,10 @@ pub trait OrderEntry {
     fn shows_trades_of(&self) -> Option<Span> {
         None
     }
+    /// Is a question of its own under way whose answer may be [`VenueEvent::Refused`]? Whoever only looks waits for it.
+    fn inquires(&self) -> bool {
+        false
+    }
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
     /// Gives up all connections; nothing follows but `Down`s.

@@ -61,6 +61,28 @@ impl Sim {
             .end())
     }
 
+    /// `GET /sapi/v1/account/apiRestrictions`: what the key may do.
+    pub(crate) fn key_restrictions(&mut self, call: &Call<'_>) -> Answer {
+        let key = call.key.map(|key| self.keys.at(key));
+        let may = |right: fn(&crate::auth::Key) -> bool| key.is_some_and(right);
+        let trade = may(|key| key.may_trade);
+        Ok(Object::new()
+            .flag("ipRestrict", may(|key| key.ip_restricted))
+            .int("createTime", 1_698_645_219_000_i64)
+            .flag("enableReading", true)
+            .flag("enableSpotAndMarginTrading", trade)
+            .flag("enableWithdrawals", may(|key| key.may_withdraw))
+            .flag("enableInternalTransfer", false)
+            .flag("permitsUniversalTransfer", false)
+            .flag("enableVanillaOptions", false)
+            .flag("enableMargin", trade)
+            .flag("enableFutures", trade)
+            .flag("enableFixApiTrade", false)
+            .flag("enableFixReadOnly", false)
+            .flag("enablePortfolioMarginTrading", false)
+            .end())
+    }
+
     /// `account.commission`.
     pub(crate) fn commission(&mut self, call: &Call<'_>) -> Answer {
         let symbol = self.symbol(call.params, "symbol")?;

@@ -35,6 +35,10 @@ pub(crate) struct Key {
     pub(crate) account: AccountId,
     /// May it trade?
     pub(crate) may_trade: bool,
+    /// May it take money out?
+    pub(crate) may_withdraw: bool,
+    /// Is it bound to addresses? The simulator lets every address in all the same.
+    pub(crate) ip_restricted: bool,
     /// It was deleted at the venue.
     pub(crate) revoked: bool,
 }
@@ -60,6 +64,8 @@ impl Keys {
             checker: account.checker.clone(),
             account: AccountId(u32::try_from(at).expect("accounts are few")),
             may_trade: account.may_trade,
+            may_withdraw: false,
+            ip_restricted: true,
             revoked: false,
         };
         Self { list: accounts.iter().enumerate().map(key).collect() }
@@ -74,6 +80,16 @@ impl Keys {
     pub(crate) fn revoke(&mut self, api_key: &str, revoked: bool) -> bool {
         let found = self.list.iter_mut().find(|key| key.api_key == api_key);
         found.map(|key| key.revoked = revoked).is_some()
+    }
+
+    /// Changes what a key may do; what is not named stays. False if there is none of that text.
+    pub(crate) fn permit(&mut self, api_key: &str, withdraw: Option<bool>, ip_restricted: Option<bool>) -> bool {
+        let found = self.list.iter_mut().find(|key| key.api_key == api_key);
+        let changed = found.map(|key| {
+            key.may_withdraw = withdraw.unwrap_or(key.may_withdraw);
+            key.ip_restricted = ip_restricted.unwrap_or(key.ip_restricted);
+        });
+        changed.is_some()
     }
 
     /// All of them.

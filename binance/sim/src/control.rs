@@ -74,6 +74,15 @@ pub(crate) struct SetStatus {
     pub(crate) status: String,
 }
 
+/// What a key may do; what is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRights {
+    apikey: String,
+    withdrawals: Option<bool>,
+    ip_restricted: Option<bool>,
+}
+
 /// What orders are held to; what is not named stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,12 +137,22 @@ impl Sim {
             "price" => self.set_price(now, body),
             "status" => self.set_status(body),
             "filters" => self.set_rules(body),
+            "key" => self.permit(body),
             _ => match what.split_once('/') {
                 Some(("futures", what)) => self.futures_control(now, what, body),
                 Some(("margin", what)) => self.margin_control(now, what, body),
                 _ => Err(format!("there is no POST /control/{what}")),
             },
         }
+    }
+
+    /// What an API key may do.
+    fn permit(&mut self, body: &str) -> Outcome {
+        let KeyRights { apikey, withdrawals, ip_restricted } = read(body)?;
+        if !self.keys.permit(&apikey, withdrawals, ip_restricted) {
+            return Err("there is no such apikey".to_owned());
+        }
+        Ok("{}".to_owned())
     }
 
     pub(crate) fn account_named(&self, name: &str) -> Result<AccountId, String> {

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use binance_venue::Guarded;
 use binance_venue::margin::{self, MarginConfig};
 use binance_venue::spot::{self, SpotConfig};
 use tradingsys_runtime::{Endpoint, Ports, Product, VenueSetup};
@@ -32,7 +33,7 @@ const SPOT: Product = Product {
                 "wss://demo-stream.binance.com",
             ],
         },
-        // Of cross margin alone, which neither testnet nor demo have.
+        // Orders of cross margin, and what the key may do; neither testnet nor demo have it.
         Endpoint { name: "rest", needed: false, urls: &["https://api.binance.com"] },
         Endpoint { name: "margin_stream", needed: false, urls: &["wss://margin-stream.binance.com"] },
         Endpoint { name: "sbe", needed: false, urls: &[] },
@@ -47,7 +48,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     match setup.config.margin {
         None => {
             let (feed, entry) = spot::ports(&config);
-            (Box::new(feed), Box::new(entry))
+            (Box::new(feed), Box::new(Guarded::new(entry, &config.access, setup.endpoint("rest"))))
         }
         Some(terms) => {
             let mut config = MarginConfig::new(config, setup.endpoint("rest"));
@@ -56,7 +57,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
             let stream = setup.endpoint("margin_stream").trim_end_matches('/');
             config.risk_stream = (!stream.is_empty()).then(|| stream.to_owned());
             let (feed, entry) = margin::ports(&config);
-            (Box::new(feed), Box::new(entry))
+            (Box::new(feed), Box::new(Guarded::new(entry, &config.spot.access, setup.endpoint("rest"))))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use binance_venue::Guarded;
 use binance_venue::usdt::{Endpoints, Hedged, UsdtConfig, ports};
 use tradingsys_runtime::{Endpoint, Ports, Product, VenueSetup};
 
@@ -57,7 +58,8 @@ const USDT: Product = Product {
                 "wss://demo-fstream.binance.com/private",
             ],
         },
-        Endpoint { name: "sapi", needed: false, urls: &[] },
+        // What the key may do is asked at the spot host; neither testnet nor demo have it.
+        Endpoint { name: "sapi", needed: false, urls: &["https://api.binance.com"] },
     ],
 };
 
@@ -77,7 +79,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
         (true, true) => Hedged::Announce,
     };
     let (feed, entry) = ports(&config);
-    (Box::new(feed), Box::new(entry))
+    (Box::new(feed), Box::new(Guarded::new(entry, &config.access, setup.endpoint("sapi"))))
 }
 
 fn main() -> ExitCode {

@@ -15,6 +15,7 @@ pub mod render;
 pub mod reply;
 pub mod request;
 pub mod rest;
+pub mod rights;
 mod scan;
 pub mod sign;
 pub mod stream;

@@ -114,6 +114,7 @@ pub(crate) const METHODS: &[Method] = &[
     rest(("PUT", "/sapi/v1/margin/listen-key"), Key, Of(1), &["listenKey"], Sim::margin_listen_extend),
     rest(("DELETE", "/sapi/v1/margin/listen-key"), Key, Of(3_000), &["listenKey"], Sim::margin_listen_close),
     rest(("POST", "/sapi/v1/asset/transfer"), Signed, Of(900), &["type", "asset", "amount"], Sim::move_money),
+    rest(("GET", "/sapi/v1/account/apiRestrictions"), Signed, Of(IP), &[], Sim::key_restrictions),
     rest(("GET", "/sapi/v1/capital/config/getall"), Signed, Of(10 * IP), &[], Sim::coins),
 ];
 

@@ -1,0 +1,221 @@
+//! A key that may take money out is refused, whatever the market. The venue says what a key may do over REST, on its
+//! spot host alone; so this machine stands around any market's entry and asks once, after the first logon, when the
+//! venue's clock is known:
+//!
+//! ```text
+//!   EntryUp ──▶ asked ──▶ withdrawals: refused, the gateway ends
+//!                 │  └──▶ no bound addresses: a warning; else nothing
+//!                 └ no answer: asked again, three times in all; then a warning, and trading goes on
+//! ```
+//!
+//! The answer is there long before the second pass of a recovery, which orders wait for.
+
+use binance_wire::rest::rest_reply;
+use binance_wire::rights::{KeyRights, key_rights, request};
+use bytes::Bytes;
+use tradingsys::ids::LinkId;
+use tradingsys::order::request::NewOrder;
+use tradingsys::time::{Span, Time, earliest};
+use tradingsys::venue::port::{
+    Amend, Cancel, LinkAction, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
+};
+
+use crate::common::Access;
+
+/// Tries before it is given up.
+const TRIES: u32 = 3;
+
+/// Between two of them.
+const PAUSE: Span = Span::from_secs(5);
+
+/// Numbers of links from the top down; odd, as all of an entry.
+const LAST_LINK: u32 = u32::MAX;
+
+/// How the question stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Not before the first logon.
+    Waits,
+    /// On its way.
+    Asked { link: LinkId, until: Time },
+    /// Failed; asked again then.
+    Again(Time),
+    /// Answered, given up, or without an address to ask at.
+    Over,
+}
+
+/// An entry whose key is looked at.
+pub struct Guarded<E> {
+    entry: E,
+    access: Access,
+    question: Question,
+    tries: u32,
+    offset: Span,
+}
+
+impl<E: OrderEntry> Guarded<E> {
+    /// `host`: base address of the venue's spot REST interface; empty: nothing is asked. `access` is the entry's own.
+    pub fn new(entry: E, access: &Access, host: &str) -> Self {
+        let mut access = access.clone();
+        host.trim_end_matches('/').clone_into(&mut access.rest);
+        let question = if access.rest.is_empty() { Question::Over } else { Question::Waits };
+        Self { entry, access, question, tries: 0, offset: Span::default() }
+    }
+
+    fn ask(&mut self, now: Time, out: &mut Outbox) {
+        let link = LinkId(LAST_LINK - 2 * self.tries);
+        self.tries += 1;
+        let (host, key, window) = (&self.access.rest, &self.access.key, self.access.recv_window.millis());
+        let request = request();
+        let method = request.method();
+        let url = request.signed_url(host, key, (now + self.offset).millis(), window);
+        let headers = vec![("x-mbx-apikey", self.access.apikey.clone())];
+        out.actions.push(LinkAction::Request { link, method, url, headers, body: Bytes::new() });
+        self.question = Question::Asked { link, until: now + self.access.timing.request };
+    }
+
+    /// What the entry has said from there on: the clock, and that it is up.
+    fn listen(&mut self, now: Time, from: usize, out: &mut Outbox) {
+        let mut up = false;
+        for event in &out.events[from..] {
+            match event {
+                VenueEvent::Clock { offset_nanos, .. } => self.offset = Span::from_nanos(*offset_nanos),
+                VenueEvent::EntryUp => up = true,
+                _ => {}
+            }
+        }
+        if up && self.question == Question::Waits {
+            self.ask(now, out);
+        }
+    }
+
+    fn answered(&mut self, now: Time, answer: Result<KeyRights, String>, out: &mut Outbox) {
+        match answer {
+            Err(_) if self.tries < TRIES => self.question = Question::Again(now + PAUSE),
+            Err(why) => {
+                self.question = Question::Over;
+                let words = format!(
+                    "what the API key may do could not be read ({why}): see at the exchange that it may not withdraw, \
+                     and is bound to this machine's address"
+                );
+                out.events.push(VenueEvent::Warning { event: "key rights not read", words });
+            }
+            Ok(rights) => {
+                self.question = Question::Over;
+                if rights.enable_withdrawals {
+                    out.events.push(VenueEvent::Refused(
+                        "the API key may withdraw: whoever gets hold of it can take the money away. Switch withdrawals off \
+                         for it at the exchange's API management, or make another key for trading alone"
+                            .to_owned(),
+                    ));
+                } else if !rights.ip_restrict {
+                    let words = "the API key is taken from every address: bind it to this machine's at the exchange's \
+                        API management"
+                        .to_owned();
+                    out.events.push(VenueEvent::Warning { event: "key without IP restriction", words });
+                }
+            }
+        }
+    }
+
+    fn is_mine(&self, link: LinkId) -> bool {
+        link.0 > LAST_LINK - 2 * TRIES
+    }
+
+    fn heard(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
+        if !matches!(self.question, Question::Asked { link: asked, .. } if asked == link) {
+            return;
+        }
+        match input {
+            LinkInput::Response { status, headers, body } => {
+                let reply = rest_reply(now + self.offset, status, headers, body);
+                let read = reply.map_err(|error| error.to_string());
+                let read = read.and_then(|text| key_rights(text).map_err(|error| error.to_string()));
+                self.answered(now, read, out);
+            }
+            LinkInput::Down(why) => self.answered(now, Err(why.to_owned()), out),
+            LinkInput::Up | LinkInput::Text(_) | LinkInput::Alive => {}
+        }
+    }
+
+    fn due(&self) -> Option<Time> {
+        match self.question {
+            Question::Asked { until, .. } | Question::Again(until) => Some(until),
+            Question::Waits | Question::Over => None,
+        }
+    }
+}
+
+impl<E: OrderEntry> OrderEntry for Guarded<E> {
+    fn start(&mut self, now: Time, out: &mut Outbox) {
+        let from = out.events.len();
+        self.entry.start(now, out);
+        self.listen(now, from, out);
+    }
+    fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
+        self.entry.place(now, order, out)
+    }
+    fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
+        self.entry.cancel(now, cancel, out)
+    }
+    fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
+        self.entry.amend(now, amend, out)
+    }
+    fn query(&mut self, now: Time, request: u64, query: &Query, out: &mut Outbox) {
+        self.entry.query(now, request, query, out);
+    }
+    fn comparing(&mut self, under_way: bool) {
+        self.entry.comparing(under_way);
+    }
+    fn pace(&mut self, now: Time, queries: &[Query]) -> Span {
+        self.entry.pace(now, queries)
+    }
+    fn weight(&self, queries: &[Query]) -> u64 {
+        self.entry.weight(queries)
+    }
+    fn owns(&self, link: LinkId) -> bool {
+        self.is_mine(link) || self.entry.owns(link)
+    }
+    fn handle(&mut self, now: Time, link: LinkId, input: LinkInput<'_>, out: &mut Outbox) {
+        if self.is_mine(link) {
+            return self.heard(now, link, input, out);
+        }
+        let from = out.events.len();
+        self.entry.handle(now, link, input, out);
+        self.listen(now, from, out);
+    }
+    fn deadline(&self) -> Option<Time> {
+        earliest(self.due(), self.entry.deadline())
+    }
+    fn timer(&mut self, now: Time, out: &mut Outbox) {
+        match self.question {
+            Question::Asked { link, until } if until <= now => {
+                out.actions.push(LinkAction::Close { link });
+                self.answered(now, Err("no answer in time".to_owned()), out);
+            }
+            Question::Again(at) if at <= now => self.ask(now, out),
+            _ => {}
+        }
+        if self.entry.deadline().is_some_and(|due| due <= now) {
+            let from = out.events.len();
+            self.entry.timer(now, out);
+            self.listen(now, from, out);
+        }
+    }
+    fn shows_trades_of(&self) -> Option<Span> {
+        self.entry.shows_trades_of()
+    }
+    fn inquires(&self) -> bool {
+        matches!(self.question, Question::Asked { .. } | Question::Again(_)) || self.entry.inquires()
+    }
+    fn receive_window(&self) -> Span {
+        self.entry.receive_window()
+    }
+    fn stop(&mut self, now: Time, out: &mut Outbox) {
+        if let Question::Asked { link, .. } = self.question {
+            out.actions.push(LinkAction::Close { link });
+        }
+        self.question = Question::Over;
+        self.entry.stop(now, out);
+    }
+}
