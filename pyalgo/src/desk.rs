@@ -1,13 +1,14 @@
 //! One session's machine on its connection.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use mio::Registry;
+use rustls::ClientConfig;
 use tradingsys::client::{Client, Config, Input, Output};
 use tradingsys::time::Time;
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 
-use crate::token::{self, Address};
+use crate::token::{self, Address, Given};
 use crate::transport::{Connection, Found};
 
 /// Frames read from one socket in a turn, so that one gateway's flood does not delay another's callbacks.
@@ -16,7 +17,7 @@ const MAX_FRAMES: usize = 20_000;
 pub(crate) struct Desk {
     pub(crate) client: Client,
     connection: Connection,
-    token_file: Option<PathBuf>,
+    given: Given,
     /// The token could not be read; told instead of "the connection was lost".
     pub(crate) token_error: Option<ErrorBody>,
     pub(crate) out: Vec<Output>,
@@ -26,13 +27,14 @@ impl Desk {
     pub(crate) fn new(
         config: Config,
         address: Address,
-        token_file: Option<PathBuf>,
+        tls: Option<Arc<ClientConfig>>,
+        given: Given,
         token: mio::Token,
     ) -> Self {
         Self {
             client: Client::new(config),
-            connection: Connection::new(address, token),
-            token_file,
+            connection: Connection::new(address, tls, token),
+            given,
             token_error: None,
             out: Vec::new(),
         }
@@ -81,7 +83,7 @@ impl Desk {
         let mut random = [0_u8; 32];
         let token = getrandom::fill(&mut random)
             .map_err(|error| format!("no randomness: {error}"))
-            .and_then(|()| token::find(self.connection.address(), self.token_file.as_deref()));
+            .and_then(|()| token::find(self.connection.address(), &self.given));
         match token {
             Ok(token) => {
                 self.token_error = None;

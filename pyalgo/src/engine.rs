@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use rustls::ClientConfig;
 use tradingsys::client::Config;
 use tradingsys::client::event::LocalError;
 use tradingsys::time::{Span, Time};
@@ -21,7 +22,8 @@ use crate::desk::Desk;
 use crate::reactor::{Reactor, lock};
 use crate::session::Session;
 use crate::signals::Signals;
-use crate::token::Address;
+use crate::tls;
+use crate::token::{Address, Given};
 
 struct Due {
     callback: Py<PyAny>,
@@ -65,6 +67,26 @@ fn seconds(value: f64, what: &str) -> PyResult<Span> {
         return Ok(Span::from_nanos((value * 1e9) as i64));
     }
     Err(PyValueError::new_err(format!("{what} is a number of seconds from 0 up, not {value}")))
+}
+
+/// The two ways to give a token exclude each other.
+fn given(token: Option<String>, file: Option<PathBuf>) -> PyResult<Given> {
+    match (token, file) {
+        (Some(_), Some(_)) => Err(PyValueError::new_err("give token= or token_file=, not both")),
+        (Some(token), None) => Ok(Given::Text(token)),
+        (None, Some(file)) => Ok(Given::File(file)),
+        (None, None) => Ok(Given::Nothing),
+    }
+}
+
+/// What TLS needs, at an address that speaks it.
+fn secured(py: Python<'_>, address: &Address, ca: Option<PathBuf>) -> PyResult<Option<Arc<ClientConfig>>> {
+    if !address.is_tls() {
+        let unused = || PyValueError::new_err("ca= is for addresses that begin with wss://");
+        return ca.map_or(Ok(None), |_| Err(unused()));
+    }
+    let config = tls::config(ca.as_deref());
+    config.map(Some).map_err(|message| raise(py, &LocalError::Connect.body(message)))
 }
 
 impl Engine {
@@ -193,7 +215,7 @@ impl Engine {
 
     /// Connects to a gateway and logs a session in.
     #[pyo3(signature = (addr, session_id, name = "", trading = false, take_over = false, token_file = None,
-        cursor = None, wait = 15.0, autocommit = true))]
+        cursor = None, wait = 15.0, autocommit = true, token = None, ca = None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn make_session(
         &self,
@@ -207,10 +229,14 @@ impl Engine {
         cursor: Option<(u64, u64)>,
         wait: f64,
         autocommit: bool,
+        token: Option<String>,
+        ca: Option<PathBuf>,
     ) -> PyResult<Py<Session>> {
         self.reactor.check_thread(py)?;
         let address =
             Address::parse(addr).map_err(|message| raise(py, &LocalError::Connect.body(message)))?;
+        let given = given(token, token_file)?;
+        let tls = secured(py, &address, ca)?;
         let session_id: u16 = session_id.extract().map_err(|_| {
             let message = format!("session_id {session_id:?} is not a whole number from 0 to 65535");
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))
@@ -229,7 +255,8 @@ impl Engine {
                 autocommit,
                 seed: u64::from_ne_bytes(seed),
             };
-            let desk = Desk::new(config, address.clone(), token_file.clone(), self.reactor.next_token());
+            let token = self.reactor.next_token();
+            let desk = Desk::new(config, address.clone(), tls.clone(), given.clone(), token);
             Session::new(self.reactor.clone(), addr.to_owned(), desk)
         };
         let session = match self.connect(py, make(), patience) {

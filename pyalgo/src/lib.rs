@@ -16,6 +16,7 @@ mod session;
 mod signals;
 mod smart_order;
 mod subscription;
+mod tls;
 mod token;
 mod transport;
 

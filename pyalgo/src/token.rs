@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// A gateway's address as the strategy gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// `ws://host:port`.
-    Tcp { host: String, port: u16 },
+    /// `ws://host:port`, or `wss://host:port`.
+    Tcp { host: String, port: u16, tls: bool },
     /// `unix:/path/to/socket`.
     Unix(PathBuf),
 }
@@ -24,10 +24,11 @@ impl Address {
                 Err(wrong("no absolute path"))
             };
         }
-        if text.starts_with("wss:") {
-            return Err(wrong("TLS is not spoken on the local link"));
-        }
-        let rest = text.strip_prefix("ws://").ok_or_else(|| wrong("it does not begin with ws://"))?;
+        let (tls, rest) = match (text.strip_prefix("ws://"), text.strip_prefix("wss://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            _ => return Err(wrong("it does not begin with ws://, wss:// or unix:")),
+        };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = rest.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
         let port =
@@ -36,14 +37,19 @@ impl Address {
         if host.is_empty() || host.contains(['/', '@', '?', '#']) {
             return Err(wrong("its host cannot be read"));
         }
-        Ok(Self::Tcp { host: host.to_owned(), port })
+        Ok(Self::Tcp { host: host.to_owned(), port, tls })
     }
 
-    /// The URL of the websocket handshake.
+    /// Is TLS spoken there?
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+
+    /// The URL of the websocket handshake, whatever that is carried by.
     pub(crate) fn url(&self) -> String {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => format!("ws://[{host}]:{port}/"),
-            Self::Tcp { host, port } => format!("ws://{host}:{port}/"),
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("ws://[{host}]:{port}/"),
+            Self::Tcp { host, port, .. } => format!("ws://{host}:{port}/"),
             Self::Unix(_) => "ws://localhost/".to_owned(),
         }
     }
@@ -69,10 +75,25 @@ impl Address {
     }
 }
 
-/// The token of the gateway at an address: from the file given, else from `TRADINGSYS_TOKEN_FILE`, else from where the
+/// What the strategy said of the token.
+#[derive(Clone)]
+pub(crate) enum Given {
+    /// Itself.
+    Text(String),
+    /// The file it is in.
+    File(PathBuf),
+    /// Nothing.
+    Nothing,
+}
+
+/// The token of the gateway at an address: what was given, else from `TRADINGSYS_TOKEN_FILE`, else from where the
 /// gateway writes it.
-pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<String, String> {
-    let chosen = given.map(Path::to_path_buf);
+pub(crate) fn find(address: &Address, given: &Given) -> Result<String, String> {
+    let chosen = match given {
+        Given::Text(token) => return Ok(token.clone()),
+        Given::File(file) => Some(file.clone()),
+        Given::Nothing => None,
+    };
     let chosen = chosen.or_else(|| std::env::var_os("TRADINGSYS_TOKEN_FILE").map(PathBuf::from));
     if let Some(file) = chosen {
         return match read(&file) {
@@ -93,7 +114,7 @@ pub(crate) fn find(address: &Address, given: Option<&Path>) -> Result<String, St
         }
     }
     Err(format!(
-        "the gateway's token was not found: {}; run the strategy as the gateway's user, or give token_file=",
+        "the gateway's token was not found: {}; run the strategy as the gateway's user, or give token= or token_file=",
         tried.join(", ")
     ))
 }

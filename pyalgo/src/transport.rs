@@ -3,16 +3,19 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tungstenite::handshake::client::ClientHandshake;
 use tungstenite::handshake::{HandshakeError, MidHandshake};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Error, Message, WebSocket};
 
+use crate::tls;
 use crate::token::Address;
 
 /// The kernel keeps at most about this much unread: what is older than that is not worth reading.
@@ -23,6 +26,7 @@ const MAX_MESSAGE: usize = 16 << 20;
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
@@ -30,6 +34,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => stream,
+            Self::Tls(stream) => &mut stream.sock,
         }
     }
     /// Connected yet? An error if it never will be.
@@ -37,6 +42,7 @@ impl Stream {
         let (error, peer) = match self {
             Self::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
             Self::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            Self::Tls(stream) => (stream.sock.take_error()?, stream.sock.peer_addr().map(drop)),
         };
         if let Some(error) = error {
             return Err(error);
@@ -54,6 +60,7 @@ impl Read for Stream {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -62,10 +69,15 @@ impl Write for Stream {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
             Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
         }
     }
+    /// TLS may have taken what the socket has not.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 
@@ -91,6 +103,7 @@ pub(crate) enum Found {
 /// One connection after another to one address.
 pub(crate) struct Connection {
     address: Address,
+    tls: Option<Arc<ClientConfig>>,
     token: Token,
     state: State,
     untried: VecDeque<SocketAddr>,
@@ -100,8 +113,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(address: Address, token: Token) -> Self {
-        Self { address, token, state: State::Closed, untried: VecDeque::new(), closing: None, blocked: false }
+    /// `tls` for an address that speaks it.
+    pub(crate) fn new(address: Address, tls: Option<Arc<ClientConfig>>, token: Token) -> Self {
+        let untried = VecDeque::new();
+        Self { address, tls, token, state: State::Closed, untried, closing: None, blocked: false }
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -127,7 +142,7 @@ impl Connection {
                 let stream = UnixStream::connect(path).map_err(|error| error.to_string())?;
                 self.begin(registry, Stream::Unix(stream)).map_err(|error| error.to_string())
             }
-            Address::Tcp { host, port } => {
+            Address::Tcp { host, port, .. } => {
                 let found = (host.as_str(), *port).to_socket_addrs();
                 self.untried = found.map_err(|error| format!("{host}: {error}"))?.collect();
                 self.try_next(registry)
@@ -141,7 +156,8 @@ impl Connection {
             let begun = TcpStream::connect(address).and_then(|stream| {
                 stream.set_nodelay(true)?;
                 socket2::SockRef::from(&stream).set_recv_buffer_size(RECEIVE_BUFFER)?;
-                self.begin(registry, Stream::Tcp(stream))
+                let stream = self.secured(stream)?;
+                self.begin(registry, stream)
             });
             match begun {
                 Ok(()) => return Ok(()),
@@ -149,6 +165,15 @@ impl Connection {
             }
         }
         Err(last)
+    }
+
+    /// The handshake of TLS is done by the first frames that want to pass.
+    fn secured(&self, stream: TcpStream) -> io::Result<Stream> {
+        let (Some(config), Address::Tcp { host, .. }) = (&self.tls, &self.address) else {
+            return Ok(Stream::Tcp(stream));
+        };
+        let connection = tls::connection(config, host).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(connection, stream))))
     }
 
     fn begin(&mut self, registry: &Registry, mut stream: Stream) -> io::Result<()> {
@@ -212,9 +237,7 @@ impl Connection {
                     format!("the handshake was refused with HTTP {}: {body}", response.status()),
                 )
             }
-            Err(HandshakeError::Failure(error)) => {
-                Found::Lost(None, format!("what listens there speaks no websocket: {error}"))
-            }
+            Err(HandshakeError::Failure(error)) => Found::Lost(None, no_websocket(&error)),
         }
     }
 
@@ -283,4 +306,13 @@ impl Connection {
         self.state = State::Closed;
         self.blocked = false;
     }
+}
+
+/// Why there is no websocket there.
+fn no_websocket(error: &Error) -> String {
+    let of_tls = match error {
+        Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    of_tls.map_or_else(|| format!("what listens there speaks no websocket: {error}"), tls::words)
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, limits};
 use crate::exit::{Exit, refused_by_the_exchange};
 use crate::files::{FolderLock, LockError};
+use crate::key::passphrase::Source;
 use crate::links::{LinkEvent, Links};
 use crate::store::books::{self, Books};
 use crate::store::journal::{self, Journal};
@@ -58,13 +59,18 @@ impl Findings {
 }
 
 /// Looks at everything.
-pub(crate) fn check(product: &'static Product, connect: Connect, file: &Path) -> Result<(), Exit> {
+pub(crate) fn check(
+    product: &'static Product,
+    connect: Connect,
+    file: &Path,
+    passphrase: &Source,
+) -> Result<(), Exit> {
     let mut findings = Findings::default();
     let config = run::configured(product, file)?;
     findings.ok("configuration", &file.display().to_string());
     findings.ok("limits", &limits::words(&config.limits));
     database(&config, &mut findings);
-    match key::load(&config.pem) {
+    match key::load(&config.pem, passphrase) {
         Err(error) => findings.fail("key", error.into()),
         Ok(key) => {
             findings.ok("key", &format!("{} is an Ed25519 key only you can read", config.pem.display()));

@@ -9,7 +9,8 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tradingsys_logger::Level;
 
 use crate::exit::Exit;
-use crate::{Connect, Product, check, compact, key, run, verify};
+use crate::key::passphrase::Source;
+use crate::{Connect, Product, check, compact, key, run, secrecy, verify};
 
 /// Gateway between trading strategies and an exchange account.
 #[derive(Debug, Parser)]
@@ -32,12 +33,32 @@ struct RunArgs {
     /// The rows of pos.db are right, though the gateway was away for longer than the exchange shows trades
     #[arg(long)]
     trust_books: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+struct PassphraseArgs {
+    /// File descriptor whose first line is the passphrase of an encrypted key
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+}
+
+impl PassphraseArgs {
+    fn source(self) -> Source {
+        Source { descriptor: self.passphrase_fd }
+    }
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check key, clock, permissions, reachability and database, a line each
-    Check(FileArgs),
+    Check {
+        #[command(flatten)]
+        file: FileArgs,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
     /// Check the journal's chain, and the books against the journal; the gateway must be stopped
     Verify {
         #[command(flatten)]
@@ -45,6 +66,8 @@ enum Command {
         /// Compare balances, positions and open orders with the exchange, too
         #[arg(long)]
         online: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
     },
     /// Make the journal smaller: events long acknowledged lose their text; the gateway must be stopped
     Compact(FileArgs),
@@ -53,6 +76,11 @@ enum Command {
         /// File of the private half; never overwritten
         #[arg(short, long, default_value = "private_key.pem", value_parser = file)]
         out: PathBuf,
+        /// Encrypt the private half with a passphrase; it is asked for, or read as at a start
+        #[arg(long)]
+        encrypt: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
     },
 }
 
@@ -82,6 +110,10 @@ fn parse(product: &Product, arguments: impl IntoIterator<Item = OsString>) -> Re
 
 /// The whole program of a gateway: parses the command line, does what it says, and tells the exit code.
 pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
+    // Before there is anything to keep private.
+    if let Err(problem) = secrecy::keep_memory_private() {
+        complain(&format!("{}: warning: {problem}", product.exe));
+    }
     let cli = match parse(product, std::env::args_os()) {
         Ok(cli) => cli,
         // Help and version too: clap prints them where they belong, and knows the code (0 or 2).
@@ -89,13 +121,20 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
     };
     let named = |config: Option<PathBuf>| config.unwrap_or_else(|| format!("{}.json", product.exe).into());
     let outcome = match cli.command {
-        None => run::run(product, connect, &named(cli.run.config), cli.run.level, cli.run.trust_books),
-        Some(Command::Check(args)) => check::check(product, connect, &named(args.config)),
-        Some(Command::Verify { file, online }) => {
-            verify::verify(product, connect, &named(file.config), online)
+        None => {
+            let RunArgs { config, level, trust_books, passphrase } = cli.run;
+            run::run(product, connect, &named(config), level, trust_books, &passphrase.source())
+        }
+        Some(Command::Check { file, passphrase }) => {
+            check::check(product, connect, &named(file.config), &passphrase.source())
+        }
+        Some(Command::Verify { file, online, passphrase }) => {
+            verify::verify(product, connect, &named(file.config), online.then(|| passphrase.source()).as_ref())
         }
         Some(Command::Compact(args)) => compact::compact(product, &named(args.config)),
-        Some(Command::Keygen { out }) => keygen(&out),
+        Some(Command::Keygen { out, encrypt, passphrase }) => {
+            keygen(&out, encrypt.then(|| passphrase.source()).as_ref())
+        }
     };
     match outcome {
         Ok(()) => process::ExitCode::SUCCESS,
@@ -109,8 +148,9 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
     }
 }
 
-fn keygen(out: &std::path::Path) -> Result<(), Exit> {
-    let public = key::generate(out)?;
+fn keygen(out: &std::path::Path, encrypt: Option<&Source>) -> Result<(), Exit> {
+    let passphrase = encrypt.map(|source| source.choose(out)).transpose()?;
+    let public = key::generate(out, passphrase.as_ref().map(|passphrase| passphrase.as_str()))?;
     complain(&format!(
         "private key written to {} (keep it here); paste this public key at the exchange:",
         out.display()
@@ -156,7 +196,16 @@ mod tests {
         assert!(parsed("spot -c=x --trust-books").unwrap().run.trust_books);
         assert!(!parsed("spot -c=x").unwrap().run.trust_books);
         assert!(matches!(parsed("spot compact -c=x").unwrap().command, Some(Command::Compact(_))));
-        assert!(matches!(parsed("spot check -c=x").unwrap().command, Some(Command::Check(_))));
+        assert!(matches!(parsed("spot check -c=x").unwrap().command, Some(Command::Check { .. })));
+    }
+
+    #[test]
+    fn a_passphrase_is_never_an_argument() {
+        let cli = parsed("spot -c=x --passphrase-fd=3").unwrap();
+        assert_eq!(cli.run.passphrase.passphrase_fd, Some(3));
+        for line in ["spot --passphrase=x", "spot --passphrase-fd=x", "spot compact --passphrase-fd=3"] {
+            assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The configuration file: JSON with comments. Whatever is wrong with it is said with file, line and what to
 //! do; nothing is guessed.
 
+mod door;
 pub mod keys;
 pub(crate) mod limits;
 mod value;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use tradingsys::ids::Install;
+use tradingsys::ids::{Install, SessionId};
 use tradingsys::jsonc;
 use tradingsys::limits::Limits;
 use tradingsys::market::SideEffect;
@@ -18,13 +19,22 @@ use tradingsys::time::Span;
 use crate::Product;
 use value::Table;
 
-/// Where strategies connect: a port on the loopback addresses.
+/// Where strategies connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
-    /// `localhost`, `127.0.0.1` or `[::1]`.
+    /// `localhost`, `127.0.0.1` or `[::1]`; with TLS any name or address of this machine, `0.0.0.0` among them.
     pub host: String,
     /// Port; 0 takes a free one.
     pub port: u16,
+}
+
+/// What the door shows to those who connect by TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate, those that vouch for it behind it.
+    pub cert: PathBuf,
+    /// The certificate's private key.
+    pub key: PathBuf,
 }
 
 /// A configuration that has been read and checked. Paths are absolute or relative to the working directory.
@@ -49,6 +59,10 @@ pub struct Config {
     pub unix_socket: Option<PathBuf>,
     /// Token of the local door, where not at its usual place.
     pub token_file: Option<PathBuf>,
+    /// Sessions with a token of their own, and the files they lie in.
+    pub session_tokens: BTreeMap<SessionId, PathBuf>,
+    /// Strategies connect by TLS alone.
+    pub tls: Option<TlsFiles>,
     /// Web origins that may connect.
     pub allowed_origins: Vec<String>,
     /// Directory of the log files.
@@ -124,15 +138,22 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
     if margin.is_some() && !endpoints.contains_key("rest") {
         return Err(no_rest(env.as_deref().filter(|_| !own)));
     }
+    let tls = door::tls(table.take_addresses("tls"), product.exe, folder)?;
+    let token_file = table.take_text("token_file").map(beside);
+    if tls.is_some() && token_file.is_none() {
+        return Err(door::NO_TOKEN_FILE.to_owned());
+    }
     Ok(Config {
         file: file.to_owned(),
         pem,
-        local: local(&table.take_text("local").unwrap_or_default())?,
+        local: door::local(&table.take_text("local").unwrap_or_default(), tls.is_some())?,
+        session_tokens: door::session_tokens(table.take_addresses("session_tokens"), folder)?,
+        tls,
         endpoints,
         db: table.take_text("db").map_or_else(|| PathBuf::from("."), beside),
         install,
         unix_socket: table.take_text("unix_socket").map(beside),
-        token_file: table.take_text("token_file").map(beside),
+        token_file,
         allowed_origins: table.take_texts("allowed_origins"),
         log_dir: table.take_text("log_dir").map_or_else(|| PathBuf::from("log"), beside),
         recv_window: Span::from_millis(table.take_whole("recv_window_ms", 5_000)),
@@ -217,21 +238,6 @@ fn install(configured: Option<String>, apikey: &str, market: &str) -> Result<Ins
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     Ok(Install::from_hash(u64::from_be_bytes(first)))
-}
-
-fn local(text: &str) -> Result<LocalAddress, String> {
-    let shape = || format!("\"local\": {text:?} is no address like \"ws://localhost:8111\"");
-    let rest = text.strip_prefix("ws://").ok_or_else(shape)?;
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = rest.rsplit_once(':').ok_or_else(shape)?;
-    let port = port.parse().map_err(|_| shape())?;
-    if !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
-        return Err(format!(
-            "\"local\": {host:?} is not a loopback address; strategies on other machines need TLS, which is not there \
-             yet: use \"ws://localhost:{port}\""
-        ));
-    }
-    Ok(LocalAddress { host: host.to_owned(), port })
 }
 
 fn endpoints(

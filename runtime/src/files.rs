@@ -38,6 +38,20 @@ pub(crate) fn mode_open_to_others(_: &Path) -> io::Result<Option<u32>> {
     Ok(None)
 }
 
+/// The permission bits, if anybody may exchange the folder's files. A sticky folder, as `/tmp`, guards them.
+#[cfg(unix)]
+pub(crate) fn mode_writable_by_all(folder: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(folder)?.permissions().mode() & 0o7777;
+    Ok((mode & 0o002 != 0 && mode & 0o1000 == 0).then_some(mode))
+}
+
+/// The permission bits, if anybody may exchange the folder's files.
+#[cfg(not(unix))]
+pub(crate) fn mode_writable_by_all(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
 /// Takes others' rights to a file or folder away.
 #[cfg(unix)]
 fn restrict(path: &Path, mode: u32) -> io::Result<()> {
@@ -166,6 +180,38 @@ pub fn new_token() -> Result<String, Exit> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Characters of a token at least.
+const TOKEN_MIN: usize = 32;
+
+/// The token of that file, made new if it is not there: for those who have a copy of it elsewhere.
+///
+/// # Errors
+/// Others can read the file (77), it cannot be read or written, or it holds no token (78).
+pub fn kept_token(path: &Path) -> Result<String, Exit> {
+    let file = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let token = new_token()?;
+            write_token(path, &token)?;
+            return Ok(token);
+        }
+        read => read.map_err(|error| Exit::configuration(format!("cannot read the token of {file}: {error}")))?,
+    };
+    if let Ok(Some(mode)) = mode_open_to_others(path) {
+        return Err(Exit::key_refused(format!(
+            "the token in {file} can be read by others (mode {mode:03o}); run: chmod 600 {file}"
+        )));
+    }
+    let token = text.trim();
+    if token.len() < TOKEN_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Exit::configuration(format!(
+            "{file} holds no token of {TOKEN_MIN} or more characters without blanks; remove it, and the next start makes \
+             one"
+        )));
+    }
+    Ok(token.to_owned())
+}
+
 /// Writes the token to its file, whole or not at all, readable by its owner only. Its folder is made (mode
 /// 0700) if missing.
 ///
@@ -236,6 +282,26 @@ mod tests {
         assert!(second.contains(&pid) && second.contains("\"db\""), "{second}");
         drop(first);
         FolderLock::take(&folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_kept_token_is_made_once_and_read_only_if_it_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Scratch::new("kept");
+        let path = dir.path("7.token");
+        let token = kept_token(&path).unwrap();
+        assert_eq!(kept_token(&path).unwrap(), token);
+        assert_eq!(mode_open_to_others(&path).unwrap(), None);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let exit = kept_token(&path).unwrap_err();
+        assert!(exit.message.contains("chmod 600") && !exit.message.contains(&token), "{exit}");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        for bad in ["", "short", &"with a blank ".repeat(5)] {
+            std::fs::write(&path, bad).unwrap();
+            let exit = kept_token(&path).unwrap_err();
+            assert!(exit.message.contains("holds no token"), "{exit}");
+        }
     }
 
     #[cfg(unix)]

@@ -1,4 +1,8 @@
-//! The private key: read once, checked, never shown. Whatever is wrong with the file is said by name.
+//! The private key: read once, checked, never shown. Whatever is wrong with the file is said by name. It may be
+//! encrypted; then its passphrase is asked for ([`passphrase`]).
+
+mod encryption;
+pub mod passphrase;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +14,9 @@ use ed25519_dalek::pkcs8::{
 };
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
+
+use encryption::Shut;
+use passphrase::{PassphraseError, Source};
 
 use crate::exit::{Exit, ExitCode};
 use crate::files;
@@ -63,13 +70,43 @@ pub enum KeyError {
         /// What it is instead.
         found: String,
     },
-    /// Needs a passphrase.
+    /// Anybody may exchange it.
     #[error(
-        "private key {file} is encrypted, and passphrases are not supported yet; decrypt it with: openssl pkey -in \
-         {file} -out plain.pem && chmod 600 plain.pem",
-        file = .0.display()
+        "private key {file}: anybody may exchange the file, its folder can be written by all (mode {mode:03o}); run: \
+         chmod o-w {folder}",
+        file = file.display(), folder = folder.display()
     )]
-    Encrypted(PathBuf),
+    Folder {
+        /// The file.
+        file: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+        /// The folder's permission bits.
+        mode: u32,
+    },
+    /// The passphrase does not open it.
+    #[error("private key {file}: wrong passphrase", file = .0.display())]
+    WrongPassphrase(PathBuf),
+    /// There is no passphrase.
+    #[error("private key {file} is encrypted, and {source}", file = file.display())]
+    NoPassphrase {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: PassphraseError,
+    },
+    /// Encrypted, but not by PBES2 with scrypt or PBKDF2 and AES.
+    #[error(
+        "private key {file} is encrypted by a method that is not supported ({method}); write it anew with: openssl \
+         pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in {file} -out private_key.new.pem",
+        file = file.display()
+    )]
+    Method {
+        /// The file.
+        file: PathBuf,
+        /// The method's object identifier.
+        method: String,
+    },
     /// Not a PEM of a key at all.
     #[error("private key {file} is not a PKCS#8 PEM ({reason}); `spot keygen` makes one", file = file.display())]
     Junk {
@@ -83,7 +120,10 @@ pub enum KeyError {
 impl From<KeyError> for Exit {
     fn from(error: KeyError) -> Self {
         let code = match error {
-            KeyError::Open { .. } => ExitCode::KeyRefused,
+            KeyError::Open { .. }
+            | KeyError::Folder { .. }
+            | KeyError::WrongPassphrase(_)
+            | KeyError::NoPassphrase { source: PassphraseError::Open { .. }, .. } => ExitCode::KeyRefused,
             _ => ExitCode::Configuration,
         };
         Self { code, message: error.to_string() }
@@ -93,9 +133,9 @@ impl From<KeyError> for Exit {
 /// Reads the key.
 ///
 /// # Errors
-/// [`KeyError`] for any file that is not an unencrypted Ed25519 key in PKCS#8 PEM, readable by its owner
-/// only.
-pub fn load(file: &Path) -> Result<SigningKey, KeyError> {
+/// [`KeyError`] for any file that is not an Ed25519 key in PKCS#8 PEM, readable by its owner only; and for an
+/// encrypted one without its passphrase.
+pub fn load(file: &Path, passphrase: &Source) -> Result<SigningKey, KeyError> {
     let unreadable = |source| KeyError::Unreadable { file: file.to_owned(), source };
     let length = std::fs::metadata(file).map_err(unreadable)?.len();
     if length > KEY_FILE_MAX {
@@ -113,7 +153,11 @@ pub fn load(file: &Path) -> Result<SigningKey, KeyError> {
     if let Some(mode) = files::mode_open_to_others(file).map_err(unreadable)? {
         return Err(KeyError::Open { file: file.to_owned(), mode });
     }
-    parse(&text, file)
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Some(mode) = files::mode_writable_by_all(folder).map_err(unreadable)? {
+        return Err(KeyError::Folder { file: file.to_owned(), folder: folder.to_owned(), mode });
+    }
+    parse(&text, file, passphrase)
 }
 
 /// What its BEGIN line names.
@@ -121,19 +165,25 @@ fn label(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
 }
 
-fn parse(text: &str, file: &Path) -> Result<SigningKey, KeyError> {
+fn parse(text: &str, file: &Path, passphrase: &Source) -> Result<SigningKey, KeyError> {
     let junk = |reason: String| KeyError::Junk { file: file.to_owned(), reason };
     let kind = |found: &str| KeyError::Kind { file: file.to_owned(), found: found.to_owned() };
-    match label(text).ok_or_else(|| junk("it has no BEGIN line".into()))? {
-        "PRIVATE KEY" => {}
-        "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted(file.to_owned())),
+    let label = label(text).ok_or_else(|| junk("it has no BEGIN line".into()))?;
+    match label {
+        "PRIVATE KEY" | encryption::LABEL => {}
         "RSA PRIVATE KEY" => return Err(kind("an RSA key")),
         "EC PRIVATE KEY" => return Err(kind("an EC key")),
         "OPENSSH PRIVATE KEY" => return Err(kind("an SSH key")),
         "PUBLIC KEY" => return Err(KeyError::Public(file.to_owned())),
         _ => return Err(junk("its BEGIN line names no key".into())),
     }
-    let (_, document) = SecretDocument::from_pem(text.trim()).map_err(|error| junk(error.to_string()))?;
+    if text.split_once("-----END ").is_some_and(|(_, rest)| rest.trim_end().lines().count() > 1) {
+        return Err(junk("there is more behind its END line; keep the key alone".into()));
+    }
+    let (_, mut document) = SecretDocument::from_pem(text.trim()).map_err(|error| junk(error.to_string()))?;
+    if label == encryption::LABEL {
+        document = opened(&document, file, passphrase)?;
+    }
     let info = PrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|error| junk(error.to_string()))?;
     match info.algorithm.oid {
         ED25519 => {}
@@ -143,19 +193,40 @@ fn parse(text: &str, file: &Path) -> Result<SigningKey, KeyError> {
     SigningKey::from_pkcs8_der(document.as_bytes()).map_err(|error| junk(error.to_string()))
 }
 
-/// Makes a key, writes its private half to a new file of mode 0600 and returns the public half as PEM.
+/// The key inside an encrypted file.
+fn opened(document: &SecretDocument, file: &Path, passphrase: &Source) -> Result<SecretDocument, KeyError> {
+    let shut = |why: Shut| match why {
+        Shut::Passphrase => KeyError::WrongPassphrase(file.to_owned()),
+        Shut::Method(method) => KeyError::Method { file: file.to_owned(), method },
+        Shut::Junk(reason) => KeyError::Junk { file: file.to_owned(), reason },
+    };
+    let sealed = encryption::read(document).map_err(shut)?;
+    let passphrase = passphrase
+        .ask(file)
+        .map_err(|source| KeyError::NoPassphrase { file: file.to_owned(), source })?;
+    encryption::open(&sealed, &passphrase).map_err(shut)
+}
+
+/// Makes a key, writes its private half to a new file of mode 0600, under a passphrase if one is given, and
+/// returns the public half as PEM.
 ///
 /// # Errors
 /// The file exists already (a key is never overwritten), or cannot be written, or the system gives no
 /// randomness.
-pub fn generate(file: &Path) -> Result<String, Exit> {
+pub fn generate(file: &Path, passphrase: Option<&str>) -> Result<String, Exit> {
     let failed = |error: String| Exit::configuration(format!("cannot make {}: {error}", file.display()));
     let mut seed = Zeroizing::new([0_u8; 32]);
     getrandom::fill(seed.as_mut()).map_err(|error| Exit::failure(format!("no randomness: {error}")))?;
     let key = SigningKey::from_bytes(&seed);
     // Without the public half inside: that form every tool reads.
     let pair = KeypairBytes { secret_key: *seed, public_key: None };
-    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(error.to_string()))?;
+    let pem = match passphrase {
+        None => pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| failed(error.to_string()))?,
+        Some(passphrase) => {
+            let plain = pair.to_pkcs8_der().map_err(|error| failed(error.to_string()))?;
+            encryption::seal(&plain, passphrase)?
+        }
+    };
     let public =
         key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|error| failed(error.to_string()))?;
     let mut out = files::create_private(file).map_err(|error| match error.kind() {
@@ -176,18 +247,18 @@ mod tests {
     const RSA_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMCACAQAwDQYJKoZIhvcNAQEBBQAEDDAKAgEAAgEAAgEAAA==\n-----END PRIVATE KEY-----\n";
 
     fn refusal(text: &str) -> String {
-        parse(text, Path::new("k.pem")).err().unwrap_or_else(|| panic!("{text} was taken")).to_string()
+        parse(text, Path::new("k.pem"), &Source::default()).err().unwrap_or_else(|| panic!("{text} was taken")).to_string()
     }
 
     #[test]
     fn row_004_29_a_generated_key_is_read_back_and_matches_its_public_half() {
         let dir = Scratch::new("keygen");
         let file = dir.path("private_key.pem");
-        let public = generate(&file).unwrap();
-        let key = load(&file).unwrap();
+        let public = generate(&file, None).unwrap();
+        let key = load(&file, &Source::default()).unwrap();
         assert_eq!(key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap(), public);
         assert_eq!(files::mode_open_to_others(&file).unwrap(), None);
-        let again = generate(&file).unwrap_err();
+        let again = generate(&file, None).unwrap_err();
         assert_eq!(again.code, ExitCode::Configuration);
         assert!(again.message.contains("never overwritten"), "{again}");
     }
@@ -196,7 +267,7 @@ mod tests {
     fn a_key_that_openssl_wrote_is_read() {
         let text = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n";
         let seed: Vec<u8> = (0..32).collect();
-        assert_eq!(parse(text, Path::new("k")).unwrap().to_bytes().as_slice(), seed);
+        assert_eq!(parse(text, Path::new("k"), &Source::default()).unwrap().to_bytes().as_slice(), seed);
     }
 
     #[test]
@@ -214,7 +285,7 @@ mod tests {
             ("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n", "holds a public key"),
             (
                 "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n",
-                "openssl pkey",
+                "not a PKCS#8 PEM",
             ),
             ("-----BEGIN PRIVATE KEY-----\n????\n-----END PRIVATE KEY-----\n", "not a PKCS#8 PEM"),
             ("-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----\n", "not a PKCS#8 PEM"),
@@ -225,11 +296,78 @@ mod tests {
     }
 
     #[test]
+    fn r69_what_stands_behind_the_key_is_named() {
+        let dir = Scratch::new("behind");
+        let file = dir.path("k.pem");
+        generate(&file, None).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        for more in ["junk", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----", "\0"] {
+            let message = refusal(&format!("{text}{more}\n"));
+            assert!(message.contains("more behind its END line"), "{more}: {message}");
+        }
+        // A byte behind the key's own structure: 0x2f for 0x2e would make it part of it.
+        let bytes: Vec<u8> = SecretDocument::from_pem(&text).unwrap().1.as_bytes().to_vec();
+        let longer = [bytes.as_slice(), &[0]].concat();
+        let body = pem_of("PRIVATE KEY", &longer);
+        assert!(refusal(&body).contains("trailing data"), "{}", refusal(&body));
+        assert!(parse(&format!("{text}\n \n"), &file, &Source::default()).is_ok(), "blank lines are none");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn r68_a_key_in_a_folder_that_all_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Scratch::new("folder");
+        let file = dir.path("k.pem");
+        generate(&file, None).unwrap();
+        for (mode, taken) in [(0o700, true), (0o755, true), (0o775, true), (0o1777, true), (0o777, false)] {
+            std::fs::set_permissions(&dir.0, std::fs::Permissions::from_mode(mode)).unwrap();
+            let outcome = load(&file, &Source::default());
+            assert_eq!(outcome.is_ok(), taken, "{mode:o}");
+            if let Err(error) = outcome {
+                let exit = Exit::from(error);
+                assert_eq!(exit.code, ExitCode::KeyRefused);
+                assert!(exit.message.contains("chmod o-w"), "{exit}");
+            }
+        }
+    }
+
+    #[test]
+    fn r69_an_encrypted_key_opens_with_its_passphrase_alone() {
+        let dir = Scratch::new("encrypted");
+        let file = dir.path("k.pem");
+        let public = generate(&file, Some("correct horse")).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), "{text}");
+        let given = |passphrase: &str| {
+            std::fs::write(dir.path("p"), passphrase).unwrap();
+            let opened = std::fs::File::open(dir.path("p")).unwrap();
+            let descriptor = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&opened)).ok();
+            load(&file, &Source { descriptor })
+        };
+        let key = given("correct horse\n").unwrap();
+        assert_eq!(key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap(), public);
+        for wrong in ["Correct horse\n", "correct horse \n", "x\n"] {
+            let exit = Exit::from(given(wrong).unwrap_err());
+            assert_eq!(exit.code, ExitCode::KeyRefused);
+            assert!(exit.message.ends_with("wrong passphrase") && !exit.message.contains("horse"), "{exit}");
+        }
+        let empty = Exit::from(given("\n").unwrap_err());
+        assert_eq!(empty.code, ExitCode::Configuration);
+        assert!(empty.message.contains("it is empty"), "{empty}");
+    }
+
+    /// A PEM of any bytes.
+    fn pem_of(label: &'static str, bytes: &[u8]) -> String {
+        pkcs8::der::pem::encode_string(label, LineEnding::LF, bytes).unwrap()
+    }
+
+    #[test]
     fn row_004_22_the_shipped_file_is_an_inert_placeholder() {
         let dir = Scratch::new("placeholder");
         let file = dir.path("private_key.pem");
         std::fs::write(&file, include_str!("../../private_key.pem")).unwrap();
-        let exit = Exit::from(load(&file).unwrap_err());
+        let exit = Exit::from(load(&file, &Source::default()).unwrap_err());
         assert_eq!(exit.code, ExitCode::Configuration);
         assert!(exit.message.contains("placeholder") && exit.message.contains("private_key.pem"));
     }
@@ -240,10 +378,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = Scratch::new("modes");
         let file = dir.path("k.pem");
-        generate(&file).unwrap();
+        generate(&file, None).unwrap();
         for (mode, taken) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o660, false)] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-            let outcome = load(&file);
+            let outcome = load(&file, &Source::default());
             assert_eq!(outcome.is_ok(), taken, "{mode:o}");
             if let Err(error) = outcome {
                 let exit = Exit::from(error);
@@ -258,18 +396,18 @@ mod tests {
     fn a_public_key_is_called_one_whoever_may_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = Scratch::new("public");
-        let public = generate(&dir.path("k.pem")).unwrap();
+        let public = generate(&dir.path("k.pem"), None).unwrap();
         let file = dir.path("k.pub.pem");
         std::fs::write(&file, public).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let exit = Exit::from(load(&file).unwrap_err());
+        let exit = Exit::from(load(&file, &Source::default()).unwrap_err());
         assert_eq!(exit.code, ExitCode::Configuration);
         assert!(exit.message.contains("a public key") && !exit.message.contains("chmod"), "{exit}");
     }
 
     #[test]
     fn a_missing_key_file_says_how_to_make_one() {
-        let exit = Exit::from(load(Path::new("/nonexistent/k.pem")).unwrap_err());
+        let exit = Exit::from(load(Path::new("/nonexistent/k.pem"), &Source::default()).unwrap_err());
         assert_eq!(exit.code, ExitCode::Configuration);
         assert!(exit.message.contains("/nonexistent/k.pem") && exit.message.contains("keygen"));
     }

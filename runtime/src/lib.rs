@@ -21,6 +21,7 @@ pub mod files;
 pub mod key;
 pub mod links;
 mod run;
+mod secrecy;
 pub mod server;
 pub mod store;
 mod tls;

@@ -2,7 +2,8 @@
 //! cheapest.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
 use tradingsys::gateway::{self, Gateway};
+use tradingsys::ids::SessionId;
 use tradingsys::journal::Record;
 use tradingsys::time::Span;
 use tradingsys_logger::{Level, Settings, redact};
@@ -20,6 +22,7 @@ use crate::config::{self, Config};
 use crate::drive::{Drive, Sources};
 use crate::exit::{Exit, ExitCode};
 use crate::files::{self, FolderLock};
+use crate::key::passphrase::Source;
 use crate::links::Links;
 use crate::server::{Door, Listeners, Server, bind};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
@@ -53,6 +56,7 @@ pub(crate) fn run(
     file: &Path,
     level: Level,
     trust_books: bool,
+    passphrase: &Source,
 ) -> Result<(), Exit> {
     let config = configured(product, file)?;
     let settings = Settings { exe: product.exe.to_owned(), directory: Some(config.log_dir.clone()), level };
@@ -65,7 +69,7 @@ pub(crate) fn run(
     let limits = config::limits::words(&config.limits);
     tracing::info!(target: "runtime", limits, "orders are held to limits");
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
-    let outcome = gateway(connect, &config, trust_books);
+    let outcome = gateway(connect, &config, trust_books, passphrase);
     if let Err(exit) = &outcome {
         let reason = exit.message.as_str();
         match exit.code {
@@ -76,18 +80,26 @@ pub(crate) fn run(
     outcome
 }
 
-/// A panic is a defect; its place must be in the log of the night it happened.
+/// A panic is a defect; its place must be in the log of the night it happened. What the log writes is redacted, on
+/// standard error too; the usual words are not, so they are left out.
 fn log_panics() {
-    let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
+    std::panic::set_hook(Box::new(|panic| {
         tracing::error!(target: "runtime", reason = %panic, "panic");
-        default(panic);
+        let trace = std::backtrace::Backtrace::capture();
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            tracing::error!(target: "runtime", %trace, "panic_trace");
+        }
     }));
 }
 
-fn gateway(connect: Connect, config: &Config, trust_books: bool) -> Result<(), Exit> {
+fn gateway(
+    connect: Connect,
+    config: &Config,
+    trust_books: bool,
+    passphrase: &Source,
+) -> Result<(), Exit> {
     store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
-    let key = key::load(&config.pem)?;
+    let key = key::load(&config.pem, passphrase)?;
     let tls = tls::connector(config.ca_file.as_deref())?;
     let _lock = FolderLock::take(&config.db)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,15 +108,10 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool) -> Result<(), E
         .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
-        let listeners = bind(&config.local, config.unix_socket.as_deref())?;
+        let door_tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let listeners = bind(&config.local, door_tls, config.unix_socket.as_deref())?;
         let stores = open_stores(config)?;
-        let token = files::new_token()?;
-        redact::add_secret(&token);
-        let mut token_files = vec![files::token_path(config.token_file.as_deref(), listeners.port)?];
-        token_files.extend(config.unix_socket.as_deref().map(files::token_path_of_socket));
-        for file in &token_files {
-            files::write_token(file, &token)?;
-        }
+        let tokens = Tokens::new(config, listeners.port)?;
         let seed = seed()?;
         let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
         let clock = Clock::new();
@@ -112,7 +119,8 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool) -> Result<(), E
             journal_rebuilt: stores.journal_rebuilt,
             lost_positions: stores.lost,
             trust_books,
-            ..gateway_config(config, token, seed)
+            session_tokens: tokens.of_sessions.clone(),
+            ..gateway_config(config, tokens.token.clone(), seed)
         };
         let mut first = Vec::new();
         let gateway = Gateway::new(
@@ -129,11 +137,48 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool) -> Result<(), E
         drop(stores.records);
         let parts = Parts { gateway, clock, tls, listeners, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
-        for file in &token_files {
-            let _ = std::fs::remove_file(file);
-        }
+        tokens.put_away();
         exit
     })
+}
+
+/// What opens the door, and the files it is left in for those who may know it.
+struct Tokens {
+    token: String,
+    of_sessions: BTreeMap<SessionId, String>,
+    /// Of this run alone.
+    written: Vec<PathBuf>,
+}
+
+impl Tokens {
+    fn new(config: &Config, port: u16) -> Result<Self, Exit> {
+        let path = files::token_path(config.token_file.as_deref(), port)?;
+        let mut written = Vec::new();
+        let token = if config.tls.is_some() {
+            files::kept_token(&path)?
+        } else {
+            written.push(path);
+            files::new_token()?
+        };
+        redact::add_secret(&token);
+        written.extend(config.unix_socket.as_deref().map(files::token_path_of_socket));
+        for file in &written {
+            files::write_token(file, &token)?;
+        }
+        let mut of_sessions = BTreeMap::new();
+        for (session, file) in &config.session_tokens {
+            let own = files::kept_token(file)?;
+            redact::add_secret(&own);
+            of_sessions.insert(*session, own);
+        }
+        Ok(Self { token, of_sessions, written })
+    }
+
+    fn put_away(self) {
+        for file in self.written {
+            let _ = std::fs::remove_file(file);
+        }
+    }
 }
 
 /// What the loop is made from besides the stores.
@@ -259,6 +304,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         install: config.install,
         boot_id: boot_id(seed),
         token: Some(token),
+        session_tokens: BTreeMap::new(),
         seed,
         recovery_lag: config.recovery_lag,
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),

@@ -9,6 +9,7 @@ mod bind;
 mod door;
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +41,11 @@ const CONNECTIONS: usize = 1024;
 
 /// Longest a handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Refused handshakes that are told one by one, in a minute.
+const REFUSALS_TOLD: u64 = 100;
+
+const MINUTE_NANOS: i64 = 60_000_000_000;
 
 /// Longest a client may take to read what is left for it once it is being closed.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -88,6 +94,8 @@ pub struct Server {
     handshakes: Semaphore,
     connections: Semaphore,
     next: RefCell<u64>,
+    /// A minute, and how many handshakes were refused in it.
+    refusals: RefCell<(i64, u64)>,
 }
 
 impl Server {
@@ -106,13 +114,18 @@ impl Server {
             handshakes: Semaphore::new(STRANGERS),
             connections: Semaphore::new(CONNECTIONS),
             next: RefCell::new(0),
+            refusals: RefCell::default(),
         };
         (Rc::new(server), receiver)
     }
 
-    /// Serves one accepted socket to its end. `host_matters`: the handshake must name this port of this
-    /// machine.
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(self: Rc<Self>, stream: S, host_matters: bool) {
+    /// Serves one accepted socket to its end, once it has come about: TLS has a handshake of its own.
+    /// `host_matters`: the handshake must name this port of this machine.
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+        self: Rc<Self>,
+        arriving: impl Future<Output = io::Result<S>>,
+        host_matters: bool,
+    ) {
         let Ok(_connection) = self.connections.try_acquire() else { return };
         let socket = {
             let Ok(_handshake) = self.handshakes.try_acquire() else { return };
@@ -120,17 +133,14 @@ impl Server {
             if under_way + self.gateway.borrow().strangers() > STRANGERS {
                 return;
             }
-            let handshake = self.door.handshake(stream, host_matters);
+            let handshake = async {
+                let stream = arriving.await.map_err(|error| format!("tls: {error}").to_lowercase())?;
+                self.door.handshake(stream, host_matters).await
+            };
             match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
                 Ok(Ok(socket)) => socket,
-                Ok(Err(reason)) => {
-                    tracing::warn!(target: "door", reason, "handshake_refused");
-                    return;
-                }
-                Err(_) => {
-                    tracing::warn!(target: "door", "handshake_too_slow");
-                    return;
-                }
+                Ok(Err(reason)) => return self.refused(&reason),
+                Err(_) => return self.refused("too slow"),
             }
         };
         let conn = {
@@ -149,6 +159,23 @@ impl Server {
             () = too_late(&client) => {}
         }
         let _ = self.events.send(ClientEvent::Closed(conn)).await;
+    }
+
+    /// Tells of a refusal. Whoever tries without end fills no disk: beyond so many in a minute they are counted.
+    fn refused(&self, reason: &str) {
+        let minute = self.clock.now().nanos() / MINUTE_NANOS;
+        let mut refusals = self.refusals.borrow_mut();
+        if refusals.0 != minute {
+            if refusals.1 > REFUSALS_TOLD {
+                let count = refusals.1 - REFUSALS_TOLD;
+                tracing::warn!(target: "door", count, "more_handshakes_refused");
+            }
+            *refusals = (minute, 0);
+        }
+        refusals.1 += 1;
+        if refusals.1 <= REFUSALS_TOLD {
+            tracing::warn!(target: "door", reason, "handshake_refused");
+        }
     }
 
     /// Reads until the client is gone. A client that breaks the framing is closed by the other half.

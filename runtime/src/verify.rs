@@ -15,16 +15,17 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::files::FolderLock;
+use crate::key::passphrase::Source;
 use crate::store::books::{self, Booked, Books};
 use crate::store::journal::{self, Journal};
 use crate::{Connect, Product, VenueSetup, check, run};
 
-/// Checks both stores and prints a line for each; with `online` the exchange's word, too.
+/// Checks both stores and prints a line for each; with `online`, which opens the key, the exchange's word, too.
 pub(crate) fn verify(
     product: &'static Product,
     connect: Connect,
     file: &Path,
-    online: bool,
+    online: Option<&Source>,
 ) -> Result<(), Exit> {
     let config = run::configured(product, file)?;
     let lost = books::outlived_its_journal(&config.db, config.market)?;
@@ -55,7 +56,8 @@ pub(crate) fn verify(
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
-    let told = if online { online::compare(connect, &config, &gateway) } else { Ok(()) };
+    let told = online
+        .map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, passphrase));
     shown.and(told)
 }
 

@@ -27,7 +27,9 @@ impl Client {
         }
         self.phase =
             Phase::Greeting { until: now + STEP_TIMEOUT, token: token.to_owned(), nonce: nonce.to_owned() };
-        self.call(Call::Hello(Hello { version: VERSION, nonce: nonce.to_owned() }), Asked::Hello, out);
+        let session_id = Some(self.config.session_id);
+        let hello = Hello { version: VERSION, nonce: nonce.to_owned(), session_id };
+        self.call(Call::Hello(hello), Asked::Hello, out);
     }
 
     /// Sends a call whose reply will be about `asked`; returns its number.

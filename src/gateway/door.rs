@@ -200,21 +200,28 @@ impl Gateway {
             return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
         }
         self.nonces += 1;
-        let token = self.config.token.clone().unwrap_or_default();
+        let secret = self.config.token.as_deref().unwrap_or_default();
         // Unforeseeable without the token, and never the same twice.
         let seed = format!("{}:{}:{}", self.config.seed, self.started.nanos(), self.nonces);
-        let nonce = proof::of_gateway(&token, &seed, "nonce")[..32].to_owned();
+        let nonce = proof::of_gateway(secret, &seed, "nonce")[..32].to_owned();
+        let token = hello.session_id.map_or(Some(secret), |id| self.token_of(SessionId(id))).unwrap_or_default();
         let welcome = Welcome {
             version: VERSION,
             market: self.config.market.to_owned(),
             gateway: self.config.product.clone(),
-            proof: proof::of_gateway(&token, &hello.nonce, &nonce),
+            proof: proof::of_gateway(token, &hello.nonce, &nonce),
             nonce: nonce.clone(),
         };
         if let Some(client) = self.clients.get_mut(&conn) {
             client.stage = Stage::Greeted { client_nonce: hello.nonce.clone(), gateway_nonce: nonce };
         }
         self.reply(conn, id, &welcome);
+    }
+
+    /// The token that lets a session in: its own, if it has one.
+    fn token_of(&self, session: SessionId) -> Option<&str> {
+        let own = self.config.session_tokens.get(&session);
+        own.or(self.config.token.as_ref()).map(String::as_str)
     }
 
     fn may_login(
@@ -229,7 +236,7 @@ impl Gateway {
                 format!("session_id {} is not 0 to 65535", login.session_id),
             )
         })?;
-        if let Some(token) = &self.config.token
+        if let Some(token) = self.token_of(SessionId(session))
             && !proof::is_client(token, client_nonce, gateway_nonce, session, &login.proof)
         {
             let message = "the proof does not match this gateway's token: read the token file anew";

@@ -1,5 +1,7 @@
 //! What goes into the gateway and what comes out of it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
@@ -23,6 +25,8 @@ pub struct GatewayConfig {
     /// Token of the local door; its text is the key of both proofs. `None`: the shell has already let only the owner
     /// in.
     pub token: Option<String>,
+    /// Sessions with a token of their own, which then is the only one that lets them in.
+    pub session_tokens: BTreeMap<SessionId, String>,
     /// Seed of nonces and jitter.
     pub seed: u64,
     /// How far queries of the venue may lag behind its engine.

@@ -178,6 +178,7 @@ fn config() -> GatewayConfig {
         install: Install::from_hash(5),
         boot_id: "boot".to_owned(),
         token: Some("secret".to_owned()),
+        session_tokens: Default::default(),
         seed: 1,
         recovery_lag: Span::from_secs(5),
         sweep_every: Span::from_secs(60),

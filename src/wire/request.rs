@@ -90,6 +90,9 @@ pub struct Hello {
     pub version: u32,
     /// 16 to 64 random bytes, as hex.
     pub nonce: String,
+    /// The session that will log in: with a token of its own, the gateway's proof is made with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<u16>,
 }
 
 /// Params of `login`.

@@ -95,7 +95,8 @@ def openssl(machine_lacks: Callable[[str], NoReturn], *arguments: str) -> bytes:
     [
         (("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"), "is an RSA key"),
         (("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"), "a key of algorithm"),
-        (("genpkey", "-algorithm", "ED25519", "-aes256", "-pass", "pass:x"), "passphrases are not supported"),
+        (("genpkey", "-algorithm", "RSA", "-aes256", "-pass", "pass:x"), "is encrypted"),
+        (("genpkey", "-algorithm", "ED448"), "a key of algorithm 1.3.101.113"),
     ],
 )
 def test_row_004_29_a_key_of_another_kind_is_refused(

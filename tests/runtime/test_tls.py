@@ -5,30 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from support.certificates import make_certificate
 from support.processes import Exchange, Gateway
 
 
 @pytest.fixture
 def certificate(tmp_path: Path, machine_lacks: Callable[[str], NoReturn]) -> Path:
     """A certificate of `localhost`, its key beside it."""
-    command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-        "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-        "-addext", "basicConstraints=critical,CA:FALSE",
-        "-keyout", str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.pem"),
-    ]  # fmt: skip
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except FileNotFoundError:
-        machine_lacks("no openssl")
-    return tmp_path / "tls.pem"
+    return make_certificate(tmp_path, machine_lacks)
 
 
 class TlsFront:

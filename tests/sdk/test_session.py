@@ -50,7 +50,7 @@ def test_no_gateway_says_what_to_do() -> None:
     [
         ("localhost:8111", "does not begin with ws://"), ("ws://localhost", "no port"),
         ("ws://:8111", "host"),
-        ("ws://localhost:x", "port is no number"), ("wss://localhost:8111", "TLS"), ("unix:here", "absolute"),
+        ("ws://localhost:x", "port is no number"), ("wss://localhost", "no port"), ("unix:here", "absolute"),
         ("", "ws://localhost:8111"), ("ws://localhost:0", "port"), ("ws://localhost:99999", "port"),
     ],
 )  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_gateway_that_does_not_know_the_token_is_refused(start: Start) -> None
         start(script)
     assert caught.value.code == -10006
     assert len(seen) == 1
-    assert set(seen[0]["params"]) == {"version", "nonce"}
+    assert set(seen[0]["params"]) == {"version", "nonce", "session_id"}
 
 
 def test_a_token_that_cannot_be_read_is_named(start: Start, tmp_path: Path) -> None:

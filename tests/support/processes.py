@@ -21,6 +21,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, connect
 
+from support import canary
 from support.log import Line, told
 
 Frame = dict[str, Any]
@@ -311,8 +312,9 @@ def proof(token: str, *parts: str) -> str:
 def trading(
     folder: Path, *options: str, exe: str = "spot", **keys: object
 ) -> Iterator[tuple[Exchange, Gateway]]:
-    """An exchange, and a gateway not yet started, both ended afterwards."""
+    """An exchange, and a gateway not yet started, both ended afterwards; what they leave holds no secret."""
     exchange = Exchange(folder, keygen(folder), *options)
+    secrets = canary.of_key(folder / "private_key.pem")
     gateway = Gateway(folder, exchange.listening, exe, **keys)
     try:
         yield exchange, gateway
@@ -320,3 +322,4 @@ def trading(
         if gateway.process is not None:
             gateway.process.kill()
         exchange.kill()
+    assert canary.leaks(folder, secrets | canary.tokens_in(folder)) == []

@@ -556,6 +556,7 @@ impl World {
             install: Install::from_hash(self.plan.seed),
             boot_id: format!("boot {}", self.boots),
             token: Some(TOKEN.to_owned()),
+            session_tokens: Default::default(),
             seed: self.rng.u64(..),
             recovery_lag: Span::from_secs(1),
             sweep_every: Span::from_secs(12),

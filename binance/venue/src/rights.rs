@@ -26,7 +26,7 @@ use crate::common::Access;
 const TRIES: u32 = 3;
 
 /// Between two of them.
-const PAUSE: Span = Span::from_secs(5);
+const PAUSE: Span = Span::from_secs(2);
 
 /// Numbers of links from the top down; odd, as all of an entry.
 const LAST_LINK: u32 = u32::MAX;

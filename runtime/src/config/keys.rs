@@ -71,7 +71,7 @@ const SIDE_EFFECTS: &[&str] = &[
 ];
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 20] = [
+pub const KEYS: [Key; 22] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag, "spot"),
@@ -85,6 +85,8 @@ pub const KEYS: [Key; 20] = [
     optional("install", Kind::Text),
     optional("unix_socket", Kind::Text),
     optional("token_file", Kind::Text),
+    optional("session_tokens", Kind::Addresses),
+    optional("tls", Kind::Addresses),
     optional("allowed_origins", Kind::Texts),
     optional("log_dir", Kind::Text),
     optional("recv_window_ms", Kind::Whole(100, 60_000)),

@@ -135,7 +135,7 @@ fn every_wrong_file_is_refused_with_words_that_help() {
 }
 
 #[test]
-fn row_004_31_83_only_loopback_is_served() {
+fn row_004_31_83_only_loopback_is_served_without_tls() {
     for (address, words) in [
         ("ws://0.0.0.0:8111", "not a loopback address"),
         ("ws://192.168.1.5:8111", "not a loopback address"),
@@ -144,11 +144,48 @@ fn row_004_31_83_only_loopback_is_served() {
         ("ws://localhost:port", "no address like"),
         ("ws://localhost:99999", "no address like"),
     ] {
-        let error = local(address).unwrap_err();
+        let error = door::local(address, false).unwrap_err();
         assert!(error.contains(words), "{address}: {error}");
     }
     for good in ["ws://localhost:0", "ws://127.0.0.1:8111/", "ws://[::1]:8111"] {
-        local(good).unwrap();
+        door::local(good, false).unwrap();
+    }
+}
+
+#[test]
+fn any_address_is_served_by_tls() {
+    let keys = |local: &str, more: &str| {
+        read(&format!(r#"{{"apikey":"k","pem":"p","local":"{local}",{more}}}"#)).map_err(|error| error.to_string())
+    };
+    let tls = r#""tls":{"cert":"c.pem","key":"k.pem"},"token_file":"t""#;
+    for (address, host) in [("wss://0.0.0.0:8111", "0.0.0.0"), ("wss://[::]:8111/", "[::]"), ("wss://desk:0", "desk")]
+    {
+        let config = keys(address, tls).unwrap();
+        assert_eq!(config.local.host, host);
+        assert_eq!(config.tls.unwrap().cert, Path::new("/etc/t/c.pem"));
+    }
+    for (address, more, words) in [
+        ("wss://localhost:1", r#""env":"live""#, "needs \"tls\""),
+        ("ws://localhost:1", tls, "is without TLS"),
+        ("ws://0.0.0.0:1", tls, "is without TLS"),
+        ("wss://:1", tls, "no address like"),
+        ("wss://localhost:1", r#""tls":{"cert":"c","key":"k"}"#, "there must be a \"token_file\""),
+        ("wss://localhost:1", r#""tls":{"cert":"c"},"token_file":"t""#, "\"tls.key\" is missing"),
+        ("wss://localhost:1", r#""tls":{"cert":"c","keys":"k"},"token_file":"t""#, "did you mean \"key\""),
+    ] {
+        let error = keys(address, more).err().unwrap_or_else(|| panic!("{address} {more} was taken"));
+        assert!(error.contains(words), "{address} {more}: {error}");
+    }
+}
+
+#[test]
+fn a_session_may_have_a_token_of_its_own() {
+    let config = with(r#""session_tokens":{"7":"tokens/7","0":"/run/zero"}"#).unwrap();
+    let files: Vec<_> = config.session_tokens.iter().map(|(id, file)| (id.0, file.to_str().unwrap())).collect();
+    assert_eq!(files, [(0, "/run/zero"), (7, "/etc/t/tokens/7")]);
+    for bad in [r#"{"seven":"f"}"#, r#"{"65536":"f"}"#, r#"{"07":"f"}"#, r#"{"7":""}"#] {
+        let error = with(&format!(r#""session_tokens":{bad}"#)).err().unwrap();
+        assert!(error.contains("is no session and its file"), "{bad}: {error}");
     }
 }
 

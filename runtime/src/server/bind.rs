@@ -1,12 +1,15 @@
-//! Listening sockets: both address families of the loopback for `localhost`, and a Unix socket if asked for.
+//! Listening sockets: both address families of the loopback for `localhost`, with TLS any address, and a Unix
+//! socket if asked for.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::future::ready;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use tokio_rustls::TlsAcceptor;
 
 use super::Server;
 use crate::config::LocalAddress;
@@ -28,21 +31,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Sockets that listen.
 pub struct Listeners {
     tcp: Vec<TcpListener>,
+    tls: Option<TlsAcceptor>,
     unix: Option<(UnixListener, PathBuf)>,
     /// The port taken.
     pub port: u16,
 }
 
-/// Listens at the configured addresses.
+/// Listens at the configured addresses; with `tls` the port speaks nothing else.
 ///
 /// # Errors
 /// The port is in use, or the Unix socket is (69); or its path cannot be used (78).
-pub fn bind(local: &LocalAddress, unix_socket: Option<&Path>) -> Result<Listeners, Exit> {
+pub fn bind(
+    local: &LocalAddress,
+    tls: Option<TlsAcceptor>,
+    unix_socket: Option<&Path>,
+) -> Result<Listeners, Exit> {
     let tcp = bind_tcp(local)?;
     let port = tcp.first().and_then(|listener| listener.local_addr().ok()).map_or(local.port, |at| at.port());
     let unix =
         unix_socket.map(|path| bind_unix(path).map(|listener| (listener, path.to_owned()))).transpose()?;
-    Ok(Listeners { tcp, unix, port })
+    Ok(Listeners { tcp, tls, unix, port })
 }
 
 fn bind_tcp(local: &LocalAddress) -> Result<Vec<TcpListener>, Exit> {
@@ -61,7 +69,14 @@ fn bind_tcp(local: &LocalAddress) -> Result<Vec<TcpListener>, Exit> {
     match local.host.as_str() {
         "127.0.0.1" => return Ok(vec![one(v4, local.port).map_err(|(at, error)| taken(at, error))?]),
         "[::1]" => return Ok(vec![one(v6, local.port).map_err(|(at, error)| taken(at, error))?]),
-        _ => {}
+        "localhost" => {}
+        name => {
+            let ips = resolved(name).map_err(|error| {
+                Exit::configuration(format!("\"local\": {name:?} is no address of this machine: {error}"))
+            })?;
+            let listening = ips.into_iter().map(|ip| one(ip, local.port));
+            return listening.collect::<Result<_, _>>().map_err(|(at, error)| taken(at, error));
+        }
     }
     let mut tries = 0;
     loop {
@@ -77,6 +92,12 @@ fn bind_tcp(local: &LocalAddress) -> Result<Vec<TcpListener>, Exit> {
             Err(_) => return Ok(vec![first]),
         }
     }
+}
+
+/// The first address of a name.
+fn resolved(name: &str) -> io::Result<Vec<IpAddr>> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    Ok((bare, 0).to_socket_addrs()?.map(|at| at.ip()).take(1).collect())
 }
 
 fn listen(at: SocketAddr) -> io::Result<TcpListener> {
@@ -119,20 +140,29 @@ impl Listeners {
     /// The address to show.
     pub fn url(&self) -> String {
         let at = self.tcp.first().and_then(|listener| listener.local_addr().ok());
-        at.map_or_else(String::new, |at| format!("ws://{at}"))
+        let scheme = if self.tls.is_some() { "wss" } else { "ws" };
+        at.map_or_else(String::new, |at| format!("{scheme}://{at}"))
     }
 
     /// Accepts until dropped. Must be called within a `LocalSet`.
     pub fn serve(self, server: &Rc<Server>) {
         for listener in self.tcp {
-            let server = Rc::clone(server);
+            let (server, tls) = (Rc::clone(server), self.tls.clone());
             tokio::task::spawn_local(async move {
                 loop {
                     match listener.accept().await {
                         Ok((stream, _)) => {
                             // Without it a small frame could wait for the one before to be acknowledged.
                             let _ = stream.set_nodelay(true);
-                            tokio::task::spawn_local(Rc::clone(&server).serve(stream, true));
+                            let server = Rc::clone(&server);
+                            match &tls {
+                                // Whom the name leads to is known by the certificate: a page whose name was
+                                // pointed here cannot show one, and no browser would go on.
+                                Some(tls) => {
+                                    tokio::task::spawn_local(server.serve(tls.accept(stream), false))
+                                }
+                                None => tokio::task::spawn_local(server.serve(ready(Ok(stream)), true)),
+                            };
                         }
                         Err(error) => refused(&error).await,
                     }
@@ -146,7 +176,7 @@ impl Listeners {
                 loop {
                     match listener.accept().await {
                         Ok((stream, _)) => {
-                            tokio::task::spawn_local(Rc::clone(&server).serve(stream, false));
+                            tokio::task::spawn_local(Rc::clone(&server).serve(ready(Ok(stream)), false));
                         }
                         Err(error) => refused(&error).await,
                     }

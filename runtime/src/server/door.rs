@@ -36,8 +36,7 @@ impl Door {
             .max_message_size(Some(FRAME_BYTES))
             .max_frame_size(Some(FRAME_BYTES));
         #[allow(clippy::result_large_err, reason = "the type is the library's")]
-        let check = |request: &Request, response: Response| match self.admit(request.headers(), host_matters)
-        {
+        let check = |request: &Request, response: Response| match self.admit(request, host_matters) {
             Ok(()) => Ok(response),
             Err(reason) => {
                 let mut refusal = ErrorResponse::new(Some(format!("{reason}\n")));
@@ -48,7 +47,15 @@ impl Door {
         accept_hdr_async_with_config(stream, check, Some(config)).await.map_err(|error| links::words(&error))
     }
 
-    fn admit(&self, headers: &HeaderMap, host_matters: bool) -> Result<(), String> {
+    fn admit(&self, request: &Request, host_matters: bool) -> Result<(), String> {
+        // An address in the request line would count instead of `Host`, for whoever forwards the request.
+        if request.uri().authority().is_some() {
+            return Err("the request line has an address; give a path".to_owned());
+        }
+        self.admit_headers(request.headers(), host_matters)
+    }
+
+    fn admit_headers(&self, headers: &HeaderMap, host_matters: bool) -> Result<(), String> {
         if host_matters {
             let mut hosts = headers.get_all(header::HOST).iter();
             let host = hosts.next().and_then(|value| value.to_str().ok());
@@ -69,10 +76,11 @@ impl Door {
     fn is_own(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
-            _ => (host.as_str(), Some(80)),
+            Some((name, port)) if !port.ends_with(']') => (name, port),
+            _ => (host.as_str(), "80"),
         };
-        matches!(name, "localhost" | "127.0.0.1" | "[::1]") && port == Some(self.port)
+        // As text: a parser would take a sign or leading zeros.
+        matches!(name, "localhost" | "127.0.0.1" | "[::1]") && port == self.port.to_string()
     }
 }
 
@@ -87,7 +95,7 @@ mod tests {
             let name = header::HeaderName::from_bytes(name.as_bytes()).unwrap();
             map.append(name, value.parse().unwrap());
         }
-        door.admit(&map, true).is_ok()
+        door.admit_headers(&map, true).is_ok()
     }
 
     #[test]
@@ -104,6 +112,8 @@ mod tests {
             "127.0.0.1.evil.example:8111",
             "[::1]",
             "localhost:8111:8111",
+            "localhost:+8111",
+            "localhost:08111",
         ] {
             assert!(!admitted(&[("host", host)]), "{host}");
         }

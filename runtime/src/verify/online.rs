@@ -10,11 +10,18 @@ use tradingsys::venue::port::{Balance, OrderReport};
 use crate::cli::show;
 use crate::config::Config;
 use crate::exit::Exit;
+use crate::key::passphrase::Source;
 use crate::{Connect, VenueSetup, check, key, run};
 
 /// Compares balances, positions and open orders, and prints a line for each difference, or that there is none.
-pub(super) fn compare(connect: Connect, config: &Config, gateway: &Gateway) -> Result<(), Exit> {
-    let setup = VenueSetup { config, key: key::load(&config.pem)?, seed: run::seed()?, only_looks: true };
+pub(super) fn compare(
+    connect: Connect,
+    config: &Config,
+    gateway: &Gateway,
+    passphrase: &Source,
+) -> Result<(), Exit> {
+    let key = key::load(&config.pem, passphrase)?;
+    let setup = VenueSetup { config, key, seed: run::seed()?, only_looks: true };
     let (balances, open) = check::account(config, connect(setup))?;
     let mut wrong = assets(gateway, &balances);
     wrong.extend(orders(gateway, &open));

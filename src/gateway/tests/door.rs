@@ -33,6 +33,39 @@ fn the_door_says_why_it_stays_shut() {
 }
 
 #[test]
+fn r73_a_session_with_a_token_of_its_own_is_let_in_by_that_alone() {
+    let mut bench = Bench::ready();
+    bench.gateway.config.session_tokens.insert(SessionId(7), "own".repeat(20));
+    let main = bench.gateway.config.token.clone().unwrap();
+    let mut conn = 200;
+    let mut attempt = |hello_as: Option<u16>, login_as: u16, token: &str| {
+        conn += 1;
+        bench.conn = ConnId(conn);
+        bench.input(Input::ClientOpened(bench.conn));
+        let nonce = "cd".repeat(16);
+        let mut params = json!({"version": 1, "nonce": nonce});
+        if let Some(session) = hello_as {
+            params["session_id"] = json!(session);
+        }
+        let hello = bench.call(&json!({"id": 1, "method": "hello", "params": params}))["result"].clone();
+        let theirs = hello["nonce"].as_str().unwrap();
+        let known = proof::is_gateway(token, &nonce, theirs, hello["proof"].as_str().unwrap());
+        let proof = proof::of_client(token, &nonce, theirs, login_as);
+        let params = json!({"session_id": login_as, "trading": false, "proof": proof});
+        let reply = bench.call(&json!({"id": 2, "method": "login", "params": params}));
+        (known, reply["error"]["name"].as_str().unwrap_or("in").to_owned())
+    };
+    let own = "own".repeat(20);
+    let told = |known: bool, name: &str| (known, name.to_owned());
+    assert_eq!(attempt(Some(7), 7, &own), told(true, "in"));
+    assert_eq!(attempt(Some(7), 7, &main), told(false, "bad_proof"), "not by the token of all");
+    assert_eq!(attempt(Some(8), 8, &main), told(true, "in"));
+    assert_eq!(attempt(Some(9), 9, &own), told(false, "bad_proof"), "no other session by it");
+    assert_eq!(attempt(Some(7), 9, &own), told(true, "bad_proof"), "whatever hello said");
+    assert_eq!(attempt(None, 10, &main), told(true, "in"), "a client that does not say");
+}
+
+#[test]
 fn streams_and_histories_are_checked() {
     let mut bench = Bench::ready();
     let subscribe = |bench: &mut Bench, streams: Vec<String>| {

@@ -143,6 +143,7 @@ fn gateway(seed: u64, out: &mut Vec<Output>) -> Gateway {
         install: Install::from_hash(seed),
         boot_id: "one boot".to_owned(),
         token: Some(TOKEN.to_owned()),
+        session_tokens: Default::default(),
         seed,
         recovery_lag: Span::from_secs(2),
         sweep_every: Span::from_secs(60),

@@ -1,0 +1,71 @@
+//! The keys of the local door: where it is, who opens it with which token, and what it shows by TLS.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tradingsys::ids::SessionId;
+
+use super::{LocalAddress, TlsFiles, keys, value};
+
+/// With TLS strategies are on other machines, where nobody can look up a token that changes with every start.
+pub(super) const NO_TOKEN_FILE: &str = "with \"tls\" there must be a \"token_file\": its token is kept over restarts, for \
+    a copy of it to be on the strategies' machines";
+
+/// `ws://` on the loopback, or with `tls` `wss://` anywhere.
+pub(super) fn local(text: &str, tls: bool) -> Result<LocalAddress, String> {
+    let shape = || format!("\"local\": {text:?} is no address like \"ws://localhost:8111\"");
+    let (secure, rest) = match (text.strip_prefix("ws://"), text.strip_prefix("wss://")) {
+        (Some(rest), _) => (false, rest),
+        (_, Some(rest)) => (true, rest),
+        _ => return Err(shape()),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = rest.rsplit_once(':').ok_or_else(shape)?;
+    let port = port.parse().map_err(|_| shape())?;
+    let loopback = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    match (secure, tls) {
+        (false, false) if !loopback => Err(format!(
+            "\"local\": {host:?} is not a loopback address; strategies on other machines need TLS: use \
+             \"wss://{host}:{port}\" with \"tls\", or \"ws://localhost:{port}\""
+        )),
+        (false, true) => Err(format!(
+            "\"local\": {text:?} is without TLS, and \"tls\" is there: use \"wss://{host}:{port}\", or remove \"tls\""
+        )),
+        (true, false) => Err(format!("\"local\": {text:?} needs \"tls\", an object with \"cert\" and \"key\"")),
+        (true, true) if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) => Err(shape()),
+        _ => Ok(LocalAddress { host: host.to_owned(), port }),
+    }
+}
+
+/// Certificate and key, both or neither.
+pub(super) fn tls(
+    given: Option<BTreeMap<String, String>>,
+    exe: &str,
+    folder: &Path,
+) -> Result<Option<TlsFiles>, String> {
+    const NAMES: [&str; 2] = ["cert", "key"];
+    let Some(mut given) = given else { return Ok(None) };
+    if let Some(name) = given.keys().find(|name| !NAMES.contains(&name.as_str())) {
+        let near = keys::nearest(name, NAMES);
+        return Err(value::unknown(&format!("tls.{name}"), exe, near, &NAMES));
+    }
+    let mut take = |name: &str| {
+        let file = given.remove(name).filter(|file| !file.is_empty());
+        file.map(|file| folder.join(file)).ok_or_else(|| format!("\"tls.{name}\" is missing; it must name a PEM file"))
+    };
+    Ok(Some(TlsFiles { cert: take("cert")?, key: take("key")? }))
+}
+
+/// Files of tokens by session number.
+pub(super) fn session_tokens(
+    given: Option<BTreeMap<String, String>>,
+    folder: &Path,
+) -> Result<BTreeMap<SessionId, std::path::PathBuf>, String> {
+    let read = |(number, file): (String, String)| match number.parse::<u16>() {
+        Ok(id) if id.to_string() == number && !file.is_empty() => Ok((SessionId(id), folder.join(file))),
+        _ => Err(format!(
+            "\"session_tokens\": {number:?} is no session and its file; write {{\"7\": \"tokens/7.token\"}}"
+        )),
+    };
+    given.unwrap_or_default().into_iter().map(read).collect()
+}
