@@ -128,9 +128,12 @@ pub fn main(product: &'static Product, connect: Connect) -> process::ExitCode {
         Some(Command::Check { file, passphrase }) => {
             check::check(product, connect, &named(file.config), &passphrase.source())
         }
-        Some(Command::Verify { file, online, passphrase }) => {
-            verify::verify(product, connect, &named(file.config), online.then(|| passphrase.source()).as_ref())
-        }
+        Some(Command::Verify { file, online, passphrase }) => verify::verify(
+            product,
+            connect,
+            &named(file.config),
+            online.then(|| passphrase.source()).as_ref(),
+        ),
         Some(Command::Compact(args)) => compact::compact(product, &named(args.config)),
         Some(Command::Keygen { out, encrypt, passphrase }) => {
             keygen(&out, encrypt.then(|| passphrase.source()).as_ref())

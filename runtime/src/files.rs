@@ -195,7 +195,9 @@ pub fn kept_token(path: &Path) -> Result<String, Exit> {
             write_token(path, &token)?;
             return Ok(token);
         }
-        read => read.map_err(|error| Exit::configuration(format!("cannot read the token of {file}: {error}")))?,
+        read => {
+            read.map_err(|error| Exit::configuration(format!("cannot read the token of {file}: {error}")))?
+        }
     };
     if let Ok(Some(mode)) = mode_open_to_others(path) {
         return Err(Exit::key_refused(format!(

@@ -201,9 +201,8 @@ fn opened(document: &SecretDocument, file: &Path, passphrase: &Source) -> Result
         Shut::Junk(reason) => KeyError::Junk { file: file.to_owned(), reason },
     };
     let sealed = encryption::read(document).map_err(shut)?;
-    let passphrase = passphrase
-        .ask(file)
-        .map_err(|source| KeyError::NoPassphrase { file: file.to_owned(), source })?;
+    let passphrase =
+        passphrase.ask(file).map_err(|source| KeyError::NoPassphrase { file: file.to_owned(), source })?;
     encryption::open(&sealed, &passphrase).map_err(shut)
 }
 
@@ -247,7 +246,10 @@ mod tests {
     const RSA_PEM: &str = "-----BEGIN PRIVATE KEY-----\nMCACAQAwDQYJKoZIhvcNAQEBBQAEDDAKAgEAAgEAAgEAAA==\n-----END PRIVATE KEY-----\n";
 
     fn refusal(text: &str) -> String {
-        parse(text, Path::new("k.pem"), &Source::default()).err().unwrap_or_else(|| panic!("{text} was taken")).to_string()
+        parse(text, Path::new("k.pem"), &Source::default())
+            .err()
+            .unwrap_or_else(|| panic!("{text} was taken"))
+            .to_string()
     }
 
     #[test]

@@ -92,12 +92,7 @@ fn log_panics() {
     }));
 }
 
-fn gateway(
-    connect: Connect,
-    config: &Config,
-    trust_books: bool,
-    passphrase: &Source,
-) -> Result<(), Exit> {
+fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &Source) -> Result<(), Exit> {
     store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
     let key = key::load(&config.pem, passphrase)?;
     let tls = tls::connector(config.ca_file.as_deref())?;

@@ -10,7 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub(crate) fn keep_memory_private() -> Result<(), String> {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     if getrlimit(Resource::Core) != none {
-        setrlimit(Resource::Core, none).map_err(|error| format!("core dumps cannot be switched off: {error}"))?;
+        setrlimit(Resource::Core, none)
+            .map_err(|error| format!("core dumps cannot be switched off: {error}"))?;
     }
     not_dumpable()
 }

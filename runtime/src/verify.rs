@@ -56,8 +56,7 @@ pub(crate) fn verify(
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
-    let told = online
-        .map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, passphrase));
+    let told = online.map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, passphrase));
     shown.and(told)
 }
 

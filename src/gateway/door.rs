@@ -204,7 +204,8 @@ impl Gateway {
         // Unforeseeable without the token, and never the same twice.
         let seed = format!("{}:{}:{}", self.config.seed, self.started.nanos(), self.nonces);
         let nonce = proof::of_gateway(secret, &seed, "nonce")[..32].to_owned();
-        let token = hello.session_id.map_or(Some(secret), |id| self.token_of(SessionId(id))).unwrap_or_default();
+        let token =
+            hello.session_id.map_or(Some(secret), |id| self.token_of(SessionId(id))).unwrap_or_default();
         let welcome = Welcome {
             version: VERSION,
             market: self.config.market.to_owned(),

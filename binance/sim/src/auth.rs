@@ -83,7 +83,12 @@ impl Keys {
     }
 
     /// Changes what a key may do; what is not named stays. False if there is none of that text.
-    pub(crate) fn permit(&mut self, api_key: &str, withdraw: Option<bool>, ip_restricted: Option<bool>) -> bool {
+    pub(crate) fn permit(
+        &mut self,
+        api_key: &str,
+        withdraw: Option<bool>,
+        ip_restricted: Option<bool>,
+    ) -> bool {
         let found = self.list.iter_mut().find(|key| key.api_key == api_key);
         let changed = found.map(|key| {
             key.may_withdraw = withdraw.unwrap_or(key.may_withdraw);

@@ -31,7 +31,9 @@ pub(super) fn local(text: &str, tls: bool) -> Result<LocalAddress, String> {
         (false, true) => Err(format!(
             "\"local\": {text:?} is without TLS, and \"tls\" is there: use \"wss://{host}:{port}\", or remove \"tls\""
         )),
-        (true, false) => Err(format!("\"local\": {text:?} needs \"tls\", an object with \"cert\" and \"key\"")),
+        (true, false) => {
+            Err(format!("\"local\": {text:?} needs \"tls\", an object with \"cert\" and \"key\""))
+        }
         (true, true) if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) => Err(shape()),
         _ => Ok(LocalAddress { host: host.to_owned(), port }),
     }
@@ -51,7 +53,8 @@ pub(super) fn tls(
     }
     let mut take = |name: &str| {
         let file = given.remove(name).filter(|file| !file.is_empty());
-        file.map(|file| folder.join(file)).ok_or_else(|| format!("\"tls.{name}\" is missing; it must name a PEM file"))
+        file.map(|file| folder.join(file))
+            .ok_or_else(|| format!("\"tls.{name}\" is missing; it must name a PEM file"))
     };
     Ok(Some(TlsFiles { cert: take("cert")?, key: take("key")? }))
 }

@@ -155,10 +155,12 @@ fn row_004_31_83_only_loopback_is_served_without_tls() {
 #[test]
 fn any_address_is_served_by_tls() {
     let keys = |local: &str, more: &str| {
-        read(&format!(r#"{{"apikey":"k","pem":"p","local":"{local}",{more}}}"#)).map_err(|error| error.to_string())
+        read(&format!(r#"{{"apikey":"k","pem":"p","local":"{local}",{more}}}"#))
+            .map_err(|error| error.to_string())
     };
     let tls = r#""tls":{"cert":"c.pem","key":"k.pem"},"token_file":"t""#;
-    for (address, host) in [("wss://0.0.0.0:8111", "0.0.0.0"), ("wss://[::]:8111/", "[::]"), ("wss://desk:0", "desk")]
+    for (address, host) in
+        [("wss://0.0.0.0:8111", "0.0.0.0"), ("wss://[::]:8111/", "[::]"), ("wss://desk:0", "desk")]
     {
         let config = keys(address, tls).unwrap();
         assert_eq!(config.local.host, host);
@@ -181,7 +183,8 @@ fn any_address_is_served_by_tls() {
 #[test]
 fn a_session_may_have_a_token_of_its_own() {
     let config = with(r#""session_tokens":{"7":"tokens/7","0":"/run/zero"}"#).unwrap();
-    let files: Vec<_> = config.session_tokens.iter().map(|(id, file)| (id.0, file.to_str().unwrap())).collect();
+    let files: Vec<_> =
+        config.session_tokens.iter().map(|(id, file)| (id.0, file.to_str().unwrap())).collect();
     assert_eq!(files, [(0, "/run/zero"), (7, "/etc/t/tokens/7")]);
     for bad in [r#"{"seven":"f"}"#, r#"{"65536":"f"}"#, r#"{"07":"f"}"#, r#"{"7":""}"#] {
         let error = with(&format!(r#""session_tokens":{bad}"#)).err().unwrap();

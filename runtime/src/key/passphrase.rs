@@ -143,7 +143,8 @@ fn first_line(mut from: impl Read) -> Result<Zeroizing<String>, String> {
 fn prompt(words: &str) -> Result<Zeroizing<String>, PassphraseError> {
     let opened = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let Ok(terminal) = opened else { return Err(PassphraseError::NobodyToAsk) };
-    let unreadable = |reason: String| PassphraseError::Unreadable { place: "the terminal".to_owned(), reason };
+    let unreadable =
+        |reason: String| PassphraseError::Unreadable { place: "the terminal".to_owned(), reason };
     let _silence = Silence::over(&terminal).map_err(|error| unreadable(error.to_string()))?;
     (&terminal).write_all(words.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
     first_line(&terminal).map_err(unreadable)

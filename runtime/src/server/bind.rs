@@ -1,8 +1,8 @@
 //! Listening sockets: both address families of the loopback for `localhost`, with TLS any address, and a Unix
 //! socket if asked for.
 
-use std::io;
 use std::future::ready;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
