@@ -10,7 +10,8 @@
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
-//! * `limits` holds sessions and the account to what they may order, hold and lose.
+//! * `limits` holds sessions and the account to what they may order, hold and lose; `prevention` keeps own sessions
+//!   from trading with each other.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
 
@@ -27,6 +28,7 @@ mod fact;
 mod funding;
 pub mod io;
 mod limits;
+mod prevention;
 mod question;
 mod queue;
 mod recovery;

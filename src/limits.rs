@@ -76,6 +76,8 @@ pub struct Limits {
     pub session: Bounds,
     /// Of sessions that have.
     pub sessions: BTreeMap<SessionId, Bounds>,
+    /// No order is sent that would trade with a resting one of the account.
+    pub refuse_self_trade: bool,
 }
 
 impl Limits {
@@ -86,7 +88,7 @@ impl Limits {
 
     /// Are there none at all?
     pub fn is_empty(&self) -> bool {
-        self.all().all(|bounds| *bounds == Bounds::default())
+        !self.refuse_self_trade && self.all().all(|bounds| *bounds == Bounds::default())
     }
 
     /// Does any of them need the middle of a book?

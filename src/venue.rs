@@ -4,4 +4,5 @@ pub mod clock;
 pub mod dial;
 pub mod limit;
 pub mod port;
+mod share;
 pub mod watch;

@@ -89,6 +89,7 @@ impl Gateway {
                 seat.owner = None;
                 self.log(LogLevel::Info, "session left", format!("session={session}"));
             }
+            self.share_budget();
         }
     }
 
@@ -101,9 +102,19 @@ impl Gateway {
             if seat.owner == Some(conn) {
                 seat.owner = None;
             }
+            self.share_budget();
         }
         self.log(LogLevel::Info, "client closed", format!("conn={} code={code} reason={reason:?}", conn.0));
         self.out.push(Output::CloseClient(conn, code, reason.to_owned()));
+    }
+
+    /// Sessions came or went: those that may trade share the rate budget.
+    fn share_budget(&mut self) {
+        let trading = |client: &Client| match client.stage {
+            Stage::Seated { session, trading: true } => Some(session),
+            _ => None,
+        };
+        self.entry.share_among(&self.clients.values().filter_map(trading).collect());
     }
 
     /// Is it a session's that may trade?
@@ -285,6 +296,7 @@ impl Gateway {
         if let Some(client) = self.clients.get_mut(&conn) {
             client.stage = Stage::Seated { session, trading: login.trading };
         }
+        self.share_budget();
         let fields = format!(
             "session={session} name={:?} trading={} resume={:?}",
             login.name, login.trading, reply.resume

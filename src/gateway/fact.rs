@@ -353,8 +353,11 @@ impl Gateway {
             }
             return self.orders.get(id).is_some_and(Order::has_gap);
         };
+        let news = self.orders.get(id).is_some_and(|o| !o.state.is_over() && o.ending.is_none());
         let complete = self.orders.update(id, |order| {
-            order.reason.clone_from(&report.reason);
+            if news || report.reason.is_some() {
+                order.reason.clone_from(&report.reason);
+            }
             if end == OrderStatus::Rejected {
                 order.code = Some(ErrorCode::Rejected.code());
             }
@@ -365,6 +368,9 @@ impl Gateway {
             }
             true
         });
+        if news && end == OrderStatus::ExpiredInMatch {
+            self.prevented(now, id);
+        }
         if complete == Some(true) {
             self.end(id, end);
         }

@@ -52,6 +52,11 @@ impl Guard {
         }
     }
 
+    /// Is an order not sent that would trade with another of the account?
+    pub(super) fn refuses_self_trade(&self) -> bool {
+        self.rules.refuse_self_trade
+    }
+
     /// The last middle of a book there was.
     fn last_middle(&self, symbol: &Symbol) -> Option<Price> {
         self.quotes.get(symbol).copied().flatten().map(|quote| quote.middle())
@@ -142,6 +147,7 @@ impl Gateway {
         if self.guard.books {
             self.watch_book(now, asked.symbol);
         }
+        self.judge_self_trade(asked)?;
         self.within(now, session, asked, replaced).map_err(|breach| {
             self.log_breach(now, session, &breach);
             refused(now, &breach)

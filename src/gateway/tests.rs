@@ -11,6 +11,7 @@ mod margin;
 mod market;
 mod orders;
 mod perpetual;
+mod prevention;
 mod recovery;
 mod scan;
 

@@ -3,8 +3,13 @@
 //! Venues count in fixed windows aligned to the clock (every 10 s, minute, day). We count along: what is *used* is
 //! the venue's own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may
 //! use only a part of the weight, those that trading waits for and those about an order in doubt more of it, and new
-//! orders leave a rest, so that a cancel always finds room (reliability.md R13). All times here are the venue's.
+//! orders leave a rest, so that a cancel always finds room (reliability.md R13). Sessions that may trade share what
+//! there is, see `share`. All times here are the venue's.
 
+use std::collections::BTreeSet;
+
+use super::share::{Pool, Room, Shares};
+use crate::ids::SessionId;
 use crate::time::{Span, Time};
 
 /// What a limit counts.
@@ -77,6 +82,7 @@ struct Window {
     /// The highest count the venue has told of this window.
     told: u64,
     flying: u64,
+    shares: Shares,
 }
 
 /// The window's number since the epoch.
@@ -100,6 +106,7 @@ impl Window {
         if start > self.start {
             self.start = start;
             (self.used, self.told) = (0, 0);
+            self.shares.clear();
         }
     }
 
@@ -140,6 +147,23 @@ impl Window {
     fn end(&self) -> Time {
         self.start + self.span
     }
+
+    /// Which pool of the window a request is of, and how large that is.
+    const fn pool(&self, purpose: Purpose) -> Option<(Pool, u64)> {
+        match purpose {
+            Purpose::Order => Some((Pool::Orders, self.allowed(purpose))),
+            Purpose::Cancel => Some((Pool::Cancels, self.limit - self.allowed(Purpose::Order))),
+            _ => None,
+        }
+    }
+
+    /// What sessions share of the window, where a request of this kind takes some of it.
+    fn room(&self, cost: Cost, apart: bool) -> Option<Room> {
+        let more = cost.of(self.kind, apart);
+        let (kind, pool) = self.pool(cost.purpose).filter(|_| more > 0)?;
+        let (most, taken, end, span) = (self.allowed(cost.purpose), self.taken(), self.end(), self.span);
+        Some(Room { kind, pool, most, taken, more, end, span })
+    }
 }
 
 /// Bans last three days at most; a time beyond that is a misread one and must not silence us for good.
@@ -151,6 +175,7 @@ pub struct RateBudget {
     windows: Vec<Window>,
     stopped_until: Time,
     orders_held_until: Time,
+    sharers: BTreeSet<SessionId>,
 }
 
 impl RateBudget {
@@ -166,14 +191,40 @@ impl RateBudget {
     /// # Errors
     /// The venue time at which to try again; nothing is reserved then.
     pub fn take(&mut self, now: Time, cost: Cost) -> Result<(), Time> {
+        self.take_for(now, cost, None)
+    }
+
+    /// The same for a request of a session, which has to leave the others their parts.
+    ///
+    /// # Errors
+    /// As [`RateBudget::take`].
+    pub fn take_for(&mut self, now: Time, cost: Cost, session: Option<SessionId>) -> Result<(), Time> {
         if let Some(until) = self.blocked_until(now, cost) {
             return Err(until);
         }
         let apart = self.apart();
+        let waits = |session| {
+            let until = |window: &Window| {
+                let room = window.room(cost, apart).filter(|room| room.taken > 0)?;
+                window.shares.blocked_until(now, session, &self.sharers, room)
+            };
+            self.windows.iter().filter_map(until).max()
+        };
+        if let Some(until) = session.and_then(waits) {
+            return Err(until);
+        }
         for window in &mut self.windows {
+            if let (Some(session), Some(room)) = (session, window.room(cost, apart)) {
+                window.shares.take(now, session, &self.sharers, room);
+            }
             window.flying += cost.of(window.kind, apart);
         }
         Ok(())
+    }
+
+    /// Sessions that may trade from now on, and so share the budget.
+    pub fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.sharers.clone_from(sessions);
     }
 
     /// Has the weight of new orders a window of its own?
@@ -240,6 +291,7 @@ impl RateBudget {
                         used: 0,
                         told: 0,
                         flying: 0,
+                        shares: Shares::default(),
                     });
                     self.windows.last_mut().expect("it was just pushed")
                 }

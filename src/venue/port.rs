@@ -4,10 +4,12 @@
 //! the gateway into an [`Outbox`]. A venue numbers its own links; the caller routes `LinkInput`s to the machine that
 //! opened the link. After every call the caller drains the outbox and asks for the new deadline.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::book::BookUpdate;
-use crate::ids::{Asset, ClientOrderId, LinkId, Symbol, TradeId, VenueOrderId};
+use crate::ids::{Asset, ClientOrderId, LinkId, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::instrument::Instrument;
 use crate::journal::{ChargeKind, Forced, Loan};
 use crate::market::{
@@ -143,6 +145,9 @@ pub trait OrderEntry {
     /// # Errors
     /// [`NotSent`] if nothing left the house.
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent>;
+    /// Sessions that may trade from now on: they share the rate budget, so that none of them uses up what the others
+    /// may need.
+    fn share_among(&mut self, _sessions: &BTreeSet<SessionId>) {}
     /// Changes an order in place: exactly one [`VenueEvent::AmendReply`] follows later.
     ///
     /// # Errors
@@ -186,8 +191,8 @@ pub enum NotSent {
     /// No logged-on connection.
     #[error("the exchange is not connected")]
     Disconnected,
-    /// The budget is used up; try again at this time.
-    #[error("the exchange's rate limit is used up until {retry_at:?}")]
+    /// The budget is used up, or its session's share of it; try again at this time.
+    #[error("the exchange's rate limit, or the session's share of it, is used up until {retry_at:?}")]
     RateLimited {
         /// When the budget is filled again.
         retry_at: Time,

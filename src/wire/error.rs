@@ -105,6 +105,8 @@ catalogue! {
     LimitRate = -21008, "limit_rate", "send fewer; try again after retry_after_ms";
     /// The exchange has rejected too many orders within a minute.
     LimitRejects = -21009, "limit_rejects", "see why the exchange rejects them; try again after retry_after_ms";
+    /// It would trade with another order of the account.
+    SelfTrade = -21010, "self_trade", "choose another price, or cancel the order the message names";
     /// The exchange said no.
     Rejected = -30001, "rejected", "the message has the exchange's code and words";
     /// Not connected.

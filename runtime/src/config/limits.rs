@@ -18,7 +18,9 @@ const OTHERS: &str = "*";
 /// Most orders that may be allowed to be open: what a limit counts has an end.
 const OPEN_MOST: u64 = 100_000;
 /// Scopes.
-const SCOPES: [&str; 3] = ["account", "session", "sessions"];
+const SCOPES: [&str; 4] = ["account", "session", "sessions", SELF_TRADE];
+/// The one limit that is of no scope.
+const SELF_TRADE: &str = "refuse_self_trade";
 
 /// One limit: its key, what its value must be, and where it goes.
 struct Rule {
@@ -113,6 +115,10 @@ pub(super) fn limits(value: Option<Value>, exe: &str) -> Result<Limits, String> 
         bounds(&mut own, &path, object(&path, value)?, exe)?;
         limits.sessions.insert(SessionId(session), own);
     }
+    if let Some(value) = scopes.get(SELF_TRADE) {
+        let wrong = || format!("\"limits.{SELF_TRADE}\" must be true or false, found {}", shown(value));
+        limits.refuse_self_trade = value.as_bool().ok_or_else(wrong)?;
+    }
     Ok(limits)
 }
 
@@ -128,6 +134,9 @@ pub(crate) fn words(limits: &Limits) -> String {
     }
     if limits.session != none {
         scopes.push("of each session".to_owned());
+    }
+    if limits.refuse_self_trade {
+        scopes.push("on trades with oneself".to_owned());
     }
     scopes.extend(limits.sessions.keys().map(|session| format!("of session {session}")));
     scopes.join(", ")
@@ -204,7 +213,8 @@ mod tests {
         let text = r#"{
             "account": {"open_orders": 50, "loss_per_day": {"USDT": "500", "*": "0"}},
             "session": {"symbols": ["BTCUSDT"], "order_qty": {"BtcUsdt": "0.5"}, "price_band": "2.5"},
-            "sessions": {"7": {"order_qty": {"*": "3"}, "orders_per_second": 0}}
+            "sessions": {"7": {"order_qty": {"*": "3"}, "orders_per_second": 0}},
+            "refuse_self_trade": true
         }"#;
         let limits = read(text).unwrap();
         let (btc, doge) = (Symbol::new("btcusdt"), Symbol::new("dogeusdt"));
@@ -219,13 +229,14 @@ mod tests {
         assert_eq!(seven.order_qty.as_ref().unwrap().of(&doge), Qty::whole(3));
         assert_eq!((seven.orders_per_second, all.orders_per_second), (Some(0), None));
         assert_eq!((seven.price_band, &seven.symbols), (all.price_band, &all.symbols));
-        assert_eq!(limits.account.open_orders, Some(50));
+        assert_eq!((limits.account.open_orders, limits.refuse_self_trade), (Some(50), true));
     }
 
     #[test]
     fn r61_every_wrong_limit_is_refused_with_words_that_help() {
         for (text, words) in [
             (r#"{"acount": {}}"#, "unknown key \"limits.acount\"; did you mean \"account\"?"),
+            (r#"{"refuse_self_trade": 1}"#, "\"limits.refuse_self_trade\" must be true or false, found 1"),
             (r#"{"account": 5}"#, "\"limits.account\" must be an object, found 5"),
             (
                 r#"{"session": {"order_quantity": {}}}"#,
@@ -269,6 +280,6 @@ mod tests {
         assert_eq!(documented, known, "docs/limits.md and the table of limits differ");
         let (_, rest) = page.split_once("\"limits\": ").unwrap();
         let (example, _) = rest.split_once("\n```").unwrap();
-        assert!(!read(example).unwrap().is_empty());
+        assert!(!read(&tradingsys::jsonc::plain(example)).unwrap().is_empty());
     }
 }

@@ -256,3 +256,94 @@ fn r61_a_flood_of_refusals_is_logged_once_a_minute() {
     let lines = bench.logs.iter().filter(|line| line.starts_with("order refused by a limit")).count();
     assert_eq!(lines, 2);
 }
+
+/// An order as the exchange of the property below has it.
+struct Live {
+    id: ClientOrderId,
+    side: Side,
+    qty: i64,
+    filled: i64,
+    number: u64,
+}
+
+impl Live {
+    fn says(&self, status: VenueStatus, fill: Option<Fill>) -> VenueEvent {
+        let seen = report(&self.id, status, self.filled, fill);
+        event(OrderReport { venue_id: self.number, side: self.side, qty: Qty::whole(self.qty), ..seen })
+    }
+
+    /// Fills so much more of it.
+    fn fills(&mut self, trade_id: u64, qty: i64, now: Time) -> VenueEvent {
+        self.filled += qty;
+        let over = self.filled == self.qty;
+        let status = if over { VenueStatus::Filled } else { VenueStatus::PartiallyFilled };
+        let fill = Fill { venue_id: self.number, side: self.side, time: now, ..fill(trade_id, qty) };
+        self.says(status, Some(fill))
+    }
+}
+
+/// What the exchange alone knows: what was filled, and what it has open, whatever the gateway was told of that.
+#[derive(Default)]
+struct Naive {
+    live: Vec<Live>,
+    net: i64,
+}
+
+impl Naive {
+    /// The position after all open orders of a side.
+    fn worst(&self, side: Side) -> i64 {
+        let open = self.live.iter().filter(|order| order.side == side).map(|order| order.qty - order.filled);
+        open.sum::<i64>() + if side == Side::Buy { self.net } else { -self.net }
+    }
+
+    /// Something happens to an order: told, filled, ended, or its reply is lost. What is said of it.
+    fn happens(&mut self, rng: &mut fastrand::Rng, trade_id: u64, now: Time) -> Option<VenueEvent> {
+        let at = rng.usize(..self.live.len().max(1));
+        let order = self.live.get_mut(at)?;
+        match rng.u8(..6) {
+            0 => Some(order.says(VenueStatus::New, None)).filter(|_| order.filled == 0),
+            1 => Some(lost(&order.id)),
+            2 => Some(self.live.swap_remove(at).says(VenueStatus::Canceled, None)),
+            _ => {
+                let qty = rng.i64(1..=order.qty - order.filled);
+                let said = order.fills(trade_id, qty, now);
+                self.net += if order.side == Side::Buy { qty } else { -qty };
+                self.live.retain(|order| order.filled < order.qty);
+                Some(said)
+            }
+        }
+    }
+}
+
+/// Whatever is filled, ends or is in doubt, in whatever order: the exchange never has enough open to take the position
+/// beyond its limit, and nothing is refused that would not do so.
+#[test]
+fn r61_no_fill_takes_a_position_beyond_its_limit_and_no_order_is_refused_in_vain() {
+    let (mut sent, mut refused) = (0, 0);
+    for seed in 0..150 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let cap = rng.i64(8..60);
+        let mut bench = Bench::limited(session(Bounds { position_qty: of_doge(cap), ..Bounds::default() }));
+        let mut naive = Naive::default();
+        for n in 1..80 {
+            bench.now += Span::from_millis(1);
+            if rng.bool() {
+                let said = naive.happens(&mut rng, n, bench.now + Span::from_secs(40));
+                bench.says(said.into_iter().collect());
+            } else {
+                let (side, qty) = (if rng.bool() { Side::Buy } else { Side::Sell }, rng.i64(5..25));
+                let within = naive.worst(side) + qty <= cap;
+                let name = bench.tries(n, &json!({"side": side.as_str(), "qty": qty.to_string()}));
+                assert_eq!(name, if within { "" } else { "limit_position" }, "seed {seed}, step {n}");
+                if within {
+                    let id = bench.placed_id();
+                    naive.live.push(Live { id, side, qty, filled: 0, number: 1_000 + n });
+                }
+                *if within { &mut sent } else { &mut refused } += 1;
+            }
+            assert!(naive.worst(Side::Buy) <= cap && naive.worst(Side::Sell) <= cap, "seed {seed}, step {n}");
+            assert_eq!(bench.net(), Qty::whole(naive.net), "seed {seed}, step {n}");
+        }
+    }
+    assert!(sent > 1_000 && refused > 1_000, "{sent} sent, {refused} refused");
+}

@@ -18,7 +18,7 @@
 //!
 //! An order is written to a connection once. Nothing here ever writes it again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use binance_wire::classify::Verdict;
@@ -26,7 +26,7 @@ use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::request::Request;
 use binance_wire::rest::RestRequest;
 use bytes::Bytes;
-use tradingsys::ids::{ClientOrderId, LinkId};
+use tradingsys::ids::{ClientOrderId, LinkId, SessionId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::clock::ClockOffset;
@@ -420,9 +420,10 @@ impl<D: Dialect> Desk<D> {
     }
 
     /// The link an order may use now, its cost reserved.
-    fn admit(&mut self, now: Time, cost: Cost) -> Result<LinkId, NotSent> {
+    fn admit(&mut self, now: Time, cost: Cost, id: &ClientOrderId) -> Result<LinkId, NotSent> {
         let link = self.active.ok_or(NotSent::Disconnected)?;
-        let taken = self.budget.take(self.clock.venue_time(now), cost);
+        let session = id.parts().map(|parts| parts.session);
+        let taken = self.budget.take_for(self.clock.venue_time(now), cost, session);
         taken.map_err(|until| NotSent::RateLimited { retry_at: self.clock.own_time(until) })?;
         Ok(link)
     }
@@ -530,15 +531,19 @@ impl<D: Dialect> OrderEntry for Desk<D> {
             return Err(NotSent::ClockOff(off));
         }
         let cost = self.dialect.order_cost(order);
-        let link = self.admit(now, cost)?;
+        let link = self.admit(now, cost, &order.id)?;
         let write = |desk: &Self, id| desk.dialect.place(id, order, desk.stamp(now));
         self.send(now, link, Ask::Place(order.id.clone()), Some(cost), write, out);
         Ok(())
     }
 
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.budget.share_among(sessions);
+    }
+
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
         let cost = self.dialect.cancel_cost();
-        let link = self.admit(now, cost)?;
+        let link = self.admit(now, cost, &cancel.id)?;
         let link = self.follow(&cancel.id, link);
         let write = |desk: &Self, id| desk.dialect.cancel(id, cancel, desk.stamp(now));
         self.send(now, link, Ask::Cancel(cancel.clone()), Some(cost), write, out);
@@ -553,7 +558,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
             return Ok(());
         };
         let cost = self.dialect.amend_cost();
-        let link = self.admit(now, cost)?;
+        let link = self.admit(now, cost, &amend.id)?;
         let link = self.follow(&amend.id, link);
         self.send(now, link, Ask::Amend(amend.id.clone()), Some(cost), |_, _| call, out);
         Ok(())

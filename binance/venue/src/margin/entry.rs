@@ -14,12 +14,12 @@
 //! Requests over HTTP may overtake each other. A cancel of an order that is still on its way therefore waits for the
 //! order's reply, or for the event that shows it: the engine would not know the order yet, and say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use binance_wire::classify::refuses_key;
 use binance_wire::margin::{InterestPage, ListenToken, interest, listen_token, subscribed_until};
 use binance_wire::reply::{ApiError, Malformed};
-use tradingsys::ids::{ClientOrderId, LinkId};
+use tradingsys::ids::{ClientOrderId, LinkId, SessionId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
@@ -368,6 +368,10 @@ impl OrderEntry for Entry {
 
     fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
         self.desk.place(now, order, out)
+    }
+
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.desk.share_among(sessions);
     }
 
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {

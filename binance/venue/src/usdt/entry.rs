@@ -19,7 +19,7 @@ use binance_wire::futures::account::{
 };
 use binance_wire::futures::classify::{is_no_change, is_position_mode, is_unknown_listen_key};
 use binance_wire::reply::{ApiError, Malformed};
-use tradingsys::ids::{LinkId, Symbol};
+use tradingsys::ids::{LinkId, SessionId, Symbol};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
@@ -308,6 +308,10 @@ impl OrderEntry for Entry {
             return Ok(());
         }
         self.desk.place(now, order, out)
+    }
+
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.desk.share_among(sessions);
     }
 
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
