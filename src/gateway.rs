@@ -12,6 +12,7 @@
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
 //! * `limits` holds sessions and the account to what they may order, hold and lose; `prevention` keeps own sessions
 //!   from trading with each other.
+//! * `snapshot` says which records of a journal a start needs.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
 
@@ -34,6 +35,7 @@ mod queue;
 mod recovery;
 mod reduce;
 mod scan;
+pub mod snapshot;
 mod stream;
 mod tie_out;
 
@@ -257,6 +259,7 @@ impl Gateway {
             self.fold(record);
         }
         self.scans.forget_unlisted(&self.books);
+        self.prune(now);
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
         let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
@@ -381,9 +384,14 @@ impl Gateway {
         self.scan_timer(now);
         if self.prune_at <= now {
             self.prune_at = now + Span::from_secs(60);
-            for session in self.sessions.values_mut() {
-                session.log.prune(now, self.config.retention);
-            }
+            self.prune(now);
+        }
+    }
+
+    /// Forgets old events that were acknowledged.
+    fn prune(&mut self, now: Time) {
+        for session in self.sessions.values_mut() {
+            session.log.prune(now, self.config.retention);
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Config {
     pub recovery_lag: Span,
     /// How long acknowledged events are kept.
     pub retention: Span,
+    /// After how many rows of the journal a snapshot of it is made; 0: never, and none is used.
+    pub snapshot_rows: u64,
     /// Certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// Switch an account in hedge mode to one-way mode instead of refusing it.
@@ -93,6 +95,9 @@ pub struct MarginTerms {
     /// Is what an order has borrowed repaid when it is cancelled?
     pub auto_repay_at_cancel: bool,
 }
+
+/// So many rows are read and folded in about a tenth of a second.
+const SNAPSHOT_ROWS: i64 = 20_000;
 
 /// Market word of a program's margin account: another account than the program's own, with books of its own.
 const MARGIN: &str = "margin";
@@ -159,6 +164,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         recv_window: Span::from_millis(table.take_whole("recv_window_ms", 5_000)),
         recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
+        snapshot_rows: table.take_whole("snapshot_rows", SNAPSHOT_ROWS).unsigned_abs(),
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
         limits: limits::limits(table.take("limits"), product.exe)?,

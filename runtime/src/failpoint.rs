@@ -56,7 +56,7 @@ mod armed {
     const VARIABLE: &str = "TRADINGSYS_FAILPOINT";
 
     /// All places, in the order in which a gateway comes by.
-    const PLACES: [&str; 23] = [
+    const PLACES: [&str; 24] = [
         "mid_creation",
         "mid_migration",
         "mid_edit",
@@ -79,6 +79,7 @@ mod armed {
         "after_projection",
         "mid_rebuild",
         "mid_checkpoint",
+        "mid_snapshot",
         "before_end",
     ];
 

@@ -26,8 +26,9 @@ use crate::key::passphrase::Source;
 use crate::links::Links;
 use crate::server::{Door, Listeners, Server, bind};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
-use crate::store::journal::Journal;
+use crate::store::journal::{Found, Journal};
 use crate::store::projector::{Opening, Projector};
+use crate::store::reader::{Plan, Reader};
 use crate::store::writer::Writer;
 use crate::store::{self, StoreError};
 use crate::{Connect, Product, VenueSetup, key, tls};
@@ -130,8 +131,11 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         )
         .map_err(|error| Exit::configuration(error.to_string()))?;
         drop(stores.records);
+        let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
+        let reader = Reader::start(&config.db, stores.journal.id(), plan).map_err(no_thread)?;
         let parts = Parts { gateway, clock, tls, listeners, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
+        drop(reader);
         tokens.put_away();
         exit
     })
@@ -176,6 +180,10 @@ impl Tokens {
     }
 }
 
+fn no_thread(error: std::io::Error) -> Exit {
+    Exit::failure(format!("no thread: {error}"))
+}
+
 /// What the loop is made from besides the stores.
 struct Parts {
     gateway: Gateway,
@@ -192,7 +200,6 @@ async fn drive(
     books: Opening,
     applied: Applied,
 ) -> Result<(), Exit> {
-    let no_thread = |error: std::io::Error| Exit::failure(format!("no thread: {error}"));
     let (links, link_events) = Links::new(parts.tls);
     let (writer, reports) = Writer::start(journal).map_err(no_thread)?;
     let (projector, projected) = Projector::start(&config.db, books).map_err(no_thread)?;
@@ -213,6 +220,8 @@ async fn drive(
 struct Stores {
     journal: Journal,
     records: Vec<Record>,
+    /// See [`Found::taken`](crate::store::journal::Found).
+    taken: (u64, u64),
     books: Opening,
     edits: Vec<Edit>,
     bad: Vec<BadEdit>,
@@ -224,7 +233,7 @@ struct Stores {
 fn open_stores(config: &Config) -> Result<Stores, Exit> {
     // Before a journal is made there, and before pos.db is looked at.
     books::outlived_its_journal(&config.db, config.market)?;
-    let (journal, found) = Journal::open(&config.db)?;
+    let (journal, found) = open_journal(config)?;
     gateway::belongs(&found.records, config.market, &config.install)
         .map_err(|error| Exit::configuration(error.to_string()))?;
     if let Some(backup) = &found.migrated {
@@ -249,18 +258,32 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
         generation: generation.unwrap_or(0),
     };
     let edits = findings.edits.iter().chain(&findings.taken_back).cloned().collect();
-    let records = found.records.len();
-    tracing::info!(target: "store", records, edits = findings.edits.len(), "stores_open");
+    let (records, snapshot) = (found.records.len(), found.taken.0);
+    tracing::info!(target: "store", records, snapshot, edits = findings.edits.len(), "stores_open");
     Ok(Stores {
         journal_rebuilt: rebuilt(found.new, &findings, &applied),
         journal,
         records: found.records,
+        taken: found.taken,
         books,
         lost: findings.lost,
         edits,
         bad: findings.bad,
         applied,
     })
+}
+
+/// The journal, by its snapshot where there is one that can be trusted.
+fn open_journal(config: &Config) -> Result<(Journal, Found), StoreError> {
+    let (journal, found) = match config.snapshot_rows {
+        0 => Journal::open(&config.db)?,
+        _ => Journal::open_from_snapshot(&config.db, config.retention)?,
+    };
+    if let Some(reason) = &found.passed_over {
+        let advice = "nothing is lost: every record was read and checked instead";
+        tracing::warn!(target: "store", reason, advice, "snapshot_not_used");
+    }
+    Ok((journal, found))
 }
 
 /// Why events must be numbered anew, if the journal is not the one that `pos.db` has seen last.

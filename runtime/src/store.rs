@@ -2,7 +2,7 @@
 //!
 //! Two threads write. One appends to the journal, all waiting batches in one transaction. The other keeps
 //! `pos.db` and moves the journal's write-ahead log into its file; neither it nor a user's editor ever delays
-//! the first.
+//! the first. A third reads the journal over, and leaves beside it what the next start needs of it, `journal.snapshot`.
 
 pub mod books;
 pub mod chain;
@@ -10,7 +10,10 @@ pub mod compact;
 pub mod journal;
 mod migrate;
 pub mod projector;
+pub mod reader;
+pub mod snapshot;
 mod typed;
+mod walk;
 pub mod writer;
 
 use std::io;

@@ -1,14 +1,17 @@
 //! `verify`: the journal's chain, and the books as the journal's fold against what `pos.db` was given, and if asked
-//! against the exchange. The gateway must be stopped.
+//! against the exchange; and a start from the snapshot against one from all records. The gateway must be stopped.
 
 mod online;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
+use sha2::{Digest as _, Sha256};
 use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Output, Projection};
+use tradingsys::journal::Record;
 
 use crate::cli::show;
 use crate::clock::Clock;
@@ -17,7 +20,9 @@ use crate::exit::Exit;
 use crate::files::FolderLock;
 use crate::key::passphrase::Source;
 use crate::store::books::{self, Booked, Books};
+use crate::store::chain::hex;
 use crate::store::journal::{self, Journal};
+use crate::store::snapshot as store;
 use crate::{Connect, Product, VenueSetup, check, run};
 
 /// Checks both stores and prints a line for each; with `online`, which opens the key, the exchange's word, too.
@@ -44,20 +49,63 @@ pub(crate) fn verify(
     if found.older {
         show(&format!("warn journal: {}", check::OLDER));
     }
-    // The machines are never given a link, so a key made up here signs nothing.
-    let key = SigningKey::from_bytes(&[1; 32]);
-    let setup = VenueSetup { config: &config, key, seed: 0, only_looks: true };
-    let (feed, entry) = connect(setup);
-    let made = run::gateway_config(&config, String::new(), 0);
-    let mut out = Vec::new();
     let now = Clock::new().now();
-    let mut gateway = Gateway::new(made, &found.records, Vec::new(), Vec::new(), feed, entry, now, &mut out)
-        .map_err(|error| Exit::configuration(error.to_string()))?;
+    let started = |records: &[Record]| {
+        // The machines are never given a link, so a key made up here signs nothing.
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let (feed, entry) = connect(VenueSetup { config: &config, key, seed: 0, only_looks: true });
+        let made = run::gateway_config(&config, String::new(), 0);
+        let mut out = Vec::new();
+        Gateway::new(made, records, Vec::new(), Vec::new(), feed, entry, now, &mut out)
+            .map(|gateway| (gateway, out))
+            .map_err(|error| Exit::configuration(error.to_string()))
+    };
+    let (mut gateway, out) = started(&found.records)?;
+    let recalled = snapshot(&config, (&gateway, &out), started);
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
     let told = online.map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, passphrase));
-    shown.and(told)
+    recalled.and(shown).and(told)
+}
+
+/// A start from the snapshot, if there is one that would be used, against the start from all records.
+fn snapshot(
+    config: &Config,
+    all: (&Gateway, &Vec<Output>),
+    started: impl Fn(&[Record]) -> Result<(Gateway, Vec<Output>), Exit>,
+) -> Result<(), Exit> {
+    if config.snapshot_rows == 0 || !config.db.join(store::FILE).exists() {
+        return Ok(());
+    }
+    let (_, found) = Journal::look_from_snapshot(&config.db, config.retention)?;
+    if let Some(reason) = found.passed_over {
+        show(&format!("warn snapshot: {reason}; the next start reads every record instead"));
+        return Ok(());
+    }
+    let (row, records) = found.taken;
+    let (gateway, out) = started(&found.records)?;
+    if sum(all.0, all.1) == sum(&gateway, &out) {
+        show(&format!("ok   snapshot: of record {row}, {records} records; a start from it is one from all"));
+        return Ok(());
+    }
+    let advice = format!("delete {}, and report it", store::FILE);
+    show(&format!("fail snapshot: of record {row}; a start from it is not one from all records; {advice}"));
+    Err(Exit::configuration(format!("{} is not what the journal makes", store::FILE)))
+}
+
+/// A checksum over all that a gateway knows and does.
+fn sum(gateway: &Gateway, out: &[Output]) -> String {
+    struct Sum(Sha256);
+    impl Write for Sum {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.update(text);
+            Ok(())
+        }
+    }
+    let mut sum = Sum(Sha256::new());
+    let _ = write!(sum, "{gateway:?} {out:?}");
+    hex(&sum.0.finalize())
 }
 
 /// What `pos.db` shows, against the fold.

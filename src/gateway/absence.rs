@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Gateway;
 use super::io::LogLevel;
 use crate::ids::Symbol;
-use crate::journal::{Record, event_time};
+use crate::journal::{AdjustRecord, Record, event_time};
 use crate::time::{Span, Time};
 
 /// What to do about it.
@@ -40,6 +40,19 @@ impl Absence {
     }
 }
 
+/// When a gateway ran, as a record tells.
+pub(super) fn sign_of_life(record: &Record) -> Option<Time> {
+    match record {
+        Record::Start(start) => Some(start.time),
+        Record::End { time } => Some(*time),
+        Record::Order(order) => Some(order.time),
+        Record::Fill(fill) => Some(fill.time),
+        Record::Funding(funding) => Some(funding.time),
+        Record::Event { frame, .. } => event_time(frame),
+        _ => None,
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Absences {
@@ -50,24 +63,13 @@ pub(super) struct Absences {
 
 impl Absences {
     pub(super) fn fold(&mut self, record: &Record) {
-        let time = match record {
-            Record::Start(start) => Some(start.time),
-            Record::End { time } => Some(*time),
-            Record::Order(order) => Some(order.time),
-            Record::Fill(fill) => Some(fill.time),
-            Record::Funding(funding) => Some(funding.time),
-            Record::Event { frame, .. } => event_time(frame),
-            Record::Adjust(edit) => {
-                self.doubted.remove(&edit.symbol);
-                None
-            }
-            Record::Trusted { symbol, .. } => {
+        match record {
+            Record::Adjust(AdjustRecord { symbol, .. }) | Record::Trusted { symbol, .. } => {
                 self.doubted.remove(symbol);
-                None
             }
-            _ => None,
-        };
-        self.alive = self.alive.max(time);
+            _ => {}
+        }
+        self.alive = self.alive.max(sign_of_life(record));
     }
 
     /// Symbols that take no orders.

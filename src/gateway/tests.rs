@@ -125,7 +125,7 @@ impl OrderEntry for Scripted {
 }
 
 /// A gateway, its store and one client, under a virtual clock.
-struct Bench {
+pub(super) struct Bench {
     gateway: Gateway,
     script: Scripted,
     journal: Vec<Record>,
@@ -192,9 +192,57 @@ fn config() -> GatewayConfig {
     }
 }
 
-const START: Time = Time::from_millis(1_795_000_000_000);
+pub(super) const START: Time = Time::from_millis(1_795_000_000_000);
+
+/// Is a start from these records the start from those? What differs, if not.
+pub(super) fn same_start(
+    config: GatewayConfig,
+    trades_shown: Option<Span>,
+    all: &[Record],
+    fewer: &[Record],
+    now: Time,
+) -> Result<(), String> {
+    let started = |records: &[Record]| {
+        let script = Scripted::default();
+        script.0.borrow_mut().trades_shown = trades_shown;
+        let mut out = Vec::new();
+        let (feed, entry) = (Box::new(script.clone()), Box::new(script));
+        let made = Gateway::new(config.clone(), records, Vec::new(), Vec::new(), feed, entry, now, &mut out);
+        format!("{made:?} {out:?}")
+    };
+    let (all, fewer) = (started(all), started(fewer));
+    let Some(at) = all.bytes().zip(fewer.bytes()).position(|(a, b)| a != b) else {
+        return if all.len() == fewer.len() { Ok(()) } else { Err("one ends early".to_owned()) };
+    };
+    let near = |text: &str| text.chars().skip(at.saturating_sub(200)).take(300).collect::<String>();
+    Err(format!("all records make\n{}\nfewer make\n{}", near(&all), near(&fewer)))
+}
 
 impl Bench {
+    pub(super) fn config() -> GatewayConfig {
+        config()
+    }
+
+    /// A restart from a snapshot taken anywhere would be the restart from the whole journal.
+    fn check_snapshot(&self) {
+        let length = self.journal.len();
+        if !length.is_multiple_of(7 + length / 8) {
+            return;
+        }
+        let mut rng = fastrand::Rng::with_seed(length as u64);
+        let keep = self.gateway.config.retention;
+        let now = self.now + [Span::from_secs(1), keep * 2, Span::from_secs(100 * 86_400)][rng.usize(0..3)];
+        let taken = if rng.bool() { self.now } else { now };
+        let at = rng.usize(0..=length);
+        let mut fewer = snapshot::of(&self.journal[..at], taken, keep);
+        fewer.extend_from_slice(&self.journal[at..]);
+        let shown = self.script.0.borrow().trades_shown;
+        let config = self.gateway.config.clone();
+        if let Err(found) = same_start(config, shown, &self.journal, &fewer, now) {
+            panic!("a snapshot of {at} of {length} records: {found}");
+        }
+    }
+
     fn new(journal: Vec<Record>, edits: Vec<Edit>, now: Time) -> Self {
         Self::of(config(), journal, edits, now)
     }
@@ -260,6 +308,7 @@ impl Bench {
                 Output::Commit(batch) => {
                     self.journal.extend(batch.records);
                     self.batches.push(self.journal.len());
+                    self.check_snapshot();
                     committed.push(batch.id);
                 }
                 Output::CloseClient(conn, code, _) => self.closed.push((conn, code)),

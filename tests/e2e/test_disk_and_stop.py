@@ -6,7 +6,6 @@ The oracle is the exchange's own trade file. What a full disk, a locked, lost or
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.deaths import armed
+from support.outcome import comes_out_even, held, net
 from support.processes import ANEW, Client, Exchange, Gateway, Refused, ended, eventually, trading
 from websockets.exceptions import ConnectionClosedError
 
@@ -33,31 +33,6 @@ def hurried(tmp_path: Path) -> Iterator[Desk]:
     """An exchange in a hurry: what it does after a minute of silence it does after two seconds."""
     with trading(tmp_path, "--ticks-per-second=20", f"--time-scale={SCALE}") as both:
         yield both
-
-
-def held(gateway: Gateway) -> Decimal:
-    """What the exchange's trades come to, less what was paid in the asset itself."""
-    total = Decimal(0)
-    for trade in map(json.loads, (gateway.folder / "sim" / "trades.jsonl").read_text().splitlines()):
-        if trade["account"] == "main" and trade["symbol"] == SYMBOL.upper():
-            total += Decimal(trade["qty"]) * (1 if trade["side"] == "BUY" else -1)
-            total -= Decimal(trade["commission"]) if trade["commission_asset"] == "DOGE" else 0
-    return total
-
-
-def net(client: Client) -> Decimal:
-    """What the gateway says the session holds."""
-    rows = client.call("positions")["positions"]
-    return sum((Decimal(row["net"]) for row in rows if row["symbol"] == SYMBOL), Decimal(0))
-
-
-def comes_out_even(gateway: Gateway, client: Client) -> None:
-    """Gateway, pos.db and exchange agree, and the files hold together."""
-    eventually(lambda: net(client) == held(gateway), "the position to be the exchange's")
-    eventually(lambda: Decimal(gateway.position() or 0) == held(gateway), "pos.db to show it")
-    assert gateway.running.end() == 143
-    verified = gateway.run("verify", "-c=spot.json")
-    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 @pytest.mark.parametrize("place", ["before_append", "mid_append", "after_append"])

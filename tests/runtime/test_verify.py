@@ -335,6 +335,31 @@ def lost_row(s: Sabotage) -> str:
     return "record 5"
 
 
+def recalled(
+    spoil: Callable[[list[str]], object], seal: Callable[[str], str] = str
+) -> Callable[[Sabotage], str]:
+    """A snapshot that leaves nothing out, changed before and after its checksum is made."""
+
+    def change(s: Sabotage) -> str:
+        with closing(sqlite3.connect(s.folder / "journal.db")) as file:
+            rows = file.execute("SELECT seq, body, sum FROM record ORDER BY seq").fetchall()
+            (journal_id,) = file.execute("SELECT value FROM meta WHERE key = 'id'").fetchone()
+        head = {"format": 1, "journal": journal_id, "seq": rows[-1][0], "sum": rows[-1][2]}
+        lines = [body for _, body, _ in rows]
+        spoil(lines)
+        text = "\n".join([json.dumps(head | {"keep": 0, "records": len(lines)}), *lines, ""])
+        text += hashlib.sha256(text.encode()).hexdigest() + "\n"
+        (s.folder / "journal.snapshot").write_text(seal(text))
+        return "journal.snapshot"
+
+    return change
+
+
+def without(kind: str) -> Callable[[list[str]], object]:
+    """Takes the first record of that kind out."""
+    return lambda lines: lines.remove(next(line for line in lines if f'"kind":"{kind}"' in line))
+
+
 SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
     ("chain", changed_row),
     ("chain", lost_row),
@@ -376,6 +401,11 @@ SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
         books_otherwise("UPDATE _asset SET amount = '1.0' WHERE amount = '30'", "pos.db", repaired=False),
     ),
     ("I21", edited_twice),
+    *[("snapshot", recalled(without(kind))) for kind in ("fill", "order", "adjust", "start", "cash")],
+    ("snapshot", recalled(lambda lines: lines.insert(3, lines[0].replace('"epoch":', '"epoch":1')))),
+    ("snapshot", recalled(lambda lines: lines.insert(3, lines[2]))),
+    ("snapshot", recalled(list, lambda text: text.replace("fill", "fall", 1))),
+    ("snapshot", recalled(list, lambda text: text[: len(text) // 2])),
 ]
 
 
@@ -456,6 +486,25 @@ def test_an_edit_that_waits_is_no_breach(run: Run, tmp_path: Path) -> None:
     sabotage.books("UPDATE position SET qty = 'ten' WHERE session_id = 1", repaired=False)
     found = verify(sabotage.folder)
     assert found.holds and any("session 1 dogeusdt: edited" in note for note in found.notes)
+
+
+def test_a_snapshot_of_records_that_count_is_no_breach(run: Run, tmp_path: Path) -> None:
+    sabotage = Sabotage(run, tmp_path)
+    stays = ("event", "answer", "ack", "order_state", "cursor")
+
+    def void(lines: list[str]) -> None:
+        lines[:] = [line for line in lines[:-1] if json.loads(line)["kind"] not in stays]
+        lines.append('{"kind":"end","time":1}')
+
+    recalled(void)(sabotage)
+    found = verify(sabotage.folder)
+    assert found.holds and ": of record" in found.counts["snapshot"], "\n".join(found.lines())
+    path = sabotage.folder / "journal.snapshot"
+    recalled(list, lambda text: text)(sabotage)
+    with closing(sqlite3.connect(sabotage.folder / "journal.db", isolation_level=None)) as file:
+        last = file.execute("SELECT max(seq) FROM record").fetchone()[0]
+        file.execute("DELETE FROM record WHERE seq = ?", (last,))
+    assert path.exists() and any("not of this journal" in note for note in verify(sabotage.folder).notes)
 
 
 def test_compacted_events_leave_the_rest_proven(run: Run, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ mod outage;
 pub mod plan;
 pub mod product;
 pub mod python;
+mod recall;
 mod seats;
 pub mod shrink;
 mod store;

@@ -121,8 +121,9 @@ impl Totals {
     /// Faults that never met an order in one of the states an order can be in between two steps.
     pub fn missed(&self) -> Vec<String> {
         let states = [State::Sent, State::Working, State::Canceling, State::Unknown];
-        // A moment is counted for what it was in, and not every state can be met there.
-        let moment = |name: &str| name.ends_with("in an outage") || name.starts_with("killed with");
+        // A moment is counted for what it was in, and not every state can be met there; none at a start.
+        let begins = |name: &str| name.starts_with("killed with") || name.starts_with("start from");
+        let moment = |name: &str| name.ends_with("in an outage") || begins(name);
         let faults = self.struck.keys().filter(|name| !moment(name));
         let all = faults.flat_map(|name| states.map(|state| (*name, state)));
         let missed = all.filter(|hit| !self.hits.contains_key(hit));

@@ -113,7 +113,7 @@ pub struct World {
     tell: Option<fn(&str)>,
 }
 
-fn key() -> SecretKey {
+pub(crate) fn key() -> SecretKey {
     SecretKey::from_seed(&[7; 32])
 }
 
@@ -569,7 +569,8 @@ impl World {
         };
         let mut out = Vec::new();
         let edits = self.store.edits();
-        let made = Gateway::new(config, &self.journal, edits, Vec::new(), feed, entry, self.now, &mut out);
+        let records = self.recalled(&config, &edits);
+        let made = Gateway::new(config, &records, edits, Vec::new(), feed, entry, self.now, &mut out);
         match made {
             Ok(gateway) => self.gateway = Some(gateway),
             Err(error) => self.violate("start", error.to_string()),

@@ -10,6 +10,7 @@ from pathlib import Path
 from ._files import Damaged, Journal, Window, journal, window
 from ._laws import Breach, Laws
 from ._reckoning import ONE, Books, shown, units
+from ._snapshot import SNAPSHOT, Snapshot
 
 _OURS = "the gateway has made a mistake: stop it, keep both files, and report that record"
 _SHOW_ANEW = "stop the gateway and move pos.db away: the next start makes it from the journal"
@@ -40,6 +41,10 @@ LAWS = {
     "I14": ("events are numbered without a gap, and only those are acknowledged", _OURS),
     "I15": ("pos.db is what the journal makes", _SHOW_ANEW),
     "I21": ("every edit is booked once", _OURS),
+    "snapshot": (
+        "journal.snapshot leaves out only what later records made void",
+        "delete it: the next start reads every record, and a new one is made",
+    ),
 }
 
 
@@ -70,12 +75,13 @@ class Findings:
 def verify(folder: Path) -> Findings:
     """Looks at the folder's files. Raises `Unreadable` where that cannot be."""
     # The window first: the journal, read afterwards, knows all that it shows.
-    shows = window(folder)
+    shows, recalled = window(folder), Snapshot(folder)
     with journal(folder) as file:
-        return _judge(file, shows)
+        recalled.belongs(file)
+        return _judge(file, shows, recalled)
 
 
-def _judge(file: Journal, shows: Window | None) -> Findings:
+def _judge(file: Journal, shows: Window | None, recalled: Snapshot) -> Findings:
     laws, found = Laws(), Findings()
     if shows is None:
         found.notes.append("there is no pos.db: the next start makes it")
@@ -87,6 +93,7 @@ def _judge(file: Journal, shows: Window | None) -> Findings:
     try:
         for record in file.checked():
             laws.take(record)
+            recalled.take(record)
             last = record.seq
             if shows is not None and last == shows.applied:
                 found.breaches += compare(laws.books, shows)
@@ -99,8 +106,16 @@ def _judge(file: Journal, shows: Window | None) -> Findings:
     if shows is not None and not compared:
         found.breaches += compare(Books(), shows) if shows.applied == 0 else _ahead(shows, last)
     found.breaches += laws.breaches
-    found.notes += [*laws.notes(), *_edits(shows)]
+    if recalled.wrong:
+        found.breaches.append(Breach("snapshot", SNAPSHOT, recalled.wrong))
+    found.notes += [*laws.notes(), *_edits(shows), *filter(None, [recalled.note])]
     _count(found, laws, shows, last)
+    of = (
+        f": of record {recalled.row}, {recalled.count} records"
+        if recalled.row
+        else ": there is none to be used"
+    )
+    found.counts["snapshot"] = of
     return found
 
 

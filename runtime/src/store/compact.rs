@@ -15,8 +15,8 @@ use tradingsys::ids::SessionId;
 use tradingsys::journal::{Record, event_time};
 use tradingsys::time::Time;
 
-use super::StoreError;
 use super::journal::{FILE, Journal};
+use super::{StoreError, snapshot};
 
 /// Kinds of records that may be without text.
 pub const KINDS: [&str; 3] = ["event", "answer", "ack"];
@@ -45,6 +45,8 @@ pub fn compact(folder: &Path, told_before: Time) -> Result<Done, StoreError> {
     let (journal, found) = Journal::open(folder)?;
     let records = journal.last_seq();
     drop(journal);
+    // It would remember what is to be forgotten.
+    snapshot::remove(folder).map_err(StoreError::file(&folder.join(snapshot::FILE)))?;
     let wrong = StoreError::sqlite(&path);
     let before = size(folder);
     let mut connection = Connection::open(&path).map_err(&wrong)?;

@@ -1,13 +1,17 @@
 //! `journal.db`: rows that are only ever appended, chained by checksums. One connection, one thread.
+//! Where a snapshot fits, a start reads it in place of the rows it is of.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use tradingsys::gateway::io::Batch;
 use tradingsys::journal::Record;
+use tradingsys::time::Span;
 
-use super::{StoreError, chain, compact, is_corrupt, migrate};
+use super::snapshot::{self, Snapshot};
+use super::walk::Walk;
+use super::{StoreError, chain, is_corrupt, migrate};
 use crate::failpoint::failpoint;
 use crate::files;
 
@@ -21,20 +25,24 @@ pub struct Journal {
     full_sync: bool,
 }
 
-/// The end of the chain.
+/// A place in the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Position {
-    seq: u64,
-    sum: String,
+pub(super) struct Position {
+    pub(super) seq: u64,
+    pub(super) sum: String,
 }
 
 /// What was found at the opening.
 #[derive(Debug)]
 pub struct Found {
-    /// All records, oldest first, but for those that have lost their text.
+    /// All records, oldest first, but for those that have lost their text and those a snapshot leaves out.
     pub records: Vec<Record>,
     /// How many of them have lost their text ([`super::compact`]).
     pub emptied: u64,
+    /// The row up to which a snapshot stood for the records, and how many were left of them; 0 if none was used.
+    pub taken: (u64, u64),
+    /// There is a snapshot that was not used; why.
+    pub passed_over: Option<String>,
     /// The journal was made just now.
     pub new: bool,
     /// An older schema was migrated; the backup made before.
@@ -55,11 +63,23 @@ impl Journal {
     /// # Errors
     /// [`StoreError`]: foreign, newer, damaged or unreadable.
     pub fn open(folder: &Path) -> Result<(Self, Found), StoreError> {
+        Self::open_by(folder, None)
+    }
+
+    /// The same from the journal's snapshot on, if there is one that fits; with it, what counts of the rows before is
+    /// read and only those behind it are checked. Acknowledged events are kept for so long.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`].
+    pub fn open_from_snapshot(folder: &Path, keep: Span) -> Result<(Self, Found), StoreError> {
+        Self::open_by(folder, Some(keep))
+    }
+
+    fn open_by(folder: &Path, keep: Option<Span>) -> Result<(Self, Found), StoreError> {
         let path = folder.join(FILE);
         let (connection, new, migrated) = connect(&path)?;
         let id = read_id(&connection).map_err(|error| broken(&path, error))?;
-        let (records, emptied, last) = load(&connection, &path, &id)?;
-        let found = Found { records, emptied, new, migrated, older: false };
+        let (last, found) = load(&connection, &path, &id, keep)?.found(new, migrated, false);
         Ok((Self { connection, path, id, last, full_sync: true }, found))
     }
 
@@ -69,6 +89,18 @@ impl Journal {
     /// # Errors
     /// As for [`Journal::open`]; there must be a file.
     pub fn look(folder: &Path) -> Result<(Self, Found), StoreError> {
+        Self::look_by(folder, None)
+    }
+
+    /// The same as [`Journal::open_from_snapshot`] would.
+    ///
+    /// # Errors
+    /// As for [`Journal::look`].
+    pub fn look_from_snapshot(folder: &Path, keep: Span) -> Result<(Self, Found), StoreError> {
+        Self::look_by(folder, Some(keep))
+    }
+
+    fn look_by(folder: &Path, keep: Option<Span>) -> Result<(Self, Found), StoreError> {
         let path = folder.join(FILE);
         let wrong = |error| broken(&path, error);
         let connection = connect_to_look(&path).map_err(wrong)?;
@@ -76,11 +108,11 @@ impl Journal {
         let (new, schema) = identify(&connection, &path)?;
         // One that was never filled has no name yet.
         let id = if new { String::new() } else { read_id(&connection).map_err(wrong)? };
-        let (records, emptied, last) = match new {
-            true => (Vec::new(), 0, Position { seq: 0, sum: chain::genesis(&id) }),
-            false => load(&connection, &path, &id)?,
+        let loaded = match new {
+            true => Loaded::nothing(&id),
+            false => load(&connection, &path, &id, keep)?,
         };
-        let found = Found { records, emptied, new, migrated: None, older: !new && schema < migrate::SCHEMA };
+        let (last, found) = loaded.found(new, None, !new && schema < migrate::SCHEMA);
         Ok((Self { connection, path, id, last, full_sync: true }, found))
     }
 
@@ -183,11 +215,11 @@ fn after(last: &Position, batches: &[Batch]) -> rusqlite::Result<(Vec<Row>, Posi
 }
 
 /// The word of the record's kind. Serde writes the tag of an enum first.
-fn kind_of(body: &str) -> &str {
+pub(super) fn kind_of(body: &str) -> &str {
     body.strip_prefix("{\"kind\":\"").and_then(|rest| rest.split('"').next()).unwrap_or("")
 }
 
-fn broken(path: &Path, error: rusqlite::Error) -> StoreError {
+pub(super) fn broken(path: &Path, error: rusqlite::Error) -> StoreError {
     if is_corrupt(&error) {
         StoreError::Damaged { file: path.to_owned(), record: 0, reason: error.to_string() }
     } else {
@@ -275,54 +307,57 @@ fn read_id(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
-fn load(connection: &Connection, path: &Path, id: &str) -> Result<(Vec<Record>, u64, Position), StoreError> {
-    let mut at = Position { seq: 0, sum: chain::genesis(id) };
-    let mut records = Vec::new();
-    let (mut emptied, mut pinned, mut whole) = (0, true, compact::Whole::default());
-    let damaged = |record, reason: String| StoreError::Damaged { file: path.to_owned(), record, reason };
-    let mut select = connection
-        .prepare("SELECT seq, kind, body, sum FROM record ORDER BY seq")
-        .map_err(|error| broken(path, error))?;
-    let mut rows = select.query([]).map_err(|error| broken(path, error))?;
-    loop {
-        let expected = at.seq + 1;
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => break,
-            Err(error) => return Err(damaged(expected, error.to_string())),
-        };
-        let read = || -> rusqlite::Result<(i64, String, String, String)> {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        };
-        let (seq, kind, body, sum) = read().map_err(|error| damaged(expected, error.to_string()))?;
-        if seq != expected as i64 {
-            return Err(damaged(expected, format!("it is missing, number {seq} follows")));
-        }
-        if body.is_empty() && compact::KINDS.contains(&kind.as_str()) {
-            // Its sum cannot be reckoned any more; that of the next one covers it.
-            at = Position { seq: expected, sum };
-            (emptied, pinned) = (emptied + 1, false);
-            continue;
-        }
-        pinned = true;
-        at = Position { seq: expected, sum: chain::next(&at.sum, expected, &body) };
-        if at.sum != sum {
-            return Err(damaged(expected, "its checksum does not match its text".into()));
-        }
-        if kind_of(&body) != kind {
-            return Err(damaged(expected, "its kind does not match its text".into()));
-        }
-        let record = serde_json::from_str(&body).map_err(|error| damaged(expected, error.to_string()))?;
-        whole.take(expected, &record);
-        records.push(record);
+/// All rows, but for those a snapshot stands for, held against the chain.
+fn load(connection: &Connection, path: &Path, id: &str, keep: Option<Span>) -> Result<Loaded, StoreError> {
+    let (snapshot, passed_over) = match keep.map(|keep| fitting(connection, path, id, keep)) {
+        None => (None, None),
+        Some(Ok(snapshot)) => (snapshot, None),
+        Some(Err(reason)) => (None, Some(reason)),
+    };
+    let taken = snapshot.as_ref().map_or((0, 0), |snapshot| (snapshot.at.seq, snapshot.records.len() as u64));
+    let (mut walk, mut records) = match snapshot {
+        Some(Snapshot { at, records }) => (Walk::behind(path, at, &records), records),
+        None => (Walk::new(path, id), Vec::new()),
+    };
+    records.append(&mut walk.take_rest(connection)?);
+    let (last, emptied) = walk.end()?;
+    Ok(Loaded { records, emptied, last, taken, passed_over })
+}
+
+struct Loaded {
+    records: Vec<Record>,
+    emptied: u64,
+    last: Position,
+    taken: (u64, u64),
+    passed_over: Option<String>,
+}
+
+impl Loaded {
+    fn nothing(id: &str) -> Self {
+        let last = Position { seq: 0, sum: chain::genesis(id) };
+        Self { records: Vec::new(), emptied: 0, last, taken: (0, 0), passed_over: None }
     }
-    if !pinned {
-        return Err(damaged(at.seq, "its text is missing, and no later record covers its checksum".into()));
+
+    fn found(self, new: bool, migrated: Option<PathBuf>, older: bool) -> (Position, Found) {
+        let Self { records, emptied, last, taken, passed_over } = self;
+        (last, Found { records, emptied, taken, passed_over, new, migrated, older })
     }
-    if emptied > 0 {
-        whole.check().map_err(|(record, reason)| damaged(record, reason))?;
+}
+
+/// The snapshot beside the journal, if it is of one of its rows; else why not.
+fn fitting(connection: &Connection, path: &Path, id: &str, keep: Span) -> Result<Option<Snapshot>, String> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let Some(snapshot) = snapshot::read(folder, id, keep)? else { return Ok(None) };
+    let seq = snapshot.at.seq;
+    let sum = connection
+        .query_row("SELECT sum FROM record WHERE seq = ?1", [seq as i64], |row| row.get::<_, String>(0))
+        .optional();
+    match sum {
+        Ok(Some(sum)) if sum == snapshot.at.sum => Ok(Some(snapshot)),
+        Ok(Some(_)) => Err(format!("record {seq} of the journal is not the one it is of")),
+        Ok(None) => Err(format!("it is of record {seq}, which the journal does not have")),
+        Err(error) => Err(format!("record {seq} cannot be read: {error}")),
     }
-    Ok((records, emptied, at))
 }
 
 #[cfg(test)]

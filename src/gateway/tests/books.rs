@@ -286,7 +286,7 @@ fn a_journal_of_another_install_is_refused_with_both_ways_out() {
     let (script, mut out) = (Scripted::default(), Vec::new());
     let (feed, entry) = (Box::new(script.clone()), Box::new(script));
     let made = Gateway::new(other, &journal, Vec::new(), Vec::new(), feed, entry, START, &mut out);
-    let message = made.err().expect("books of another account are not taken for ours").to_string();
+    let message = made.expect_err("books of another account are not taken for ours").to_string();
     let (theirs, ours) = (Install::from_hash(5), Install::from_hash(6));
     for word in [&format!("{:?}", theirs.as_str()), &format!("not {:?}", ours.as_str()), "another \"db\""] {
         assert!(message.contains(word), "{word}: {message}");

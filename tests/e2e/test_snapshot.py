@@ -1,0 +1,140 @@
+"""Starts from `journal.snapshot` with the real gateway: what it saves, and that nothing hangs on it.
+
+The oracle is the exchange's own trade file.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pyalgo._verify import verify
+from support.deaths import armed
+from support.outcome import comes_out_even, held, net
+from support.processes import Client, Exchange, Gateway, Process, eventually, program, trading
+
+Desk = tuple[Exchange, Gateway]
+SEED = int(os.environ.get("TRADINGSYS_SEED", "1"))
+SNAPSHOT = "journal.snapshot"
+EVERY = 60
+
+
+@pytest.fixture
+def frugal(tmp_path: Path) -> Iterator[Desk]:
+    """A gateway that makes a snapshot after few rows."""
+    with trading(tmp_path, "--ticks-per-second=20", snapshot_rows=EVERY) as both:
+        yield both
+
+
+def rows(gateway: Gateway) -> int:
+    """How long the journal is."""
+    return int(gateway.sql("SELECT max(seq) FROM record", "journal.db")[0][0])
+
+
+def traded(gateway: Gateway) -> None:
+    """A life that ends in a kill, and leaves a snapshot."""
+    gateway.start()
+    client = gateway.client()
+    while rows(gateway) < EVERY:
+        client.buy("10")
+    eventually((gateway.folder / "db" / SNAPSHOT).exists, "a snapshot")
+    client.buy("10")
+    gateway.running.kill()
+
+
+def agrees(gateway: Gateway, client: Client) -> bool:
+    """Does the gateway say what the exchange's trades come to?"""
+    return net(client) == held(gateway)
+
+
+def made_more_than(gateway: Gateway, count: int) -> bool:
+    """Were more snapshots made than that?"""
+    return len(gateway.logged("snapshot_made")) > count
+
+
+def started_from(gateway: Gateway) -> int:
+    """The record up to which a snapshot stood for the journal at the last start; 0: none did."""
+    return int(gateway.logged("stores_open")[-1].fields["snapshot"])
+
+
+def test_a_start_from_a_snapshot_goes_on_where_the_last_life_ended(frugal: Desk) -> None:
+    _, gateway = frugal
+    traded(gateway)
+    before = rows(gateway)
+    gateway.start()
+    assert started_from(gateway) >= EVERY
+    assert int(gateway.logged("stores_open")[-1].fields["records"]) < before
+    eventually(lambda: gateway.logged("journal_checked"), "all records to be read over")
+    client = gateway.client()
+    client.buy("10")
+    comes_out_even(gateway, client)
+    said = gateway.run("verify", "-c=spot.json").stdout
+    assert "ok   snapshot: of record" in said and "a start from it is one from all" in said
+    found = verify(gateway.folder / "db")
+    assert found.holds and "of record" in found.counts["snapshot"], "\n".join(found.lines())
+
+
+def test_r59_a_flipped_bit_in_a_snapshot_is_said_and_costs_nothing(frugal: Desk) -> None:
+    _, gateway = frugal
+    print(f"seed {SEED}; replay: TRADINGSYS_SEED={SEED} pytest {__file__}")
+    rng = random.Random(SEED)
+    traded(gateway)
+    path = gateway.folder / "db" / SNAPSHOT
+    for _ in range(3):
+        content = bytearray(path.read_bytes())
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+        warned = gateway.run("verify", "-c=spot.json")
+        assert warned.returncode == 0 and "warn snapshot: " in warned.stdout, warned.stdout
+        assert {breach.law for breach in verify(gateway.folder / "db").breaches} == {"snapshot"}
+        said = len(gateway.logged("snapshot_not_used"))
+        made = len(gateway.logged("snapshot_made"))
+        gateway.start()
+        assert len(gateway.logged("snapshot_not_used")) == said + 1 and started_from(gateway) == 0
+        client = gateway.client()
+        client.buy("10")
+        eventually(partial(agrees, gateway, client), "the position to be the exchange's")
+        eventually(partial(made_more_than, gateway, made), "a new one")
+        gateway.running.kill()
+    gateway.start()
+    assert started_from(gateway) > 0
+    comes_out_even(gateway, gateway.client())
+
+
+def test_killed_while_it_makes_a_snapshot_it_has_the_one_before(frugal: Desk) -> None:
+    _, gateway = frugal
+    traded(gateway)
+    gateway.start(env=armed("mid_snapshot"))
+    row = started_from(gateway)
+    client = gateway.client()
+    while rows(gateway) < row + EVERY:
+        client.buy("10")
+    assert gateway.running.popen.wait(30) == -signal.SIGKILL
+    assert (gateway.folder / "db" / f"{SNAPSHOT}.new").exists(), "killed in the middle"
+    gateway.start()
+    assert started_from(gateway) == row
+    comes_out_even(gateway, gateway.client())
+    assert verify(gateway.folder / "db").holds
+
+
+def test_r59_damage_that_a_start_did_not_read_is_found_while_it_runs(frugal: Desk) -> None:
+    """The books in use are sound; the next start refuses, as it would without a snapshot."""
+    _, gateway = frugal
+    traded(gateway)
+    text = "UPDATE record SET body = replace(body, 'dogeusdt', 'dogeusdx') WHERE kind = 'fill'"
+    gateway.sql(f"{text} AND seq = (SELECT min(seq) FROM record WHERE kind = 'fill')", "journal.db")
+    gateway.start()
+    assert started_from(gateway) > 0
+    eventually(lambda: gateway.logged("journal_damaged", "checksum"), "the damage to be found")
+    eventually(lambda: not (gateway.folder / "db" / SNAPSHOT).exists(), "the snapshot to be removed")
+    client = gateway.client()
+    client.buy("10")
+    eventually(partial(agrees, gateway, client), "the position to be the exchange's")
+    gateway.running.kill()
+    refused = Process([program("spot"), "-c=spot.json"], gateway.folder)
+    assert refused.popen.wait(30) == 78 and "is damaged at record" in refused.log()
