@@ -87,6 +87,12 @@ def life(order: int, generation: int, now: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def has_rows(journal: Path) -> bool:
+    """Has the gateway written down that it began?"""
+    with closing(sqlite3.connect(journal)) as file:
+        return bool(file.execute("SELECT count(*) FROM record WHERE kind = 'generation'").fetchone()[0])
+
+
 def grow(journal: Path, count: int) -> None:
     """Appends so many records to a gateway's journal."""
     with closing(sqlite3.connect(journal, isolation_level=None)) as file:
@@ -149,8 +155,10 @@ def measure(folder: Path, rows: int, times: int) -> None:
         (folder / "spot.json").write_text(json.dumps(config | more))
 
     configured(snapshot_rows=0)
-    timed(folder, 1)
     journal, snapshot = folder / "db" / "journal.db", folder / "db" / "journal.snapshot"
+    with started(folder):
+        while not has_rows(journal):
+            time.sleep(0.05)
     grow(journal, rows)
     without = timed(folder, times)
     print(f"{rows} rows, {journal.stat().st_size >> 20} MiB: {without:.2f} s from all records")
