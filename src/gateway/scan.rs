@@ -19,6 +19,9 @@
 //! its other side in EXTERNAL, at the fill's own time. So the sum stays the account at every instant, and funding of
 //! the time before, reckoned anew from what each held, comes out even as well. Fills are keyed, so a page read twice
 //! changes nothing.
+//!
+//! What is older than the journal is booked without telling each order of it: a session is told of its position. What a
+//! run of this journal sent, and was killed before it was on the disk, is told like all else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -115,6 +118,8 @@ struct Patient {
 pub(super) struct Scans {
     /// Symbols read, by the journal.
     read: BTreeSet<Symbol>,
+    /// Epochs of the runs the journal knows.
+    runs: BTreeSet<u32>,
     /// Sessions to which something was booked, and which are told when all is read.
     moved: BTreeMap<Symbol, BTreeSet<SessionId>>,
     /// Symbols that an earlier run had read and never used.
@@ -140,6 +145,7 @@ impl Scans {
 
     pub(super) fn fold(&mut self, record: &Record) {
         match record {
+            Record::Start(start) => drop(self.runs.insert(start.epoch)),
             Record::Scanned { symbol } => drop(self.read.insert(symbol.clone())),
             Record::Listing { symbol, unread: false, .. } => drop(self.read.insert(symbol.clone())),
             Record::Listing { symbol, unread: true, .. } => drop(self.read.remove(symbol)),
@@ -400,6 +406,10 @@ impl Gateway {
             (Some(true), _) => drop(scan.ended.insert(report.venue_id)),
             (Some(false), _) => self.past_living(now, parent, report),
             (None, _) if !report.status.is_terminal() => self.past_living(now, parent, report),
+            // This journal's run sent it, and was killed before that was on the disk: its strategy may wait for it.
+            (None, Some(parts)) if self.scans.runs.contains(&parts.epoch) && !report.filled.is_zero() => {
+                self.past_living(now, parent, report);
+            }
             (None, None) if report.forced.is_none() => drop(scan.foreign.insert(report.venue_id)),
             (None, _) => {
                 scan.ended.insert(report.venue_id);

@@ -316,6 +316,31 @@ fn i11_a_difference_is_looked_for_in_symbols_nobody_has_used() {
     assert_eq!(unattributed(&after), [""; 0]);
 }
 
+#[test]
+fn r51_the_first_order_of_a_symbol_that_a_kill_kept_from_the_journal_is_told() {
+    let known = Past { balances: vec![("USDT", 1_000)], ..Past::default() };
+    let mut bench = Bench::ready_with(vec![doge_is_read()]);
+    known.serve(&mut bench, 10);
+    bench.hold_commits = true;
+    let id = bench.order(1);
+    let mut past = known.filled(&id, Side::Buy, &[4, 6]).lately(bench.now);
+    past.balances = vec![("USDT", 998), ("DOGE", 10)];
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(30));
+    past.meet(&mut after);
+    past.serve(&mut after, 10);
+    // Its strategy was told that the order is taken, and of nothing else.
+    after.pending = json!([{"epoch": bench.gateway.epoch, "method": "order", "params": {"n": 1,
+        "symbol": "dogeusdt", "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}]);
+    let reply = after.login(None);
+    assert_eq!(reply["result"]["answers"][0]["result"]["order_id"], json!(id));
+    let told = after.events();
+    let ends = told.iter().filter(|event| *event == "FILLED 10").count();
+    let orders = told.iter().filter(|event| event.contains("FILLED")).count();
+    assert_eq!((ends, orders), (1, 2), "{told:?}");
+    assert_eq!(position(&after, 1), "10 at 0.2 realised 0");
+    assert_eq!(unattributed(&after), [""; 0]);
+}
+
 /// The pages of one symbol's past cannot be had.
 fn failing(query: &Query) -> Option<Answer> {
     let fails = matches!(query, Query::OrdersFrom { symbol, .. } if symbol.as_str() == "shibusdt");
