@@ -102,8 +102,8 @@ impl Sim {
             }
             "mark" => self.futures_set_mark(now, body),
             "funding" => self.futures_set_funding(now, body),
-            "liquidate" => self.futures_liquidate(body),
-            "deleverage" => self.futures_deleverage(body),
+            "liquidate" => self.futures_liquidate(now, body),
+            "deleverage" => self.futures_deleverage(now, body),
             "settle" => {
                 let wanted: SetPrice = read(body)?;
                 let symbol = self.perpetual_symbol(&wanted.symbol)?;
@@ -157,8 +157,10 @@ impl Sim {
         Ok("{}".into())
     }
 
-    fn futures_liquidate(&mut self, body: &str) -> Outcome {
+    fn futures_liquidate(&mut self, now: Time, body: &str) -> Outcome {
         let wanted: Liquidate = read(body)?;
+        // It happens now, not when something was due last.
+        self.futures.core.timer(now);
         let account = self.account_named(&wanted.account)?;
         let Some(symbol) = &wanted.symbol else {
             self.futures.core.liquidate(account).map_err(words)?;
@@ -170,8 +172,9 @@ impl Sim {
         Ok("{}".into())
     }
 
-    fn futures_deleverage(&mut self, body: &str) -> Outcome {
+    fn futures_deleverage(&mut self, now: Time, body: &str) -> Outcome {
         let wanted: Deleverage = read(body)?;
+        self.futures.core.timer(now);
         let account = self.account_named(&wanted.account)?;
         let symbol = self.perpetual_symbol(&wanted.symbol)?;
         let side = wanted.position_side.unwrap_or(PositionSide::Both);
