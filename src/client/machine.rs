@@ -255,6 +255,11 @@ impl Client {
     pub fn failure(&self) -> Option<&ErrorBody> {
         self.failure.as_ref()
     }
+    /// Commands that wait: for an answer, or for the first event of an order that was called taken.
+    pub fn waiting(&self) -> usize {
+        let asked = self.asked.values().filter(|asked| matches!(asked, Asked::Command(_))).count();
+        asked + self.unanswered.len() + self.untold.len()
+    }
     /// May the socket be read? Not while too much waits to be handled; the gateway keeps the rest.
     pub fn wants_frames(&self) -> bool {
         self.inbox.private_len() < MAX_PRIVATE

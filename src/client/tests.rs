@@ -271,6 +271,7 @@ fn a_lost_connection_leaves_orders_in_doubt_and_asks_for_them() {
 fn r51_an_order_called_taken_is_asked_for_until_an_event_told_of_it() {
     let mut desk = Desk::live();
     let (silent, heard) = (desk.send(), desk.send());
+    assert_eq!(desk.client.waiting(), 2);
     let calls = desk.calls();
     for ((id, _), key) in calls.iter().zip([silent, heard]) {
         let (id, n, order_id) = (id.unwrap(), if key == silent { 1 } else { 2 }, desk.id(key));
@@ -278,6 +279,7 @@ fn r51_an_order_called_taken_is_asked_for_until_an_event_told_of_it() {
     }
     let second = desk.id(heard);
     desk.order_event(1, &second, "NEW", "0", "0");
+    assert_eq!(desk.client.waiting(), 1, "the other was called taken, and not told of");
     // The gateway was killed before what it called taken was in its journal: the next one knows nothing of it.
     reconnect(&mut desk);
     let login = desk.log_in(r#"{"gen":1,"seq":1}"#, "events", "[null]", 1001);
@@ -291,6 +293,7 @@ fn r51_an_order_called_taken_is_asked_for_until_an_event_told_of_it() {
     desk.told();
     desk.frame(&order_frame(2, &first, "REJECTED", "0", "0", false));
     assert_eq!(desk.told(), ["REJECTED now"]);
+    assert_eq!(desk.client.waiting(), 0);
     reconnect(&mut desk);
     let login = desk.log_in(r#"{"gen":1,"seq":2}"#, "events", "[]", 1003);
     assert_eq!(login.pending, []);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tradingsys::ids::{Asset, SessionId};
+use tradingsys::ids::{Asset, SessionId, Symbol};
 use tradingsys::journal::{Owner, Record};
 use tradingsys::ledger::books::Books;
 use tradingsys::num::{Cash, Qty};
@@ -10,8 +10,8 @@ use tradingsys::wire::error::ErrorCode;
 use tradingsys::wire::request::Ack;
 
 use crate::product::Product;
-use crate::strategy::{Strategy, says_over};
-use crate::truth::{Trade, raw};
+use crate::strategy::says_over;
+use crate::truth::{Order, Trade, raw};
 use crate::world::World;
 
 impl World {
@@ -86,12 +86,12 @@ impl World {
         }
     }
 
-    /// Has everything come to rest?
+    /// Has every order come to its end, and been told of? What never reached the exchange is gone with a journal that
+    /// is lost whole: a strategy that has heard no event since then is not told.
     pub(crate) fn at_rest(&self) -> bool {
         // The cheap questions first: this is asked after every step.
-        self.strategies.iter().all(Strategy::is_ready)
-            && self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
-            && (self.orders_lost() || self.strategies.iter().all(|s| s.unanswered() == 0))
+        self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
+            && (self.lost || self.strategies.iter().all(|s| s.unrest().is_none()))
             && self.truth.open().next().is_none()
     }
 
@@ -110,9 +110,7 @@ impl World {
             if !s.is_ready() {
                 found.push(format!("session {} not ready", s.session));
             }
-            if s.unanswered() > 0 {
-                found.push(format!("session {} waits for {} orders", s.session, s.unanswered()));
-            }
+            found.extend(s.unrest().map(|waits| format!("session {} waits: {waits}", s.session)));
         }
         found.extend(self.truth.open().map(|id| format!("{id} open at the exchange")));
         found.join("; ")
@@ -164,7 +162,7 @@ impl World {
         for k in 0..self.strategies.len() {
             let session = self.strategies[k].session;
             let bought = held.get(&Some(session)).copied().unwrap_or_default();
-            let symbol = tradingsys::ids::Symbol::new("dogeusdt");
+            let symbol = Symbol::new("dogeusdt");
             let net = books.position(SessionId(session), &symbol).qty;
             let fees: i128 = self.trades_of(session).iter().map(|trade| trade.fee_in("DOGE")).sum();
             let edits = self.store.edited.get(&session).copied().unwrap_or_default();
@@ -175,6 +173,14 @@ impl World {
                     "I2 a position is the sum of its fills and of its parts of what was ended",
                     found,
                 );
+            }
+            // One that has heard no event is not told that the journal was lost, see `at_rest`.
+            if let Some(client) = self.strategies[k].client.as_ref().filter(|_| !self.lost) {
+                let shown = client.positions().get(&symbol).map_or(Qty::ZERO, |position| position.net);
+                if shown != net {
+                    let found = format!("session {session}: {net}, shown {shown}");
+                    return self.violate("I5 a strategy is shown its position as it is", found);
+                }
             }
             let told = match &self.strategies[k].seat {
                 Some(seat) => seat.net(),
@@ -258,7 +264,7 @@ impl World {
                 self.strategies[k].file.iter().filter_map(|l| l.fill.map(|f| f.0)).collect();
             let mut real: Vec<u64> = self.trades_of(session).iter().map(|t| t.trade_id).collect();
             told.sort_unstable();
-            if self.orders_lost() {
+            if self.power_lost {
                 // Told again under new numbers, or with the position alone; never what is not real.
                 told.dedup();
                 real.retain(|trade| told.contains(trade));
@@ -281,8 +287,14 @@ impl World {
                 }
             }
             let often = |id: &str| if self.resurrected.contains(id) { 2 } else { 1 };
-            let twice = ends.into_iter().find(|(id, n)| *n != often(id) && !self.power_lost);
-            let found = twice.map(|(id, n)| format!("session {session}: {id} ended {n} times"));
+            // One that did nothing may be gone with both its gateway and its strategy.
+            let matters = |order: &&Order| order.session == Some(session) && raw(&order.filled) != 0;
+            for order in self.truth.orders.values().filter(matters) {
+                ends.entry(order.placed_as.as_str()).or_default();
+            }
+            let wrong = ends.into_iter().find(|(id, n)| *n != often(id) && !self.power_lost);
+            let found =
+                wrong.map(|(id, n)| format!("session {session}: {id} was told to have ended {n} times"));
             if let Some(found) = found {
                 return self.violate("I5 every end is told once", found);
             }

@@ -8,6 +8,7 @@
 
 mod asking;
 mod check;
+pub mod heal;
 pub mod many;
 mod outage;
 pub mod plan;

@@ -14,6 +14,62 @@ use tradingsys::time::Span;
 use crate::plan::Plan;
 use crate::world::{Report, Violation, run};
 
+/// Faults that strike at any time.
+pub const FAULTS: [&str; 32] = [
+    "banned",
+    "clock stepped",
+    "connection refused",
+    "connection replaced",
+    "event doubled",
+    "event dropped",
+    "event held back",
+    "exchange shut down",
+    "gateway killed",
+    "http answer dropped",
+    "http connection cut",
+    "http request dropped",
+    "journal lost",
+    "key of the private events over",
+    "link cut",
+    "link half open",
+    "older copy of the journal",
+    "orders denied",
+    "outage",
+    "outcome in doubt",
+    "power lost",
+    "query answered from the past",
+    "query failed",
+    "reply dropped",
+    "request dropped",
+    "request held up",
+    "row edited",
+    "rules changed",
+    "strategy cut",
+    "strategy killed",
+    "told to slow down",
+    "trade by hand",
+];
+/// What follows from faults or strikes in certain states only.
+pub const MOMENTS: [&str; 15] = [
+    "connection due for replacement in an outage",
+    "deleveraging",
+    "deleveraging in an outage",
+    "fill in an outage",
+    "funding in an outage",
+    "interest in an outage",
+    "killed with a fill not on disk",
+    "killed with an order not acknowledged",
+    "killed with an order not on disk",
+    "liquidation",
+    "liquidation in an outage",
+    "order resurrected",
+    "settlement",
+    "settlement in an outage",
+    "start from a snapshot",
+];
+/// States an order can be in between two steps.
+const STATES: [State; 4] = [State::Sent, State::Working, State::Canceling, State::Unknown];
+
 /// What all schedules together went through.
 #[derive(Debug, Default)]
 pub struct Totals {
@@ -31,6 +87,9 @@ pub struct Totals {
     pub struck: BTreeMap<&'static str, u64>,
     /// Open orders by their state, when a fault struck.
     pub hits: BTreeMap<(&'static str, State), u64>,
+    /// How many milliseconds after the last fault each of [`crate::heal::Healing`] was so for the last time, and in how
+    /// many schedules.
+    pub healing: BTreeMap<&'static str, BTreeMap<i64, u64>>,
     /// The violation of the lowest number, and that number.
     pub violated: Option<(u64, Plan, Violation)>,
     /// The number after the last one begun.
@@ -88,6 +147,17 @@ pub fn soak(
     totals
 }
 
+/// The smallest number that so many of a hundred do not exceed.
+fn share(times: &BTreeMap<i64, u64>, of_hundred: u64) -> i64 {
+    let all: u64 = times.values().sum();
+    let mut seen = 0;
+    let reached = times.iter().find(|(_, count)| {
+        seen += *count;
+        seen * 100 >= all * of_hundred
+    });
+    reached.map_or(0, |(millis, _)| *millis)
+}
+
 /// How many threads this machine runs at once.
 pub fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -116,18 +186,52 @@ impl Totals {
         for (hit, count) in report.hits {
             *self.hits.entry(hit).or_default() += u64::from(count);
         }
+        for (what, took, _) in report.healing.parts() {
+            *self.healing.entry(what).or_default().entry(took.millis()).or_default() += 1;
+        }
     }
 
-    /// Faults that never met an order in one of the states an order can be in between two steps.
+    /// What should have happened and never did: a fault that met no order in one of the states an order can be in
+    /// between two steps, a moment that never was; and what happened and is not listed here.
     pub fn missed(&self) -> Vec<String> {
-        let states = [State::Sent, State::Working, State::Canceling, State::Unknown];
-        // A moment is counted for what it was in, and not every state can be met there; none at a start.
-        let begins = |name: &str| name.starts_with("killed with") || name.starts_with("start from");
-        let moment = |name: &str| name.ends_with("in an outage") || begins(name);
-        let faults = self.struck.keys().filter(|name| !moment(name));
-        let all = faults.flat_map(|name| states.map(|state| (*name, state)));
-        let missed = all.filter(|hit| !self.hits.contains_key(hit));
-        missed.map(|(name, state)| format!("{name} x {state:?}")).collect()
+        let never = MOMENTS.into_iter().filter(|name| !self.struck.contains_key(name));
+        let listed = |name: &&&str| FAULTS.contains(name) || MOMENTS.contains(name);
+        let unlisted = self.struck.keys().filter(|name| !listed(name));
+        (self.unmet(&FAULTS).into_iter())
+            .chain(never.map(str::to_owned))
+            .chain(unlisted.map(|name| format!("{name:?} in the list of faults")))
+            .collect()
+    }
+
+    /// Which of these faults met no order in which state.
+    pub fn unmet(&self, faults: &[&'static str]) -> Vec<String> {
+        let all = faults.iter().flat_map(|name| STATES.map(|state| (*name, state)));
+        let unmet = all.filter(|hit| !self.hits.contains_key(hit));
+        unmet.map(|(name, state)| format!("{name} x {state:?}")).collect()
+    }
+
+    /// What was gone through by others is added.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.schedules += others.schedules;
+        self.steps += others.steps;
+        self.orders += others.orders;
+        self.trades += others.trades;
+        self.events += others.events;
+        for (name, count) in others.struck {
+            *self.struck.entry(name).or_default() += count;
+        }
+        for (hit, count) in others.hits {
+            *self.hits.entry(hit).or_default() += count;
+        }
+        for (what, more) in others.healing {
+            let times = self.healing.entry(what).or_default();
+            for (millis, count) in more {
+                *times.entry(millis).or_default() += count;
+            }
+        }
+        self.violated = self.violated.or(others.violated);
+        self
     }
 
     /// What was gone through, line by line.
@@ -148,6 +252,13 @@ impl Totals {
             let [sent, working] = [hits(State::Sent), hits(State::Working)];
             let [canceling, unknown] = [hits(State::Canceling), hits(State::Unknown)];
             lines.push(format!("{name:<48} {times:>9}   {sent} / {working} / {canceling} / {unknown}"));
+        }
+        lines.push(
+            "seconds from the last fault until there was no more: median, 99 of 100, longest".to_owned(),
+        );
+        for (what, times) in &self.healing {
+            let [median, most, longest] = [50, 99, 100].map(|part| share(times, part) as f64 / 1e3);
+            lines.push(format!("{what:<52} {median:.1}, {most:.1}, {longest:.1}"));
         }
         lines
     }

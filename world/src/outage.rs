@@ -107,12 +107,6 @@ impl World {
         }
     }
 
-    /// Has a gateway died between accepting an order and keeping it? What then came of an order of which the exchange
-    /// tells nothing its strategy is not told.
-    pub(crate) fn orders_lost(&self) -> bool {
-        self.power_lost || self.lost || self.has_struck("killed with an order not on disk")
-    }
-
     /// What the kill interrupts.
     pub(crate) fn count_kill(&mut self) {
         let waiting = |wanted: fn(&Record) -> bool| self.disk.iter().any(|b| b.records.iter().any(wanted));

@@ -172,7 +172,7 @@ impl Plan {
             seed,
             product,
             strategies: 3,
-            commands: 20,
+            commands: 100,
             length: Span::from_secs(20),
             faults,
             life,
@@ -218,7 +218,7 @@ impl Plan {
     pub fn denying(mut self) -> Self {
         let Faults { drop_event, delay_event, kill_strategy, .. } = self.faults;
         self.faults = Faults { drop_event, delay_event, kill_strategy, deny: 300_000, ..Faults::default() };
-        Self { settles: false, length: Span::from_secs(40), ..self }
+        Self { settles: false, length: Span::from_secs(40), commands: 60, ..self }
     }
 
     /// The same schedule without faults.

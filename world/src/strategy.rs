@@ -154,19 +154,27 @@ impl Strategy {
         out
     }
 
-    /// Orders it has sent in this life and heard no end of.
-    pub fn unanswered(&self) -> usize {
-        let active = |key: &&OrderKey| {
-            self.client.as_ref().and_then(|c| c.orders().get(**key)).is_some_and(|order| order.is_active())
-        };
-        self.open.iter().filter(active).count() + self.seat.as_ref().map_or(0, Seat::active)
+    /// What it waits for: an end of an order it knows, an answer to a command, the first word of an order called
+    /// taken.
+    pub fn unrest(&self) -> Option<String> {
+        if let Some(active) = self.seat.as_ref().map(Seat::active).filter(|active| *active > 0) {
+            return Some(format!("{active} orders are not over"));
+        }
+        let client = self.client.as_ref()?;
+        if let Some((_, order)) = client.orders().open().next() {
+            return Some(format!("{} is {}", order.order.order_id, order.order.state));
+        }
+        let waiting = client.waiting();
+        (waiting > 0 || client.has_private())
+            .then(|| format!("{waiting} commands, events to handle: {}", client.has_private()))
     }
 
-    /// Cancels everything it has.
+    /// Cancels everything it has, if it has anything.
     pub fn cancel_all(&mut self) -> Vec<Output> {
         let mut out = Vec::new();
         self.take(&mut out);
-        if let Some(client) = self.client.as_mut().filter(|c| c.is_ready()) {
+        let has_orders = |c: &&mut Client| c.is_ready() && c.orders().open().next().is_some();
+        if let Some(client) = self.client.as_mut().filter(has_orders) {
             let _told_by_events = client.cancel_all(None, &mut out);
         }
         out

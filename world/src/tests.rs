@@ -2,10 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test's seeds may come from the environment")]
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use crate::many::{soak, threads};
+use crate::many::{Totals, soak, threads};
 use crate::plan::Plan;
 use crate::product::Product;
 use crate::world::{Report, run};
@@ -38,54 +37,36 @@ fn the_same_seed_runs_the_same() {
     }
 }
 
-/// With those below two thousand schedules of twenty seconds, three strategies and sixty commands each.
+/// Two thousand schedules of twenty seconds and three strategies, who get sixty orders to the exchange, in weather of
+/// about eight kinds. After each step I8, I14 and what is new of I1 hold; at rest I1 to I5, I9, I10, I11 and I15, and
+/// all is well again in time. On futures there are outages across fills, fundings, liquidations, deleveragings and
+/// replacements of connections; on the margin wallet orders over HTTP that overtake each other, loans, and interest.
 #[test]
-fn eight_hundred_seeds_of_foul_weather() {
-    let struck = weather(Product::Spot, "1000..1840");
-    let names = ["fill in an outage", "connection replaced", "row edited", "power lost", "trade by hand"];
-    for name in names.into_iter().chain(["start from a snapshot"]) {
-        assert!(struck.contains_key(name), "no {name}");
-    }
-}
-
-/// Outages across fills, fundings, liquidations, deleveragings and replacements of connections. After each step I8, I14
-/// and what is new of I1 hold; at rest I1 to I5, I9, I10, I11 and I15.
-#[test]
-fn i10_seven_hundred_seeds_of_foul_weather_on_futures() {
-    let struck = weather(Product::Usdt, "5000..5700");
-    for name in [
-        "fill in an outage",
-        "funding in an outage",
-        "liquidation",
-        "liquidation in an outage",
-        "deleveraging",
-        "deleveraging in an outage",
-        "settlement",
-        "connection replaced",
-        "connection due for replacement in an outage",
-        "key of the private events over",
-    ] {
-        assert!(struck.contains_key(name), "no {name}");
-    }
-}
-
-/// The margin wallet: orders over HTTP that overtake each other, loans, and interest every few seconds.
-#[test]
-fn i11_three_hundred_seeds_of_foul_weather_on_margin() {
-    let struck = weather(Product::Margin, "9000..9340");
-    for name in ["fill in an outage", "interest in an outage", "connection replaced"] {
-        assert!(struck.contains_key(name), "no {name}");
-    }
+fn i10_i11_two_thousand_seeds_of_foul_weather() {
+    let weather = |product, usual| storm(product, usual, |plan| plan);
+    let totals = weather(Product::Spot, "1000..1900")
+        .and(weather(Product::Usdt, "5000..5700"))
+        .and(weather(Product::Margin, "9000..9400"));
+    let elsewhere = ["orders denied", "journal lost", "older copy of the journal", "order resurrected"];
+    let missed = totals.missed();
+    let missed: Vec<&String> =
+        missed.iter().filter(|found| !elsewhere.iter().any(|name| found.starts_with(name))).collect();
+    assert!(missed.is_empty(), "never met: {missed:?}");
+    assert!(totals.orders as u64 > 60 * totals.schedules, "{} orders", totals.orders);
 }
 
 /// The exchange denies orders it has, on every way there is, until they are proven not placed. Then it shows them: they
 /// are taken in again, loudly, and the books are right all the same.
 #[test]
 fn r08_an_order_that_appears_after_all_is_taken_in() {
-    for (product, usual) in [(Product::Spot, "3000..3060"), (Product::Usdt, "3100..3160")] {
-        let struck = storm(product, usual, Plan::denying);
-        assert!(struck.contains_key("order resurrected"), "{product:?}: no order was");
-    }
+    let denying = |product, usual| storm(product, usual, Plan::denying);
+    let totals = [(Product::Spot, "3000..3060"), (Product::Usdt, "3100..3160")].map(|(product, usual)| {
+        let totals = denying(product, usual);
+        assert!(totals.struck.contains_key("order resurrected"), "{product:?}: no order was");
+        totals
+    });
+    let [spot, usdt] = totals;
+    assert_eq!(spot.and(usdt).unmet(&["orders denied"]), Vec::<String>::new());
 }
 
 /// Schedules in which something was wrong once, as small as they could be made, and what it was.
@@ -122,19 +103,13 @@ fn what_failed_once_does_not_again() {
 /// from the exchange, and nothing is unattributed.
 #[test]
 fn i1_i11_a_lost_journal_is_rebuilt_in_foul_weather() {
-    for (product, usual) in [(Product::Spot, "7000..7060"), (Product::Usdt, "7100..7160")] {
-        let struck = storm(product, usual, Plan::losing);
-        for name in ["journal lost", "older copy of the journal"] {
-            assert!(struck.contains_key(name), "{product:?}: no {name}");
-        }
-    }
+    let losing = |product, usual| storm(product, usual, Plan::losing);
+    let totals = losing(Product::Spot, "7000..7060").and(losing(Product::Usdt, "7100..7160"));
+    let unmet = totals.unmet(&["journal lost", "older copy of the journal"]);
+    assert_eq!(unmet, Vec::<String>::new());
 }
 
-fn weather(product: Product, usual: &str) -> BTreeMap<&'static str, u64> {
-    storm(product, usual, |plan| plan)
-}
-
-fn storm(product: Product, usual: &str, change: fn(Plan) -> Plan) -> BTreeMap<&'static str, u64> {
+fn storm(product: Product, usual: &str, change: fn(Plan) -> Plan) -> Totals {
     let range = std::env::var("TRADINGSYS_SEEDS").unwrap_or_else(|_| usual.to_owned());
     let (from, to) = range.split_once("..").expect("a range like 1000..1200");
     let seeds = from.parse::<u64>().expect("a number")..to.parse().expect("a number");
@@ -145,9 +120,8 @@ fn storm(product: Product, usual: &str, change: fn(Plan) -> Plan) -> BTreeMap<&'
         "world: {product:?}, seeds {range}: {schedules} schedules, {orders} orders, {trades} trades\n"
     );
     std::io::stderr().write_all(words.as_bytes()).expect("stderr is there");
-    println!("{:#?}", totals.struck);
     if let Some((seed, plan, violation)) = totals.violated {
         panic!("seed {seed}: {violation:?}\n{}", replay(plan));
     }
-    totals.struck
+    totals
 }

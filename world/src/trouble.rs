@@ -16,6 +16,27 @@ const LAG: Span = Span::from_millis(900);
 /// How long the exchange denies what it has: longer than the proof of an order's absence takes.
 const DENIAL: Span = Span::from_secs(24);
 
+/// Something that strikes at one moment, drawn each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    KillGateway,
+    KillStrategy(usize),
+    CutStrategy(usize),
+    TradeByHand,
+    ForceEnd,
+    EditRow,
+    Cut(LinkId),
+    Freeze(LinkId),
+    Outage,
+    SlowDown,
+    Ban,
+    ShutDown,
+    ExpireKey,
+    ChangeRules,
+    StepClock,
+    Deny,
+}
+
 /// Requests that place and cancel, by the names of fault rules.
 fn commands(product: Product) -> &'static str {
     match product {
@@ -102,22 +123,110 @@ impl World {
     /// A second has passed.
     pub(crate) fn second(&mut self) {
         self.mail.send(self.now + Span::from_secs(1), 0, Arrival::Second);
+        if self.now >= self.quiet_from() {
+            return;
+        }
         // A symbol nobody uses is nobody's concern.
-        let used = self.journal.iter().any(|record| matches!(record, Record::Listing { .. }));
-        if used && self.now < self.quiet_from() {
+        if self.journal.iter().any(|record| matches!(record, Record::Listing { .. })) {
             self.account_second();
             self.exchange_second();
         }
         self.links_second();
         if self.gateway.is_some() && self.chance(self.faults.kill_gateway) {
-            if self.rng.bool() {
-                self.strike_dead();
-            } else {
-                // At the next record that matters, or a moment after it.
-                self.armed = true;
-            }
+            self.lurk(Blow::KillGateway);
         }
         self.strategies_second();
+    }
+
+    /// Strikes at once, or lies in wait until an order is under way: it is so for moments only, and seldom just when a
+    /// second has passed.
+    fn lurk(&mut self, blow: Blow) {
+        if self.rng.bool() { self.hit(blow) } else { self.ambush.push(blow) }
+    }
+
+    /// A batch is on its way to the disk; what lies in wait may strike now, or a moment later.
+    pub(crate) fn notice_batch(&mut self, batch: &Batch) {
+        if self.ambush.is_empty() {
+            return;
+        }
+        let moves = |record: &Record| match record {
+            Record::Order(_) => true,
+            Record::OrderState(state) => state.state == "UNKNOWN",
+            _ => false,
+        };
+        let moves = batch.records.iter().any(moves);
+        let books = |r: &Record| matches!(r, Record::Fill(_) | Record::Adjust(_));
+        let books = batch.records.iter().any(books);
+        self.spring(|blow| moves || (books && blow == Blow::KillGateway));
+    }
+
+    /// A cancel is on its way to the exchange.
+    pub(crate) fn notice_cancel(&mut self) {
+        self.spring(|_| true);
+    }
+
+    fn spring(&mut self, is_ripe: impl Fn(Blow) -> bool) {
+        let (ripe, waiting): (Vec<Blow>, Vec<Blow>) =
+            std::mem::take(&mut self.ambush).into_iter().partition(|blow| is_ripe(*blow));
+        self.ambush = waiting;
+        for blow in ripe {
+            let at = self.now + Span::from_nanos(self.rng.i64(0..9_000_000));
+            self.mail.send(at, 0, Arrival::Blow(blow));
+        }
+    }
+
+    /// What was drawn strikes.
+    pub(crate) fn hit(&mut self, blow: Blow) {
+        if self.now >= self.quiet_from() {
+            return;
+        }
+        match blow {
+            Blow::KillGateway => self.strike_dead(),
+            Blow::KillStrategy(k) => self.kill_strategy(k),
+            Blow::CutStrategy(k) => self.cut_strategy(k),
+            Blow::TradeByHand => self.trade_by_hand(),
+            Blow::ForceEnd => self.force_end(),
+            Blow::EditRow => self.edit_row(),
+            Blow::Cut(link) if self.wires.contains_key(&link) => {
+                self.strike("link cut");
+                self.cut(link, "reset");
+            }
+            Blow::Freeze(link) => {
+                if self.wires.get(&link).is_some_and(|wire| !wire.frozen) {
+                    self.strike("link half open");
+                }
+                if let Some(wire) = self.wires.get_mut(&link) {
+                    wire.frozen = true;
+                }
+            }
+            Blow::Outage if !self.is_dark() => self.outage(),
+            Blow::Cut(_) | Blow::Outage => {}
+            Blow::SlowDown => self.operate("faults", r#"[{"fault":"rate.429","times":1}]"#),
+            Blow::Ban => {
+                let millis = self.rng.u32(500..5_000);
+                self.operate("faults", &format!(r#"[{{"fault":"rate.418","times":1,"ms":{millis}}}]"#));
+            }
+            Blow::ShutDown => {
+                self.strike("exchange shut down");
+                let millis = self.rng.u32(0..2_000);
+                self.operate("faults", &format!(r#"[{{"fault":"shutdown","ms":{millis}}}]"#));
+            }
+            Blow::ExpireKey => {
+                self.strike("key of the private events over");
+                let futures = self.plan.product == Product::Usdt;
+                let what = if futures { "futures/listen_key" } else { "margin/listen_token" };
+                self.operate(what, &format!(r#"{{"account":"{ACCOUNT}"}}"#));
+            }
+            Blow::ChangeRules => self.change_rules(),
+            Blow::StepClock => {
+                self.strike("clock stepped");
+                self.ahead = self.ahead + Span::from_millis(self.rng.i64(100..2_500));
+                let millis = self.ahead.millis();
+                self.operate("faults", &format!(r#"[{{"fault":"clock.skew","ms":{millis}}}]"#));
+            }
+            Blow::Deny if self.now >= self.denied_until => self.deny(),
+            Blow::Deny => {}
+        }
     }
 
     /// The gateway's process ends without a word.
@@ -129,66 +238,55 @@ impl World {
         }
     }
 
-    /// A batch is on its way to the disk.
-    pub(crate) fn notice_batch(&mut self, batch: &Batch) {
-        let matters = |r: &Record| matches!(r, Record::Order(_) | Record::Fill(_) | Record::Adjust(_));
-        if self.armed && batch.records.iter().any(matters) {
-            self.armed = false;
-            let at = self.now + Span::from_nanos(self.rng.i64(0..6_000_000));
-            self.mail.send(at, self.run, Arrival::Kill);
+    fn kill_strategy(&mut self, k: usize) {
+        if self.strategies[k].runs() {
+            self.strike("strategy killed");
+            self.leave(k);
+            self.strategies[k].kill();
+            let at = self.now + Span::from_millis(self.rng.i64(50..3_000));
+            self.mail.send(at, 0, Arrival::StartStrategy(k));
+        }
+    }
+
+    fn cut_strategy(&mut self, k: usize) {
+        if let Some(conn) = self.strategies[k].conn {
+            self.strike("strategy cut");
+            self.leave(k);
+            self.strategies[k].conn = Some(conn);
+            let at = self.now + Span::from_nanos(60_000);
+            self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
         }
     }
 
     /// What others do to the account, and users to the books.
     fn account_second(&mut self) {
-        let product = self.plan.product;
-        if self.chance(self.faults.trade_by_hand) {
-            self.trade_by_hand();
-        }
-        if product == Product::Usdt && self.chance(self.faults.force_end) {
-            self.force_end();
-        }
-        if product == Product::Spot && self.chance(self.faults.edit_row) {
-            self.edit_row();
+        let (product, faults) = (self.plan.product, self.faults);
+        let futures = product == Product::Usdt;
+        self.draw(faults.trade_by_hand, Blow::TradeByHand);
+        self.draw(if futures { faults.force_end } else { 0 }, Blow::ForceEnd);
+        self.draw(if product == Product::Spot { faults.edit_row } else { 0 }, Blow::EditRow);
+    }
+
+    fn draw(&mut self, rate: u32, blow: Blow) {
+        if self.chance(rate) {
+            self.lurk(blow);
         }
     }
 
     fn exchange_second(&mut self) {
-        let product = self.plan.product;
-        if !self.is_dark() && self.chance(self.faults.outage) {
-            self.outage();
-        }
-        if self.chance(self.faults.slow_down) {
-            self.operate("faults", r#"[{"fault":"rate.429","times":1}]"#);
-        }
-        if self.chance(self.faults.ban) {
-            let millis = self.rng.u32(500..5_000);
-            self.operate("faults", &format!(r#"[{{"fault":"rate.418","times":1,"ms":{millis}}}]"#));
-        }
-        if self.chance(self.faults.shut_down) {
-            self.strike("exchange shut down");
-            let millis = self.rng.u32(0..2_000);
-            self.operate("faults", &format!(r#"[{{"fault":"shutdown","ms":{millis}}}]"#));
-        }
-        if product != Product::Spot && self.chance(self.faults.expire_key) {
-            self.strike("key of the private events over");
-            let what = if product == Product::Usdt { "futures/listen_key" } else { "margin/listen_token" };
-            self.operate(what, &format!(r#"{{"account":"{ACCOUNT}"}}"#));
-        }
-        if self.chance(self.faults.change_rules) {
-            self.change_rules();
-        }
-        if self.chance(self.faults.step_clock) {
-            self.strike("clock stepped");
-            self.ahead = self.ahead + Span::from_millis(self.rng.i64(100..2_500));
-            let millis = self.ahead.millis();
-            self.operate("faults", &format!(r#"[{{"fault":"clock.skew","ms":{millis}}}]"#));
-        }
+        let faults = self.faults;
+        // On spot private events come under the connection's own login.
+        let keyed = self.plan.product != Product::Spot;
+        self.draw(if self.is_dark() { 0 } else { faults.outage }, Blow::Outage);
+        self.draw(faults.slow_down, Blow::SlowDown);
+        self.draw(faults.ban, Blow::Ban);
+        self.draw(faults.shut_down, Blow::ShutDown);
+        self.draw(if keyed { faults.expire_key } else { 0 }, Blow::ExpireKey);
+        self.draw(faults.change_rules, Blow::ChangeRules);
+        self.draw(faults.step_clock, Blow::StepClock);
         // Not while the opening of the books may still be corrected by what cannot be seen.
-        let opened = self.now.since(START) > Span::from_secs(22);
-        if opened && self.now >= self.denied_until && self.chance(self.faults.deny) {
-            self.deny();
-        }
+        let opened = self.now.since(START) > Span::from_secs(22) && self.now >= self.denied_until;
+        self.draw(if opened { faults.deny } else { 0 }, Blow::Deny);
     }
 
     /// The exchange forgets for a while: beyond all that it documents.
@@ -234,38 +332,15 @@ impl World {
     fn links_second(&mut self) {
         let links: Vec<LinkId> = self.wires.keys().copied().collect();
         for link in links {
-            if self.chance(self.faults.cut_link) {
-                self.strike("link cut");
-                self.cut(link, "reset");
-            }
-            if self.chance(self.faults.freeze_link) {
-                self.strike("link half open");
-                if let Some(wire) = self.wires.get_mut(&link) {
-                    wire.frozen = true;
-                }
-            }
+            self.draw(self.faults.cut_link, Blow::Cut(link));
+            self.draw(self.faults.freeze_link, Blow::Freeze(link));
         }
     }
 
     fn strategies_second(&mut self) {
         for k in 0..self.strategies.len() {
-            if self.strategies[k].runs() && self.chance(self.faults.kill_strategy) {
-                self.strike("strategy killed");
-                self.leave(k);
-                self.strategies[k].kill();
-                let at = self.now + Span::from_millis(self.rng.i64(50..3_000));
-                self.mail.send(at, 0, Arrival::StartStrategy(k));
-            }
-            if self.strategies[k].conn.is_some() && self.chance(self.faults.cut_strategy) {
-                self.strike("strategy cut");
-                let conn = self.strategies[k].conn;
-                self.leave(k);
-                self.strategies[k].conn = conn;
-                if let Some(conn) = conn {
-                    let at = self.now + Span::from_nanos(60_000);
-                    self.mail.send(at, self.run, Arrival::StrategyLost(k, conn, None));
-                }
-            }
+            self.draw(self.faults.kill_strategy, Blow::KillStrategy(k));
+            self.draw(self.faults.cut_strategy, Blow::CutStrategy(k));
         }
     }
 

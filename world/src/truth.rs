@@ -1,6 +1,6 @@
 //! What really happened: the exchange's own journals, read as text. Nothing here uses the code under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use binance_sim::Journal;
 use serde::Deserialize;
@@ -61,13 +61,15 @@ impl Trade {
         matches!(self.origin.as_str(), "LIQUIDATION" | "ADL" | "SETTLEMENT")
     }
 
-    /// The session in its client id, read naively: sessions of the world have one digit.
+    /// The session in its client id.
     pub fn session(&self) -> Option<u16> {
-        if self.is_forced() || self.client_order_id.starts_with("web_") {
-            return None;
-        }
-        self.client_order_id.get(15..16)?.parse().ok()
+        if self.is_forced() { None } else { session_in(&self.client_order_id) }
     }
+}
+
+/// The session in a client id, read naively: sessions of the world have one digit.
+fn session_in(client_id: &str) -> Option<u16> {
+    if client_id.starts_with("web_") { None } else { client_id.get(15..16)?.parse().ok() }
 }
 
 /// A line of `orders.jsonl`.
@@ -89,6 +91,8 @@ struct Line {
 pub struct Order {
     /// The client id it was placed with.
     pub placed_as: String,
+    /// The session in it.
+    pub session: Option<u16>,
     /// Status word.
     pub status: String,
     /// Filled quantity.
@@ -116,6 +120,10 @@ pub struct Truth {
     pub orders: BTreeMap<(String, u64), Order>,
     /// How often an order was placed under each client id.
     pub placed: BTreeMap<String, u32>,
+    /// The first order entered under each client id.
+    names: BTreeMap<String, (String, u64)>,
+    /// Orders on the book.
+    open: BTreeSet<(String, u64)>,
     /// Bookings in the account's futures wallet, in units of 10⁻¹⁰.
     pub income: i128,
     /// What the margin wallet has of each asset, less what it owes, in units of 10⁻¹⁰.
@@ -241,13 +249,22 @@ impl Truth {
         if line.event == "NEW" && commanded && !self.orders.contains_key(&key) {
             *self.placed.entry(line.client_order_id.clone()).or_default() += 1;
         }
-        let order = self.orders.entry(key).or_insert_with(|| Order {
-            placed_as: line.client_order_id.clone(),
+        if !self.orders.contains_key(&key) {
+            self.names.entry(line.client_order_id.clone()).or_insert_with(|| key.clone());
+        }
+        let order = self.orders.entry(key.clone()).or_insert_with(|| Order {
+            session: if commanded { session_in(&line.client_order_id) } else { None },
+            placed_as: line.client_order_id,
             status: String::new(),
             filled: String::new(),
         });
         order.status = line.status;
         order.filled = line.filled;
+        if order.is_open() {
+            self.open.insert(key);
+        } else {
+            self.open.remove(&key);
+        }
     }
 
     /// What each session (`None`: nobody's) holds by the exchange's trades in their order, and by the rule for what
@@ -279,11 +296,11 @@ impl Truth {
 
     /// The order placed under a client id.
     pub fn by_id(&self, client_id: &str) -> Option<&Order> {
-        self.orders.values().find(|o| o.placed_as == client_id)
+        self.names.get(client_id).and_then(|key| self.orders.get(key))
     }
 
     /// Client ids of all open orders.
     pub fn open(&self) -> impl Iterator<Item = &str> {
-        self.orders.values().filter(|order| order.is_open()).map(|order| order.placed_as.as_str())
+        self.open.iter().filter_map(|key| self.orders.get(key)).map(|order| order.placed_as.as_str())
     }
 }

@@ -8,6 +8,8 @@ use tradingsys::gateway::io::Projection;
 use tradingsys::ids::{ConnId, LinkId};
 use tradingsys::time::Time;
 
+use crate::trouble::Blow;
+
 /// Something that will happen.
 #[derive(Clone, Debug)]
 pub(crate) enum Arrival {
@@ -61,8 +63,8 @@ pub(crate) enum Arrival {
     ForceEnd,
     /// The market moves.
     Sweep,
-    /// The gateway's process is killed.
-    Kill,
+    /// Something that lay in wait strikes.
+    Blow(Blow),
     /// Rows reach `pos.db`.
     Shown(Projection),
 }

@@ -18,18 +18,20 @@ use tradingsys::order::state::State;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{LinkAction, LinkInput};
 
+use crate::heal::Healing;
 use crate::plan::{Faults, Plan};
 use crate::product::Product;
 use crate::python::{Program, Seat};
 use crate::store::Store;
 use crate::strategy::Strategy;
+use crate::trouble::Blow;
 use crate::truth::{ACCOUNT, Truth};
 use crate::wire::{Arrival, Mail, Wire};
 
 /// When every schedule begins.
 pub(crate) const START: Time = Time::from_millis(1_795_000_000_000);
-/// How long the system may take to come to rest once faults have ended.
-const REST_WITHIN: Span = Span::from_secs(180);
+/// How long after the last fault one more look at the exchange has found nothing new.
+const LOOKED_WITHIN: Span = Span::from_secs(180);
 /// Steps after which a schedule counts as hung.
 const STEPS_MAX: u64 = 100_000;
 const TOKEN: &str = "token of the world";
@@ -62,6 +64,8 @@ pub struct Report {
     pub struck: BTreeMap<&'static str, u32>,
     /// How many open orders were in which state when a fault struck.
     pub hits: BTreeMap<(&'static str, State), u32>,
+    /// How soon all was well again.
+    pub healing: Healing,
 }
 
 /// See the module.
@@ -86,8 +90,8 @@ pub struct World {
     pub(crate) shown_at: Time,
     /// How far the exchange's clock is ahead of ours.
     pub(crate) ahead: Span,
-    /// The gateway dies at its next order or fill.
-    pub(crate) armed: bool,
+    /// What lies in wait until an order is under way.
+    pub(crate) ambush: Vec<Blow>,
     /// Until then the exchange denies what it has.
     pub(crate) denied_until: Time,
     /// Orders it has that were declared not placed, and those of them that were taken in after all.
@@ -109,6 +113,7 @@ pub struct World {
     pub(crate) checked: Vec<usize>,
     pub(crate) booked: usize,
     report: Report,
+    pub(crate) healing: Healing,
     pub(crate) violation: Option<Violation>,
     tell: Option<fn(&str)>,
 }
@@ -136,9 +141,10 @@ fn account() -> AccountConfig {
 
 /// Is it an event of the account?
 fn is_private(frame: &str) -> bool {
-    let spot = frame.contains("\"subscriptionId\"") && frame.contains("\"event\"");
-    let words = ["ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE", "TRADE_LITE", "ALGO_UPDATE"];
-    spot || words.iter().any(|word| frame.contains(&format!("\"e\":\"{word}\"")))
+    let words = ["ORDER_TRADE_UPDATE\"", "ACCOUNT_UPDATE\"", "TRADE_LITE\"", "ALGO_UPDATE\""];
+    let named =
+        frame.split_once("\"e\":\"").is_some_and(|(_, rest)| words.iter().any(|w| rest.starts_with(w)));
+    named || (frame.contains("\"subscriptionId\"") && frame.contains("\"event\""))
 }
 
 /// Runs a schedule to its end.
@@ -211,7 +217,7 @@ impl World {
             boots: 1,
             shown_at: START,
             ahead: Span::ZERO,
-            armed: false,
+            ambush: Vec::new(),
             denied_until: START,
             unplaced: BTreeSet::new(),
             resurrected: BTreeSet::new(),
@@ -227,6 +233,7 @@ impl World {
             checked: vec![0; usize::from(plan.strategies)],
             booked: 0,
             report: Report::default(),
+            healing: Healing::default(),
             violation: None,
             tell: None,
         };
@@ -278,11 +285,10 @@ impl World {
             // Half-open links stay so: the gateway has to notice by itself.
             wire.held = None;
         }
-        let end = self.now + REST_WITHIN;
-        let mut calm_since = None;
+        let (begun, mut calm_since) = (self.now, None);
         while self.violation.is_none() {
             self.step();
-            if self.at_rest() {
+            if self.heal(self.now.since(begun)) {
                 let since = *calm_since.get_or_insert(self.now);
                 // One more look at the exchange must find nothing new, after the one that may find something.
                 let looked = self.gateway.as_ref().and_then(Gateway::looked);
@@ -292,13 +298,12 @@ impl World {
             } else {
                 calm_since = None;
             }
-            if self.now > end {
-                self.violate(
-                    "liveness",
-                    format!("not at rest {REST_WITHIN:?} after the last fault: {}", self.unrest()),
-                );
+            if self.now.since(begun) > LOOKED_WITHIN {
+                let found = format!("no look at the exchange in {LOOKED_WITHIN:?} after the last fault");
+                self.violate("liveness", found);
             }
         }
+        self.report.healing = self.healing;
         if self.violation.is_none() {
             self.check_at_rest();
         }
@@ -328,10 +333,6 @@ impl World {
         for state in orders.map(|order| order.state) {
             *self.report.hits.entry((name, state)).or_default() += 1;
         }
-    }
-
-    pub(crate) fn has_struck(&self, name: &str) -> bool {
-        self.report.struck.contains_key(name)
     }
 
     pub(crate) fn chance(&mut self, millionths: u32) -> bool {
@@ -399,8 +400,8 @@ impl World {
             Arrival::LinkAlive(link) if current => self.link_input(link, LinkInput::Alive),
             Arrival::LinkLost(link, reason) if current => self.link_input(link, LinkInput::Down(reason)),
             Arrival::ToGateway(link, frame) if current => {
-                let text = std::str::from_utf8(&frame).expect("the simulator sends text").to_owned();
-                self.link_input(link, LinkInput::Text(&text));
+                let text = std::str::from_utf8(&frame).expect("the simulator sends text");
+                self.link_input(link, LinkInput::Text(text));
             }
             Arrival::Committed(batch) if current => self.committed(batch),
             Arrival::Knock(k, conn) if current => self.knock(k, conn),
@@ -409,8 +410,8 @@ impl World {
             }
             Arrival::StrategyGone(conn) if current => self.gateway_input(Input::ClientClosed(conn)),
             Arrival::ToStrategy(k, conn, frame) if self.strategies[k].conn == Some(conn) => {
-                let text = std::str::from_utf8(&frame).expect("the gateway sends text").to_owned();
-                self.strategy_input(k, ClientInput::Frame(&text));
+                let text = std::str::from_utf8(&frame).expect("the gateway sends text");
+                self.strategy_input(k, ClientInput::Frame(text));
             }
             Arrival::StrategyIn(k, conn) if self.strategies[k].conn == Some(conn) => {
                 let nonce = format!("{:016x}{:016x}", self.rng.u64(..), self.rng.u64(..));
@@ -427,7 +428,7 @@ impl World {
             Arrival::Second => self.second(),
             Arrival::ForceEnd => self.force_end(),
             Arrival::Sweep => self.sweep(),
-            Arrival::Kill if current => self.strike_dead(),
+            Arrival::Blow(blow) => self.hit(blow),
             Arrival::Shown(rows) if current => self.store.show(&rows),
             _ => {}
         }
@@ -596,8 +597,8 @@ impl World {
     }
 
     pub(crate) fn kill_gateway(&mut self) {
-        self.gateway = None;
         self.lose_tail();
+        self.gateway = None;
         for wire in std::mem::take(&mut self.wires).into_values() {
             let at = (self.now + self.lag()).max(wire.out);
             if !wire.frozen {
@@ -696,6 +697,9 @@ impl World {
                 self.mail.send(at, self.run, Arrival::Dial(link, conn, request));
             }
             LinkAction::Send { link, text } => {
+                if !self.ambush.is_empty() && text.windows(14).any(|word| word == b"\"order.cancel\"") {
+                    self.notice_cancel();
+                }
                 if self.chance(self.faults.drop_request) {
                     return self.strike("request dropped");
                 }
@@ -707,6 +711,9 @@ impl World {
             LinkAction::Close { link } if self.wires.contains_key(&link) => self.cut(link, "closed"),
             LinkAction::Close { link } => self.no_answer(link, "given up"),
             LinkAction::Request { link, method, url, headers, body } => {
+                if method == "DELETE" {
+                    self.notice_cancel();
+                }
                 self.ask(link, method, &url, headers, &body);
             }
         }
