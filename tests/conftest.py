@@ -47,7 +47,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    """The simulated exchange and the real gateway at it."""
+    """The simulated exchange and the real gateway at it, which leave no secret behind."""
     parts = System(tmp_path)
     yield parts
     parts.stop()
+    assert parts.leaks() == []

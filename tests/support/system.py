@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from support import canary
 from support.processes import PATIENCE, Exchange, Gateway, eventually, keygen
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,9 @@ class System:
     def __init__(self, folder: Path, options: Sequence[str] = (), **config: Any) -> None:
         self.folder = folder
         self.strategies: list[subprocess.Popen[str]] = []
-        self.exchange = Exchange(folder, keygen(folder), *options)
+        public_key = keygen(folder)
+        self.secrets = canary.of_key(folder / "private_key.pem")
+        self.exchange = Exchange(folder, public_key, *options)
         # A key set to None is left out: the gateway's own default holds.
         self.gateway = Gateway(folder, self.exchange.listening, **config)
         self.gateway.config = {key: value for key, value in self.gateway.config.items() if value is not None}
@@ -73,6 +76,10 @@ class System:
         if self.gateway.process is not None:
             self.gateway.process.kill()
         self.exchange.kill()
+
+    def leaks(self) -> list[str]:
+        """Where a secret stands in what all of it has left."""
+        return canary.leaks(self.folder, self.secrets | canary.tokens_in(self.folder))
 
     def logs(self) -> str:
         """What a failing test wants to see."""
