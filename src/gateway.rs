@@ -415,6 +415,7 @@ impl Gateway {
             while let Some(held) = self.commits.release() {
                 self.release(now, held);
             }
+            self.watch_touched(now);
             if self.venue.actions.is_empty() && self.venue.events.is_empty() {
                 break;
             }

@@ -5,9 +5,9 @@
 //! equals its limit is within it.
 //!
 //! ```text
-//!   order ──symbols, order size, price band──▶ may it only reduce? ──yes──────────────────────────▶ within
-//!               │ refused                            │ no
-//!               ▼                                    └─open, position, loss, rate─▶ within
+//!   order ──order size, price band──▶ may it only reduce? ──yes──────────────────────────▶ within
+//!               │ refused                   │ no
+//!               ▼                           └─symbols, open, position, loss, rate─▶ within
 //!             breach ◀────────────────────refused───────────────┘
 //! ```
 //!
@@ -22,6 +22,7 @@ use std::fmt;
 use crate::ids::{Asset, SessionId, Symbol};
 use crate::market::Side;
 use crate::num::{Cash, ONE, Percent, Price, Qty};
+use crate::order::exposure::Blind;
 use crate::time::Time;
 
 /// A limit for each symbol or asset.
@@ -200,6 +201,8 @@ pub struct Asked<'a> {
     pub side: Side,
     /// What of it may still fill; `None` for one by quote amount.
     pub qty: Option<Qty>,
+    /// All of it, with what is filled already.
+    pub total: Option<Qty>,
     /// Quote amount of such an order.
     pub amount: Option<Cash>,
     /// Limit price.
@@ -217,8 +220,10 @@ pub struct Standing {
     pub buys: Qty,
     /// What they may still sell.
     pub sells: Qty,
-    /// Open orders for it whose quantity nobody knows, as they are by quote amount.
-    pub blind: u64,
+    /// Open buys of it whose quantity nobody knows, as they are by quote amount.
+    pub blind_buys: Blind,
+    /// Such sells.
+    pub blind_sells: Blind,
     /// Open orders for whatever symbol.
     pub open_orders: u64,
     /// What open orders of the order's quote asset are worth.
@@ -234,7 +239,15 @@ impl Standing {
             Side::Sell => (self.position, self.sells),
             Side::Buy => (-self.position, self.buys),
         };
-        self.blind == 0 && qty.is_some_and(|qty| ahead + qty <= held)
+        self.blind(side).orders == 0 && qty.is_some_and(|qty| ahead + qty <= held)
+    }
+
+    /// Open orders of that side by quote amount.
+    const fn blind(&self, side: Side) -> Blind {
+        match side {
+            Side::Buy => self.blind_buys,
+            Side::Sell => self.blind_sells,
+        }
     }
 
     /// The position after all open orders of that side and these, signed as the side is.
@@ -272,10 +285,14 @@ pub struct Judge<'a> {
     pub standing: &'a Standing,
     /// The book of the order's symbol.
     pub book: Option<Quote>,
+    /// A symbol of the quote asset whose price is wanted and is not known: [`Standing::loss`] cannot be said.
+    pub unpriced_held: Option<&'a Symbol>,
+    /// Such a one for [`Standing::open_notional`], which is too low then.
+    pub unpriced_open: Option<&'a Symbol>,
 }
 
 impl Judge<'_> {
-    /// Is the order within what holds for every order? In this order: symbol, size, price.
+    /// Is the order within what holds for every order? In this order: size, price.
     ///
     /// # Errors
     /// The first limit it breaks.
@@ -284,14 +301,14 @@ impl Judge<'_> {
         if let Some(caps) = &bounds.order_qty {
             let cap = caps.of(asked.symbol);
             let of = asked.symbol.as_str();
-            let Some(qty) = asked.qty else { return Err(self.no_quantity(Limit::OrderQty, of, cap)) };
+            let Some(qty) = asked.total else { return Err(self.no_quantity(Limit::OrderQty, of, cap)) };
             if qty > cap {
                 return Err(self.breach(Limit::OrderQty, of, cap, format!("the order is for {qty}")));
             }
         }
         if let Some(caps) = &bounds.order_notional {
             let cap = caps.of(asked.quote);
-            let worth = self.worth(Limit::OrderNotional, asked)?;
+            let worth = self.worth(Limit::OrderNotional, asked, asked.total)?;
             if worth > cap {
                 let found = format!("the order is worth {worth}");
                 return Err(self.breach(Limit::OrderNotional, asked.quote.as_str(), cap, found));
@@ -321,7 +338,11 @@ impl Judge<'_> {
         }
         if let Some(caps) = &bounds.open_notional {
             let cap = caps.of(asked.quote);
-            let open = standing.open_notional + self.worth(Limit::OpenNotional, asked)?;
+            let open = standing.open_notional + self.worth(Limit::OpenNotional, asked, asked.qty)?;
+            if let Some(symbol) = self.unpriced_open {
+                let found = format!("open orders for {symbol} have no price to reckon their worth by");
+                return Err(self.wants_book(Limit::OpenNotional, asked.quote.as_str(), cap, &found));
+            }
             if open > cap {
                 let found = format!("with this order the open ones would be worth {open}");
                 return Err(self.breach(Limit::OpenNotional, asked.quote.as_str(), cap, found));
@@ -333,13 +354,19 @@ impl Judge<'_> {
 
     fn position(&self, asked: &Asked<'_>) -> Result<(), Breach> {
         let (bounds, standing) = (self.bounds, self.standing);
-        let unknown = standing.blind > 0;
+        let blind = standing.blind(asked.side);
         let would =
             |size: String| format!("with this and all open orders filled the position would be {size}");
         if let Some(caps) = &bounds.position_qty {
             let (of, cap) = (asked.symbol.as_str(), caps.of(asked.symbol));
-            let qty = asked.qty.filter(|_| !unknown);
-            let Some(qty) = qty else { return Err(self.no_quantity(Limit::PositionQty, of, cap)) };
+            let Some(qty) = asked.qty else { return Err(self.no_quantity(Limit::PositionQty, of, cap)) };
+            if blind.orders > 0 {
+                let found = format!(
+                    "nobody knows how much of it an open {} order by quote amount, of {}, will fill: wait for its end",
+                    asked.side, blind.amount
+                );
+                return Err(self.breach(Limit::PositionQty, of, cap, found));
+            }
             let worst = standing.worst(asked.side, qty);
             if worst > cap {
                 let found = would(asked.side.signed(worst).to_string());
@@ -348,12 +375,10 @@ impl Judge<'_> {
         }
         if let Some(caps) = &bounds.position_notional {
             let (of, cap) = (asked.quote.as_str(), caps.of(asked.quote));
-            if unknown {
-                return Err(self.no_quantity(Limit::PositionNotional, of, cap));
-            }
             let middle = self.middle(Limit::PositionNotional, asked.symbol)?;
             let worst = standing.worst(asked.side, asked.qty.unwrap_or_default());
-            let worth = middle.times(worst) + asked.amount.unwrap_or_default();
+            // What is bought for an amount is worth that.
+            let worth = middle.times(worst) + asked.amount.unwrap_or_default() + blind.amount;
             if worth > cap {
                 let found = format!("{}, worth {worth}", would(asked.side.signed(worst).to_string()));
                 return Err(self.breach(Limit::PositionNotional, of, cap, found));
@@ -372,9 +397,9 @@ impl Judge<'_> {
                 Err(self.breach(Limit::LossPerDay, of, cap, found))
             }
             None => {
-                let found = "a position has no price yet to reckon its loss by; try again in a moment";
-                let breach = self.breach(Limit::LossPerDay, of, cap, found.to_owned());
-                Err(Breach { wants_book: true, ..breach })
+                let held = self.unpriced_held.map_or("something", Symbol::as_str);
+                let found = format!("what is held of {held} has no price to reckon its loss by");
+                Err(self.wants_book(Limit::LossPerDay, of, cap, &found))
             }
         }
     }
@@ -399,7 +424,7 @@ impl Judge<'_> {
 
     /// What the order is worth: a buy with a price no more than that, all else at the higher of its own price and the
     /// middle of the book.
-    fn worth(&self, limit: Limit, asked: &Asked<'_>) -> Result<Cash, Breach> {
+    fn worth(&self, limit: Limit, asked: &Asked<'_>, qty: Option<Qty>) -> Result<Cash, Breach> {
         if let Some(amount) = asked.amount {
             return Ok(amount);
         }
@@ -408,7 +433,7 @@ impl Judge<'_> {
             (Side::Buy, Some(price)) => price,
             _ => self.middle(limit, asked.symbol)?.max(own.unwrap_or_default()),
         };
-        Ok(price.times(asked.qty.unwrap_or_default()))
+        Ok(price.times(qty.unwrap_or_default()))
     }
 
     fn middle(&self, limit: Limit, symbol: &Symbol) -> Result<Price, Breach> {
@@ -421,6 +446,11 @@ impl Judge<'_> {
             );
             Breach { limit, scope, wants_book: true, retry_at: None, words }
         })
+    }
+
+    fn wants_book(&self, limit: Limit, of: &str, cap: impl fmt::Display, found: &str) -> Breach {
+        let breach = self.breach(limit, of, cap, format!("{found}; try again in a moment"));
+        Breach { wants_book: true, ..breach }
     }
 
     fn no_quantity(&self, limit: Limit, of: &str, cap: impl fmt::Display) -> Breach {

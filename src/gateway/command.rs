@@ -13,7 +13,7 @@ use crate::market::{Instructions, OrderStatus, Stp};
 use crate::order::exposure::Exposure;
 use crate::order::request::{Draft, NewOrder, Refusal, Terms, admit, check_amended};
 use crate::order::state::{Event, Order as OrderState};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::venue::port::{Amend, Cancel, NotSent};
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order};
@@ -24,6 +24,9 @@ const SELF_TRADE: Stp = Stp::ExpireTaker;
 
 /// First command number that is none.
 const NUMBERS_END: CommandNumber = 1 << 53;
+
+/// A cancel without a reply for longer than this may be sent again.
+const REPLY_WITHIN: Span = Span::from_secs(5);
 
 #[derive(Serialize)]
 struct Accepted<'a> {
@@ -210,7 +213,7 @@ impl Gateway {
     fn cancel(&mut self, now: Time, session: SessionId, cancel: &CancelOrder) -> Result<Value, ErrorBody> {
         let order = self.own_open(session, &cancel.order_id)?;
         let id = order.id.clone();
-        self.send_cancel(now, &id).map_err(|reason| not_sent(now, &reason))?;
+        self.cancel_once(now, &id).map_err(|reason| not_sent(now, &reason))?;
         Ok(accepted(cancel.n, &id))
     }
 
@@ -224,7 +227,7 @@ impl Gateway {
         }
         let mut sent = Vec::new();
         for id in ids {
-            match self.send_cancel(now, &id) {
+            match self.cancel_once(now, &id) {
                 Ok(()) => sent.push(id),
                 Err(reason) if sent.is_empty() => return Err(not_sent(now, &reason)),
                 Err(reason) => {
@@ -244,6 +247,17 @@ impl Gateway {
         })
     }
 
+    /// Cancels at a session's wish. One that waits for its reply is not sent again: that would use up what others may
+    /// send, and change nothing.
+    fn cancel_once(&mut self, now: Time, id: &ClientOrderId) -> Result<(), NotSent> {
+        let sent = self.orders.get(id).and_then(|order| order.cancel_sent);
+        if sent.is_some_and(|at| now.since(at) < REPLY_WITHIN) {
+            self.orders.update(id, |order| order.cancel_wanted = true);
+            return Ok(());
+        }
+        self.send_cancel(now, id)
+    }
+
     /// Sends a cancel by every name we have for the order. Safe at any time: cancelling twice cancels once.
     pub(super) fn send_cancel(&mut self, now: Time, id: &ClientOrderId) -> Result<(), NotSent> {
         let Some(order) = self.orders.get(id) else { return Ok(()) };
@@ -257,7 +271,7 @@ impl Gateway {
             cancel_id: order.id.renamed(IdKind::Cancel),
         };
         self.entry.cancel(now, &cancel, &mut self.venue)?;
-        self.orders.update(id, |order| order.cancel_wanted = true);
+        self.orders.update(id, |order| (order.cancel_wanted, order.cancel_sent) = (true, Some(now)));
         self.step(id, Event::CancelSend);
         Ok(())
     }
@@ -268,13 +282,20 @@ impl Gateway {
         let request = self.check_amend(order, amend)?;
         let renames = request.amend_id != request.known_as;
         let instrument = self.instrument(&request.symbol)?.clone();
+        let mut judged = false;
         if let Some(asked) = asked_by_amend(&instrument, order, request.qty, request.price) {
             let replaced = Exposure::of(order);
             self.judge_limits(now, session, &asked, replaced)?;
-            self.guard.sent(now, session);
+            judged = true;
         }
         self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
-        self.orders.update(&id, |order| order.amends += u32::from(renames));
+        if judged {
+            self.guard.sent(now, session);
+        }
+        self.orders.update(&id, |order| {
+            order.amends += u32::from(renames);
+            order.amend_sent(request.qty, request.price);
+        });
         Ok(accepted(amend.n, &id))
     }
 
@@ -313,8 +334,10 @@ impl Gateway {
             let range = if free { format!("above {filled}") } else { format!("between {filled} and {most}") };
             return refuse(format!("quantity {qty} is not a multiple of {lot} {range}"));
         }
-        if let (Some(session), true) = (order.session, order.instructions.reduce_only && qty > order.qty) {
-            self.judge_reduction(session, symbol, order.side, Some(qty - order.qty), false)?;
+        // What an amend on its way may make of it is counted among what is open.
+        let more = qty - order.most();
+        if let (Some(session), true) = (order.session, order.instructions.reduce_only && more.is_positive()) {
+            self.judge_reduction(session, symbol, order.side, Some(more), false)?;
         }
         if free {
             check_amended(instrument, price, qty).map_err(|refusal| refused(&refusal))?;

@@ -146,6 +146,7 @@ impl Gateway {
     }
 
     pub(super) fn cancel_replied(&mut self, now: Time, id: &ClientOrderId, outcome: CancelOutcome) {
+        self.orders.update(id, |order| order.cancel_sent = None);
         if self.doubts.is_probe(id) {
             return self.probe_replied(now, id, outcome);
         }
@@ -170,8 +171,14 @@ impl Gateway {
     }
 
     pub(super) fn amend_replied(&mut self, now: Time, id: &ClientOrderId, outcome: AmendOutcome) {
+        if let AmendOutcome::Amended(report) = &outcome {
+            self.report(now, report, Source::Reply);
+        }
+        // What it asked for counts until what became of it is known, and taken in.
+        let known = !matches!(outcome, AmendOutcome::Unknown(_));
+        self.orders.update(id, |order| order.amend_replied(now, known));
         match outcome {
-            AmendOutcome::Amended(report) => self.report(now, &report, Source::Reply),
+            AmendOutcome::Amended(_) => {}
             AmendOutcome::Rejected { code, message } => {
                 self.cancel_reject(now, id, ErrorCode::Rejected, &format!("amend: {code} {message}"));
             }
@@ -198,6 +205,10 @@ impl Gateway {
         let before = self.told_state(&id);
         let waited = self.orders.get(&id).is_some_and(Order::waits);
         self.learn(&id, report);
+        if source == Source::Query {
+            let lag = self.config.recovery_lag;
+            self.orders.update(&id, |order| order.amend_found(now, lag));
+        }
         let fill = report.fill.as_ref().and_then(|fill| self.book_fill(now, &id, fill));
         let missing = self.advance(now, &id, report);
         if fill.is_some() || self.told_state(&id) != before {

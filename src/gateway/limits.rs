@@ -4,7 +4,9 @@
 //! * Where sessions stand is what the books and the open orders say, so a restart changes nothing of it; the account is
 //!   all sessions together. What was counted over a second or a minute begins anew.
 //! * The middle of a book is that of the venue's best prices, watched for every symbol that needs it. A judgement of
-//!   *price* wants it fresh; an open position is valued at the last that was seen.
+//!   *price* wants it fresh; an open position is valued at the last that was seen. It is watched for every symbol that
+//!   sessions hold something in, from the moment they do. What is held in a symbol the exchange does not list any more
+//!   is valued at what it cost.
 //! * An amend is judged as the order it would make, in place of the one it changes. One that leaves less of the order
 //!   at the same price is like a cancel: it passes.
 
@@ -17,7 +19,7 @@ use crate::instrument::Instrument;
 use crate::limits::pace::Pace;
 use crate::limits::{Asked, Breach, Judge, Limit, Limits, Quote, Scope, Standing};
 use crate::market::{Channel, Depth, Stream};
-use crate::num::{Price, Qty};
+use crate::num::{Cash, Price, Qty};
 use crate::order::exposure::Exposure;
 use crate::order::request::{NewOrder, Terms};
 use crate::order::state::Order;
@@ -27,6 +29,15 @@ use crate::wire::error::{ErrorBody, ErrorCode};
 /// A refusal of the same kind is logged no more often.
 const LOG_EVERY: Span = Span::from_secs(60);
 
+/// A book that is watched.
+#[derive(Debug, Default)]
+struct Book {
+    /// Its best prices, if it has both.
+    quote: Option<Quote>,
+    /// The last middle there was.
+    middle: Option<Price>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -35,7 +46,9 @@ pub(super) struct Guard {
     books: bool,
     account: Pace,
     sessions: BTreeMap<SessionId, Pace>,
-    quotes: BTreeMap<Symbol, Option<Quote>>,
+    books_of: BTreeMap<Symbol, Book>,
+    /// Symbols in which something is held and that the exchange does not list.
+    unlisted: BTreeSet<Symbol>,
     logged: BTreeMap<(SessionId, Limit), Time>,
 }
 
@@ -47,7 +60,8 @@ impl Guard {
             rules,
             account: Pace::default(),
             sessions: BTreeMap::new(),
-            quotes: BTreeMap::new(),
+            books_of: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             logged: BTreeMap::new(),
         }
     }
@@ -59,7 +73,11 @@ impl Guard {
 
     /// The last middle of a book there was.
     fn last_middle(&self, symbol: &Symbol) -> Option<Price> {
-        self.quotes.get(symbol).copied().flatten().map(|quote| quote.middle())
+        self.books_of.get(symbol).and_then(|book| book.middle)
+    }
+
+    fn quote(&self, symbol: &Symbol) -> Option<Quote> {
+        self.books_of.get(symbol).and_then(|book| book.quote)
     }
 
     /// An order of the session was sent, or changed into one that is to be counted.
@@ -81,7 +99,7 @@ impl Guard {
     /// What holds of a watched book is not certain any more.
     pub(super) fn stale(&mut self, stream: &Stream) {
         if stream.channel == Channel::Bbo
-            && let Some(Some(quote)) = self.quotes.get_mut(&stream.symbol)
+            && let Some(quote) = self.books_of.get_mut(&stream.symbol).and_then(|book| book.quote.as_mut())
         {
             quote.fresh = false;
         }
@@ -89,9 +107,12 @@ impl Guard {
 
     /// New best prices. Is that a book that limits watch?
     pub(super) fn take(&mut self, symbol: &Symbol, depth: &Depth) -> bool {
-        let Some(quote) = self.quotes.get_mut(symbol) else { return false };
+        let Some(book) = self.books_of.get_mut(symbol) else { return false };
         let best = depth.bids.first().zip(depth.asks.first());
-        *quote = best.map(|(bid, ask)| Quote { bid: bid.price, ask: ask.price, fresh: true });
+        book.quote = best.map(|(bid, ask)| Quote { bid: bid.price, ask: ask.price, fresh: true });
+        let both = book.quote.filter(|quote| quote.bid.is_positive() && quote.ask.is_positive());
+        // A side that is empty for a moment does not make a position worth nothing.
+        book.middle = both.map(|quote| quote.middle()).or(book.middle);
         true
     }
 }
@@ -107,6 +128,7 @@ pub(super) fn asked<'a>(instrument: &'a Instrument, order: &NewOrder) -> Asked<'
         quote: &instrument.quote,
         side: order.side,
         qty: amount.is_none().then_some(order.qty),
+        total: amount.is_none().then_some(order.qty),
         amount,
         price: order.terms.price(),
         stop: order.terms.stop(),
@@ -126,9 +148,11 @@ pub(super) fn asked_by_amend<'a>(
         quote: &instrument.quote,
         side: order.side,
         qty: Some(qty - order.filled),
+        total: Some(qty),
         amount: None,
         price: price.or(order.price),
-        stop: order.stop,
+        // What was triggered is an order like any other.
+        stop: order.stop.filter(|_| order.is_untriggered_stop()),
     })
 }
 
@@ -149,6 +173,9 @@ impl Gateway {
         }
         self.judge_self_trade(asked)?;
         self.within(now, session, asked, replaced).map_err(|breach| {
+            if breach.wants_book {
+                self.watch_held(now);
+            }
             self.log_breach(now, session, &breach);
             refused(now, &breach)
         })
@@ -162,7 +189,7 @@ impl Gateway {
         replaced: Exposure,
     ) -> Result<(), Breach> {
         let guard = &self.guard;
-        let book = guard.quotes.get(asked.symbol).copied().flatten();
+        let book = guard.quote(asked.symbol);
         let scopes = [
             (Scope::Session(session), guard.rules.of(session), guard.sessions.get(&session)),
             (Scope::Account, &guard.rules.account, Some(&guard.account)),
@@ -170,11 +197,15 @@ impl Gateway {
         let mut reduces = false;
         for (scope, bounds, pace) in scopes {
             let wants_loss = bounds.loss_per_day.is_some();
-            let standing = &self.standing(now, scope, asked, replaced, wants_loss);
+            let (standing, unpriced_open) = &self.standing(scope, asked, replaced);
+            let loss = if wants_loss { self.loss(now, scope, asked) } else { Ok(Cash::ZERO) };
+            let standing = &Standing { loss: loss.as_ref().ok().copied(), ..*standing };
             if scope != Scope::Account {
                 reduces = standing.only_reduces(asked.side, asked.qty);
             }
-            let judge = Judge { scope, bounds, standing, book };
+            let unpriced_held = loss.as_ref().err();
+            let unpriced_open = unpriced_open.as_ref();
+            let judge = Judge { scope, bounds, standing, book, unpriced_held, unpriced_open };
             judge.every(asked)?;
             if !reduces {
                 judge.growing(asked)?;
@@ -184,15 +215,10 @@ impl Gateway {
         Ok(())
     }
 
-    /// Where a session, or the account, stands without the order that is to be changed.
-    fn standing(
-        &self,
-        now: Time,
-        scope: Scope,
-        asked: &Asked<'_>,
-        replaced: Exposure,
-        wants_loss: bool,
-    ) -> Standing {
+    /// Where a session, or the account, stands without the order that is to be changed; its loss apart. With a symbol
+    /// in which orders are open whose worth cannot be said, if there is one.
+    fn standing(&self, scope: Scope, asked: &Asked<'_>, replaced: Exposure) -> (Standing, Option<Symbol>) {
+        let mut unpriced = None;
         let among = |session: SessionId| scope == Scope::Account || scope == Scope::Session(session);
         let mut standing = Standing::default();
         let mut here = Exposure::default();
@@ -206,26 +232,36 @@ impl Gateway {
             }
             let listing = self.books.listing(symbol);
             if listing.is_some_and(|listing| listing.quote == *asked.quote) {
-                standing.open_notional += exposure.worth(self.guard.last_middle(symbol).unwrap_or_default());
+                let middle = self.guard.last_middle(symbol);
+                if middle.is_none() && !exposure.unpriced.is_zero() {
+                    unpriced = Some(symbol.clone());
+                }
+                standing.open_notional += exposure.worth(middle.unwrap_or_default());
             }
         }
         let here = here - replaced;
-        (standing.buys, standing.sells, standing.blind) = (here.buys, here.sells, here.blind);
+        (standing.buys, standing.sells) = (here.buys, here.sells);
+        (standing.blind_buys, standing.blind_sells) = (here.blind_buys, here.blind_sells);
         standing.open_orders -= replaced.orders;
         standing.open_notional -= replaced.priced;
         standing.position = match scope {
             Scope::Session(session) => self.books.position(session, asked.symbol).qty,
             Scope::Account => self.books.net_of_sessions(asked.symbol),
         };
-        if wants_loss {
-            let middle = |symbol: &Symbol| self.guard.last_middle(symbol);
-            let loss = |session| self.books.loss_since(session, asked.quote, now.day(), middle);
-            standing.loss = match scope {
-                Scope::Session(session) => loss(session),
-                Scope::Account => self.books.sessions().into_iter().map(loss).sum(),
-            };
+        (standing, unpriced)
+    }
+
+    /// The loss of the day in the order's quote asset; else a symbol that is held and has no price.
+    fn loss(&self, now: Time, scope: Scope, asked: &Asked<'_>) -> Result<Cash, Symbol> {
+        let middle = |symbol: &Symbol| match self.guard.last_middle(symbol) {
+            None if self.guard.unlisted.contains(symbol) => Ok(None),
+            middle => middle.map(Some).ok_or_else(|| symbol.clone()),
+        };
+        let loss = |session| self.books.loss_since(session, asked.quote, now.day(), middle);
+        match scope {
+            Scope::Session(session) => loss(session),
+            Scope::Account => self.books.sessions().into_iter().map(loss).sum(),
         }
-        standing
     }
 
     fn log_breach(&mut self, now: Time, session: SessionId, breach: &Breach) {
@@ -242,19 +278,49 @@ impl Gateway {
 
     /// Best prices of a symbol, for limits: from now on, whether a client wants them or not.
     pub(super) fn watch_book(&mut self, now: Time, symbol: &Symbol) {
-        if self.guard.books && !self.guard.quotes.contains_key(symbol) {
-            self.guard.quotes.insert(symbol.clone(), None);
+        if self.guard.books && !self.guard.books_of.contains_key(symbol) {
+            self.guard.books_of.insert(symbol.clone(), Book::default());
             self.want_best(now, symbol);
         }
     }
 
-    /// The books of symbols that sessions hold something in: their loss is reckoned by them.
+    /// The books of symbols that sessions hold something in, or have orders open in: loss and worth are reckoned by
+    /// them.
     pub(super) fn watch_held(&mut self, now: Time) {
         let held = self.books.positions().filter(|(_, _, totals)| !totals.qty.is_zero());
-        let symbols: BTreeSet<Symbol> = held.map(|(_, symbol, _)| symbol.clone()).collect();
-        for symbol in symbols {
-            if self.instrument(&symbol).is_ok() {
-                self.watch_book(now, &symbol);
+        let mut symbols: BTreeSet<Symbol> = held.map(|(_, symbol, _)| symbol.clone()).collect();
+        symbols.extend(self.orders.exposures().all().map(|(_, symbol, _)| symbol.clone()));
+        self.watch_books(now, symbols);
+    }
+
+    /// The books of positions that have just come to be.
+    pub(super) fn watch_touched(&mut self, now: Time) {
+        if !self.guard.books || self.instruments.is_none() {
+            return;
+        }
+        let unknown = |symbol: &Symbol| {
+            !self.guard.books_of.contains_key(symbol) && !self.guard.unlisted.contains(symbol)
+        };
+        let touched = self.books.touched_positions().iter().filter(|(_, symbol)| unknown(symbol));
+        let held = touched.filter(|(session, symbol)| !self.books.position(*session, symbol).qty.is_zero());
+        let symbols: BTreeSet<Symbol> = held.map(|(_, symbol)| symbol.clone()).collect();
+        self.watch_books(now, symbols);
+    }
+
+    fn watch_books(&mut self, now: Time, symbols: BTreeSet<Symbol>) {
+        if !self.guard.books {
+            return;
+        }
+        let Some(known) = &self.instruments else { return };
+        self.guard.unlisted.retain(|symbol| !known.contains_key(symbol));
+        let (listed, unlisted): (Vec<Symbol>, Vec<Symbol>) =
+            symbols.into_iter().partition(|symbol| known.contains_key(symbol));
+        listed.iter().for_each(|symbol| self.watch_book(now, symbol));
+        for symbol in unlisted {
+            if self.guard.unlisted.insert(symbol.clone()) {
+                let advice = "the loss of the day takes it at what it cost";
+                let fields = format!("symbol={symbol} advice={advice:?}");
+                self.log(LogLevel::Error, "the exchange lists no such symbol, and sessions use it", fields);
             }
         }
     }

@@ -197,14 +197,17 @@ impl Books {
 
     /// What a session has lost in a quote asset since the beginning of a UTC day: fees and charges in that asset, less
     /// the profit realised in its symbols, less the profit open in them now. `middle` is the price by which an open
-    /// position is valued; `None` if one has none.
-    pub fn loss_since(
+    /// position is valued; without one it is worth what it cost.
+    ///
+    /// # Errors
+    /// Those of `middle`.
+    pub fn loss_since<E>(
         &self,
         session: SessionId,
         quote: &Asset,
         day: i64,
-        middle: impl Fn(&Symbol) -> Option<Price>,
-    ) -> Option<Cash> {
+        middle: impl Fn(&Symbol) -> Result<Option<Price>, E>,
+    ) -> Result<Cash, E> {
         let mut loss = self.costs.since(session, quote, day);
         let all = (session, Symbol::new(""))..;
         for ((_, symbol), position) in self.positions.range(all).take_while(|((of, _), _)| *of == session) {
@@ -213,11 +216,13 @@ impl Books {
             }
             let totals = position.totals();
             loss -= position.realised_since(day);
-            if !totals.qty.is_zero() {
-                loss -= middle(symbol)?.times(totals.qty) - totals.cost;
+            if !totals.qty.is_zero()
+                && let Some(middle) = middle(symbol)?
+            {
+                loss -= middle.times(totals.qty) - totals.cost;
             }
         }
-        Some(loss)
+        Ok(loss)
     }
 
     /// The sum of all sessions' positions in a symbol.
@@ -228,6 +233,11 @@ impl Books {
     /// Sessions that have traded, or been charged.
     pub fn sessions(&self) -> BTreeSet<SessionId> {
         self.positions.keys().map(|(session, _)| *session).chain(self.costs.sessions()).collect()
+    }
+
+    /// Which positions have changed since they were last taken.
+    pub fn touched_positions(&self) -> &BTreeSet<(SessionId, Symbol)> {
+        &self.touched.positions
     }
 
     /// All positions there ever were.

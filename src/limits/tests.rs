@@ -55,11 +55,19 @@ fn judged_by(bounds: &Bounds, standing: &Standing, book: Option<Quote>, words: &
         quote: &quote,
         side: order.side,
         qty: order.qty,
+        total: order.qty,
         amount: order.amount,
         price: order.price,
         stop: order.stop,
     };
-    let judge = Judge { scope: Scope::Session(SessionId(7)), bounds, standing, book };
+    let judge = Judge {
+        scope: Scope::Session(SessionId(7)),
+        bounds,
+        standing,
+        book,
+        unpriced_held: None,
+        unpriced_open: None,
+    };
     judge.every(&asked)?;
     if standing.only_reduces(order.side, order.qty) { Ok(()) } else { judge.growing(&asked) }
 }
@@ -237,8 +245,11 @@ fn r61_what_only_reduces_passes_position_notional_loss_and_open_orders_but_not_s
     assert!(refusal(&tight, &standing, "sell 13 @0.2").is_some(), "the open ones and this could turn it");
     assert!(refusal(&tight, &standing, "buy 1 @0.2").is_some());
     assert!(refusal(&tight, &standing, "sell usdt 1").is_some(), "nobody knows how much that is");
-    let blind = Standing { blind: 1, ..standing };
+    let one = Blind { orders: 1, amount: Cash::whole(1) };
+    let blind = Standing { blind_sells: one, ..standing };
     assert!(refusal(&tight, &blind, "sell 1 @0.2").is_some(), "nobody knows how much is open");
+    let bought = Standing { blind_buys: one, ..standing };
+    assert_eq!(refusal(&tight, &bought, "sell 12 @0.2"), None, "what may be bought hinders no sale");
     let sized = Bounds { order_qty: caps(doge(), "11"), ..tight.clone() };
     assert!(refusal(&sized, &standing, "sell 12 @0.2").unwrap().starts_with("order_qty"));
     let banded = Bounds { price_band: Some(number("5")), ..tight };
@@ -285,8 +296,15 @@ fn r61_an_order_by_quote_amount_is_refused_where_its_quantity_counts() {
     let worth = Bounds { position_notional: caps(usdt(), "10"), ..Bounds::default() };
     assert_eq!(refusal(&worth, &standing, "buy usdt 10"), None);
     assert!(refusal(&worth, &standing, "buy usdt 10.1").unwrap().contains("worth 10.1"));
-    let blind = Standing { blind: 1, ..standing };
-    assert!(refusal(&worth, &blind, "buy 1").unwrap().contains("no quantity"));
+    let one = Blind { orders: 1, amount: Cash::whole(9) };
+    let blind = Standing { blind_buys: one, ..standing };
+    assert_eq!(refusal(&worth, &blind, "buy 5"), None, "9 and 1");
+    assert!(refusal(&worth, &blind, "buy 6").unwrap().contains("worth 10.2"));
+    assert_eq!(refusal(&worth, &blind, "sell 50"), None);
+    let counted = Bounds { position_qty: caps(doge(), "100"), ..Bounds::default() };
+    let found = refusal(&counted, &blind, "buy 1").unwrap();
+    assert!(found.contains("an open BUY order by quote amount, of 9"), "{found}");
+    assert_eq!(refusal(&counted, &blind, "sell 1"), None);
 }
 
 #[test]
@@ -294,7 +312,14 @@ fn r61_rates_count_a_sliding_second_and_minute_and_say_when_to_try_again() {
     let at = |millis: i64| Time::default() + Span::from_secs(1_000) + Span::from_millis(millis);
     let bounds = Bounds { orders_per_second: Some(2), rejects_per_minute: Some(3), ..Bounds::default() };
     let (standing, mut pace) = (Standing::default(), Pace::default());
-    let judge = Judge { scope: Scope::Account, bounds: &bounds, standing: &standing, book: None };
+    let judge = Judge {
+        scope: Scope::Account,
+        bounds: &bounds,
+        standing: &standing,
+        book: None,
+        unpriced_held: None,
+        unpriced_open: None,
+    };
     pace.sent(at(0));
     assert_eq!(pace.judge(at(0), &judge), Ok(()));
     pace.sent(at(400));
@@ -316,6 +341,13 @@ fn r61_rates_count_a_sliding_second_and_minute_and_say_when_to_try_again() {
     assert_eq!((breach.limit, breach.retry_at), (Limit::RejectsPerMinute, Some(at(62_400))));
     assert_eq!(pace.judge(at(62_400), &judge), Ok(()));
     let never = Bounds { orders_per_second: Some(0), ..Bounds::default() };
-    let judge = Judge { scope: Scope::Account, bounds: &never, standing: &standing, book: None };
+    let judge = Judge {
+        scope: Scope::Account,
+        bounds: &never,
+        standing: &standing,
+        book: None,
+        unpriced_held: None,
+        unpriced_open: None,
+    };
     assert!(Pace::default().judge(at(0), &judge).is_err());
 }

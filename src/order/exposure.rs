@@ -9,6 +9,29 @@ use crate::ids::{SessionId, Symbol};
 use crate::market::Side;
 use crate::num::{Cash, Price, Qty};
 
+/// Orders by quote amount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blind {
+    /// How many.
+    pub orders: u64,
+    /// What is left of their amounts.
+    pub amount: Cash,
+}
+
+impl Add for Blind {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { orders: self.orders + other.orders, amount: self.amount + other.amount }
+    }
+}
+
+impl Sub for Blind {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { orders: self.orders.saturating_sub(other.orders), amount: self.amount - other.amount }
+    }
+}
+
 /// The sum of open orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exposure {
@@ -18,8 +41,10 @@ pub struct Exposure {
     pub buys: Qty,
     /// What they may still sell.
     pub sells: Qty,
-    /// How many are by quote amount: what they may buy or sell is not known.
-    pub blind: u64,
+    /// Buys by quote amount: how much they may buy is not known.
+    pub blind_buys: Blind,
+    /// Sells by quote amount.
+    pub blind_sells: Blind,
     /// What is left of those with a price is worth, at their limit price or else their stop price; of those by quote
     /// amount, the amount.
     pub priced: Cash,
@@ -40,8 +65,13 @@ impl Exposure {
         }
         let mut exposure = Self { orders: 1, ..Self::default() };
         if let Some(amount) = order.quote_amount {
-            exposure.blind = 1;
-            exposure.priced = (amount - order.filled_quote).max(Cash::ZERO);
+            let amount = (amount - order.filled_quote).max(Cash::ZERO);
+            let blind = Blind { orders: 1, amount };
+            exposure.priced = amount;
+            match order.side {
+                Side::Buy => exposure.blind_buys = blind,
+                Side::Sell => exposure.blind_sells = blind,
+            }
             return exposure;
         }
         let left = order.left().max(Qty::ZERO);
@@ -50,7 +80,11 @@ impl Exposure {
             Side::Sell => exposure.sells = left,
         }
         match order.price.or(order.stop) {
-            Some(price) => exposure.priced = price.times(left),
+            Some(price) => {
+                // An amend on its way may make it dearer.
+                let asked = order.amending.map_or(price, |amending| amending.price.max(price));
+                exposure.priced = asked.times(left);
+            }
             None => exposure.unpriced = left,
         }
         exposure
@@ -64,7 +98,8 @@ impl Add for Exposure {
             orders: self.orders + other.orders,
             buys: self.buys + other.buys,
             sells: self.sells + other.sells,
-            blind: self.blind + other.blind,
+            blind_buys: self.blind_buys + other.blind_buys,
+            blind_sells: self.blind_sells + other.blind_sells,
             priced: self.priced + other.priced,
             unpriced: self.unpriced + other.unpriced,
         }
@@ -78,7 +113,8 @@ impl Sub for Exposure {
             orders: self.orders.saturating_sub(other.orders),
             buys: self.buys - other.buys,
             sells: self.sells - other.sells,
-            blind: self.blind.saturating_sub(other.blind),
+            blind_buys: self.blind_buys - other.blind_buys,
+            blind_sells: self.blind_sells - other.blind_sells,
             priced: self.priced - other.priced,
             unpriced: self.unpriced - other.unpriced,
         }
@@ -121,7 +157,7 @@ mod tests {
     use crate::market::{Instructions, OrderStatus};
     use crate::order::state::State;
     use crate::order::table::Orders;
-    use crate::time::Time;
+    use crate::time::{Span, Time};
 
     fn record(rng: &mut fastrand::Rng, n: u32) -> OrderRecord {
         let priced = |rng: &mut fastrand::Rng| rng.bool().then(|| Price::whole(rng.i64(1..9)));
@@ -148,16 +184,21 @@ mod tests {
     fn naive(orders: &Orders, session: SessionId, symbol: &Symbol) -> Exposure {
         let mut sum = Exposure::default();
         for order in orders.open().filter(|o| o.session == Some(session) && o.symbol == *symbol) {
-            let left = order.qty - order.filled;
+            let asked = order.amending.unwrap_or_default();
+            let left = order.qty.max(asked.qty) - order.filled;
             sum.orders += 1;
             match (order.quote_amount, order.side) {
-                (Some(_), _) => sum.blind += 1,
+                (Some(amount), side) => {
+                    let blind = if side == Side::Buy { &mut sum.blind_buys } else { &mut sum.blind_sells };
+                    blind.orders += 1;
+                    blind.amount += amount - order.filled_quote;
+                }
                 (None, Side::Buy) => sum.buys += left,
                 (None, Side::Sell) => sum.sells += left,
             }
             match (order.quote_amount, order.price.or(order.stop)) {
                 (Some(amount), _) => sum.priced += amount - order.filled_quote,
-                (None, Some(price)) => sum.priced += price.times(left),
+                (None, Some(price)) => sum.priced += price.max(asked.price).times(left),
                 (None, None) => sum.unpriced += left,
             }
         }
@@ -176,7 +217,14 @@ mod tests {
                 let id = ClientOrderId::foreign(&rng.u32(..=n).to_string());
                 let ends = [State::Done(OrderStatus::Canceled), State::NotPlaced];
                 let lives = [State::Sent, State::Working, State::Canceling, State::Unknown];
-                orders.update(&id, |order| match rng.u8(..6) {
+                let now = Time::from_millis(n.into());
+                orders.update(&id, |order| match rng.u8(..9) {
+                    6 => order.amend_sent(
+                        order.qty + Qty::whole(rng.i64(1..9)),
+                        order.price.map(|_| Price::whole(5)),
+                    ),
+                    7 => order.amend_replied(now, rng.bool()),
+                    8 => order.amend_found(now, Span::from_millis(2)),
                     0 if order.quote_amount.is_none() => order.qty += Qty::whole(1),
                     1 => order.price = order.price.map(|_| Price::whole(rng.i64(1..9))),
                     2 if order.left().is_positive() => order.filled += Qty::whole(1),

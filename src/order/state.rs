@@ -19,7 +19,7 @@ use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
 use crate::journal::Forced;
 use crate::market::{Instructions, OrderStatus, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
-use crate::time::Time;
+use crate::time::{Span, Time};
 
 /// Where an order stands, for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,6 +137,19 @@ impl State {
     }
 }
 
+/// Amends of an order of which it is not known yet what they have made of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amending {
+    /// The largest quantity asked for.
+    pub qty: Qty,
+    /// The highest price.
+    pub price: Price,
+    /// How many have had no reply.
+    pub flying: u32,
+    /// When the last one had a reply that does not say what became of it.
+    pub lost: Option<Time>,
+}
+
 /// An order and all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -179,8 +192,12 @@ pub struct Order {
     pub known_as: ClientOrderId,
     /// Amends sent so far.
     pub amends: u32,
+    /// What amends on their way may make of it.
+    pub amending: Option<Amending>,
     /// A cancel has been asked for.
     pub cancel_wanted: bool,
+    /// When the last cancel was sent that nothing has answered yet.
+    pub cancel_sent: Option<Time>,
     /// Venue time of the report that last set price and quantity.
     pub as_of: Time,
     /// Filled quantity in the venue's count.
@@ -232,9 +249,42 @@ impl Order {
         self.cancel_wanted && !self.state.is_over()
     }
 
-    /// What can still fill.
+    /// What can still fill, whichever amend on its way is carried out.
     pub fn left(&self) -> Qty {
-        self.qty - self.filled
+        self.most() - self.filled
+    }
+
+    /// Its quantity, or what amends on their way may make of that.
+    pub fn most(&self) -> Qty {
+        self.amending.map_or(self.qty, |amending| self.qty.max(amending.qty))
+    }
+
+    /// An amend was sent: what was asked before it may still be carried out, too.
+    pub fn amend_sent(&mut self, qty: Qty, price: Option<Price>) {
+        let amending = self.amending.get_or_insert_default();
+        amending.qty = amending.qty.max(qty);
+        amending.price = amending.price.max(price.unwrap_or_default());
+        amending.flying += 1;
+    }
+
+    /// One was answered; `known` says whether it is clear what became of it.
+    pub fn amend_replied(&mut self, now: Time, known: bool) {
+        let Some(amending) = &mut self.amending else { return };
+        amending.flying = amending.flying.saturating_sub(1);
+        if !known {
+            amending.lost = Some(now);
+        } else if amending.flying == 0 && amending.lost.is_none() {
+            self.amending = None;
+        }
+    }
+
+    /// An answer to a query shows it as it stands. One that was lost had to be carried out by then, if it ever was,
+    /// and a replica to know: `lag` after its reply.
+    pub fn amend_found(&mut self, now: Time, lag: Span) {
+        let settled = |amending: &Amending| {
+            amending.flying == 0 && amending.lost.is_some_and(|lost| now.since(lost) >= lag)
+        };
+        self.amending = self.amending.filter(|amending| !settled(amending));
     }
 
     /// Are fills missing that the venue has counted?

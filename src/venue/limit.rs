@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::share::{Pool, Room, Shares};
+use super::share::{Pool, Room, Sharers, Shares};
 use crate::ids::SessionId;
 use crate::time::{Span, Time};
 
@@ -82,6 +82,8 @@ struct Window {
     /// The highest count the venue has told of this window.
     told: u64,
     flying: u64,
+    /// What requests of sessions have taken of what orders share.
+    shared: u64,
     shares: Shares,
 }
 
@@ -105,7 +107,7 @@ impl Window {
         let start = Time::from_nanos(number(now, self.span) * self.span.nanos());
         if start > self.start {
             self.start = start;
-            (self.used, self.told) = (0, 0);
+            (self.used, self.told, self.shared) = (0, 0, 0);
             self.shares.clear();
         }
     }
@@ -148,21 +150,63 @@ impl Window {
         self.start + self.span
     }
 
-    /// Which pool of the window a request is of, and how large that is.
-    const fn pool(&self, purpose: Purpose) -> Option<(Pool, u64)> {
-        match purpose {
-            Purpose::Order => Some((Pool::Orders, self.allowed(purpose))),
-            Purpose::Cancel => Some((Pool::Cancels, self.limit - self.allowed(Purpose::Order))),
+    /// What sessions share of the window, for a request that takes so much. What questions use, and cancels of what is
+    /// kept for them, is nobody's part of what orders may use.
+    fn room(&self, kind: Pool, more: u64) -> Room {
+        let (orders, taken) = (self.allowed(Purpose::Order), self.taken());
+        let (pool, most) = match kind {
+            Pool::Orders => (orders.saturating_sub(taken.saturating_sub(self.shared)), orders),
+            Pool::Cancels => (self.limit - orders, self.limit),
+        };
+        Room { kind, pool, most, taken, more, end: self.end(), span: self.span }
+    }
+
+    /// Until when a request of the session has to wait, so that the others' parts are kept.
+    fn waits(
+        &self,
+        now: Time,
+        session: SessionId,
+        sharers: &Sharers,
+        cost: Cost,
+        apart: bool,
+    ) -> Option<Time> {
+        let more = cost.of(self.kind, apart);
+        if more == 0 || self.taken() == 0 {
+            return None;
+        }
+        let until = |kind| self.shares.blocked_until(now, session, sharers, self.room(kind, more));
+        match cost.purpose {
+            Purpose::Order => until(Pool::Orders),
+            Purpose::Cancel if self.shares.has(now, session, sharers, self.room(Pool::Cancels, more)) => None,
+            // Beyond its part of what is kept for cancels it takes the room of orders, as long as they have any.
+            Purpose::Cancel if self.orders_use(apart) => until(Pool::Cancels).max(until(Pool::Orders)),
+            Purpose::Cancel => until(Pool::Cancels),
             _ => None,
         }
     }
 
-    /// What sessions share of the window, where a request of this kind takes some of it.
-    fn room(&self, cost: Cost, apart: bool) -> Option<Room> {
+    /// May orders still take something of it?
+    fn orders_use(&self, apart: bool) -> bool {
+        !(apart && self.kind == LimitKind::Weight) && self.taken() < self.allowed(Purpose::Order)
+    }
+
+    /// A request of the session is sent.
+    fn share(&mut self, now: Time, session: SessionId, sharers: &Sharers, cost: Cost, apart: bool) {
         let more = cost.of(self.kind, apart);
-        let (kind, pool) = self.pool(cost.purpose).filter(|_| more > 0)?;
-        let (most, taken, end, span) = (self.allowed(cost.purpose), self.taken(), self.end(), self.span);
-        Some(Room { kind, pool, most, taken, more, end, span })
+        let over = match cost.purpose {
+            _ if more == 0 => 0,
+            Purpose::Order => more,
+            Purpose::Cancel => {
+                let room = self.room(Pool::Cancels, more);
+                self.shares.take(now, session, sharers, room)
+            }
+            _ => 0,
+        };
+        if over > 0 && (cost.purpose == Purpose::Order || self.orders_use(apart)) {
+            let room = self.room(Pool::Orders, over);
+            self.shares.take(now, session, sharers, room);
+            self.shared = self.shared.saturating_add(over);
+        }
     }
 }
 
@@ -175,7 +219,7 @@ pub struct RateBudget {
     windows: Vec<Window>,
     stopped_until: Time,
     orders_held_until: Time,
-    sharers: BTreeSet<SessionId>,
+    sharers: Sharers,
 }
 
 impl RateBudget {
@@ -204,18 +248,15 @@ impl RateBudget {
         }
         let apart = self.apart();
         let waits = |session| {
-            let until = |window: &Window| {
-                let room = window.room(cost, apart).filter(|room| room.taken > 0)?;
-                window.shares.blocked_until(now, session, &self.sharers, room)
-            };
+            let until = |window: &Window| window.waits(now, session, &self.sharers, cost, apart);
             self.windows.iter().filter_map(until).max()
         };
         if let Some(until) = session.and_then(waits) {
             return Err(until);
         }
         for window in &mut self.windows {
-            if let (Some(session), Some(room)) = (session, window.room(cost, apart)) {
-                window.shares.take(now, session, &self.sharers, room);
+            if let Some(session) = session {
+                window.share(now, session, &self.sharers, cost, apart);
             }
             window.flying += cost.of(window.kind, apart);
         }
@@ -291,6 +332,7 @@ impl RateBudget {
                         used: 0,
                         told: 0,
                         flying: 0,
+                        shared: 0,
                         shares: Shares::default(),
                     });
                     self.windows.last_mut().expect("it was just pushed")
@@ -442,6 +484,60 @@ mod tests {
                 now += pace.max(Span::from_millis(500));
             }
             assert!(rounds > 1 || weight == u64::MAX, "{weight} of {limit}: {rounds} rounds");
+        }
+    }
+
+    fn shared(limit: u64, sessions: u16) -> RateBudget {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, limit, None)]);
+        budget.share_among(&(1..=sessions).map(SessionId).collect());
+        budget
+    }
+
+    #[test]
+    fn r13_what_questions_used_is_nobodys_part() {
+        let mut budget = shared(6_000, 2);
+        let comparison = Cost { purpose: Purpose::Comparison, weight: 100 };
+        for _ in 0..48 {
+            assert_eq!(budget.take(at(60), comparison), Ok(()));
+        }
+        for session in [SessionId(1), SessionId(2)] {
+            let sent = (0..).take_while(|_| budget.take_for(at(60), ORDER, Some(session)).is_ok());
+            assert_eq!(sent.count(), 300, "half of the 600 that are left");
+        }
+    }
+
+    #[test]
+    fn r13_a_flood_of_cancels_leaves_the_others_their_orders_and_their_cancels() {
+        let mut budget = shared(1_000, 2);
+        let mut take = |cost, session| budget.take_for(at(60), cost, Some(SessionId(session))).is_ok();
+        assert_eq!((0..).take_while(|_| take(CANCEL, 1)).count(), 475, "its part of both, at once");
+        assert!(!take(ORDER, 1), "it has spent the room of its orders, too");
+        assert_eq!((0..).take_while(|_| take(ORDER, 2)).count(), 425, "all but the tenth for cancels");
+        assert_eq!((0..).take_while(|_| take(CANCEL, 2)).count(), 100);
+    }
+
+    #[test]
+    fn r13_who_has_sent_nothing_is_refused_only_where_nobody_finds_room() {
+        for seed in 0..500 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let count = rng.u16(2..6);
+            let mut budget = shared(rng.u64(20..400), count);
+            let weight = rng.u64(1..5);
+            for millis in 0..rng.u64(1..2_000) {
+                let now = at(60) + Span::from_millis(millis as i64 * 29);
+                let purpose = [Purpose::Order, Purpose::Cancel, Purpose::Comparison][rng.usize(..3)];
+                let session = (purpose != Purpose::Comparison).then(|| SessionId(rng.u16(2..=count)));
+                let cost = Cost { purpose, weight };
+                if budget.take_for(now, cost, session).is_ok() && rng.bool() {
+                    budget.settle(now, cost, &[]);
+                }
+                for purpose in [Purpose::Order, Purpose::Cancel] {
+                    let cost = Cost { purpose, weight };
+                    let anybody = budget.clone().take(now, cost);
+                    let first = budget.clone().take_for(now, cost, Some(SessionId(1)));
+                    assert_eq!(first, anybody, "seed {seed}, {millis}, {purpose:?}");
+                }
+            }
         }
     }
 

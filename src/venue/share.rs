@@ -3,12 +3,17 @@
 //! A window's room is split evenly among those that may trade. What a session has not used of its part is kept back for
 //! it from the others, less and less as the window goes by: at its beginning the whole part, at its end nothing. So a
 //! session that floods gets its part at once and what the others leave over time, and one that wakes up late still
-//! finds room. Orders share what orders may use; cancels and amends share what is kept for them alone.
+//! finds room. Orders share what orders may use, less what questions have used of it; cancels and amends share what is
+//! kept for them alone, and beyond that are orders like others. What is within a session's own part is never refused,
+//! and neither is the first request of one that has sent nothing yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::SessionId;
 use crate::time::{Span, Time};
+
+/// Those that may trade.
+pub(super) type Sharers = BTreeSet<SessionId>;
 
 /// What is shared: each has parts of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,13 +66,22 @@ impl Shares {
         self.0.get(&(kind, session)).map_or(most, |kept| most.min(*kept))
     }
 
-    /// A request of a session was sent: so much less is kept for it.
-    pub(super) fn take(&mut self, now: Time, session: SessionId, sharers: &BTreeSet<SessionId>, room: Room) {
-        if sharers.contains(&session) {
-            let (_, in_time) = room.part(now, sharers.len());
-            let kept = self.kept(room.kind, session, in_time);
-            self.0.insert((room.kind, session), kept.saturating_sub(room.more));
+    /// A request of a session was sent: so much less is kept for it. Returns what goes beyond its part.
+    pub(super) fn take(&mut self, now: Time, session: SessionId, sharers: &Sharers, room: Room) -> u64 {
+        if !sharers.contains(&session) {
+            return room.more;
         }
+        let (_, in_time) = room.part(now, sharers.len());
+        let kept = self.kept(room.kind, session, in_time);
+        self.0.insert((room.kind, session), kept.saturating_sub(room.more));
+        room.more.saturating_sub(kept)
+    }
+
+    /// Is what is kept for a session enough for its request, or has it sent nothing of the kind yet?
+    pub(super) fn has(&self, now: Time, session: SessionId, sharers: &Sharers, room: Room) -> bool {
+        let (_, in_time) = room.part(now, sharers.len());
+        let first = !self.0.contains_key(&(room.kind, session));
+        sharers.contains(&session) && (first || self.kept(room.kind, session, in_time) >= room.more)
     }
 
     /// Until when a request of the session has to wait, so that the others' parts are kept.
@@ -75,9 +89,12 @@ impl Shares {
         &self,
         now: Time,
         session: SessionId,
-        sharers: &BTreeSet<SessionId>,
+        sharers: &Sharers,
         room: Room,
     ) -> Option<Time> {
+        if self.has(now, session, sharers, room) {
+            return None;
+        }
         let others = sharers.iter().filter(|other| **other != session);
         let count = others.clone().count() as u64;
         let (part, in_time) = room.part(now, count as usize + 1);

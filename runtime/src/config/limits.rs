@@ -108,8 +108,11 @@ pub(super) fn limits(value: Option<Value>, exe: &str) -> Result<Limits, String> 
     for (number, value) in part("sessions")?.into_iter().flatten() {
         let path = format!("limits.sessions.{number}");
         let session = number
-            .parse()
-            .map_err(|_| format!("{path:?}: {number:?} is no session number from 0 to {}", u16::MAX))?;
+            .parse::<u16>()
+            .ok()
+            // "07" and "+7" would be second entries of session 7.
+            .filter(|session| session.to_string() == *number)
+            .ok_or_else(|| format!("{path:?}: {number:?} is no session number from 0 to {}", u16::MAX))?;
         // What a session has none of its own of is that of all.
         let mut own = limits.session.clone();
         bounds(&mut own, &path, object(&path, value)?, exe)?;
@@ -264,6 +267,7 @@ mod tests {
             (r#"{"account": {"rejects_per_minute": 10001}}"#, "a whole number from 0 to 10000, found 10001"),
             (r#"{"account": {"symbols": "btcusdt"}}"#, "a list of symbols, e.g. [\"btcusdt\"]"),
             (r#"{"sessions": {"65536": {}}}"#, "\"65536\" is no session number from 0 to 65535"),
+            (r#"{"sessions": {"7": {}, "07": {}}}"#, "\"07\" is no session number from 0 to 65535"),
             (r#"{"sessions": {"1": {"orders": 1}}}"#, "unknown key \"limits.sessions.1.orders\""),
         ] {
             let error = read(text).err().unwrap_or_else(|| panic!("{text} was taken"));

@@ -257,6 +257,230 @@ fn r61_a_flood_of_refusals_is_logged_once_a_minute() {
     assert_eq!(lines, 2);
 }
 
+impl Bench {
+    /// A perpetual; amends are sent with numbers of their own.
+    fn amends(config: GatewayConfig) -> Self {
+        let mut bench = Self::limited(config);
+        bench.says(vec![VenueEvent::Instruments(vec![perpetual()])]);
+        bench
+    }
+
+    fn amend(&mut self, n: u64, id: &ClientOrderId, changes: &Value) -> Value {
+        let mut params = json!({"n": n, "order_id": id.as_str()});
+        params.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        self.call(&json!({"id": 200 + n, "method": "amend", "params": params}))["error"]["name"].clone()
+    }
+
+    fn amend_replied(&mut self, id: &ClientOrderId, outcome: AmendOutcome) {
+        self.says(vec![VenueEvent::AmendReply { id: id.clone(), outcome }]);
+    }
+}
+
+#[test]
+fn r61_an_amend_on_its_way_counts_as_what_it_asks_for() {
+    let bounds = Bounds { position_qty: of_doge(25), ..Bounds::default() };
+    let mut bench = Bench::amends(session(bounds));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    let id = bench.placed_id();
+    bench.says(vec![accepted(&id)]);
+    assert_eq!(bench.amend(2, &id, &json!({"qty": "25"})), Value::Null);
+    assert_eq!(bench.tries(3, &json!({})), "limit_position", "25 may be open, and 10");
+    bench.amend_replied(&id, AmendOutcome::Rejected { code: -1, message: "no".to_owned() });
+    assert_eq!(bench.tries(4, &json!({"qty": "11", "price": "0.1"})), "", "10 are open");
+    assert_eq!(bench.amend(5, &id, &json!({"qty": "14"})), Value::Null);
+    bench.amend_replied(&id, AmendOutcome::Unknown("lost".to_owned()));
+    assert_eq!(bench.tries(6, &json!({"qty": "5"})), "limit_position", "it may have been carried out");
+    bench.answer(|query| match query {
+        Query::OrderByVenueId { .. } => Answer::Order(Box::new(report(&id, VenueStatus::New, 0, None))),
+        other => Bench::exchange(&[], &[], other),
+    });
+    assert_eq!(bench.tries(7, &json!({"qty": "5"})), "limit_position", "a replica may lag");
+    bench.now += Span::from_secs(5);
+    let mut working = report(&id, VenueStatus::New, 0, None);
+    working.time = bench.now;
+    bench.gateway.report(bench.now, &working, crate::gateway::fact::Source::Query);
+    assert_eq!(bench.tries(8, &json!({"qty": "4", "price": "0.3"})), "", "10, 11 and 4");
+    let amended = |qty| OrderReport { qty: Qty::whole(qty), ..working.clone() };
+    assert_eq!(bench.amend(9, &id, &json!({"qty": "5"})), Value::Null);
+    assert_eq!(bench.amend(10, &id, &json!({"qty": "8"})), Value::Null);
+    bench.amend_replied(&id, AmendOutcome::Amended(Box::new(amended(5))));
+    assert_eq!(
+        bench.tries(11, &json!({"qty": "3", "price": "0.4"})),
+        "limit_position",
+        "one is still on its way"
+    );
+    bench.amend_replied(&id, AmendOutcome::Amended(Box::new(amended(8))));
+    assert_eq!(bench.tries(12, &json!({"qty": "2", "price": "0.5"})), "");
+}
+
+#[test]
+fn r61_an_amend_to_a_higher_price_counts_at_that_at_once() {
+    let mut bench = Bench::amends(session(Bounds { open_notional: of_usdt("5"), ..Bounds::default() }));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    let id = bench.placed_id();
+    bench.says(vec![accepted(&id)]);
+    assert_eq!(bench.amend(2, &id, &json!({"price": "0.4"})), Value::Null);
+    assert_eq!(bench.tries(3, &json!({})), "limit_open_orders", "4 and 2");
+}
+
+#[test]
+fn r61_resting_orders_cannot_each_be_amended_to_the_whole_position() {
+    for flags in [json!({}), json!({"reduce_only": true})] {
+        let mut bench = Bench::amends(session(Bounds { position_qty: of_doge(20), ..Bounds::default() }));
+        assert_eq!(bench.tries(1, &json!({"qty": "20"})), "");
+        bench.fills_at(70, Side::Buy, 20, "0.2");
+        let mut sold = Vec::new();
+        for n in 2..12 {
+            let mut changes = json!({"side": "SELL", "qty": "1", "price": "10"});
+            changes.as_object_mut().unwrap().extend(flags.as_object().unwrap().clone());
+            assert_eq!(bench.tries(n, &changes), "", "{flags}");
+            let id = bench.placed_id();
+            let number = 100 + n;
+            let working = OrderReport {
+                venue_id: number,
+                side: Side::Sell,
+                price: Price::whole(10),
+                qty: Qty::whole(1),
+                ..report(&id, VenueStatus::New, 0, None)
+            };
+            bench.says(vec![event(working)]);
+            sold.push(id);
+        }
+        let names: Vec<Value> =
+            (12..).zip(&sold).map(|(n, id)| bench.amend(n, id, &json!({"qty": "11"}))).collect();
+        assert_eq!(names[0], Value::Null, "{flags}");
+        let name = if flags == json!({}) { Value::Null } else { json!("reduce_only") };
+        assert_eq!(names[1], name, "10 more would sell 30: {flags}");
+        let open = bench.gateway.orders().exposures().all().map(|(.., open)| open.sells).sum::<Qty>();
+        assert!(open <= Qty::whole(if flags == json!({}) { 40 } else { 20 }), "{open}: {flags}");
+    }
+}
+
+#[test]
+fn r61_a_cancel_that_waits_for_its_reply_is_not_sent_again() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let cancel =
+        |n: u64| json!({"id": 50 + n, "method": "cancel", "params": {"n": n, "order_id": id.as_str()}});
+    let sent = |bench: &Bench| bench.script.0.borrow().canceled.len();
+    for n in 2..10 {
+        assert!(bench.call(&cancel(n))["error"].is_null());
+    }
+    assert_eq!(sent(&bench), 1);
+    let refused = CancelOutcome::Rejected { code: -1, message: "no".to_owned() };
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: refused }]);
+    bench.call(&cancel(10));
+    assert_eq!(sent(&bench), 2, "it was answered");
+    bench.now += Span::from_secs(5);
+    bench.call(&cancel(11));
+    assert_eq!(sent(&bench), 3, "a reply that never comes stops nobody");
+}
+
+fn eth() -> Instrument {
+    Instrument {
+        symbol: Symbol::new("ethusdt"),
+        base: Asset::new("ETH"),
+        holding: Asset::new("ETH"),
+        ..doge()
+    }
+}
+
+/// An order of session 2, of an earlier run, that the journal does not know: it filled.
+fn found_filled(bench: &Bench) -> VenueEvent {
+    let id = bench.gateway.order_id(bench.gateway.epoch - 1, SessionId(2), 1);
+    let symbol = Symbol::new("ethusdt");
+    let fill = Fill { symbol: symbol.clone(), venue_id: 500, ..fill(500, 10) };
+    let seen = report(&id, VenueStatus::Filled, 10, Some(fill));
+    event(OrderReport { symbol, venue_id: 500, ..seen })
+}
+
+fn eth_book(price: &str) -> VenueEvent {
+    let VenueEvent::Bbo(stream, depth) = book(price, price) else { panic!("no best prices") };
+    VenueEvent::Bbo(Stream { symbol: Symbol::new("ethusdt"), ..stream }, depth)
+}
+
+#[test]
+fn r61_whatever_comes_to_be_held_is_watched_so_that_the_loss_can_be_said() {
+    let account = Bounds { loss_per_day: of_usdt("1.5"), ..Bounds::default() };
+    let mut bench = Bench::limited(limited(account, Bounds::default()));
+    bench.says(vec![VenueEvent::Instruments(vec![doge(), eth()])]);
+    bench.says(vec![book("0.2", "0.2")]);
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.says(vec![found_filled(&bench)]);
+    let reply = bench.call(&doge_order(2, &json!({})));
+    let words = reply["error"]["message"].as_str().unwrap_or_default();
+    assert!(words.contains("what is held of ethusdt has no price"), "{reply}");
+    bench.says(vec![eth_book("0.2")]);
+    assert_eq!(bench.tries(3, &json!({})), "", "10 at what they cost");
+    bench.says(vec![eth_book("0.04")]);
+    assert_eq!(bench.tries(4, &json!({})), "limit_loss", "1.6 is lost");
+
+    // After a restart the exchange does not list it any more.
+    let mut again =
+        Bench::limited_from(bench.gateway.config.clone(), bench.journal, START + Span::from_secs(60));
+    again.says(vec![book("0.2", "0.2")]);
+    assert_eq!(again.tries(1, &json!({})), "", "at what it cost");
+    let told = again.logs.iter().filter(|line| line.starts_with("the exchange lists no such symbol"));
+    assert_eq!(told.count(), 1, "{:?}", again.logs);
+}
+
+#[test]
+fn r61_a_side_of_the_book_that_is_empty_for_a_moment_takes_no_price_from_what_is_held() {
+    let mut bench = Bench::limited(session(Bounds { loss_per_day: of_usdt("1.5"), ..Bounds::default() }));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.says(vec![book("0.2", "0.2")]);
+    bench.fills_at(70, Side::Buy, 10, "0.2");
+    let VenueEvent::Bbo(stream, depth) = book("0.2", "0.2") else { panic!("no best prices") };
+    bench.says(vec![VenueEvent::Bbo(stream, crate::market::Depth { asks: Vec::new(), ..depth })]);
+    assert_eq!(bench.tries(2, &json!({})), "");
+}
+
+#[test]
+fn r61_open_orders_without_a_price_are_not_worth_nothing() {
+    let bounds = Bounds { open_notional: of_usdt("5"), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds.clone()));
+    bench.says(vec![VenueEvent::Instruments(vec![doge(), eth()]), book("0.2", "0.2")]);
+    assert_eq!(bench.tries(1, &json!({"qty": "5"})), "");
+    bench.says(vec![book("0.2", "0.2")]);
+    assert_eq!(bench.tries(2, &json!({"type": "MARKET", "price": null})), "");
+    let open = report(&bench.placed_id(), VenueStatus::New, 0, None);
+    let mut again = Bench::of(session(bounds), bench.journal, Vec::new(), START + Span::from_secs(100));
+    again.recover(&[open], &[]);
+    again.login(None);
+    assert_eq!(again.tries(1, &json!({})), "limit_book", "10 without a price are open");
+    again.says(vec![book("0.2", "0.2")]);
+    assert_eq!(again.tries(2, &json!({})), "", "1, 2 and 2");
+    assert_eq!(again.tries(3, &json!({})), "limit_open_orders");
+}
+
+#[test]
+fn r61_what_was_triggered_is_judged_like_any_order_and_a_size_with_what_is_filled() {
+    let record = crate::journal::OrderRecord {
+        id: ClientOrderId::foreign("x"),
+        session: Some(SessionId(1)),
+        symbol: Symbol::new("dogeusdt"),
+        side: Side::Sell,
+        order_type: Some(OrderType::StopLossLimit),
+        tif: Some(Tif::Gtc),
+        price: Some("0.19".parse().unwrap()),
+        stop: Some("0.2".parse().unwrap()),
+        qty: Qty::whole(10),
+        quote_amount: None,
+        forced: None,
+        instructions: Instructions::default(),
+        conditional: true,
+        time: START,
+    };
+    let mut orders = crate::order::table::Orders::default();
+    orders.insert(&record);
+    orders.update(&record.id, |order| (order.venue_id, order.filled) = (Some(7), Qty::whole(4)));
+    let (doge, order) = (perpetual(), orders.get(&record.id).unwrap());
+    let asked = crate::gateway::limits::asked_by_amend(&doge, order, Qty::whole(12), None).unwrap();
+    assert_eq!(asked.stop, None);
+    assert_eq!((asked.qty, asked.total), (Some(Qty::whole(8)), Some(Qty::whole(12))));
+}
+
 /// An order as the exchange of the property below has it.
 struct Live {
     id: ClientOrderId,
