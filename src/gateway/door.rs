@@ -352,11 +352,18 @@ impl Gateway {
 
     /// The snapshot is committed, and with it all events made before it.
     pub(super) fn follow(&mut self, conn: ConnId, session: SessionId, frames: Vec<Bytes>, above: u64) {
+        let state = serde_json::to_string(&self.state_event()).expect("states are made of strings");
         let log = &self.session_mut(session).log;
         let (kept, published) = (log.kept_after(above), log.published());
         let Some(client) = self.clients.get_mut(&conn) else { return };
+        // The disk may have taken its time, and what was told meanwhile came before the login was answered.
+        let told = |frame: &Bytes| std::str::from_utf8(frame).is_ok_and(|words| words.contains(&state));
+        let news = !frames.iter().any(told);
         for frame in frames.into_iter().chain(kept.iter().map(marked_replayed)) {
             client.queue.push_replay(frame);
+        }
+        if news {
+            client.queue.push_replay(Bytes::from(state));
         }
         client.follow_above = Some(published);
         self.ready.insert(conn);
