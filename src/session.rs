@@ -249,6 +249,44 @@ mod tests {
     }
 
     #[test]
+    fn c6_what_is_kept_is_told_again_from_the_last_one_acknowledged_or_to_another_generation_all() {
+        let mut log = log(5, 4);
+        assert!(log.ack(3));
+        assert!(!log.ack(3), "no news");
+        assert_eq!((log.last(), log.published(), log.acked(), log.unacknowledged()), (5, 4, 3, 2));
+        assert_eq!(
+            resumed(&log, Some((0, 3))),
+            "snapshot 0: 1 2 3 4",
+            "of before: nothing counts as handled"
+        );
+        assert_eq!(resumed(&log, Some((2, 9))), "snapshot 3: 4", "of a gateway that is lost");
+        log.prune(Time::from_millis(12), Span::from_millis(10));
+        assert_eq!(words(log.kept_after(0)), "2 3 4", "2 is as old as may be, 1 is older");
+    }
+
+    #[test]
+    fn events_missing_in_the_journal_were_acknowledged_long_ago() {
+        let mut log = log(2, 2);
+        log.fold_event(3, Time::default(), Bytes::from("3"));
+        assert_eq!(words(log.kept_after(0)), "1 2 3");
+        log.fold_event(9, Time::default(), Bytes::from("9"));
+        assert_eq!((log.last(), log.published()), (9, 9));
+        assert_eq!(words(log.kept_after(0)), "9");
+    }
+
+    #[test]
+    fn so_many_answers_are_kept_and_the_oldest_go_first() {
+        let mut session = Session::default();
+        for command in 1..=ANSWERS_MAX as u64 {
+            session.keep_answer(7, command, command.to_string());
+        }
+        assert_eq!(session.answer(7, 1), Some("1"));
+        session.keep_answer(7, ANSWERS_MAX as u64 + 1, "new".to_owned());
+        assert_eq!((session.answer(7, 1), session.answer(7, 2)), (None, Some("2")));
+        assert_eq!(session.answer(6, 2), None, "of another run");
+    }
+
+    #[test]
     fn c6_what_was_never_acknowledged_is_not_passed_over_however_old_the_cursor() {
         let mut log = log(12, 12);
         log.ack(11);

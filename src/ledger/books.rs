@@ -685,6 +685,8 @@ mod tests {
         assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(5));
         let facts = [at(5, 10), at(9, 200), cursor(9, 200), at(20, 210)];
         assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(6));
+        let facts = [at(100, 5), at(105, 65), cursor(105, 65)];
+        assert_eq!(fold(&facts).reread_from(&symbol, minute), Some(100), "as old as the overlap is long");
         assert_eq!(fold(&[cursor(9, 20)]).reread_from(&symbol, minute), Some(9));
         assert_eq!(fold(&[cursor(0, 20)]).reread_from(&symbol, minute), None);
     }
@@ -694,6 +696,94 @@ mod tests {
         let books = fold(&[fill(1, 7, None, Side::Buy, "0", "USDT")]);
         assert_eq!(books.positions().count(), 0);
         assert_eq!(books.asset(Owner::External, &Asset::new("DOGE")), Cash::whole(10));
+    }
+
+    fn contract() -> Record {
+        Record::Listing {
+            symbol: Symbol::new("btcusdt"),
+            base: Asset::new("BTC"),
+            quote: Asset::new("USDT"),
+            holding: Some(Asset::new("BTCUSDT")),
+            lot: None,
+            unread: false,
+        }
+    }
+
+    #[test]
+    fn the_symbols_of_an_asset_are_those_that_trade_it() {
+        let books = fold(&[contract()]);
+        let of = |asset: &str| -> Vec<String> {
+            books.symbols_of(&Asset::new(asset)).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(of("DOGE"), ["dogeusdt"]);
+        assert_eq!(of("BTCUSDT"), ["btcusdt"]);
+        assert_eq!(of("USDT"), ["btcusdt", "dogeusdt"]);
+        assert_eq!(of("BTC"), [""; 0], "a contract is on it, and moves none");
+    }
+
+    /// A part of a liquidation's fill.
+    fn part(qty: i64, fee: &str) -> Record {
+        Record::Allocation(AllocationRecord {
+            forced: crate::journal::Forced::Liquidation,
+            session: SessionId(1),
+            symbol: Symbol::new("btcusdt"),
+            trade_id: 4,
+            venue_id: 9,
+            side: Side::Sell,
+            price: Price::whole(3),
+            qty: Qty::whole(qty),
+            quote: Cash::whole(3 * qty),
+            fee: fee.parse().unwrap(),
+            fee_asset: Some(Asset::new("BNB")),
+            time: Time::from_millis(4),
+        })
+    }
+
+    #[test]
+    fn r44_a_part_of_what_was_ended_moves_contracts_money_and_fees_and_is_corrected_by_another() {
+        let bnb = Asset::new("BNB");
+        let mut books = fold(&[contract(), part(2, "0.5")]);
+        let parted = "External BNB 0.5; External BTCUSDT 2; External USDT -6; \
+                      Session(1) BNB -0.5; Session(1) BTCUSDT -2; Session(1) USDT 6; ";
+        let sorted = |books: &Books| {
+            let mut rows: Vec<String> =
+                view(books).split_terminator("; ").map(|row| format!("{row}; ")).collect();
+            rows.sort();
+            rows.concat()
+        };
+        assert_eq!(sorted(&books), parted);
+        assert_eq!(books.fee(SessionId(1), &bnb).to_string(), "0.5");
+        books.fold(&part(2, "0.5"));
+        assert_eq!(sorted(&books), parted, "told twice");
+        for (qty, fee) in [(5, "1.25"), (2, "0.5")] {
+            books.fold(&part(qty, fee));
+            assert_eq!(books.fee(SessionId(1), &bnb).to_string(), fee);
+            assert_eq!(books.position(SessionId(1), &Symbol::new("btcusdt")).qty, Qty::whole(-qty));
+        }
+        assert_eq!(sorted(&books), parted);
+    }
+
+    #[test]
+    fn what_was_held_counts_what_came_before_and_no_unexplained_difference() {
+        let cash = |owner, units, at| {
+            let (asset, delta, time) = (Asset::new("BTCUSDT"), Cash::whole(units), Time::from_millis(at));
+            Record::Cash(CashRecord { owner, asset, delta, reason: "difference".to_owned(), time })
+        };
+        let facts = [
+            contract(),
+            cash(Owner::External, 5, 10),
+            cash(Owner::Unattributed, 7, 10),
+            cash(Owner::External, 1, 20),
+            cash(Owner::External, 2, 30),
+        ];
+        let books = fold(&facts);
+        let symbol = Symbol::new("btcusdt");
+        let held = |at, inclusive| books.held(&symbol, Time::from_millis(at), inclusive);
+        assert_eq!(held(20, false), BTreeMap::from([(Owner::External, Cash::whole(5))]));
+        assert_eq!(held(20, true), BTreeMap::from([(Owner::External, Cash::whole(6))]));
+        assert_eq!(held(10, false), BTreeMap::new());
+        let span = books.held_between(&symbol);
+        assert_eq!(span, Some((Time::from_millis(10), Time::from_millis(30))));
     }
 
     #[test]

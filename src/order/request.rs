@@ -474,3 +474,6 @@ fn check_notional(instrument: &Instrument, found: Cash, reduces: bool) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

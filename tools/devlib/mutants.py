@@ -15,7 +15,7 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
 All of them are put into one copy of the checkout, each behind its own switch, and built once; the product's
 own source has no switch. Each mutant is then switched on alone, and runs through schedules until an invariant
 is violated. One that outlives them all fails the run, unless it says which other layer heals what it breaks:
-then it must survive alone, and die with that layer off. Without any mutant nothing may be violated.
+then it must die with that layer off. Without any mutant nothing may be violated.
 """
 
 from __future__ import annotations
@@ -205,17 +205,17 @@ def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: st
 def judge(mutant: Mutant, program: Path, env: dict[str, str], seeds: str) -> bool:
     """Runs one mutant, prints its line, and says whether it ended as it must."""
     alone = schedules(program, env, (mutant.name,), seeds)
-    line(mutant.name, alone, must_die=not mutant.masked_by)
-    if not mutant.masked_by:
+    line(mutant.name, alone, may_live=bool(mutant.masked_by))
+    if alone.seed is not None or not mutant.masked_by:
         return alone.seed is not None
     pair = schedules(program, env, (mutant.name, *mutant.masked_by), seeds)
-    line(f"  and {', '.join(mutant.masked_by)}", pair, must_die=True)
-    return alone.seed is None and pair.seed is not None
+    line(f"  and {', '.join(mutant.masked_by)}", pair, may_live=False)
+    return pair.seed is not None
 
 
-def line(name: str, verdict: Verdict, must_die: bool) -> None:
+def line(name: str, verdict: Verdict, may_live: bool) -> None:
     """One line of the table."""
     died = verdict.seed is not None
-    mark = "        " if died == must_die else "WRONG   "
+    mark = "        " if died or may_live else "WRONG   "
     end = f"seed {verdict.seed}: {verdict.law}" if died else "survives"
     say(f"{mark}{name:<44} {end} ({verdict.seconds:.0f} s)")
