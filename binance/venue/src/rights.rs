@@ -219,3 +219,112 @@ impl<E: OrderEntry> OrderEntry for Guarded<E> {
         self.entry.stop(now, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use binance_wire::sign::SecretKey;
+
+    use super::*;
+    use crate::spot::{self, SpotConfig};
+
+    const START: Time = Time::from_millis(1_700_000_000_000);
+
+    struct Bench {
+        guarded: Guarded<spot::Entry>,
+        now: Time,
+        out: Outbox,
+    }
+
+    impl Bench {
+        fn new(host: &str) -> Self {
+            let key = SecretKey::from_seed(&[7; 32]);
+            let config = SpotConfig::new("wss://api", "wss://streams", "the-key", key, 1);
+            let guarded = Guarded::new(spot::ports(&config).1, &config.access, host);
+            Self { guarded, now: START, out: Outbox::default() }
+        }
+
+        fn up(&mut self) {
+            let clock = VenueEvent::Clock { offset_nanos: 2_000_000_000, round_trip: Span::ZERO };
+            self.out.events.extend([clock, VenueEvent::EntryUp]);
+            self.guarded.listen(self.now, 0, &mut self.out);
+            self.out.events.clear();
+        }
+
+        fn asked(&mut self) -> Vec<(LinkId, String)> {
+            let requests = self.out.actions.drain(..).filter_map(|action| match action {
+                LinkAction::Request { link, url, .. } => Some((link, url)),
+                _ => None,
+            });
+            requests.collect()
+        }
+
+        fn hears(&mut self, link: LinkId, input: LinkInput<'_>) -> Vec<VenueEvent> {
+            self.guarded.handle(self.now, link, input, &mut self.out);
+            std::mem::take(&mut self.out.events)
+        }
+
+        fn hears_of(&mut self, ip_restrict: bool, withdrawals: bool) -> Vec<VenueEvent> {
+            self.up();
+            let link = self.asked()[0].0;
+            let body = format!(r#"{{"ipRestrict":{ip_restrict},"enableWithdrawals":{withdrawals}}}"#);
+            self.hears(link, LinkInput::Response { status: 200, headers: &[], body: &body })
+        }
+    }
+
+    #[test]
+    fn r71_it_is_asked_once_by_the_exchanges_clock_and_of_nobody_else() {
+        let mut bench = Bench::new("https://host/");
+        assert!(!bench.guarded.inquires());
+        bench.up();
+        let asked = bench.asked();
+        let begins =
+            "https://host/sapi/v1/account/apiRestrictions?recvWindow=5000&timestamp=1700000002000&signature=";
+        assert!(asked.len() == 1 && asked[0].1.starts_with(begins), "{asked:?}");
+        assert!(bench.guarded.inquires() && bench.guarded.owns(asked[0].0));
+        bench.up();
+        assert!(bench.asked().is_empty(), "after a lost connection, not again");
+        let mut silent = Bench::new("");
+        silent.up();
+        assert!(silent.asked().is_empty() && !silent.guarded.inquires());
+    }
+
+    #[test]
+    fn r71_what_the_key_may_do_decides() {
+        assert_eq!(Bench::new("https://host").hears_of(true, false), []);
+        for bound in [true, false] {
+            let told = Bench::new("https://host").hears_of(bound, true);
+            assert!(
+                matches!(&told[..], [VenueEvent::Refused(words)] if words.contains("may withdraw")),
+                "{told:?}"
+            );
+        }
+        let told = Bench::new("https://host").hears_of(false, false);
+        let [VenueEvent::Warning { event: "key without IP restriction", .. }] = &told[..] else {
+            panic!("{told:?}");
+        };
+    }
+
+    #[test]
+    fn r71_no_answer_is_no_refusal_and_is_told_after_three() {
+        let mut bench = Bench::new("https://host");
+        bench.up();
+        let first = bench.asked()[0].0;
+        assert_eq!(bench.hears(first, LinkInput::Down("reset")), []);
+        bench.now = START + PAUSE;
+        assert_eq!(bench.guarded.deadline(), Some(bench.now));
+        bench.guarded.timer(bench.now, &mut bench.out);
+        let second = bench.asked()[0].0;
+        assert_ne!(first, second);
+        let response = LinkInput::Response { status: 503, headers: &[], body: "<html>" };
+        assert_eq!(bench.hears(first, response), [], "of one that is over");
+        bench.now = bench.guarded.deadline().unwrap();
+        bench.guarded.timer(bench.now, &mut bench.out);
+        bench.now = bench.guarded.deadline().unwrap();
+        bench.guarded.timer(bench.now, &mut bench.out);
+        let third = bench.asked()[0].0;
+        assert!(bench.guarded.inquires());
+        let told = bench.hears(third, LinkInput::Response { status: 200, headers: &[], body: "{}" });
+        assert!(matches!(&told[..], [VenueEvent::Warning { event: "key rights not read", .. }]), "{told:?}");
+        assert!(!bench.guarded.inquires() && bench.guarded.due().is_none());
+    }
+}
