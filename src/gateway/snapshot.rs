@@ -320,6 +320,12 @@ pub fn of(records: &[Record], now: Time, keep: Span) -> Vec<Record> {
     snapshot.finish().into_iter().map(record).collect()
 }
 
+fn known(sessions: &BTreeMap<SessionId, Session>) -> BTreeMap<SessionId, String> {
+    let nobody = format!("{:?}", Session::default());
+    let shown = sessions.iter().map(|(id, session)| (*id, format!("{session:?}")));
+    shown.filter(|(_, session)| *session != nobody).collect()
+}
+
 /// All that a gateway knows and is about to do, but for its configuration and the venue's machines: two that show the
 /// same are in the same state. A session of which nothing is known is as good as none.
 impl fmt::Debug for Gateway {
@@ -367,11 +373,6 @@ impl fmt::Debug for Gateway {
             ready,
             out,
         } = self;
-        let nobody = format!("{:?}", Session::default());
-        let known = |(id, session): (&SessionId, &Session)| {
-            Some((*id, format!("{session:?}"))).filter(|(_, s)| *s != nobody)
-        };
-        let sessions: BTreeMap<SessionId, String> = sessions.iter().filter_map(known).collect();
         let run =
             (epoch, epoch_durable, epochs, first_start, generation, renumbered, started, stopping, stopped);
         let doors =
@@ -389,7 +390,7 @@ impl fmt::Debug for Gateway {
             lost_positions,
         );
         (f.debug_struct("Gateway").field("run", &run).field("orders", orders).field("books", books))
-            .field("sessions", &sessions)
+            .field("sessions", &known(sessions))
             .field("commits", commits)
             .field("absences", absences)
             .field("tie_out", tie_out)
