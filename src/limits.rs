@@ -92,6 +92,19 @@ impl Limits {
         !self.refuse_self_trade && self.all().all(|bounds| *bounds == Bounds::default())
     }
 
+    /// Symbols and assets they name.
+    pub fn names(&self) -> (BTreeSet<&Symbol>, BTreeSet<&Asset>) {
+        let symbols = self.all().flat_map(|bounds| {
+            let sized = [&bounds.order_qty, &bounds.position_qty].into_iter().flatten();
+            sized.flat_map(|caps| caps.named.keys()).chain(bounds.symbols.iter().flatten())
+        });
+        let assets = self.all().flat_map(|bounds| {
+            let worth = [&bounds.order_notional, &bounds.position_notional, &bounds.open_notional];
+            worth.into_iter().chain([&bounds.loss_per_day]).flatten().flat_map(|caps| caps.named.keys())
+        });
+        (symbols.collect(), assets.collect())
+    }
+
     /// Does any of them need the middle of a book?
     pub fn need_books(&self) -> bool {
         self.all().any(|bounds| {
@@ -103,7 +116,8 @@ impl Limits {
         })
     }
 
-    fn all(&self) -> impl Iterator<Item = &Bounds> {
+    /// Of whatever scope.
+    pub fn all(&self) -> impl Iterator<Item = &Bounds> {
         [&self.account, &self.session].into_iter().chain(self.sessions.values())
     }
 }

@@ -132,9 +132,11 @@ impl Gateway {
             let waits = new.terms.is_conditional();
             self.judge_reduction(session, &instrument.symbol, order.side, order.qty, waits)?;
         }
-        self.judge_limits(now, session, &asked(&instrument, &new), Exposure::default())?;
+        let counts = self.judge_limits(now, session, &asked(&instrument, &new), Exposure::default())?;
         self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
-        self.guard.sent(now, session);
+        if counts {
+            self.guard.sent(now, session);
+        }
         self.list(now, &instrument);
         let conditional = new.terms.is_conditional() && instrument.rules.conditionals_apart;
         self.take_order(now, session, &new, order.instructions(), conditional);
@@ -282,14 +284,13 @@ impl Gateway {
         let request = self.check_amend(order, amend)?;
         let renames = request.amend_id != request.known_as;
         let instrument = self.instrument(&request.symbol)?.clone();
-        let mut judged = false;
+        let mut counts = false;
         if let Some(asked) = asked_by_amend(&instrument, order, request.qty, request.price) {
             let replaced = Exposure::of(order);
-            self.judge_limits(now, session, &asked, replaced)?;
-            judged = true;
+            counts = self.judge_limits(now, session, &asked, replaced)?;
         }
         self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
-        if judged {
+        if counts {
             self.guard.sent(now, session);
         }
         self.orders.update(&id, |order| {

@@ -180,6 +180,7 @@ impl Gateway {
         match outcome {
             AmendOutcome::Amended(_) => {}
             AmendOutcome::Rejected { code, message } => {
+                self.guard.rejected(now, self.orders.get(id).and_then(|order| order.session));
                 self.cancel_reject(now, id, ErrorCode::Rejected, &format!("amend: {code} {message}"));
             }
             AmendOutcome::Unknown(reason) => self.enter_doubt(now, id, &reason),
@@ -379,6 +380,9 @@ impl Gateway {
             }
             true
         });
+        if news && end == OrderStatus::Rejected {
+            self.guard.rejected(now, self.orders.get(id).and_then(|order| order.session));
+        }
         if news && end == OrderStatus::ExpiredInMatch {
             self.prevented(now, id);
         }

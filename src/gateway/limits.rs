@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gateway;
 use super::io::LogLevel;
-use crate::ids::{SessionId, Symbol};
+use crate::ids::{Asset, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::limits::pace::Pace;
 use crate::limits::{Asked, Breach, Judge, Limit, Limits, Quote, Scope, Standing};
@@ -47,6 +47,8 @@ pub(super) struct Guard {
     account: Pace,
     sessions: BTreeMap<SessionId, Pace>,
     books_of: BTreeMap<Symbol, Book>,
+    /// What limits name and the exchange does not have, as it was told last.
+    misnamed: Vec<String>,
     /// Symbols in which something is held and that the exchange does not list.
     unlisted: BTreeSet<Symbol>,
     logged: BTreeMap<(SessionId, Limit), Time>,
@@ -61,6 +63,7 @@ impl Guard {
             account: Pace::default(),
             sessions: BTreeMap::new(),
             books_of: BTreeMap::new(),
+            misnamed: Vec::new(),
             unlisted: BTreeSet::new(),
             logged: BTreeMap::new(),
         }
@@ -105,15 +108,14 @@ impl Guard {
         }
     }
 
-    /// New best prices. Is that a book that limits watch?
-    pub(super) fn take(&mut self, symbol: &Symbol, depth: &Depth) -> bool {
-        let Some(book) = self.books_of.get_mut(symbol) else { return false };
+    /// New best prices, which count where limits watch the book.
+    pub(super) fn take(&mut self, symbol: &Symbol, depth: &Depth) {
+        let Some(book) = self.books_of.get_mut(symbol) else { return };
         let best = depth.bids.first().zip(depth.asks.first());
         book.quote = best.map(|(bid, ask)| Quote { bid: bid.price, ask: ask.price, fresh: true });
         let both = book.quote.filter(|quote| quote.bid.is_positive() && quote.ask.is_positive());
         // A side that is empty for a moment does not make a position worth nothing.
         book.middle = both.map(|quote| quote.middle()).or(book.middle);
-        true
     }
 }
 
@@ -157,16 +159,17 @@ pub(super) fn asked_by_amend<'a>(
 }
 
 impl Gateway {
-    /// Is the order within all limits of its session and of the account, in place of the one it would change?
+    /// Is the order within all limits of its session and of the account, in place of the one it would change? True: it
+    /// counts for their rates, as it may do more than reduce.
     pub(super) fn judge_limits(
         &mut self,
         now: Time,
         session: SessionId,
         asked: &Asked<'_>,
         replaced: Exposure,
-    ) -> Result<(), ErrorBody> {
+    ) -> Result<bool, ErrorBody> {
         if self.guard.none {
-            return Ok(());
+            return Ok(true);
         }
         if self.guard.books {
             self.watch_book(now, asked.symbol);
@@ -187,7 +190,7 @@ impl Gateway {
         session: SessionId,
         asked: &Asked<'_>,
         replaced: Exposure,
-    ) -> Result<(), Breach> {
+    ) -> Result<bool, Breach> {
         let guard = &self.guard;
         let book = guard.quote(asked.symbol);
         let scopes = [
@@ -212,7 +215,7 @@ impl Gateway {
                 pace.map_or(Ok(()), |pace| pace.judge(now, &judge))?;
             }
         }
-        Ok(())
+        Ok(!reduces)
     }
 
     /// Where a session, or the account, stands without the order that is to be changed; its loss apart. With a symbol
@@ -291,6 +294,23 @@ impl Gateway {
         let mut symbols: BTreeSet<Symbol> = held.map(|(_, symbol, _)| symbol.clone()).collect();
         symbols.extend(self.orders.exposures().all().map(|(_, symbol, _)| symbol.clone()));
         self.watch_books(now, symbols);
+    }
+
+    /// Says which names of limits the exchange does not have: beside one for all others they bound nothing.
+    pub(super) fn doubt_limit_names(&mut self) {
+        let Some(known) = &self.instruments else { return };
+        let (symbols, assets) = self.guard.rules.names();
+        let symbols =
+            symbols.into_iter().filter(|symbol| !known.contains_key(*symbol)).map(Symbol::to_string);
+        let quoted = |asset: &Asset| known.values().any(|instrument| instrument.quote == *asset);
+        let assets = assets.into_iter().filter(|asset| !quoted(asset)).map(Asset::to_string);
+        let misnamed: Vec<String> = symbols.chain(assets).collect();
+        if !misnamed.is_empty() && misnamed != self.guard.misnamed {
+            let fields =
+                format!("names={} advice={:?}", misnamed.join(","), "correct \"limits\" and restart");
+            self.log(LogLevel::Error, "limits name what the exchange does not have", fields);
+        }
+        self.guard.misnamed = misnamed;
     }
 
     /// The books of positions that have just come to be.

@@ -69,6 +69,7 @@ impl Gateway {
         self.log(super::LogLevel::Info, "instruments loaded", format!("count={}", all.len()));
         let before = self.instruments.replace(all);
         self.watch_held(now);
+        self.doubt_limit_names();
         self.recovery_begin(now);
         match before {
             Some(before) => self.tell_changed(now, &before),
@@ -206,11 +207,9 @@ impl Gateway {
 
     /// Best prices: also what limits are judged by.
     pub(super) fn publish_best(&mut self, stream: &Stream, depth: &Depth) {
-        let watched = self.guard.take(&stream.symbol, depth);
-        // Nobody but the limits may want them.
-        if !watched || self.streams.wanted.get(stream).is_some_and(|wanted| !wanted.by.is_empty()) {
-            self.publish_depth(stream, depth);
-        }
+        self.guard.take(&stream.symbol, depth);
+        // Also where nobody but the limits wants them: who asks for them next is shown the newest.
+        self.publish_depth(stream, depth);
     }
 
     /// Best prices that the gateway itself wants.

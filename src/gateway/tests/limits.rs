@@ -377,6 +377,63 @@ fn r61_a_cancel_that_waits_for_its_reply_is_not_sent_again() {
     assert_eq!(sent(&bench), 3, "a reply that never comes stops nobody");
 }
 
+#[test]
+fn r61_what_only_reduces_takes_no_rate_from_others() {
+    let bounds = Bounds { orders_per_second: Some(1), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    bench.fills_at(70, Side::Buy, 10, "0.2");
+    bench.now += Span::from_secs(1);
+    assert_eq!(bench.tries(2, &json!({"side": "SELL", "qty": "5", "price": "0.3"})), "");
+    assert_eq!(bench.tries(3, &json!({})), "");
+    assert_eq!(bench.tries(4, &json!({})), "limit_rate");
+}
+
+#[test]
+fn r14_r61_rejected_amends_and_rejections_told_by_reports_count() {
+    let mut bench = Bench::amends(session(Bounds { rejects_per_minute: Some(2), ..Bounds::default() }));
+    assert_eq!(bench.tries(1, &json!({})), "");
+    let id = bench.placed_id();
+    bench.says(vec![accepted(&id)]);
+    assert_eq!(bench.amend(2, &id, &json!({"qty": "12"})), Value::Null);
+    bench.amend_replied(&id, AmendOutcome::Rejected { code: -1, message: "no".to_owned() });
+    assert_eq!(bench.tries(3, &json!({})), "", "one");
+    let rejected = report(&bench.placed_id(), VenueStatus::Rejected, 0, None);
+    for _ in 0..2 {
+        bench.says(vec![event(OrderReport { venue_id: 78, ..rejected.clone() })]);
+    }
+    assert_eq!(bench.tries(4, &json!({})), "limit_rejects");
+}
+
+#[test]
+fn r61_a_later_subscriber_sees_the_newest_prices_of_a_book_that_limits_watch() {
+    let bounds = Bounds { price_band: Some("10".parse().unwrap()), ..Bounds::default() };
+    let mut bench = Bench::limited(session(bounds));
+    let ask = |method: &str| json!({"id": 90, "method": method, "params": {"streams": ["dogeusdt@bbo"]}});
+    bench.call(&ask("subscribe"));
+    bench.says(vec![book("0.2", "0.2")]);
+    bench.call(&ask("unsubscribe"));
+    bench.says(vec![book("0.3", "0.3")]);
+    bench.sent.clear();
+    bench.call(&ask("subscribe"));
+    let shown = bench.sent.iter().find(|frame| frame["stream"] == "dogeusdt@bbo").unwrap();
+    assert_eq!(shown["data"]["bids"][0][0], "0.3", "{shown}");
+}
+
+#[test]
+fn r61_names_that_the_exchange_does_not_have_are_told() {
+    let named =
+        |name: &str| Some(Caps { named: BTreeMap::from([(Symbol::new(name), Qty::whole(1))]), others: None });
+    let assets = Some(Caps { named: BTreeMap::from([(Asset::new("UDST"), Cash::whole(1))]), others: None });
+    let bounds = Bounds { order_qty: named("dogusdt"), loss_per_day: assets, ..Bounds::default() };
+    let bench = Bench::limited(session(bounds));
+    let told: Vec<_> = bench.logs.iter().filter(|line| line.starts_with("limits name what")).collect();
+    assert_eq!(told.len(), 1, "{:?}", bench.logs);
+    assert!(told[0].contains("names=dogusdt,UDST"), "{told:?}");
+    let bench = Bench::limited(session(Bounds { order_qty: of_doge(1), ..Bounds::default() }));
+    assert!(!bench.logs.iter().any(|line| line.starts_with("limits name what")));
+}
+
 fn eth() -> Instrument {
     Instrument {
         symbol: Symbol::new("ethusdt"),
