@@ -8,13 +8,13 @@ use crate::plan::Faults;
 use crate::strategy::Strategy;
 use crate::world::World;
 
-/// Until everything can be traded again: a ban and an outage may last for seconds beyond the last fault, an answer is
-/// waited for twelve, and everything is compared twice.
-const READY_WITHIN: Span = Span::from_secs(40);
+/// Until everything can be traded again: an outage lasts for eight seconds beyond the last fault, after several in a row
+/// a link is dialled again after thirty, an answer is waited for twelve, and everything is compared twice.
+const READY_WITHIN: Span = Span::from_secs(55);
 /// Until no order is in doubt any more.
-const RESOLVED_WITHIN: Span = Span::from_secs(40);
+const RESOLVED_WITHIN: Span = Span::from_secs(55);
 /// Until every order has ended, too: strategies ask for that every five seconds.
-const ENDED_WITHIN: Span = Span::from_secs(55);
+const ENDED_WITHIN: Span = Span::from_secs(70);
 /// So much later where a link was left half open: nothing but its silence tells of that.
 const SILENCE: Span = Span::from_secs(60);
 /// So much later where the exchange went on to deny what it has.
