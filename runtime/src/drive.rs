@@ -25,6 +25,7 @@ use crate::links::{LinkEvent, Links};
 use crate::server::{Client, ClientEvent};
 use crate::store::books::Applied;
 use crate::store::projector::Projector;
+use crate::store::reader::Reader;
 use crate::store::writer::{Report, Writer};
 use rows::Rows;
 
@@ -59,6 +60,9 @@ pub struct Drive {
     pub clock: Clock,
     /// The exchange.
     pub links: Links,
+    /// What reads the journal over. It ends before the journal is closed: whoever closes it last moves its log
+    /// into the file, and one who only reads cannot.
+    pub reader: Reader,
     /// The journal.
     pub writer: Writer,
     /// `pos.db`.

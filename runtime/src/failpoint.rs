@@ -84,7 +84,8 @@ mod armed {
     ];
 
     /// Those that can meet an error of the disk.
-    const CAN_FAIL: [&str; 4] = ["before_append", "mid_append", "after_append", "mid_projection"];
+    const CAN_FAIL: [&str; 5] =
+        ["before_append", "mid_append", "after_append", "mid_projection", "mid_snapshot"];
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Action {

@@ -106,11 +106,11 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
     local.block_on(&runtime, async {
         let door_tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listeners = bind(&config.local, door_tls, config.unix_socket.as_deref())?;
-        let stores = open_stores(config)?;
+        let clock = Clock::new();
+        let stores = open_stores(config, clock)?;
         let tokens = Tokens::new(config, listeners.port)?;
         let seed = seed()?;
         let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
-        let clock = Clock::new();
         let made = GatewayConfig {
             journal_rebuilt: stores.journal_rebuilt,
             lost_positions: stores.lost,
@@ -132,10 +132,9 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         .map_err(|error| Exit::configuration(error.to_string()))?;
         drop(stores.records);
         let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
-        let reader = Reader::start(&config.db, stores.journal.id(), plan).map_err(no_thread)?;
-        let parts = Parts { gateway, clock, tls, listeners, first };
+        let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
+        let parts = Parts { gateway, clock, tls, listeners, reader, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
-        drop(reader);
         tokens.put_away();
         exit
     })
@@ -190,6 +189,7 @@ struct Parts {
     clock: Clock,
     tls: tokio_rustls::TlsConnector,
     listeners: Listeners,
+    reader: Reader,
     first: Vec<Output>,
 }
 
@@ -211,7 +211,8 @@ async fn drive(
     parts.listeners.serve(&server);
     tracing::info!(target: "runtime", url = url.as_str(), "listening");
     show(&format!("{{\"listening\":{url:?}}}"));
-    let drive = Drive { gateway, clock: parts.clock, links, writer, projector, applied };
+    let (clock, reader) = (parts.clock, parts.reader);
+    let drive = Drive { gateway, clock, links, reader, writer, projector, applied };
     let sources = Sources { reports, links: link_events, clients, projected, signals };
     Err(drive.run(sources, parts.first).await)
 }
@@ -230,10 +231,10 @@ struct Stores {
     lost: Vec<LostPosition>,
 }
 
-fn open_stores(config: &Config) -> Result<Stores, Exit> {
+fn open_stores(config: &Config, clock: Clock) -> Result<Stores, Exit> {
     // Before a journal is made there, and before pos.db is looked at.
     books::outlived_its_journal(&config.db, config.market)?;
-    let (journal, found) = open_journal(config)?;
+    let (journal, found) = open_journal(config, clock)?;
     gateway::belongs(&found.records, config.market, &config.install)
         .map_err(|error| Exit::configuration(error.to_string()))?;
     if let Some(backup) = &found.migrated {
@@ -274,10 +275,10 @@ fn open_stores(config: &Config) -> Result<Stores, Exit> {
 }
 
 /// The journal, by its snapshot where there is one that can be trusted.
-fn open_journal(config: &Config) -> Result<(Journal, Found), StoreError> {
+fn open_journal(config: &Config, clock: Clock) -> Result<(Journal, Found), StoreError> {
     let (journal, found) = match config.snapshot_rows {
         0 => Journal::open(&config.db)?,
-        _ => Journal::open_from_snapshot(&config.db, config.retention)?,
+        _ => Journal::open_from_snapshot(&config.db, config.retention, clock.now())?,
     };
     if let Some(reason) = &found.passed_over {
         let advice = "nothing is lost: every record was read and checked instead";

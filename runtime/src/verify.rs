@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Output, Projection};
 use tradingsys::journal::Record;
+use tradingsys::time::Time;
 
 use crate::cli::show;
 use crate::clock::Clock;
@@ -61,7 +62,7 @@ pub(crate) fn verify(
             .map_err(|error| Exit::configuration(error.to_string()))
     };
     let (mut gateway, out) = started(&found.records)?;
-    let recalled = snapshot(&config, (&gateway, &out), started);
+    let recalled = snapshot(&config, now, (&gateway, &out), started);
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
@@ -72,13 +73,14 @@ pub(crate) fn verify(
 /// A start from the snapshot, if there is one that would be used, against the start from all records.
 fn snapshot(
     config: &Config,
+    now: Time,
     all: (&Gateway, &Vec<Output>),
     started: impl Fn(&[Record]) -> Result<(Gateway, Vec<Output>), Exit>,
 ) -> Result<(), Exit> {
     if config.snapshot_rows == 0 || !config.db.join(store::FILE).exists() {
         return Ok(());
     }
-    let (_, found) = Journal::look_from_snapshot(&config.db, config.retention)?;
+    let (_, found) = Journal::look_from_snapshot(&config.db, config.retention, now)?;
     if let Some(reason) = found.passed_over {
         show(&format!("warn snapshot: {reason}; the next start reads every record instead"));
         return Ok(());
@@ -164,7 +166,7 @@ fn window(
 }
 
 /// What the gateway shows once its first batch counts as committed. Nothing is written.
-fn projected(gateway: &mut Gateway, now: tradingsys::time::Time, mut out: Vec<Output>) -> Projection {
+fn projected(gateway: &mut Gateway, now: Time, mut out: Vec<Output>) -> Projection {
     let mut rows = Projection::default();
     while !out.is_empty() {
         for output in std::mem::take(&mut out) {

@@ -5,10 +5,14 @@ The oracle is the exchange's own trade file.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -122,6 +126,56 @@ def test_killed_while_it_makes_a_snapshot_it_has_the_one_before(frugal: Desk) ->
     assert verify(gateway.folder / "db").holds
 
 
+def test_a_snapshot_the_disk_refuses_leaves_nothing_behind_and_is_made_later(frugal: Desk) -> None:
+    _, gateway = frugal
+    gateway.start(env=armed("mid_snapshot=io_error"))
+    client = gateway.client()
+    while not gateway.logged("snapshot_not_made"):
+        client.buy("10")
+    folder = gateway.folder / "db"
+    assert not (folder / f"{SNAPSHOT}.new").exists() and not (folder / SNAPSHOT).exists()
+    until = rows(gateway) + EVERY
+    while rows(gateway) < until:
+        client.buy("10")
+    eventually((folder / SNAPSHOT).exists, "the next one")
+    comes_out_even(gateway, client)
+
+
+def lengthened(gateway: Gateway, count: int) -> None:
+    """So many rows more that change nothing."""
+    with closing(sqlite3.connect(gateway.folder / "db" / "journal.db", isolation_level=None)) as file:
+        last, sum_ = file.execute("SELECT seq, sum FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        (start,) = file.execute("SELECT max(body) FROM record WHERE kind = 'start'").fetchone()
+        body = json.dumps({"kind": "end", "time": json.loads(start)["time"]}, separators=(",", ":"))
+        file.execute("BEGIN")
+        for seq in range(last + 1, last + count + 1):
+            sum_ = hashlib.sha256(f"{sum_}{seq}\n{body}".encode()).hexdigest()
+            file.execute("INSERT INTO record VALUES(?, 'end', ?, ?)", (seq, body, sum_))
+        file.execute("COMMIT")
+
+
+def opened(gateway: Gateway) -> int:
+    """How often the gateway has its journal open: to write, and while it reads it over."""
+    targets = []
+    for descriptor in Path(f"/proc/{gateway.running.popen.pid}/fd").iterdir():
+        with suppress(OSError):
+            targets.append(descriptor.readlink().name)
+    return targets.count("journal.db")
+
+
+def test_a_stop_while_the_journal_is_read_over_leaves_no_log_beside_it(frugal: Desk) -> None:
+    """Who copies `journal.db` of a stopped gateway has all of it."""
+    _, gateway = frugal
+    gateway.start()
+    gateway.running.end()
+    lengthened(gateway, 60_000)
+    gateway.start()
+    eventually(lambda: opened(gateway) > 1, "the journal to be read over")
+    gateway.running.end()
+    assert not gateway.logged("snapshot_made"), "it ended in the middle"
+    assert not (gateway.folder / "db" / "journal.db-wal").exists()
+
+
 def test_r59_damage_that_a_start_did_not_read_is_found_while_it_runs(frugal: Desk) -> None:
     """The books in use are sound; the next start refuses, as it would without a snapshot."""
     _, gateway = frugal
@@ -131,7 +185,9 @@ def test_r59_damage_that_a_start_did_not_read_is_found_while_it_runs(frugal: Des
     gateway.start()
     assert started_from(gateway) > 0
     eventually(lambda: gateway.logged("journal_damaged", "checksum"), "the damage to be found")
-    eventually(lambda: not (gateway.folder / "db" / SNAPSHOT).exists(), "the snapshot to be removed")
+    assert not (gateway.folder / "db" / SNAPSHOT).exists()
+    (kept,) = (gateway.folder / "db").glob(f"{SNAPSHOT}.damaged-*")
+    assert gateway.logged("journal_damaged")[0].fields["snapshot"].endswith(kept.name)
     client = gateway.client()
     client.buy("10")
     eventually(partial(agrees, gateway, client), "the position to be the exchange's")

@@ -360,6 +360,22 @@ def without(kind: str) -> Callable[[list[str]], object]:
     return lambda lines: lines.remove(next(line for line in lines if f'"kind":"{kind}"' in line))
 
 
+def without_last(kind: str) -> Callable[[list[str]], object]:
+    """Takes the last record of that kind out."""
+
+    def change(lines: list[str]) -> None:
+        del lines[max(at for at, line in enumerate(lines) if line.startswith(f'{{"kind":"{kind}"'))]
+
+    return change
+
+
+def unacknowledged(lines: list[str]) -> None:
+    """Takes an event out that session 2, which acknowledges nothing, was told; not its newest."""
+    events = [line for line in lines if line.startswith('{"kind":"event"') and '"session":2,' in line]
+    assert len(events) > 1
+    lines.remove(events[0])
+
+
 SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
     ("chain", changed_row),
     ("chain", lost_row),
@@ -402,6 +418,8 @@ SABOTAGES: list[tuple[str, Callable[[Sabotage], str]]] = [
     ),
     ("I21", edited_twice),
     *[("snapshot", recalled(without(kind))) for kind in ("fill", "order", "adjust", "start", "cash")],
+    *[("snapshot", recalled(without_last(kind))) for kind in ("order_state", "cursor", "event")],
+    ("snapshot", recalled(unacknowledged)),
     ("snapshot", recalled(lambda lines: lines.insert(3, lines[0].replace('"epoch":', '"epoch":1')))),
     ("snapshot", recalled(lambda lines: lines.insert(3, lines[2]))),
     ("snapshot", recalled(list, lambda text: text.replace("fill", "fall", 1))),
@@ -490,10 +508,26 @@ def test_an_edit_that_waits_is_no_breach(run: Run, tmp_path: Path) -> None:
 
 def test_a_snapshot_of_records_that_count_is_no_breach(run: Run, tmp_path: Path) -> None:
     sabotage = Sabotage(run, tmp_path)
-    stays = ("event", "answer", "ack", "order_state", "cursor")
+    acked = {session: sabotage.last("ack", session=session)["sequence"] for session in (1,)}
 
     def void(lines: list[str]) -> None:
-        lines[:] = [line for line in lines[:-1] if json.loads(line)["kind"] not in stays]
+        newest: dict[tuple[str, ...], int] = {}
+        records = [json.loads(line) for line in lines[:-1]]
+        for at, record in enumerate(records):
+            newest[record["kind"], str(record.get("id") or record.get("symbol"))] = at
+
+        def stays(at: int, record: dict[str, Any]) -> bool:
+            kind = record["kind"]
+            if kind in ("order_state", "cursor"):
+                return newest[kind, str(record.get("id") or record.get("symbol"))] == at
+            if kind == "event":
+                latest = sabotage.last("event", session=record["session"])["sequence"]
+                return (
+                    bool(record["sequence"] > acked.get(record["session"], 0)) or record["sequence"] == latest
+                )
+            return kind not in ("answer", "ack")
+
+        lines[:] = [line for at, line in enumerate(lines[:-1]) if stays(at, records[at])]
         lines.append('{"kind":"end","time":1}')
 
     recalled(void)(sabotage)

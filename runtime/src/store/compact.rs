@@ -43,10 +43,10 @@ pub struct Done {
 pub fn compact(folder: &Path, told_before: Time) -> Result<Done, StoreError> {
     let path = folder.join(FILE);
     let (journal, found) = Journal::open(folder)?;
-    let records = journal.last_seq();
+    let (records, id) = (journal.last_seq(), journal.id().to_owned());
     drop(journal);
     // It would remember what is to be forgotten.
-    snapshot::remove(folder).map_err(StoreError::file(&folder.join(snapshot::FILE)))?;
+    snapshot::remove(folder, &id)?;
     let wrong = StoreError::sqlite(&path);
     let before = size(folder);
     let mut connection = Connection::open(&path).map_err(&wrong)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use tradingsys::gateway::io::Batch;
 use tradingsys::journal::Record;
-use tradingsys::time::Span;
+use tradingsys::time::{Span, Time};
 
 use super::snapshot::{self, Snapshot};
 use super::walk::Walk;
@@ -51,6 +51,9 @@ pub struct Found {
     pub older: bool,
 }
 
+/// How long a snapshot must have kept acknowledged events, and the present time.
+type Wanted = (Span, Time);
+
 /// How long another's lock is waited for.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -67,19 +70,20 @@ impl Journal {
     }
 
     /// The same from the journal's snapshot on, if there is one that fits; with it, what counts of the rows before is
-    /// read and only those behind it are checked. Acknowledged events are kept for so long.
+    /// read and only those behind it are checked. Acknowledged events are kept for so long. One made after `now` is not
+    /// used.
     ///
     /// # Errors
     /// As for [`Journal::open`].
-    pub fn open_from_snapshot(folder: &Path, keep: Span) -> Result<(Self, Found), StoreError> {
-        Self::open_by(folder, Some(keep))
+    pub fn open_from_snapshot(folder: &Path, keep: Span, now: Time) -> Result<(Self, Found), StoreError> {
+        Self::open_by(folder, Some((keep, now)))
     }
 
-    fn open_by(folder: &Path, keep: Option<Span>) -> Result<(Self, Found), StoreError> {
+    fn open_by(folder: &Path, wanted: Option<Wanted>) -> Result<(Self, Found), StoreError> {
         let path = folder.join(FILE);
         let (connection, new, migrated) = connect(&path)?;
         let id = read_id(&connection).map_err(|error| broken(&path, error))?;
-        let (last, found) = load(&connection, &path, &id, keep)?.found(new, migrated, false);
+        let (last, found) = load(&connection, &path, &id, wanted)?.found(new, migrated, false);
         Ok((Self { connection, path, id, last, full_sync: true }, found))
     }
 
@@ -96,11 +100,11 @@ impl Journal {
     ///
     /// # Errors
     /// As for [`Journal::look`].
-    pub fn look_from_snapshot(folder: &Path, keep: Span) -> Result<(Self, Found), StoreError> {
-        Self::look_by(folder, Some(keep))
+    pub fn look_from_snapshot(folder: &Path, keep: Span, now: Time) -> Result<(Self, Found), StoreError> {
+        Self::look_by(folder, Some((keep, now)))
     }
 
-    fn look_by(folder: &Path, keep: Option<Span>) -> Result<(Self, Found), StoreError> {
+    fn look_by(folder: &Path, wanted: Option<Wanted>) -> Result<(Self, Found), StoreError> {
         let path = folder.join(FILE);
         let wrong = |error| broken(&path, error);
         let connection = connect_to_look(&path).map_err(wrong)?;
@@ -110,7 +114,7 @@ impl Journal {
         let id = if new { String::new() } else { read_id(&connection).map_err(wrong)? };
         let loaded = match new {
             true => Loaded::nothing(&id),
-            false => load(&connection, &path, &id, keep)?,
+            false => load(&connection, &path, &id, wanted)?,
         };
         let (last, found) = loaded.found(new, None, !new && schema < migrate::SCHEMA);
         Ok((Self { connection, path, id, last, full_sync: true }, found))
@@ -308,8 +312,13 @@ fn read_id(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// All rows, but for those a snapshot stands for, held against the chain.
-fn load(connection: &Connection, path: &Path, id: &str, keep: Option<Span>) -> Result<Loaded, StoreError> {
-    let (snapshot, passed_over) = match keep.map(|keep| fitting(connection, path, id, keep)) {
+fn load(
+    connection: &Connection,
+    path: &Path,
+    id: &str,
+    wanted: Option<Wanted>,
+) -> Result<Loaded, StoreError> {
+    let (snapshot, passed_over) = match wanted.map(|wanted| fitting(connection, path, id, wanted)) {
         None => (None, None),
         Some(Ok(snapshot)) => (snapshot, None),
         Some(Err(reason)) => (None, Some(reason)),
@@ -345,9 +354,14 @@ impl Loaded {
 }
 
 /// The snapshot beside the journal, if it is of one of its rows; else why not.
-fn fitting(connection: &Connection, path: &Path, id: &str, keep: Span) -> Result<Option<Snapshot>, String> {
+fn fitting(
+    connection: &Connection,
+    path: &Path,
+    id: &str,
+    (keep, now): Wanted,
+) -> Result<Option<Snapshot>, String> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let Some(snapshot) = snapshot::read(folder, id, keep)? else { return Ok(None) };
+    let Some(snapshot) = snapshot::read(folder, id, keep, now)? else { return Ok(None) };
     let seq = snapshot.at.seq;
     let sum = connection
         .query_row("SELECT sum FROM record WHERE seq = ?1", [seq as i64], |row| row.get::<_, String>(0))

@@ -11,19 +11,22 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Statement};
 use tradingsys::gateway::snapshot::{Kept, Snapshot};
 use tradingsys::journal::Record;
-use tradingsys::time::Span;
+use tradingsys::time::{Span, Time};
 
-use super::journal::{self, broken};
+use super::journal::{self, Position, broken, kind_of};
 use super::snapshot::{self, Head, Writing};
 use super::walk::{COLUMNS, Walk};
-use super::{StoreError, is_busy};
+use super::{StoreError, chain, is_busy};
 use crate::clock::Clock;
 
 /// How often the end of the journal is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often, where it could not be read again and again.
+const LOOK_LEAST: Duration = Duration::from_secs(64);
 
 /// Rows read, or records written, between two pauses.
 const PIECE: usize = 500;
@@ -54,11 +57,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Starts the thread over the folder's journal, which must be the one of that id.
+    /// Starts the thread over the folder's journal, which must be the one of that id. The clock is the gateway's:
+    /// what is old is judged by one time line.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(folder: &Path, journal: &str, plan: Plan) -> io::Result<Self> {
+    pub fn start(folder: &Path, journal: &str, plan: Plan, clock: Clock) -> io::Result<Self> {
+        if let Err(error) = snapshot::remove_unfinished(folder) {
+            tracing::warn!(target: "store", reason = %error, "snapshot_not_removed");
+        }
         let (alive, ending) = channel();
         let (row, records) = plan.taken;
         let work = Work {
@@ -66,8 +73,11 @@ impl Reader {
             path: folder.join(journal::FILE),
             journal: journal.to_owned(),
             plan,
+            clock,
             checked: row == 0,
             next: row.saturating_add(plan.every.max(records / PART)),
+            due: None,
+            pause: LOOK_EVERY,
             ending,
         };
         let thread = std::thread::Builder::new().name("reader".into()).spawn(move || work.run())?;
@@ -114,26 +124,40 @@ struct Work {
     path: PathBuf,
     journal: String,
     plan: Plan,
+    clock: Clock,
     /// Every row was read in this run.
     checked: bool,
     /// The row at which a snapshot is due.
     next: u64,
+    /// Where the journal ended when the snapshot that is being made was found due.
+    due: Option<u64>,
+    /// How long until the next look.
+    pause: Duration,
     ending: Receiver<()>,
 }
 
 impl Work {
     fn run(mut self) {
-        while self.waited(LOOK_EVERY) {
+        while self.waited(self.pause) {
             match self.look() {
-                Ok(()) => {}
+                Ok(()) => self.pause = LOOK_EVERY,
                 Err(Failed::Ending) => return,
                 Err(Failed::Damaged(error)) => return self.give_up(&error),
-                Err(Failed::For(reason)) => {
-                    tracing::warn!(target: "store", reason, "snapshot_not_made");
-                    self.next += self.plan.every.max(1);
-                }
+                Err(Failed::For(reason)) => self.put_off(&reason),
             }
         }
+    }
+
+    /// A snapshot that could not be made is tried again after as many rows as one that was; what could not be read is
+    /// read again, ever less often.
+    fn put_off(&mut self, reason: &str) {
+        if let Some(last) = self.due.take() {
+            self.next = last.saturating_add(self.plan.every.max(1));
+            tracing::warn!(target: "store", reason, again_at = self.next, "snapshot_not_made");
+        } else if self.pause == LOOK_EVERY {
+            tracing::warn!(target: "store", reason, "journal_not_read_over");
+        }
+        self.pause = (self.pause * 2).min(LOOK_LEAST);
     }
 
     /// `false`: the gateway ends.
@@ -142,24 +166,28 @@ impl Work {
     }
 
     fn look(&mut self) -> Result<(), Failed> {
+        self.due = None;
         let connection = self.connect()?;
         let last: Option<i64> = self.query(&connection, "SELECT max(seq) FROM record")?;
-        let last = last.map_or(0, i64::unsigned_abs);
-        let due = self.plan.every > 0 && last >= self.next;
-        if last == 0 || (self.checked && !due) {
+        let last = last.and_then(|last| u64::try_from(last).ok()).unwrap_or(0);
+        self.due = Some(last).filter(|last| self.plan.every > 0 && *last >= self.next);
+        if last == 0 || (self.checked && self.due.is_none()) {
             return Ok(());
         }
-        let mut snapshot = due.then(|| Snapshot::new(Clock::new().now(), self.plan.keep));
+        let made = self.clock.now();
+        let mut snapshot = self.due.map(|_| Snapshot::new(made, self.plan.keep));
         let walk = self.read(&connection, last, |seq, record| {
             if let Some(snapshot) = &mut snapshot {
                 snapshot.take(&record, seq);
             }
         })?;
+        // Only this says that what is without text may be.
+        let (at, _) = walk.end()?;
         if !std::mem::replace(&mut self.checked, true) {
             tracing::info!(target: "store", records = last, "journal_checked");
         }
         match snapshot {
-            Some(snapshot) => self.write(&connection, walk, &snapshot.finish()),
+            Some(snapshot) => self.write(&connection, at, made, &snapshot.finish()),
             None => Ok(()),
         }
     }
@@ -203,8 +231,10 @@ impl Work {
             let began = Instant::now();
             let from = walk.seq();
             // Each piece is a transaction of its own: a long one would keep the log from beginning anew.
-            let mut rows = (select.query((from as i64, last as i64, PIECE as i64)))
-                .map_err(|error| self.wrong(error))?;
+            // A number below the first is as wrong as one that is missing.
+            let above = if from == 0 { i64::MIN } else { from as i64 };
+            let mut rows =
+                (select.query((above, last as i64, PIECE as i64))).map_err(|error| self.wrong(error))?;
             while let Some(row) = rows.next().map_err(|error| self.wrong(error))? {
                 if let Some(record) = walk.take(row)? {
                     take(walk.seq(), record);
@@ -224,15 +254,17 @@ impl Work {
         if self.waited(began.elapsed() * PAUSE_TIMES) { Ok(()) } else { Err(Failed::Ending) }
     }
 
-    fn write(&mut self, connection: &Connection, walk: Walk, kept: &[Kept<u64>]) -> Result<(), Failed> {
-        let (at, _) = walk.end()?;
+    fn write(
+        &mut self,
+        connection: &Connection,
+        at: Position,
+        made: Time,
+        kept: &[Kept<u64>],
+    ) -> Result<(), Failed> {
         let row = at.seq;
-        let head = Head::new(&self.journal, at, self.plan.keep, kept.len());
+        let head = Head::new(&self.journal, at, made, self.plan.keep, kept.len());
         let mut writing = Writing::begin(&self.folder, &head)?;
-        if let Err(failed) = self.write_records(connection, &mut writing, kept) {
-            writing.abandon();
-            return Err(failed);
-        }
+        self.write_records(connection, &mut writing, kept)?;
         let bytes = writing.finish()?;
         self.next = row + self.plan.every.max(kept.len() as u64 / PART);
         tracing::info!(target: "store", record = row, records = kept.len(), bytes, "snapshot_made");
@@ -245,15 +277,14 @@ impl Work {
         writing: &mut Writing,
         kept: &[Kept<u64>],
     ) -> Result<(), Failed> {
-        let wrong = |error| self.wrong(error);
-        let mut select = connection.prepare("SELECT body FROM record WHERE seq = ?1").map_err(wrong)?;
+        let sql =
+            "SELECT kind, body, sum, (SELECT sum FROM record WHERE seq = ?1 - 1) FROM record WHERE seq = ?1";
+        let mut select = connection.prepare(sql).map_err(|error| self.wrong(error))?;
         for piece in kept.chunks(PIECE) {
             let began = Instant::now();
             for record in piece {
                 let text = match record {
-                    Kept::Taken(seq) => {
-                        select.query_row([*seq as i64], |row| row.get::<_, String>(0)).map_err(wrong)?
-                    }
+                    Kept::Taken(seq) => self.sound(&mut select, *seq)?,
                     Kept::Alive(time) => {
                         serde_json::to_string(&Record::End { time: *time }).map_err(io::Error::from)?
                     }
@@ -265,14 +296,37 @@ impl Work {
         Ok(())
     }
 
+    /// The text of a row that was read before. It is read again, so it is held against the chain again; one that is
+    /// kept has a text.
+    fn sound(&self, select: &mut Statement<'_>, seq: u64) -> Result<String, Failed> {
+        let damaged = |reason: String| StoreError::Damaged { file: self.path.clone(), record: seq, reason };
+        let mut rows = select.query([seq as i64]).map_err(|error| self.wrong(error))?;
+        let row = rows.next().map_err(|error| self.wrong(error))?;
+        let row = row.ok_or_else(|| damaged("it is missing".into()))?;
+        let read = || -> rusqlite::Result<(String, String, String, Option<String>)> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (kind, body, sum, before) = read().map_err(|error| damaged(error.to_string()))?;
+        let before = before.unwrap_or_else(|| chain::genesis(&self.journal));
+        if chain::next(&before, seq, &body) != sum {
+            return Err(damaged("its checksum does not match its text".into()).into());
+        }
+        if kind_of(&body) != kind {
+            return Err(damaged("its kind does not match its text".into()).into());
+        }
+        Ok(body)
+    }
+
     /// What the gateway has in memory is sound: a snapshot was made of rows that were. The next start shall find what
-    /// is wrong, and refuse.
+    /// is wrong, and refuse. The snapshot is put aside: it may have the only sound copy of what is damaged.
     fn give_up(&self, error: &StoreError) {
         let advice = "the books in use are sound, but the next start will refuse: have a backup ready";
-        tracing::error!(target: "store", reason = %error, advice, "journal_damaged");
-        if let Err(error) = snapshot::remove(&self.folder) {
+        let kept = snapshot::keep_damaged(&self.folder).unwrap_or_else(|error| {
             tracing::warn!(target: "store", reason = %error, "snapshot_not_removed");
-        }
+            None
+        });
+        let kept = kept.map_or_else(|| "none".to_owned(), |kept| kept.display().to_string());
+        tracing::error!(target: "store", reason = %error, snapshot = kept, advice, "journal_damaged");
     }
 }
 

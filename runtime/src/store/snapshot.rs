@@ -5,7 +5,7 @@
 //! of text: what it is of, the records' texts as the journal has them, and a SHA-256 over all that.
 //!
 //! ```text
-//! {"format":1,"journal":"00ff…","seq":1200,"sum":"9a…","keep":604800000000000,"records":410}
+//! {"format":1,"journal":"00ff…","seq":1200,"sum":"9a…","made":1795…,"keep":604800000000000,"records":410}
 //! {"kind":"start",…}
 //! …
 //! 5d41…
@@ -20,15 +20,19 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tradingsys::journal::Record;
-use tradingsys::time::Span;
+use tradingsys::time::{Span, Time};
 
 use super::chain::hex;
 use super::journal::Position;
+use super::{StoreError, put_aside};
 use crate::failpoint::failpoint;
 use crate::files;
 
 /// Name of the file within a gateway's folder.
 pub const FILE: &str = "journal.snapshot";
+
+/// What is being written has this name.
+const NEW: &str = "journal.snapshot.new";
 
 /// What this version writes and reads.
 const FORMAT: u32 = 1;
@@ -40,6 +44,8 @@ pub(super) struct Head {
     journal: String,
     seq: u64,
     sum: String,
+    /// When, in nanoseconds since 1970: what is old was judged by it.
+    made: i64,
     /// Acknowledged events older than this, in nanoseconds, may be missing.
     keep: i64,
     /// How many records follow.
@@ -47,10 +53,10 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(journal: &str, at: Position, keep: Span, records: usize) -> Self {
+    pub(super) fn new(journal: &str, at: Position, made: Time, keep: Span, records: usize) -> Self {
         let Position { seq, sum } = at;
-        let journal = journal.to_owned();
-        Self { format: FORMAT, journal, seq, sum, keep: keep.nanos(), records: records as u64 }
+        let (journal, made, keep) = (journal.to_owned(), made.nanos(), keep.nanos());
+        Self { format: FORMAT, journal, seq, sum, made, keep, records: records as u64 }
     }
 }
 
@@ -63,11 +69,12 @@ pub(super) struct Snapshot {
     pub(super) records: Vec<Record>,
 }
 
-/// Reads the folder's snapshot, if there is one. It must be of that journal and hold events for at least so long.
+/// Reads the folder's snapshot, if there is one. It must be of that journal, made before `now`, and hold events for at
+/// least so long.
 ///
 /// # Errors
 /// Why it cannot be used, in words.
-pub(super) fn read(folder: &Path, journal: &str, keep: Span) -> Result<Option<Snapshot>, String> {
+pub(super) fn read(folder: &Path, journal: &str, keep: Span, now: Time) -> Result<Option<Snapshot>, String> {
     let file = match File::open(folder.join(FILE)) {
         Ok(file) => BufReader::with_capacity(1 << 20, file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -83,6 +90,9 @@ pub(super) fn read(folder: &Path, journal: &str, keep: Span) -> Result<Option<Sn
     }
     if head.keep < keep.nanos() {
         return Err("events are to be kept for longer than it has them".to_owned());
+    }
+    if head.made > now.nanos() {
+        return Err("it was made later than now: a clock was wrong, then or now".to_owned());
     }
     let mut records = Vec::new();
     for _ in 0..head.records {
@@ -121,20 +131,62 @@ impl Lines {
     }
 }
 
-/// Deletes the folder's snapshot.
+/// Removes the folder's snapshot and what is left of one half written. One of another journal is put aside.
 ///
 /// # Errors
 /// What the system said; that there is none is none.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_file(folder.join(FILE)) {
+pub(super) fn remove(folder: &Path, journal: &str) -> Result<(), StoreError> {
+    keep_foreign(folder, journal)?;
+    let file = folder.join(FILE);
+    [remove_unfinished(folder), remove_file(&file)]
+        .into_iter()
+        .collect::<io::Result<()>>()
+        .map_err(StoreError::file(&file))
+}
+
+/// Removes what a death left half written.
+pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    remove_file(&folder.join(NEW))
+}
+
+fn remove_file(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-/// A snapshot that is being written. Only [`Writing::finish`] puts it in the place of the one before.
+/// Puts the folder's snapshot, if there is one, where no start uses it and nothing overwrites it. Returns where.
+pub(super) fn keep_damaged(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let file = folder.join(FILE);
+    if file.exists() { put_aside(&file, "damaged").map(Some) } else { Ok(None) }
+}
+
+/// What a head of any format says.
+#[derive(Deserialize)]
+struct Of {
+    journal: String,
+}
+
+/// Puts a snapshot of another journal aside: it may be all that is left of that one.
+fn keep_foreign(folder: &Path, journal: &str) -> Result<(), StoreError> {
+    let file = folder.join(FILE);
+    let mut head = String::new();
+    let read = File::open(&file).and_then(|opened| BufReader::new(opened).read_line(&mut head));
+    let found: Option<Of> = read.ok().and_then(|_| serde_json::from_str(&head).ok());
+    if found.is_some_and(|of| of.journal != journal) {
+        let kept = put_aside(&file, "other")?;
+        let advice = "it is of another journal, which it may help to restore; else delete it";
+        tracing::warn!(target: "store", kept = %kept.display(), advice, "snapshot_kept");
+    }
+    Ok(())
+}
+
+/// A snapshot that is being written. Only [`Writing::finish`] puts it in the place of the one before; if it does not
+/// come to that, nothing is left.
 pub(super) struct Writing {
     folder: PathBuf,
+    journal: String,
     new: PathBuf,
     file: BufWriter<File>,
     hash: Sha256,
@@ -144,11 +196,12 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) fn begin(folder: &Path, head: &Head) -> io::Result<Self> {
-        let new = folder.join(format!("{FILE}.new"));
-        let _ = std::fs::remove_file(&new);
+        remove_unfinished(folder)?;
+        let new = folder.join(NEW);
         let file = BufWriter::with_capacity(1 << 20, files::create_private(&new)?);
         let (left, half) = (head.records, head.records / 2);
-        let mut writing = Self { folder: folder.to_owned(), new, file, hash: Sha256::new(), left, half };
+        let (folder, journal) = (folder.to_owned(), head.journal.clone());
+        let mut writing = Self { folder, journal, new, file, hash: Sha256::new(), left, half };
         let head = serde_json::to_string(head).map_err(io::Error::from)?;
         writing.line(&head)?;
         Ok(writing)
@@ -158,7 +211,7 @@ impl Writing {
     pub(super) fn record(&mut self, text: &str) -> io::Result<()> {
         if self.left == self.half {
             self.file.flush()?;
-            failpoint!("mid_snapshot");
+            half_way().map_err(io::Error::other)?;
         }
         self.left = self.left.saturating_sub(1);
         self.line(text)
@@ -173,20 +226,35 @@ impl Writing {
     }
 
     /// Puts it in place, whole and on the disk. Returns how long it is.
-    pub(super) fn finish(mut self) -> io::Result<u64> {
+    pub(super) fn finish(mut self) -> Result<u64, StoreError> {
+        let target = self.folder.join(FILE);
+        let wrong = StoreError::file(&target);
         let sum = hex(&std::mem::take(&mut self.hash).finalize());
-        writeln!(self.file, "{sum}")?;
-        self.file.flush()?;
-        let file = self.file.get_ref();
-        file.sync_all()?;
-        let length = file.metadata()?.len();
-        std::fs::rename(&self.new, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()?;
+        let written = writeln!(self.file, "{sum}")
+            .and_then(|()| self.file.flush())
+            .and_then(|()| self.file.get_ref().sync_all())
+            .and_then(|()| self.file.get_ref().metadata());
+        let length = match written {
+            Ok(meta) => meta.len(),
+            Err(error) => return Err(wrong(error)),
+        };
+        keep_foreign(&self.folder, &self.journal)?;
+        std::fs::rename(&self.new, &target)
+            .and_then(|()| File::open(&self.folder)?.sync_all())
+            .map_err(wrong)?;
         Ok(length)
     }
+}
 
-    /// Gives it up.
-    pub(super) fn abandon(self) {
+impl Drop for Writing {
+    /// Where it was put in place there is nothing of that name any more.
+    fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.new);
     }
+}
+
+/// A place to die or to fail at.
+fn half_way() -> rusqlite::Result<()> {
+    failpoint!(may_fail "mid_snapshot");
+    Ok(())
 }
