@@ -31,6 +31,8 @@ pub struct Session {
     pub name: String,
     /// Its numbered events.
     pub log: EventLog,
+    /// The epoch its last login in this run of the gateway was given.
+    pub seated_in: Option<u32>,
     /// Highest command number seen in this epoch.
     pub last_command: CommandNumber,
     answers: BTreeMap<(u32, CommandNumber), String>,

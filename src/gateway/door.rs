@@ -274,9 +274,10 @@ impl Gateway {
             self.close_client(old, 4001, "another login took the session over");
         }
         let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();
-        let generation = self.generation;
+        let (generation, epoch) = (self.generation, self.epoch);
         let seat = self.session_mut(session);
         seat.owner = Some(conn);
+        seat.seated_in = Some(epoch);
         seat.name.clone_from(&login.name);
         let resumed = seat.log.resume_from(generation, login.cursor);
         let reply = LoggedIn {
@@ -393,10 +394,15 @@ impl Gateway {
         }
         let lost =
             |message: &str| serde_json::json!({ "error": ErrorBody::new(ErrorCode::Disconnected, message) });
-        if pending.epoch == self.epoch {
+        let epoch = self.epoch;
+        let seat = self.session_mut(session);
+        if pending.epoch == epoch {
+            seat.last_command = seat.last_command.max(number);
+        }
+        if pending.epoch == epoch && seat.seated_in == Some(epoch) {
             // This run keeps every answer it gives, and the old connection is gone: the command cannot arrive any more.
+            // A session that never sat in it was given that epoch by a run that an older copy of the journal lacks.
             let answer = lost("the command never reached the gateway; nothing was sent");
-            self.session_mut(session).last_command = self.session_mut(session).last_command.max(number);
             self.remember(now, session, pending.epoch, number, answer.to_string());
             return answer;
         }

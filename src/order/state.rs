@@ -379,6 +379,106 @@ mod tests {
         }
     }
 
+    /// An order that was sent and of which nothing has been heard.
+    fn sent(order_type: OrderType) -> Order {
+        let install = crate::ids::Install::from_hash(5);
+        let parts =
+            crate::ids::IdParts { kind: IdKind::Order, install, epoch: 1, session: SessionId(1), command: 1 };
+        let id = ClientOrderId::mint(parts);
+        Order {
+            known_as: id.clone(),
+            id,
+            session: Some(SessionId(1)),
+            symbol: Symbol::new("dogeusdt"),
+            side: Side::Buy,
+            order_type: Some(order_type),
+            tif: None,
+            price: None,
+            stop: None,
+            qty: Qty::whole(10),
+            quote_amount: None,
+            forced: None,
+            instructions: Instructions::default(),
+            conditional: false,
+            created: Time::default(),
+            state: State::Sent,
+            venue_id: None,
+            conditional_id: None,
+            amends: 0,
+            cancel_wanted: false,
+            as_of: Time::default(),
+            told: Qty::ZERO,
+            lacking: Qty::ZERO,
+            filled: Qty::ZERO,
+            filled_quote: Cash::ZERO,
+            ending: None,
+            code: None,
+            reason: None,
+            changed: Time::default(),
+            amending: None,
+            cancel_sent: None,
+        }
+    }
+
+    #[test]
+    fn the_word_for_a_state_says_only_what_is_known() {
+        use OrderStatus::{Canceled, New, PartiallyFilled, Pending, Rejected, Unknown};
+        for (state, unseen, seen) in [
+            (State::Intended, Pending, New),
+            (State::Sent, Pending, New),
+            (State::Canceling, Pending, New),
+            (State::Unknown, Unknown, New),
+            (State::Working, New, New),
+            (State::NotPlaced, Rejected, Rejected),
+            (State::Done(Canceled), Canceled, Canceled),
+        ] {
+            let mut order = Order { state, ..sent(OrderType::Limit) };
+            assert_eq!(order.status(), unseen, "{state:?}");
+            order.venue_id = Some(7);
+            assert_eq!(order.status(), seen, "{state:?}, seen at the exchange");
+            order.filled = Qty::whole(4);
+            let filled = if state.is_over() { seen } else { PartiallyFilled };
+            assert_eq!(order.status(), filled, "{state:?}, with a fill");
+        }
+    }
+
+    #[test]
+    fn what_is_left_what_is_missing_and_what_is_waited_for() {
+        let mut order = Order { filled: Qty::whole(4), told: Qty::whole(4), ..sent(OrderType::Limit) };
+        assert_eq!((order.left(), order.lacks_fills(), order.has_gap()), (Qty::whole(6), false, false));
+        order.told = Qty::whole(5);
+        assert_eq!((order.lacks_fills(), order.has_gap()), (true, true));
+        order.lacking = Qty::whole(1);
+        assert_eq!((order.lacks_fills(), order.has_gap()), (true, false), "no longer waited for");
+        assert!(!order.is_canceling());
+        order.cancel_wanted = true;
+        assert!(order.is_canceling());
+        order.state = State::Done(OrderStatus::Canceled);
+        assert!(!order.is_canceling());
+    }
+
+    #[test]
+    fn a_stop_waits_apart_or_untriggered_among_the_others_until_something_came_of_it() {
+        let stop = sent(OrderType::StopLoss);
+        assert!(stop.is_untriggered_stop() && !stop.waits());
+        assert!(!sent(OrderType::Limit).is_untriggered_stop());
+        assert!(!Order { filled: Qty::whole(1), ..stop.clone() }.is_untriggered_stop());
+        let apart = Order { conditional: true, ..stop };
+        assert!(apart.waits() && !apart.is_untriggered_stop());
+        assert!(!Order { venue_id: Some(7), ..apart.clone() }.waits(), "it is known what it triggered");
+        assert!(!apart.lives() && Order { conditional_id: Some(3), ..apart }.lives());
+    }
+
+    #[test]
+    fn r21_an_order_is_looked_for_under_every_name_it_may_bear() {
+        let mut order = sent(OrderType::Limit);
+        assert_eq!(order.names(), [order.id.clone(), order.id.renamed(IdKind::Cancel).unwrap()]);
+        order.amends = 12;
+        assert_eq!(order.names().len(), 12, "amends share ten names");
+        order.known_as = ClientOrderId::foreign("x");
+        assert_eq!(order.names().last(), Some(&order.known_as));
+    }
+
     #[test]
     fn nothing_but_evidence_rejects() {
         for state in [State::Intended, State::Sent, State::Working, State::Canceling, State::Unknown] {

@@ -182,3 +182,93 @@ pub fn state_record(order: &Order, time: Time) -> OrderStateRecord {
         time,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{Instructions, Side};
+    use crate::num::{Price, Qty};
+
+    fn record(name: &str, session: Option<u16>, reduce_only: bool) -> OrderRecord {
+        OrderRecord {
+            id: ClientOrderId::foreign(name),
+            session: session.map(SessionId),
+            symbol: Symbol::new("dogeusdt"),
+            side: Side::Buy,
+            order_type: None,
+            tif: None,
+            price: Some(Price::whole(2)),
+            stop: None,
+            qty: Qty::whole(10),
+            quote_amount: None,
+            forced: None,
+            instructions: Instructions { reduce_only, ..Instructions::default() },
+            conditional: false,
+            time: Time::from_millis(5),
+        }
+    }
+
+    fn names<'a>(orders: impl Iterator<Item = &'a Order>) -> Vec<&'a str> {
+        orders.map(|order| order.id.as_str()).collect()
+    }
+
+    #[test]
+    fn open_orders_are_those_that_are_not_over_by_owner_and_by_kind() {
+        let mut orders = Orders::default();
+        for (name, session, reduce_only) in [("a", Some(1), true), ("b", Some(2), false), ("c", None, false)]
+        {
+            orders.insert(&record(name, session, reduce_only));
+        }
+        assert_eq!(names(orders.open()), ["a", "b", "c"]);
+        assert_eq!(names(orders.open_of(SessionId(1))), ["a"]);
+        assert_eq!(names(orders.open_reducing()), ["a"]);
+        let a = ClientOrderId::foreign("a");
+        orders.update(&a, |order| order.state = State::Done(OrderStatus::Canceled));
+        assert_eq!((names(orders.open()), names(orders.open_reducing())), (vec!["b", "c"], vec![]));
+        orders.update(&a, |order| order.state = State::Working);
+        assert_eq!((names(orders.open()), names(orders.open_reducing())), (vec!["a", "b", "c"], vec!["a"]));
+    }
+
+    #[test]
+    fn what_the_journal_says_of_a_state_is_what_the_order_is_after_a_start() {
+        let symbol = Symbol::new("dogeusdt");
+        let id = ClientOrderId::foreign("a");
+        for (word, venue_id, state) in [
+            ("NEW", Some(7), State::Working),
+            ("PARTIALLY_FILLED", Some(7), State::Working),
+            ("NEW", None, State::Unknown),
+            ("PENDING", None, State::Unknown),
+            ("NOT_PLACED", None, State::NotPlaced),
+            ("FILLED", Some(7), State::Done(OrderStatus::Filled)),
+            ("EXPIRED_IN_MATCH", Some(7), State::Done(OrderStatus::ExpiredInMatch)),
+        ] {
+            let mut orders = Orders::default();
+            orders.insert(&record("a", Some(1), false));
+            let known_as = Some(ClientOrderId::foreign("renamed"));
+            orders.fold_state(&OrderStateRecord {
+                id: id.clone(),
+                state: word.to_owned(),
+                venue_id,
+                conditional_id: Some(3),
+                known_as: known_as.clone(),
+                qty: Some(Qty::whole(8)),
+                price: Some(Price::whole(3)),
+                filled: Qty::whole(2),
+                reason: Some("why".to_owned()),
+                time: Time::from_millis(9),
+            });
+            let order = orders.by_conditional(&symbol, 3).expect("the number is known");
+            // Evidence of either number is evidence that it exists.
+            let wanted = if state == State::Unknown { State::Working } else { state };
+            assert_eq!(order.state, wanted, "{word}");
+            assert_eq!(
+                (order.qty, order.price, order.told),
+                (Qty::whole(8), Some(Price::whole(3)), Qty::whole(2))
+            );
+            assert_eq!(orders.by_venue(&symbol, 7).is_some(), venue_id.is_some());
+            let back = state_record(order, order.changed);
+            assert_eq!((back.known_as, back.venue_id, back.filled), (known_as, venue_id, Qty::whole(2)));
+            assert_eq!(back.time, Time::from_millis(9));
+        }
+    }
+}

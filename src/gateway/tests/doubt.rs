@@ -56,6 +56,24 @@ fn a_pending_order_of_an_earlier_run_is_never_called_a_failure() {
     assert_eq!(bench.net(), Qty::whole(4));
 }
 
+#[test]
+fn a_pending_order_of_a_run_that_an_older_copy_of_the_journal_lacks_is_never_called_a_failure() {
+    let first = Bench::ready();
+    let begun = |bench: &Bench| Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    let (lost, mut bench) = (begun(&first), begun(&first));
+    assert_eq!(
+        lost.gateway.epoch, bench.gateway.epoch,
+        "the copy is older than the run that was given it first"
+    );
+    bench.pending = json!([{"epoch": lost.gateway.epoch, "method": "order", "params": {"n": 7, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["answers"], json!([null]), "being found out");
+    assert_eq!(reply["result"]["next_command"], 8, "its id is not used again");
+    let id = lost.gateway.order_id(lost.gateway.epoch, SessionId(1), 7);
+    assert_eq!(bench.gateway.orders().get(&id).unwrap().status().as_str(), "UNKNOWN");
+}
+
 /// Answers "not found" until the engine is asked by a cancel.
 fn until_probed(bench: &mut Bench) {
     for _ in 0..60 {
