@@ -292,7 +292,9 @@ impl World {
                 let since = *calm_since.get_or_insert(self.now);
                 // One more look at the exchange must find nothing new, after the one that may find something.
                 let looked = self.gateway.as_ref().and_then(Gateway::looked);
-                if looked.is_some_and(|looked| looked.since(since) > Span::from_secs(15)) {
+                // What it has found is on the disk, too: that is what is compared.
+                let done = looked.is_some_and(|looked| looked.since(since) > Span::from_secs(15));
+                if done && self.disk.is_empty() {
                     break;
                 }
             } else {
