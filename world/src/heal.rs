@@ -8,8 +8,8 @@ use crate::plan::Faults;
 use crate::strategy::Strategy;
 use crate::world::World;
 
-/// Until everything can be traded again: an outage lasts for eight seconds beyond the last fault, after several in a row
-/// a link is dialled again after thirty, an answer is waited for twelve, and everything is compared twice.
+/// Until everything can be traded again: an outage lasts for eight seconds beyond the last fault, after several in a
+/// row a link is dialled again after thirty, an answer is waited for twelve, and everything is compared twice.
 const READY_WITHIN: Span = Span::from_secs(55);
 /// Until no order is in doubt any more.
 const RESOLVED_WITHIN: Span = Span::from_secs(55);
