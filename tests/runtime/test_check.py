@@ -49,8 +49,8 @@ def test_check_tells_a_clock_that_is_off(gateway: Gateway, exchange: Exchange) -
     assert done.returncode == 78, done.stdout
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("fail clock"))
     told = re.search(r": (\d+) ms off, round trip ([\d.]+)ms; set it by NTP", line)
-    # What the way there and the way back differ by looks like an offset, and so do the parts of a millisecond that
-    # are cut off, by the exchange of its time and here of the difference.
+    # What the way there and the way back differ by looks like an offset, and so do the parts of a millisecond
+    # that are cut off, by the exchange of its time and here of the difference.
     assert told and abs(int(told[1]) - 5000) <= float(told[2]) + 2, line
 
 
