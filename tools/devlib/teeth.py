@@ -120,12 +120,15 @@ class Bench:
     env: dict[str, str]
 
     def try_all(self, sabotages: list[Sabotage]) -> list[Outcome]:
-        """Each named test once without any sabotage, then each sabotage alone."""
-        whole: dict[str, str] = {}
+        """Each named test once without any sabotage, then each sabotage alone.
+
+        In this order one build serves every whole run, and each sabotage costs one build instead of two.
+        """
+        named = {sabotage.test: sabotage for sabotage in sabotages}
+        whole = {test: self.run_test(sabotage) for test, sabotage in named.items()}
+        say(f"{len(whole)} tests without a sabotage: {list(whole.values()).count('green')} green")
         outcomes = []
         for sabotage in sabotages:
-            if sabotage.test not in whole:
-                whole[sabotage.test] = self.run_test(sabotage)
             outcome = self.try_one(sabotage, whole[sabotage.test])
             say(f"{sabotage.name}: {outcome.verdict} after {outcome.seconds:.0f} s")
             outcomes.append(outcome)
