@@ -106,9 +106,10 @@ def filled_unheard(exchange: Exchange, account: Account, client: Client) -> str:
     exchange.control("POST", "/control/futures/price", {"symbol": BTC, "price": below})
 
     def filled() -> bool:
-        return order in {row["client_order_id"] for row in account.journal("trades")}
+        fills = [row for row in account.journal("trades") if row["client_order_id"] == order]
+        return sum(Decimal(row["qty"]) for row in fills) == Decimal("0.123")
 
-    eventually(filled, "the fill at the exchange")
+    eventually(filled, "the fill of all of it at the exchange")
     return order
 
 
