@@ -7,6 +7,8 @@
 pub mod book;
 pub mod client;
 pub mod exchange;
+#[cfg(test)]
+mod fixtures;
 pub mod gateway;
 pub mod ids;
 pub mod instrument;

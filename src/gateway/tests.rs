@@ -21,6 +21,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fixtures::doge;
 use crate::ids::{Asset, Install, LinkId};
 use crate::instrument::{Grid, InstrumentKind, InstrumentStatus, OrderRules};
 use crate::limits::Limits;
@@ -148,28 +149,6 @@ pub(super) struct Bench {
 
 fn doge_is_read() -> Record {
     Record::Scanned { symbol: Symbol::new("dogeusdt") }
-}
-
-fn doge() -> Instrument {
-    let number = |text: &str| text.parse().unwrap();
-    Instrument {
-        symbol: Symbol::new("dogeusdt"),
-        kind: InstrumentKind::Spot,
-        base: Asset::new("DOGE"),
-        quote: Asset::new("USDT"),
-        holding: Asset::new("DOGE"),
-        status: InstrumentStatus::Trading,
-        price: Grid { min: number("0.00001"), max: number("1000"), step: number("0.00001") },
-        qty: Grid { min: Qty::whole(1), max: Qty::whole(1_000_000), step: Qty::whole(1) },
-        market_qty: Grid::default(),
-        min_notional: Cash::whole(1),
-        max_notional: Cash::ZERO,
-        notional_applies_to_market: true,
-        order_types: vec!["LIMIT".to_owned(), "MARKET".to_owned()],
-        rules: OrderRules::default(),
-        amend_allowed: true,
-        quote_qty_market_allowed: true,
-    }
 }
 
 fn config() -> GatewayConfig {

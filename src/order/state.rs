@@ -16,7 +16,7 @@
 //! Fills are facts and are booked whatever the state says.
 
 use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
-use crate::journal::Forced;
+use crate::journal::{Forced, OrderRecord};
 use crate::market::{Instructions, OrderStatus, OrderType, Side, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::time::{Span, Time};
@@ -219,6 +219,43 @@ pub struct Order {
 }
 
 impl Order {
+    /// A new order as its record has it: not sent yet.
+    pub fn intended(record: &OrderRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            session: record.session,
+            symbol: record.symbol.clone(),
+            side: record.side,
+            order_type: record.order_type,
+            tif: record.tif,
+            price: record.price,
+            stop: record.stop,
+            qty: record.qty,
+            quote_amount: record.quote_amount,
+            forced: record.forced,
+            instructions: record.instructions,
+            conditional: record.conditional,
+            created: record.time,
+            state: State::Intended,
+            venue_id: None,
+            conditional_id: None,
+            known_as: record.id.clone(),
+            amends: 0,
+            amending: None,
+            cancel_wanted: false,
+            cancel_sent: None,
+            as_of: Time::default(),
+            told: Default::default(),
+            lacking: Default::default(),
+            filled: Default::default(),
+            filled_quote: Default::default(),
+            ending: None,
+            code: None,
+            reason: None,
+            changed: record.time,
+        }
+    }
+
     /// Applies an event.
     ///
     /// # Errors
@@ -332,6 +369,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::doge_order;
 
     const EVENTS: [Event; 9] = [
         Event::Send,
@@ -381,43 +419,7 @@ mod tests {
 
     /// An order that was sent and of which nothing has been heard.
     fn sent(order_type: OrderType) -> Order {
-        let install = crate::ids::Install::from_hash(5);
-        let parts =
-            crate::ids::IdParts { kind: IdKind::Order, install, epoch: 1, session: SessionId(1), command: 1 };
-        let id = ClientOrderId::mint(parts);
-        Order {
-            known_as: id.clone(),
-            id,
-            session: Some(SessionId(1)),
-            symbol: Symbol::new("dogeusdt"),
-            side: Side::Buy,
-            order_type: Some(order_type),
-            tif: None,
-            price: None,
-            stop: None,
-            qty: Qty::whole(10),
-            quote_amount: None,
-            forced: None,
-            instructions: Instructions::default(),
-            conditional: false,
-            created: Time::default(),
-            state: State::Sent,
-            venue_id: None,
-            conditional_id: None,
-            amends: 0,
-            cancel_wanted: false,
-            as_of: Time::default(),
-            told: Qty::ZERO,
-            lacking: Qty::ZERO,
-            filled: Qty::ZERO,
-            filled_quote: Cash::ZERO,
-            ending: None,
-            code: None,
-            reason: None,
-            changed: Time::default(),
-            amending: None,
-            cancel_sent: None,
-        }
+        Order { state: State::Sent, ..Order::intended(&doge_order(1, order_type, Time::default())) }
     }
 
     #[test]

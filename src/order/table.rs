@@ -58,39 +58,7 @@ impl Orders {
 
     /// Takes in a new order; the record is the journal's.
     pub fn insert(&mut self, record: &OrderRecord) {
-        let order = Order {
-            id: record.id.clone(),
-            session: record.session,
-            symbol: record.symbol.clone(),
-            side: record.side,
-            order_type: record.order_type,
-            tif: record.tif,
-            price: record.price,
-            stop: record.stop,
-            qty: record.qty,
-            quote_amount: record.quote_amount,
-            forced: record.forced,
-            instructions: record.instructions,
-            conditional: record.conditional,
-            created: record.time,
-            state: State::Intended,
-            venue_id: None,
-            conditional_id: None,
-            known_as: record.id.clone(),
-            amends: 0,
-            amending: None,
-            cancel_wanted: false,
-            cancel_sent: None,
-            as_of: Time::default(),
-            told: Default::default(),
-            lacking: Default::default(),
-            filled: Default::default(),
-            filled_quote: Default::default(),
-            ending: None,
-            code: None,
-            reason: None,
-            changed: record.time,
-        };
+        let order = Order::intended(record);
         self.open.insert(order.id.clone());
         if order.instructions.reduce_only {
             self.reducing.insert(order.id.clone());

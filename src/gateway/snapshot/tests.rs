@@ -1,7 +1,8 @@
+use crate::fixtures::{doge_listing, doge_order, order_id};
 use crate::gateway::tests::{Bench, START, same_start};
-use crate::ids::{IdKind, IdParts, Install, VenueOrderId};
+use crate::ids::{Install, VenueOrderId};
 use crate::journal::*;
-use crate::market::{Instructions, OrderType, Side};
+use crate::market::{OrderType, Side};
 use crate::num::{Cash, Price, Qty, Rate};
 use crate::wire::event::{Numbered, Private};
 
@@ -11,38 +12,19 @@ const DAY: Span = Span::from_secs(86_400);
 /// How long the gateways of these tests keep acknowledged events.
 const KEEP: Span = Span::from_secs(3600);
 
-fn id(command: u64) -> ClientOrderId {
-    let install = Install::from_hash(5);
-    ClientOrderId::mint(IdParts { kind: IdKind::Order, install, epoch: 1, session: SessionId(1), command })
-}
-
 fn start(epoch: u32, time: Time) -> Record {
     let install = Install::from_hash(5).as_str().to_owned();
     Record::Start(Start { epoch, install, market: "spot".to_owned(), boot_id: "boot".to_owned(), time })
 }
 
 fn order(command: u64, time: Time) -> Record {
-    Record::Order(OrderRecord {
-        id: id(command),
-        session: Some(SessionId(1)),
-        symbol: Symbol::new("dogeusdt"),
-        side: Side::Buy,
-        order_type: Some(OrderType::Limit),
-        tif: None,
-        price: Some(Price::from_raw(2_000_000_000)),
-        stop: None,
-        qty: Qty::whole(10),
-        quote_amount: None,
-        forced: None,
-        instructions: Instructions::default(),
-        conditional: false,
-        time,
-    })
+    let price = Some(Price::from_raw(2_000_000_000));
+    Record::Order(OrderRecord { price, ..doge_order(command, OrderType::Limit, time) })
 }
 
 fn state(command: u64, word: &str, venue_id: Option<VenueOrderId>, filled: i64, time: Time) -> Record {
     Record::OrderState(OrderStateRecord {
-        id: id(command),
+        id: order_id(command),
         state: word.to_owned(),
         venue_id,
         conditional_id: None,
@@ -60,7 +42,7 @@ fn fill(command: u64, trade_id: u64, venue_id: VenueOrderId, time: Time) -> Reco
         symbol: Symbol::new("dogeusdt"),
         trade_id,
         venue_id,
-        order: Some(id(command)),
+        order: Some(order_id(command)),
         session: Some(SessionId(1)),
         side: Side::Buy,
         price: Price::from_raw(2_000_000_000),
@@ -96,17 +78,6 @@ fn generation(generation: u64) -> Record {
 
 fn cursor(trade_id: u64) -> Record {
     Record::Cursor { symbol: Symbol::new("dogeusdt"), trade_id, time: START }
-}
-
-fn listing() -> Record {
-    Record::Listing {
-        symbol: Symbol::new("dogeusdt"),
-        base: Asset::new("DOGE"),
-        quote: Asset::new("USDT"),
-        holding: None,
-        lot: None,
-        unread: false,
-    }
 }
 
 /// Which of the records are left, by number from 1; `alive` for an end put in.
@@ -187,7 +158,7 @@ fn beyond_what_a_session_remembers_nothing_is_left() {
 
 /// A journal as none was ever written: everything in any order that a fold takes.
 fn anything(rng: &mut fastrand::Rng) -> Vec<Record> {
-    let mut records = vec![start(1, START), generation(1), listing()];
+    let mut records = vec![start(1, START), generation(1), doge_listing()];
     let (mut now, mut at, mut epoch) = (START, 1, 1);
     let mut told = BTreeMap::<u16, u64>::new();
     for n in 1..rng.u64(20..200) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fixtures::doge_listing;
 use crate::market::Side;
 
 #[test]
@@ -31,17 +32,6 @@ fn charges_are_found_by_their_time_and_the_numbers_told_of_them() {
     assert!(books.knows_charge(ChargeKind::Other, 8) && !books.knows_charge(ChargeKind::Interest, 8));
 }
 
-fn listing() -> Record {
-    Record::Listing {
-        symbol: Symbol::new("dogeusdt"),
-        base: Asset::new("DOGE"),
-        quote: Asset::new("USDT"),
-        holding: None,
-        lot: None,
-        unread: false,
-    }
-}
-
 fn fill(
     trade_id: u64,
     venue_id: u64,
@@ -70,7 +60,7 @@ fn fill(
 
 fn fold(records: &[Record]) -> Books {
     let mut books = Books::default();
-    books.fold(&listing());
+    books.fold(&doge_listing());
     for record in records {
         books.fold(record);
     }

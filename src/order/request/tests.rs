@@ -1,5 +1,6 @@
 use super::*;
-use crate::instrument::{Grid, InstrumentKind, OrderRules};
+use crate::fixtures::doge;
+use crate::instrument::{Grid, OrderRules};
 use crate::market::OrderType::*;
 
 const NOW: Time = Time::from_millis(1_795_000_000_000);
@@ -23,12 +24,6 @@ fn instrument() -> Instrument {
     let types =
         [Limit, LimitMaker, Market, StopLoss, StopLossLimit, TakeProfit, TakeProfitLimit, TrailingStop];
     Instrument {
-        symbol: Symbol::new("dogeusdt"),
-        kind: InstrumentKind::Spot,
-        base: Asset::new("DOGE"),
-        quote: Asset::new("USDT"),
-        holding: Asset::new("DOGE"),
-        status: InstrumentStatus::Trading,
         price: grid("1", "100", "0.5"),
         qty: grid("2", "1000", "1"),
         market_qty: grid("5", "500", "5"),
@@ -42,8 +37,7 @@ fn instrument() -> Instrument {
             callback_rate: grid("0.1", "5", "0.1"),
             ..OrderRules::default()
         },
-        amend_allowed: true,
-        quote_qty_market_allowed: true,
+        ..doge()
     }
 }
 
