@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config::TlsFiles;
@@ -18,18 +18,11 @@ use crate::files;
 /// # Errors
 /// `ca_file` cannot be read or holds no certificate.
 pub(crate) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, Exit> {
-    let roots = match ca_file {
-        Some(file) => read_roots(file)
-            .map_err(|problem| Exit::configuration(format!("\"ca_file\" {}: {problem}", file.display())))?,
-        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-    };
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Exit::failure(format!("tls: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    let config = tradingsys_tls::client(ca_file).map_err(|problem| match ca_file {
+        Some(file) => Exit::configuration(format!("\"ca_file\" {}: {problem}", file.display())),
+        None => Exit::failure(problem),
+    })?;
+    Ok(TlsConnector::from(config))
 }
 
 /// What takes TLS connections at the door.
@@ -66,16 +59,4 @@ pub(crate) fn acceptor(tls: &TlsFiles) -> Result<TlsAcceptor, Exit> {
         .with_single_cert(chain, key)
         .map_err(|error| wrong("cert", &tls.cert, format!("does not go with \"tls.key\": {error}")))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
-fn read_roots(file: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() {
-        return Err("holds no certificate".into());
-    }
-    Ok(roots)
 }
