@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import pytest
+from support import canary
 from support.system import System
 
 # A job in the background of a shell starts with the interrupt ignored, and so would all that the tests start.
@@ -35,10 +36,18 @@ def machine_lacks() -> MachineLacks:
     return skip
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_what_the_run_leaves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Searches everything that the tests of this process have written, once the last of them is over."""
+    with canary.watched(tmp_path_factory.getbasetemp()):
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Shows what the real parts said when a test that uses them fails."""
+    """Shows what the real parts said when a test that uses them fails; keeps what is shown."""
     report = yield
+    canary.keep_said(f"{report.capstdout}{report.capstderr}{report.longreprtext}")
     system = getattr(item, "funcargs", {}).get("system")
     if report.when == "call" and report.failed and isinstance(system, System):
         report.sections.append(("logs of the parts", system.logs()))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,6 +31,7 @@ def encrypted(gateway: Gateway, machine_lacks: Callable[[str], NoReturn]) -> can
     except FileNotFoundError:
         machine_lacks("no openssl")
     pem.write_bytes(done.stdout)
+    canary.remember(canary.of_text("the passphrase", PASSPHRASE))
     return secrets | canary.of_text("the passphrase", PASSPHRASE) | canary.of_text("a wrong one", WRONG)
 
 
@@ -98,6 +101,13 @@ def test_r70_i20_a_run_with_everything_going_wrong_tells_no_secret(
     assert canary.leaks(folder, secrets) == []
 
 
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of this test may lie about."""
+    monkeypatch.delenv(canary.VARIABLE)
+
+
+@pytest.mark.usefixtures("unwatched")
 def test_the_canary_sings(tmp_path: Path) -> None:
     """A search that finds nothing anywhere proves nothing."""
     keygen(tmp_path)
@@ -107,3 +117,69 @@ def test_the_canary_sings(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "spot.log").write_bytes(b"before " + secret + b" after\n")
         assert canary.leaks(folder.parent, secrets), secret
+
+
+# A run of its own: two tests, of which one may let a secret out.
+RUN = """
+import os, pathlib, pytest
+from support import canary
+
+@pytest.fixture(scope="session", autouse=True)
+def searched(tmp_path_factory):
+    with canary.watched(tmp_path_factory.getbasetemp()):
+        yield
+
+def test_a_program(tmp_path):
+    pass
+
+def test_another_with_a_secret(tmp_path):
+    canary.remember(canary.of_text("a door's token", "5f0c2b71" * 8))
+    place = tmp_path / os.environ["PLACE"]
+    place.parent.mkdir()
+    place.write_bytes(bytes.fromhex(os.environ["LEAK"]))
+"""
+
+
+TOKEN = "5f0c2b71" * 8
+BESIDE = ("--numprocesses=2", "--dist=load")
+
+
+@pytest.mark.parametrize(
+    ("leak", "place", "beside", "code"),
+    [
+        (TOKEN, "log/spot.log", BESIDE, 1),
+        (base64.b64encode(TOKEN.encode()).decode(), "db/journal.db", (), 1),
+        (TOKEN, "tokens/7.token", (), 0),
+    ],
+)
+def test_r70_a_secret_that_any_test_lets_out_fails_the_whole_run(
+    tmp_path: Path, leak: str, place: str, beside: tuple[str, ...], code: int
+) -> None:
+    (tmp_path / "test_it.py").write_text(RUN)
+    left = f"--basetemp={tmp_path / 'left'}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", left]
+    tests = Path(__file__).resolve().parents[1]
+    env = os.environ | {"PLACE": place, "LEAK": leak.encode().hex(), "PYTHONPATH": str(tests)}
+    done = subprocess.run(
+        [*command, *beside, "test_it.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("secrets in what the run has left" in done.stdout) == bool(code), done.stdout
+
+
+def test_a_search_that_is_blind_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "found_in", lambda *_: [])
+    with pytest.raises(AssertionError, match="blind"), canary.watched(tmp_path):
+        pass
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_every_form_of_a_key_is_found_among_thousands(tmp_path: Path) -> None:
+    keygen(tmp_path)
+    secrets = canary.of_key(tmp_path / "private_key.pem")
+    many = secrets | {f"another {n}": os.urandom(32) for n in range(3000)}
+    for number, secret in enumerate(secrets.values()):
+        folder = tmp_path / f"run{number}" / "db"
+        folder.mkdir(parents=True)
+        (folder / "journal.db").write_bytes(b"\0before " + secret + b" after\n")
+        assert canary.found_in(folder.parent, many), secret

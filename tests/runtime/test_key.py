@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from support import canary
 from support.processes import Gateway, eventually, program
 
 PASSPHRASE = "canary passphrase \u00e4 5f0c2b71"
@@ -35,6 +36,7 @@ def encrypted(gateway: Gateway, machine_lacks: MachineLacks, *method: str) -> No
         input=PASSPHRASE.encode() + b"\n",
     )  # fmt: skip
     assert b"ENCRYPTED" in text
+    canary.remember(canary.of_text("the passphrase", PASSPHRASE))
     pem.write_bytes(text)
 
 

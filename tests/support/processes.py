@@ -57,7 +57,9 @@ def free_port() -> int:
 def keygen(folder: Path) -> str:
     """Makes `private_key.pem` in the folder; the public half as PEM."""
     command: list[str | Path] = [program("spot"), "keygen", f"--out={folder / 'private_key.pem'}"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    public = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    canary.remember(canary.of_key(folder / "private_key.pem"))
+    return public
 
 
 class Process:
@@ -157,6 +159,10 @@ class Gateway:
         command: list[str | Path] = [program(self.exe), f"-c={self.exe}.json", *options]
         self.process = Process(command, self.folder, **how)
         self.process.await_listening()
+        if "token_file" in self.config:
+            canary.remember(canary.of_text("a door's token", self.token))
+        for file in dict(self.config.get("session_tokens") or {}).values():
+            canary.remember(canary.of_text("a session's token", (self.folder / file).read_text()))
         return self
 
     def run(self, *arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
