@@ -26,14 +26,14 @@ DAY = 86_400 * 1_000_000_000
 SPREAD_DAYS = 70
 
 
-def lives(count: int, generation: int) -> Iterator[dict[str, Any]]:
+def lives(count: int, generation: int, days: int) -> Iterator[dict[str, Any]]:
     """So many records of a session that only trades."""
-    began = time.time_ns() - SPREAD_DAYS * DAY
+    began = time.time_ns() - days * DAY
     yield {"kind": "listing", "symbol": "dogeusdt", "base": "DOGE", "quote": "USDT"}
     made, order = 0, 0
     while made < count:
         order += 1
-        for record in life(order, generation, began + made * SPREAD_DAYS * DAY // count):
+        for record in life(order, generation, began + made * days * DAY // count):
             made += 1
             yield record
 
@@ -93,7 +93,7 @@ def has_rows(journal: Path) -> bool:
         return bool(file.execute("SELECT count(*) FROM record WHERE kind = 'generation'").fetchone()[0])
 
 
-def grow(journal: Path, count: int) -> None:
+def grow(journal: Path, count: int, days: int) -> None:
     """Appends so many records to a gateway's journal."""
     with closing(sqlite3.connect(journal, isolation_level=None)) as file:
         seq, total = file.execute("SELECT seq, sum FROM record ORDER BY seq DESC LIMIT 1").fetchone()
@@ -102,7 +102,7 @@ def grow(journal: Path, count: int) -> None:
 
         def rows() -> Iterator[tuple[int, str, str, str]]:
             last = total
-            for number, record in enumerate(lives(count, generation), seq + 1):
+            for number, record in enumerate(lives(count, generation, days), seq + 1):
                 text = json.dumps(record, separators=(",", ":"))
                 last = hashlib.sha256(f"{last}{number}\n{text}".encode()).hexdigest()
                 yield number, record["kind"], text, last
@@ -141,8 +141,9 @@ def timed(folder: Path, times: int) -> float:
     return statistics.median(found)
 
 
-def measure(folder: Path, rows: int, times: int) -> None:
+def measure(folder: Path, options: argparse.Namespace) -> None:
     """Prints a line for each way to start."""
+    rows, times = options.rows, options.times
     config = {
         "apikey": "bench", "pem": "private_key.pem", "local": "ws://localhost:0", "db": "db",
         "token_file": "token",
@@ -159,7 +160,7 @@ def measure(folder: Path, rows: int, times: int) -> None:
     with started(folder):
         while not has_rows(journal):
             time.sleep(0.05)
-    grow(journal, rows)
+    grow(journal, rows, options.days)
     without = timed(folder, times)
     print(f"{rows} rows, {journal.stat().st_size >> 20} MiB: {without:.2f} s from all records")
     configured()
@@ -177,13 +178,15 @@ def measure(folder: Path, rows: int, times: int) -> None:
 def main() -> int:
     """Makes a journal and measures."""
     parser = argparse.ArgumentParser(prog="./dev bench start", description=__doc__)
+    spread = "days the rows are spread over (70); the events of the last seven are kept"
+    parser.add_argument("--days", type=int, default=SPREAD_DAYS, help=spread)
     parser.add_argument("--rows", type=int, default=500_000, help="rows of the journal (500000)")
     parser.add_argument(
         "--times", type=int, default=3, help="starts of each kind, of which the median counts (3)"
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), options.rows, options.times)
+        measure(Path(folder), options)
     return 0
 
 

@@ -13,8 +13,9 @@ eight places. All of it is done in `Decimal`. When one side closes, it is placed
 It resumes without loss. Every fill is written to FILE (default market_maker.fills) before the callback
 returns, together with the number of its event; only then does the SDK acknowledge it. At the next start the
 last number in the file is handed to the gateway, which sends everything after it, however it came to be
-missed: a fill is in the file once, never zero times, never twice. The orders that are still open are
-adopted, not placed a second time.
+missed: as long as the gateway's journal is whole, a fill is in the file once, never zero times, never twice.
+What a loss of the journal or of power takes besides is in `exactly_once.py`. The orders that are still open
+are adopted, not placed a second time.
 """
 
 import sys

@@ -268,7 +268,7 @@ def test_a_symbol_on_its_way_out_takes_no_new_orders(desk: Desk) -> None:
     nothing_lost(client, account)
 
 
-def test_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> None:
+def test_row_004_61_an_expired_listen_key_is_replaced_and_nothing_is_missed(desk: Desk) -> None:
     """The key dies while a fill happens: the gateway says so, comes back, and has the fill."""
     exchange, gateway, account = desk
     gateway.start()

@@ -19,7 +19,6 @@ LAYERS = (
     ("session", "venue", "limits"),
     ("exchange", "client"),
     ("gateway",),
-    ("backtest",),
 )
 LAYER = {module: number for number, layer in enumerate(LAYERS) for module in layer}
 # Modes differ in what is plugged in; below the composition root nobody can ask which it is.

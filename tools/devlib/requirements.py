@@ -22,9 +22,11 @@ TEST = re.compile(
 HEAD = """\
 # Requirements
 
-What the product must do, row by row, which tests show it, and where it deviates from the wording it came
-with. This page is made by `./dev requirements` from `tools/requirements.json` and the names of the tests;
-a test compares them.
+What the product must do, row by row, and which tests show it. The rows are those of the list of
+requirements the product was ordered by, its source 004; "the reference" is the trading system that list
+describes. The last column says where the product does otherwise than the list's wording, and why. A test
+says in its name which rows it shows (`row_004_17_49_...` shows 004-17 and 004-49). This page is made by
+`./dev requirements` from `tools/requirements.json` and those names; a test compares them.
 
 | row | requirement | tests | deviation |
 |---|---|---|---|
