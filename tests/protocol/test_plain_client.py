@@ -128,6 +128,31 @@ def test_a_pending_command_is_answered_and_never_sent(pair: Pair) -> None:
     again.close()
 
 
+def test_over_a_restart_a_command_is_asked_for_under_its_epoch_and_its_number_is_another_one(
+    pair: Pair,
+) -> None:
+    exchange, gateway = pair
+    client = gateway.client()
+    bid = best(client)["bids"][0][0]
+    order = client.order(type="LIMIT", price=bid, qty="10")
+    client.until(of_order(order, "NEW"))
+    epoch, n = client.seat["epoch"], client.number - 1
+    client.close()
+    gateway.running.kill()
+    gateway.start()
+    params = {"n": n, "symbol": "dogeusdt", "side": "BUY", "type": "LIMIT", "price": bid, "qty": "10"}
+    again = gateway.client(pending=[{"epoch": epoch, "method": "order", "params": params}])
+    assert again.seat["answers"] == [{"result": {"n": n, "order_id": order}}]
+    assert again.seat["epoch"] > epoch and again.seat["next_command"] <= n
+    orders = [
+        row["clientOrderId"] for row in exchange.control("GET", "/control/state")["accounts"][0]["orders"]
+    ]
+    assert orders == [order], "asking sends nothing"
+    # Why docs/protocol.md warns: whoever repeats it under the new epoch has ordered twice.
+    assert again.call("order", **params)["order_id"] != order
+    again.close()
+
+
 def test_every_question_is_answered(pair: Pair) -> None:
     _, gateway = pair
     client = gateway.client()

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import stat
 import subprocess
+import textwrap
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
+import pytest
+from support.both import ZERO, Both
 from support.processes import program
-from support.system import ROOT
+from support.system import ROOT, interrupt, wait_for
+
+import pyalgo
 
 
 def commands(word: str) -> str:
@@ -54,3 +62,61 @@ def test_the_margin_configuration_of_the_page_is_taken(tmp_path: Path) -> None:
     )
     assert "ok   configuration" in done.stdout and done.returncode == 69, done.stdout + done.stderr
     assert "margin_stream" not in done.stdout + done.stderr, "nothing is missing"
+
+
+@pytest.fixture
+def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    """Both gateways, their tokens where a strategy looks that was told of none."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    parts = Both(tmp_path)
+    yield parts
+    parts.stop()
+
+
+def strategy_of(page: str) -> str:
+    """The one strategy in Python of a page."""
+    (block,) = re.findall(r"^ *```python\n(.*?)^ *```", page, re.DOTALL | re.MULTILINE)
+    return textwrap.dedent(block)
+
+
+@pytest.mark.parametrize("market", ["spot", "usdt"])
+def test_first_py_trades(both: Both, market: str) -> None:
+    """On futures with another port and nothing else, as the page has it."""
+    address = {"spot": both.address, "usdt": both.usdt.url}[market]
+    text = strategy_of((ROOT / "README.md").read_text())
+    assert "ws://localhost:8111" in text
+    (both.folder / "first.py").write_text(text.replace("ws://localhost:8111", address))
+    first = both.strategy(both.folder / "first.py")
+    assert first.stdout is not None
+    said = first.stdout.readline()
+    while "NEW" not in said:
+        assert "REJECTED" not in said and first.poll() is None, said + first.stdout.read()
+        said = first.stdout.readline()
+    gateway = {"spot": both.gateway, "usdt": both.usdt}[market]
+    ((price,),) = gateway.sql("SELECT DISTINCT price FROM orders", "journal.db")
+    # Down to its bid and up again, as often as it takes a trade there to happen.
+    factors = itertools.cycle(Decimal(factor) for factor in ("0.97", "1.01"))
+    move = {"spot": both.move, "usdt": both.move_perpetual}[market]
+
+    def filled() -> bool:
+        move("DOGEUSDT", str((Decimal(price) * next(factors)).quantize(Decimal("0.00001"))))
+        held = both.perpetual("dogeusdt") if market == "usdt" else both.positions().get((1, "dogeusdt"), ZERO)
+        return held > 0
+
+    wait_for("its order to be filled", filled, 60)
+    code, said = interrupt(first)
+    assert code == 0 and "FILLED" in said, said
+
+
+def test_the_first_words_on_the_package_print_the_market(both: Both) -> None:
+    text = strategy_of((ROOT / "pyalgo" / "README.md").read_text())
+    told = re.search(
+        r"^    from pyalgo import.*?^    eng\.run\(\)$", pyalgo.__doc__ or "", re.DOTALL | re.MULTILINE
+    )
+    assert told is not None and textwrap.dedent(told[0]) == text.strip(), "the docstring says the same"
+    (both.folder / "words.py").write_text(text.replace("ws://localhost:8111", both.address))
+    words = both.strategy(both.folder / "words.py")
+    assert words.stdout is not None
+    assert "Depth" in words.stdout.readline()
+    code, said = interrupt(words)
+    assert code == 0, said
