@@ -21,6 +21,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchlib.figures import Row, program
+
 DAY = 86_400 * 1_000_000_000
 # The gateway keeps acknowledged events of the last seven days.
 SPREAD_DAYS = 70
@@ -141,8 +143,8 @@ def timed(folder: Path, times: int) -> float:
     return statistics.median(found)
 
 
-def measure(folder: Path, options: argparse.Namespace) -> None:
-    """Prints a line for each way to start."""
+def measure(folder: Path, options: argparse.Namespace) -> list[Row]:
+    """A row for each way to start."""
     rows, times = options.rows, options.times
     config = {
         "apikey": "bench", "pem": "private_key.pem", "local": "ws://localhost:0", "db": "db",
@@ -151,6 +153,8 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     }  # fmt: skip
     program = Path(os.environ.get("TRADINGSYS_BIN_DIR", "target/debug")).resolve() / "spot"
     subprocess.run([program, "keygen"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    every = min(20_000, rows // 2)
 
     def configured(**more: int) -> None:
         (folder / "spot.json").write_text(json.dumps(config | more))
@@ -162,8 +166,10 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
             time.sleep(0.05)
     grow(journal, rows, options.days)
     without = timed(folder, times)
-    print(f"{rows} rows, {journal.stat().st_size >> 20} MiB: {without:.2f} s from all records")
-    configured()
+    found: list[Row] = [
+        {"start": f"{rows} rows, all records", "seconds": without, "MiB": journal.stat().st_size >> 20}
+    ]
+    configured(snapshot_rows=every)
     with started(folder):
         began = time.perf_counter()
         while not snapshot.exists():
@@ -171,24 +177,27 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
         made = time.perf_counter() - began
     with_one = timed(folder, times)
     size = snapshot.stat().st_size >> 20
-    print(f"{with_one:.2f} s from a snapshot of {size} MiB, made in {made:.0f} s while it ran")
-    print(f"{without / with_one:.1f} times as fast")
+    with_snapshot = {"start": "the same, from a snapshot", "seconds": with_one, "MiB": size}
+    return [*found, with_snapshot | {"made while it ran, s": made, "times as fast": without / with_one}]
 
 
-def main() -> int:
-    """Makes a journal and measures."""
-    parser = argparse.ArgumentParser(prog="./dev bench start", description=__doc__)
+def options_of_ours(parser: argparse.ArgumentParser) -> None:
+    """How much is made, and how often it is started."""
     spread = "days the rows are spread over (70); the events of the last seven are kept"
     parser.add_argument("--days", type=int, default=SPREAD_DAYS, help=spread)
     parser.add_argument("--rows", type=int, default=500_000, help="rows of the journal (500000)")
     parser.add_argument(
         "--times", type=int, default=3, help="starts of each kind, of which the median counts (3)"
     )
-    options = parser.parse_args()
+
+
+def rows_of(options: argparse.Namespace) -> list[Row]:
+    """Makes a journal and measures."""
+    if options.quick:
+        options.rows, options.times = 3_000, 1
     with tempfile.TemporaryDirectory() as folder:
-        measure(Path(folder), options)
-    return 0
+        return measure(Path(folder), options)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("start", __doc__, rows_of, options_of_ours))

@@ -18,7 +18,7 @@ usage: ./dev TASK [ARGUMENT ...]
   check               formatting, lints, types, stubs, walls, bans and licences
   teeth [NAME ...]    sabotage the code, one change at a time: the named test must turn red
   soak NAME [...]     a long run
-  bench NAME [...]    a benchmark
+  bench [NAME] [...]  a benchmark, of a build for release; without a name all of them
   fmt                 format Rust and Python
   requirements        write docs/requirements.md anew
 

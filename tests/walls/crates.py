@@ -19,6 +19,7 @@ KNOWS: dict[str, set[str]] = {
     "binance-spot": {"tradingsys-runtime", "binance-venue"},
     "binance-usdt": {"tradingsys-runtime", "binance-venue"},
     "pyalgo": {"tradingsys", "tradingsys-tls"},
+    "tradingsys-bench": {"tradingsys"},
     "tradingsys-world": {"tradingsys", "binance-wire", "binance-venue", "binance-sim"},
 }
 KNOWN_BY_TESTS: dict[str, set[str]] = {"binance-venue": {"binance-sim"}}

@@ -50,8 +50,8 @@ def run(arguments: list[str]) -> int:
 
 
 def typed() -> list[Path]:
-    """What mypy must accept in its strict mode: the tools, the package with its stubs, every example."""
-    places = [ROOT / "tools", PYALGO / "pyalgo", ROOT / "examples"]
+    """What mypy must accept in its strict mode: tools, package and stubs, examples, benchmarks."""
+    places = [ROOT / "tools", PYALGO / "pyalgo", ROOT / "examples", ROOT / "benches"]
     return [place for place in places if any(place.rglob("*.py")) or any(place.rglob("*.pyi"))]
 
 

@@ -8,5 +8,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DEV = ROOT / ".dev"
 VENV = DEV / "venv"
 PLAIN = DEV / "plain"
+BENCH = DEV / "bench"
 TOOLCHAIN = ROOT / ".toolchain"
 PYALGO = ROOT / "pyalgo" / "python"

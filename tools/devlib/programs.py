@@ -27,16 +27,26 @@ def soak(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Builds, then runs benches/NAME.py."""
-    return _named(ROOT / "benches", "bench", arguments)
+    """Builds as one trades, then runs benches/NAME.py; all of them without a name."""
+    if not arguments or arguments[0].startswith("-"):
+        arguments = ["all", *arguments]
+    program = _program(ROOT / "benches", "bench", arguments)
+    env = setup.environment()
+    if not setup.build_benched(env):
+        return 1
+    return call([venv.python(), program, *arguments[1:]], setup.bench_environment(env), ROOT)
 
 
 def _named(folder: Path, task: str, arguments: list[str]) -> int:
+    return _run(_program(folder, task, arguments), arguments[1:])
+
+
+def _program(folder: Path, task: str, arguments: list[str]) -> Path:
     names = sorted(path.stem.replace("_", "-") for path in folder.glob("[a-z]*.py"))
     if not arguments or arguments[0] not in names:
         asked = f"no {task} named {arguments[0]!r}" if arguments else f"{task} needs a name"
         raise Stop(f"{asked}; there are: {', '.join(names) or 'none yet'}", 2)
-    return _run(folder / f"{arguments[0].replace('-', '_')}.py", arguments[1:])
+    return folder / f"{arguments[0].replace('-', '_')}.py"
 
 
 def _run(program: Path, arguments: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devlib import rust, venv
 from devlib.console import Stop, call, phase, say
-from devlib.paths import PLAIN, PYALGO, ROOT
+from devlib.paths import BENCH, PLAIN, PYALGO, ROOT
 
 # Named places at which tests make a gateway die: in all that is built here, in nothing that is released.
 FAILPOINTS = "--features=tradingsys-runtime/failpoints"
@@ -17,6 +17,17 @@ BUILD = ["cargo", "build", "--workspace", "--all-targets", "--locked", FAILPOINT
 # The gateways as they are released: the shell once more, everything below it is the same.
 PLAIN_BUILD = ["cargo", "build", "--workspace", "--bin=spot", "--bin=usdt", "--locked"]
 RELEASE_BUILD = [*PLAIN_BUILD, "--release"]
+# What benchmarks run, without failpoints: of the libraries only the Python extension is used as such.
+BENCHED = ("spot", "usdt", "binance-sim", "bench-wire")
+BENCH_BUILD = [
+    "cargo",
+    "build",
+    "--workspace",
+    "--lib",
+    *(f"--bin={name}" for name in BENCHED),
+    "--locked",
+    "--release",
+]
 
 
 def environment() -> dict[str, str]:
@@ -60,6 +71,22 @@ def build_plain(env: dict[str, str]) -> bool:
     for name in ("spot", "usdt"):
         shutil.copy2(binaries(env) / name, PLAIN / name)
     return True
+
+
+def build_benched(env: dict[str, str]) -> bool:
+    """Builds what benchmarks run, for release, and a copy of the Python package with that extension."""
+    with phase("cargo build --release (the first time takes several minutes)"):
+        if call(BENCH_BUILD, env, ROOT) != 0:
+            return False
+    without_extension = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(PYALGO, BENCH, ignore=without_extension, dirs_exist_ok=True)
+    install_extension(rust.target_dir(env) / "release", BENCH)
+    return True
+
+
+def bench_environment(env: dict[str, str]) -> dict[str, str]:
+    """What benchmarks find beside cargo's variables."""
+    return env | {"TRADINGSYS_BIN_DIR": str(rust.target_dir(env) / "release"), "PYTHONPATH": str(BENCH)}
 
 
 def binaries(env: dict[str, str]) -> Path:

@@ -1,0 +1,59 @@
+"""The benchmarks run: tiny counts, every one of them. What they find is nobody's business here."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = sorted(path.stem for path in (ROOT / "benches").glob("[a-z]*.py") if path.stem != "all")
+# What each row must say, beside its own name.
+KEYS = {
+    "tick_to_order": {
+        "p50 µs", "p99 µs", "p99.9 µs", "relay p50", "times p50", "gateway CPU µs", "strategy CPU µs",
+        "answered",
+    },
+    "private_events": {"p50 µs", "p99 µs", "p99.9 µs", "relay p50", "+ p50", "+ p99.9"},
+    "fan_out": {"late p50 µs", "late p99 µs", "CPU µs per tick", "relay CPU µs per tick", "told"},
+    "crowd": {"p50 µs", "p99 µs", "p99 least", "p99 most", "gateway MB"},
+    "orders": {"orders/s", "orders", "events", "CPU µs per order", "memory B per order"},
+    "sdk": {"value"},
+    "start": {"seconds", "MiB"},
+}  # fmt: skip
+
+
+def run(program: str, folder: Path) -> dict[str, Any]:
+    """Runs one with tiny counts; what it wrote."""
+    path = folder / "found.json"
+    command = [sys.executable, ROOT / "benches" / f"{program}.py", "--quick", f"--json={path}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    assert done.stdout.count("\n|") > 1, "a table is shown"
+    return found
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_benchmark_runs_and_says_what_it_found(program: str, tmp_path: Path) -> None:
+    found = run(program, tmp_path)
+    assert found["surroundings"]["build"] in ("debug", "release")
+    rows = found[program.replace("_", "-")]
+    assert rows
+    for row in rows:
+        assert row.keys() >= KEYS[program], row
+        for name in KEYS[program]:
+            assert isinstance(row[name], int | float) and not math.isnan(row[name]), (name, row)
+
+
+def test_the_whole_suite_has_every_benchmark() -> None:
+    code = "import all; print(*all.BENCHMARKS)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "benches", capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stdout.split()) == sorted(name.replace("_", "-") for name in PROGRAMS)
