@@ -12,6 +12,7 @@
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
 //! * `limits` holds sessions and the account to what they may order, hold and lose; `prevention` keeps own sessions
 //!   from trading with each other.
+//! * `gauges` shows how it all stands to whoever watches.
 //! * `snapshot` says which records of a journal a start needs.
 //! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
 //!   `commits` what the disk has yet to keep.
@@ -27,6 +28,7 @@ mod doubt;
 mod edit;
 mod fact;
 mod funding;
+pub mod gauges;
 pub mod io;
 mod limits;
 mod prevention;
@@ -52,8 +54,10 @@ use self::door::Client;
 use self::doubt::Doubts;
 use self::fact::Orphans;
 use self::funding::Fundings;
+use self::gauges::Counts;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
 use self::limits::Guard;
+use self::question::order_view;
 use self::recovery::{Purpose, Recovery};
 use self::scan::Scans;
 use self::stream::Streams;
@@ -67,7 +71,7 @@ use crate::order::table::{Orders, state_record};
 use crate::session::{EVENTS_WARN, Session};
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent, VenueStatus};
-use crate::wire::event::{FillView, Numbered, OrderView, PositionView, Private};
+use crate::wire::event::{FillView, Numbered, PositionView, Private};
 
 /// 2025-01-01T00:00:00Z, from which epochs count minutes.
 const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
@@ -126,6 +130,7 @@ pub struct Gateway {
     stopped: bool,
     prune_at: Time,
     ready: BTreeSet<ConnId>,
+    counts: Counts,
     out: Vec<Output>,
 }
 
@@ -240,6 +245,7 @@ impl Gateway {
             stopped: false,
             prune_at: now,
             ready: BTreeSet::new(),
+            counts: Counts::default(),
             out: Vec::new(),
             config,
         };
@@ -755,7 +761,7 @@ impl Gateway {
     /// Closes a client that lets too much wait. What waits is of no use to a connection that ends.
     fn too_slow(&mut self, conn: ConnId, bound: usize, what: &str) {
         if let Some(client) = self.clients.get_mut(&conn) {
-            client.queue = queue::Queue::default();
+            client.queue.give_up();
         }
         self.close_client(conn, 4002, &format!("more than {bound} {what} waited: read faster, then resume"));
     }
@@ -765,33 +771,6 @@ impl Gateway {
         self.entry.query(now, request, query, &mut self.venue);
         request
     }
-}
-
-/// An order as clients see it; `None` for one of a type this version does not know (never a session's).
-fn order_view(order: &crate::order::state::Order) -> Option<OrderView> {
-    Some(OrderView {
-        order_id: order.id.clone(),
-        n: order.id.parts().map_or(0, |p| p.command),
-        symbol: order.symbol.clone(),
-        side: order.side,
-        order_type: order.order_type?,
-        tif: order.tif,
-        price: order.price,
-        stop_price: order.stop,
-        qty: order.qty,
-        quote_amount: order.quote_amount,
-        instructions: order.instructions,
-        state: order.status(),
-        canceling: order.is_canceling(),
-        filled: order.filled,
-        filled_quote: order.filled_quote,
-        venue_order_id: order.venue_id,
-        conditional_id: order.conditional_id,
-        code: order.code,
-        reason: order.reason.clone(),
-        retry_after_ms: None,
-        time: order.changed,
-    })
 }
 
 #[cfg(test)]

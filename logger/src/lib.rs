@@ -1,14 +1,17 @@
-//! Logging of the gateways: one event a line, to standard error and to a file per day.
+//! Logging of the gateways: one event a line, to standard error and to [files](files) per day.
 //!
 //! ```text
 //! [2026-07-30T09:12:33.104518Z gateway INFO] order_placed session=1 symbol=dogeusdt
 //! ```
 //!
-//! Times are UTC; the file `<directory>/<exe>_YYYYMMDD.log` changes at midnight UTC. Lines are written by a
-//! thread of their own behind a bounded queue: a slow disk never delays trading, it costs log lines, and how
-//! many is logged. No line leaves without having passed the [redaction](redact).
+//! Times are UTC; the file `<directory>/<exe>_YYYYMMDD.log` changes at midnight UTC, and when it is full. Lines are
+//! written by a thread of their own behind a bounded queue: a slow or full disk never delays trading, it costs log
+//! lines, and how many is logged. No line leaves without having passed the [redaction](redact), which is done before
+//! the queue, so no rotation has a part in it.
 
 mod calendar;
+mod counts;
+mod files;
 mod line;
 pub mod redact;
 mod writer;
@@ -24,6 +27,8 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub use calendar::{date, timestamp};
+pub use counts::{Counts, counts};
+pub use files::Bounds;
 pub use writer::Guard;
 
 /// How much is logged.
@@ -81,6 +86,8 @@ pub struct Settings {
     pub exe: String,
     /// Directory of the files, made if missing; `None`: standard error only.
     pub directory: Option<PathBuf>,
+    /// How much of it is kept.
+    pub bounds: Bounds,
     /// How much is logged.
     pub level: Level,
 }

@@ -67,6 +67,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Directory of the log files.
     pub log_dir: PathBuf,
+    /// How much of the log is kept.
+    pub log_bounds: tradingsys_logger::Bounds,
+    /// Where monitors ask how things stand; `None`: nowhere.
+    pub metrics: Option<LocalAddress>,
     /// How long the exchange may take to receive a request.
     pub recv_window: Span,
     /// How far the exchange's queries may lag behind its engine.
@@ -81,6 +85,8 @@ pub struct Config {
     pub set_one_way_mode: bool,
     /// What sessions and the account may order, hold and lose.
     pub limits: Limits,
+    /// Name of the program.
+    pub exe: &'static str,
     /// Market word, part of every key of the books.
     pub market: &'static str,
     /// Trade the cross-margin account, and how.
@@ -98,6 +104,10 @@ pub struct MarginTerms {
 
 /// So many rows are read and folded in about a tenth of a second.
 const SNAPSHOT_ROWS: i64 = 20_000;
+
+/// A file of the log, and how many of them: two gigabytes at most.
+const LOG_FILE_MB: i64 = 64;
+const LOG_FILES: i64 = 32;
 
 /// Market word of a program's margin account: another account than the program's own, with books of its own.
 const MARGIN: &str = "margin";
@@ -161,6 +171,8 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         token_file,
         allowed_origins: table.take_texts("allowed_origins"),
         log_dir: table.take_text("log_dir").map_or_else(|| PathBuf::from("log"), beside),
+        log_bounds: log_bounds(&mut table),
+        metrics: table.take_text("metrics").map(|text| door::metrics(&text)).transpose()?,
         recv_window: Span::from_millis(table.take_whole("recv_window_ms", 5_000)),
         recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
@@ -168,6 +180,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
         limits: limits::limits(table.take("limits"), product.exe)?,
+        exe: product.exe,
         market,
         margin,
         apikey,
@@ -213,6 +226,12 @@ fn no_rest(env: Option<&str>) -> String {
         ),
         None => "\"endpoints.rest\" is missing; with \"margin\": true orders go over it".to_owned(),
     }
+}
+
+fn log_bounds(table: &mut Table) -> tradingsys_logger::Bounds {
+    let megabytes = table.take_whole("log_file_mb", LOG_FILE_MB).unsigned_abs();
+    let files = table.take_whole("log_files", LOG_FILES).unsigned_abs();
+    tradingsys_logger::Bounds { file_bytes: megabytes << 20, files: usize::try_from(files).unwrap_or(0) }
 }
 
 /// Beside the configuration, or, if it is not there, in the working directory.

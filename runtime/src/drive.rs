@@ -22,7 +22,10 @@ use tradingsys::venue::port::LinkInput;
 use crate::clock::Clock;
 use crate::exit::{Exit, ExitCode, refused_by_the_exchange};
 use crate::links::{LinkEvent, Links};
-use crate::server::{Client, ClientEvent};
+use crate::metrics::meters::Meters;
+use crate::metrics::{Asked, Reading};
+use crate::notify::Notifier;
+use crate::server::{Client, ClientEvent, Server};
 use crate::store::books::Applied;
 use crate::store::projector::Projector;
 use crate::store::reader::Reader;
@@ -50,6 +53,8 @@ pub struct Sources {
     pub projected: mpsc::Receiver<()>,
     /// Signals, as the exit code they ask for.
     pub signals: mpsc::Receiver<ExitCode>,
+    /// Monitors.
+    pub asked: mpsc::Receiver<Asked>,
 }
 
 /// What is driven, and what it drives.
@@ -69,6 +74,10 @@ pub struct Drive {
     pub projector: Projector,
     /// Where the journal stands.
     pub applied: Applied,
+    /// The service manager.
+    pub notifier: Notifier,
+    /// The door.
+    pub server: Rc<Server>,
 }
 
 /// One input, owned.
@@ -78,6 +87,7 @@ enum Event {
     Client(ClientEvent),
     Projected,
     Signal(ExitCode),
+    Asked(Asked),
     Timer,
 }
 
@@ -90,18 +100,27 @@ enum Course {
     Ended(ExitCode),
 }
 
+/// A batch on its way.
+struct UnderWay {
+    id: u64,
+    /// The journal's number of its last record.
+    seq: u64,
+    generation: u64,
+    since: Time,
+}
+
 struct Loop {
     drive: Drive,
     clients: BTreeMap<ConnId, Rc<Client>>,
     /// Batches the journal's queue did not take.
     waiting: VecDeque<Batch>,
-    /// Batches on their way: number, last record, generation.
-    under_way: VecDeque<(u64, u64, u64)>,
+    under_way: VecDeque<UnderWay>,
     handed_over: (u64, u64),
     rows: Rows,
     course: Course,
     words: String,
     out: Vec<Output>,
+    meters: Meters,
 }
 
 impl Drive {
@@ -117,8 +136,10 @@ impl Drive {
             course: Course::Running,
             words: String::new(),
             out: first,
+            meters: Meters::default(),
         };
         driven.perform();
+        driven.drive.notifier.ready(driven.drive.clock.now());
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         let mut armed = None;
@@ -143,6 +164,8 @@ impl Drive {
             let event = tokio::select! {
                 biased;
                 report = sources.reports.recv() => Event::Report(report),
+                // Rare by their own bound, and the busier the loop is, the more it matters what they see.
+                Some(asked) = sources.asked.recv() => Event::Asked(asked),
                 Some((link, event)) = sources.links.recv(), if open => Event::Link(link, event),
                 Some(event) = sources.clients.recv(), if open => Event::Client(event),
                 Some(()) = sources.projected.recv() => Event::Projected,
@@ -163,7 +186,8 @@ impl Loop {
             Course::Ending(_, until) => Some(until),
             _ => None,
         };
-        earliest(earliest(self.drive.gateway.borrow().deadline(), self.rows.deadline()), patience)
+        let own = earliest(self.rows.deadline(), self.drive.notifier.deadline());
+        earliest(earliest(self.drive.gateway.borrow().deadline(), own), patience)
     }
 
     fn take(&mut self, event: Event) {
@@ -173,6 +197,7 @@ impl Loop {
             Event::Client(event) => self.client(event),
             Event::Projected => self.rows.done(),
             Event::Signal(code) => self.signal(code),
+            Event::Asked(asked) => self.show(asked),
             Event::Timer => self.timer(),
         }
         self.hand_over();
@@ -184,6 +209,7 @@ impl Loop {
         let now = self.drive.clock.now();
         #[cfg(feature = "failpoints")]
         let source = crate::failpoint::Source::of(&input);
+        self.meters.inputs += 1;
         self.drive.gateway.borrow_mut().handle(now, input, &mut self.out);
         #[cfg(feature = "failpoints")]
         crate::failpoint::decided(source, &self.out);
@@ -202,15 +228,18 @@ impl Loop {
         if self.drive.gateway.borrow().deadline().is_some_and(|due| due <= now) {
             self.input(Input::Timer);
         }
+        let Drive { gateway, notifier, .. } = &mut self.drive;
+        notifier.timer(now, || gateway.borrow().condition(now).to_string());
     }
 
     fn reported(&mut self, report: Option<Report>) {
         match report {
             Some(Report::Committed(last)) => {
-                while let Some((id, seq, generation)) = self.under_way.front().copied()
-                    && id <= last
+                let now = self.drive.clock.now();
+                while let Some(UnderWay { id, seq, generation, since }) =
+                    self.under_way.pop_front_if(|batch| batch.id <= last)
                 {
-                    self.under_way.pop_front();
+                    self.meters.commits.add(now.since(since));
                     #[cfg(feature = "failpoints")]
                     crate::failpoint::committed(id);
                     self.drive.applied.seq = seq;
@@ -220,6 +249,7 @@ impl Loop {
             }
             Some(Report::Failed(reason)) => {
                 tracing::error!(target: "store", reason, "journal_cannot_write");
+                self.meters.store_failures += 1;
                 self.input(Input::StoreFailed(reason));
             }
             Some(Report::Recovered) => {
@@ -231,6 +261,7 @@ impl Loop {
     }
 
     fn link(&mut self, link: LinkId, event: &LinkEvent) {
+        self.drive.links.heard(self.drive.clock.now(), event);
         let input = match event {
             LinkEvent::Up => LinkInput::Up,
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
@@ -275,6 +306,7 @@ impl Loop {
 
     fn stop(&mut self, code: ExitCode, words: String) {
         self.words = words;
+        self.drive.notifier.stopping();
         self.course = Course::Ending(code, self.drive.clock.now() + END_WITHIN);
         self.input(Input::Stop);
     }
@@ -334,7 +366,8 @@ impl Loop {
             }
         }
         self.handed_over = (seq, generation);
-        self.under_way.push_back((batch.id, seq, generation));
+        let since = self.drive.clock.now();
+        self.under_way.push_back(UnderWay { id: batch.id, seq, generation, since });
         self.waiting.push_back(batch);
         self.hand_over();
     }
@@ -347,6 +380,23 @@ impl Loop {
                 return;
             }
         }
+    }
+
+    /// Hands out all numbers of this moment, if somebody still waits for them.
+    fn show(&mut self, asked: Asked) {
+        if asked.is_closed() {
+            return;
+        }
+        let now = self.drive.clock.now();
+        self.meters.batches_waiting = self.waiting.len() as u64;
+        let reading = Reading {
+            gauges: self.drive.gateway.borrow().gauges(now),
+            meters: self.meters.clone(),
+            links: self.drive.links.counts(now),
+            handshakes_refused: self.drive.server.refused_so_far(),
+            journal_records: self.drive.applied.seq,
+        };
+        let _ = asked.send(Box::new(reading));
     }
 
     /// Clients read their last frames, and `pos.db` gets its last rows.

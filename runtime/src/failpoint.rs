@@ -3,7 +3,8 @@
 //! refuses: without it `failpoint!` expands to nothing.
 //!
 //! `TRADINGSYS_FAILPOINT=NAME[:NTH][=ACTION]` arms one place, for the NTH time (1) it is passed; the action is `kill`
-//! (SIGKILL to itself), `stop` (SIGSTOP to itself) or `io_error`.
+//! (SIGKILL to itself), `stop` (SIGSTOP to itself), `stall` (the thread that comes by does nothing for seconds, all
+//! others go on) or `io_error`.
 //!
 //! The shell knows no frame of an exchange. That one carries an order, an acknowledgement or a fill is told by what
 //! the gateway wants written down because of it: between [`handle`] and the first of its outputs nothing has left
@@ -91,8 +92,12 @@ mod armed {
     enum Action {
         Kill,
         Stop,
+        Stall,
         IoError,
     }
+
+    /// How long a thread stalls.
+    const STALL: std::time::Duration = std::time::Duration::from_secs(6);
 
     #[derive(Debug)]
     struct Armed {
@@ -154,8 +159,11 @@ mod armed {
             None => (text, Action::Kill),
             Some((place, "kill")) => (place, Action::Kill),
             Some((place, "stop")) => (place, Action::Stop),
+            Some((place, "stall")) => (place, Action::Stall),
             Some((place, "io_error")) => (place, Action::IoError),
-            Some((_, other)) => return Err(format!("no action {other:?}; there are kill, stop, io_error")),
+            Some((_, other)) => {
+                return Err(format!("no action {other:?}; there are kill, stop, stall, io_error"));
+            }
         };
         let (name, nth) = place.split_once(':').unwrap_or((place, "1"));
         let nth = nth.parse().ok().filter(|nth| *nth > 0);
@@ -207,6 +215,7 @@ mod armed {
                 Ok(_) => return,
                 Err(error) => error,
             },
+            Action::Stall => return std::thread::sleep(STALL),
             Action::IoError => return,
         };
         tracing::error!(target: "failpoint", name, reason = %outcome, "could_not_act");
@@ -349,7 +358,7 @@ mod armed {
         fn what_is_misspelt_is_refused_with_what_there_is() {
             for (text, words) in [
                 ("after_sned", "there are mid_creation, "),
-                ("after_send=die", "there are kill, stop, io_error"),
+                ("after_send=die", "there are kill, stop, stall, io_error"),
                 ("after_send:0", "a number from 1"),
                 ("after_send=io_error", "meets no disk"),
             ] {

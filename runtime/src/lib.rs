@@ -20,6 +20,8 @@ mod failpoint;
 pub mod files;
 pub mod key;
 pub mod links;
+pub mod metrics;
+pub mod notify;
 mod run;
 mod secrecy;
 pub mod server;

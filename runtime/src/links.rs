@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tradingsys::ids::LinkId;
+use tradingsys::time::{Span, Time};
 use tradingsys::venue::port::LinkAction;
 
 use self::dial::Dialler;
@@ -62,6 +63,8 @@ pub enum LinkEvent {
 
 /// All links that are open or being opened.
 pub struct Links {
+    counts: LinkCounts,
+    heard_at: Option<Time>,
     open: BTreeMap<LinkId, mpsc::Sender<Bytes>>,
     events: mpsc::Sender<(LinkId, LinkEvent)>,
     dialler: Rc<Dialler>,
@@ -74,7 +77,8 @@ impl Links {
         let (events, receiver) = mpsc::channel(EVENTS);
         let dialler = Rc::new(Dialler::new(tls));
         let http = Rc::new(Http::new(Rc::clone(&dialler)));
-        (Self { open: BTreeMap::new(), events, dialler, http }, receiver)
+        let counts = LinkCounts::default();
+        (Self { counts, heard_at: None, open: BTreeMap::new(), events, dialler, http }, receiver)
     }
 
     /// Does what a venue's machine wants done. Must be called within a `LocalSet`.
@@ -84,6 +88,7 @@ impl Links {
                 let (sender, outgoing) = mpsc::channel(OUTGOING);
                 self.open.insert(link, sender);
                 let task = LinkTask { link, events: self.events.clone(), outgoing };
+                self.counts.dials += 1;
                 tokio::task::spawn_local(task.run(url, Rc::clone(&self.dialler)));
             }
             LinkAction::Send { link, text } => {
@@ -91,12 +96,15 @@ impl Links {
                 // A socket that takes nothing any more is dead; its machine hears so by `Down`.
                 if sender.try_send(text).is_err() {
                     self.open.remove(&link);
+                } else {
+                    self.counts.sent += 1;
                 }
             }
             LinkAction::Close { link } => {
                 self.open.remove(&link);
             }
             LinkAction::Request { link, method, url, headers, body } => {
+                self.counts.requests += 1;
                 let (sender, given_up) = mpsc::channel(1);
                 self.open.insert(link, sender);
                 let task = LinkTask { link, events: self.events.clone(), outgoing: given_up };
@@ -110,6 +118,45 @@ impl Links {
     pub fn forget(&mut self, link: LinkId) {
         self.open.remove(&link);
     }
+
+    /// Something arrived on a link.
+    pub fn heard(&mut self, now: Time, event: &LinkEvent) {
+        match event {
+            LinkEvent::Text(_) => {
+                self.counts.received += 1;
+                self.heard_at = Some(now);
+            }
+            LinkEvent::Alive => self.heard_at = Some(now),
+            LinkEvent::Down(_) => self.counts.downs += 1,
+            LinkEvent::Response(_) => self.counts.responses += 1,
+            LinkEvent::Up => {}
+        }
+    }
+
+    /// What has been counted, as of now.
+    pub fn counts(&self, now: Time) -> LinkCounts {
+        let quiet_for = self.heard_at.map(|at| now.since(at));
+        LinkCounts { quiet_for, ..self.counts }
+    }
+}
+
+/// What links have carried since the process began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Websockets begun.
+    pub dials: u64,
+    /// Links that ended without an answer: websockets, and requests that failed.
+    pub downs: u64,
+    /// Text frames received.
+    pub received: u64,
+    /// Frames handed to sockets.
+    pub sent: u64,
+    /// Requests begun.
+    pub requests: u64,
+    /// Requests that were answered.
+    pub responses: u64,
+    /// Since anything was heard on a websocket.
+    pub quiet_for: Option<Span>,
 }
 
 struct LinkTask {

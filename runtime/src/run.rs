@@ -24,7 +24,9 @@ use crate::exit::{Exit, ExitCode};
 use crate::files::{self, FolderLock};
 use crate::key::passphrase::Source;
 use crate::links::Links;
-use crate::server::{Door, Listeners, Server, bind};
+use crate::metrics::{self, Asked, Facts};
+use crate::notify::{Manager, Notifier};
+use crate::server::{Door, Listeners, Server, bind, bind_metrics};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
 use crate::store::journal::{Found, Journal};
 use crate::store::projector::{Opening, Projector};
@@ -60,7 +62,8 @@ pub(crate) fn run(
     passphrase: &Source,
 ) -> Result<(), Exit> {
     let config = configured(product, file)?;
-    let settings = Settings { exe: product.exe.to_owned(), directory: Some(config.log_dir.clone()), level };
+    let (exe, directory) = (product.exe.to_owned(), Some(config.log_dir.clone()));
+    let settings = Settings { exe, directory, bounds: config.log_bounds, level };
     let _log = tradingsys_logger::start(&settings).map_err(|error| {
         Exit::configuration(format!("cannot log to {}: {error}; see \"log_dir\"", config.log_dir.display()))
     })?;
@@ -106,6 +109,7 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
     local.block_on(&runtime, async {
         let door_tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listeners = bind(&config.local, door_tls, config.unix_socket.as_deref())?;
+        let watched = config.metrics.as_ref().map(bind_metrics).transpose()?;
         let clock = Clock::new();
         let stores = open_stores(config, clock)?;
         let tokens = Tokens::new(config, listeners.port)?;
@@ -133,7 +137,7 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         drop(stores.records);
         let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
         let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
-        let parts = Parts { gateway, clock, tls, listeners, reader, first };
+        let parts = Parts { gateway, clock, tls, listeners, watched, reader, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
         tokens.put_away();
         exit
@@ -189,6 +193,7 @@ struct Parts {
     clock: Clock,
     tls: tokio_rustls::TlsConnector,
     listeners: Listeners,
+    watched: Option<(Vec<std::net::TcpListener>, u16)>,
     reader: Reader,
     first: Vec<Output>,
 }
@@ -209,12 +214,37 @@ async fn drive(
     let signals = signals()?;
     let url = parts.listeners.url();
     parts.listeners.serve(&server);
-    tracing::info!(target: "runtime", url = url.as_str(), "listening");
-    show(&format!("{{\"listening\":{url:?}}}"));
+    let (asked, metrics) = watched(parts.watched, config)?;
+    tracing::info!(target: "runtime", url = url.as_str(), metrics, "listening");
+    let pages = if metrics.is_empty() { String::new() } else { format!(",\"metrics\":{metrics:?}") };
+    show(&format!("{{\"listening\":{url:?}{pages}}}"));
     let (clock, reader) = (parts.clock, parts.reader);
-    let drive = Drive { gateway, clock, links, reader, writer, projector, applied };
-    let sources = Sources { reports, links: link_events, clients, projected, signals };
+    let notifier = notifier();
+    let drive = Drive { gateway, clock, links, reader, writer, projector, applied, notifier, server };
+    let sources = Sources { reports, links: link_events, clients, projected, signals, asked };
     Err(drive.run(sources, parts.first).await)
+}
+
+/// Where questions of monitors arrive, and the address they are asked at; never any, and none, where nobody is to ask.
+fn watched(
+    bound: Option<(Vec<std::net::TcpListener>, u16)>,
+    config: &Config,
+) -> Result<(mpsc::Receiver<Asked>, String), Exit> {
+    let (Some((listeners, port)), Some(at)) = (bound, &config.metrics) else {
+        return Ok((mpsc::channel(1).1, String::new()));
+    };
+    let facts = Facts::new(config.exe, &config.db);
+    let asked = metrics::start(listeners, port, facts).map_err(no_thread)?;
+    Ok((asked, format!("http://{}:{port}", at.host)))
+}
+
+/// A manager that is there and cannot be reached will take the start for failed: the log says why, and that is all that
+/// can be done.
+fn notifier() -> Notifier {
+    Notifier::new(&Manager::of_environment(), std::process::id()).unwrap_or_else(|reason| {
+        tracing::warn!(target: "runtime", reason, "service_manager_not_reached");
+        Notifier::default()
+    })
 }
 
 /// What the stores hold at the start.

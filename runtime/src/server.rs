@@ -8,7 +8,7 @@
 mod bind;
 mod door;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tradingsys::ids::ConnId;
 
 use crate::clock::Clock;
 
-pub use bind::{Listeners, bind};
+pub use bind::{Listeners, bind, bind_metrics};
 pub use door::Door;
 
 /// Frames of clients that may wait for the loop, over all clients.
@@ -96,6 +96,7 @@ pub struct Server {
     next: RefCell<u64>,
     /// A minute, and how many handshakes were refused in it.
     refusals: RefCell<(i64, u64)>,
+    refused: Cell<u64>,
 }
 
 impl Server {
@@ -115,6 +116,7 @@ impl Server {
             connections: Semaphore::new(CONNECTIONS),
             next: RefCell::new(0),
             refusals: RefCell::default(),
+            refused: Cell::default(),
         };
         (Rc::new(server), receiver)
     }
@@ -161,8 +163,14 @@ impl Server {
         let _ = self.events.send(ClientEvent::Closed(conn)).await;
     }
 
+    /// Handshakes refused since the process began.
+    pub fn refused_so_far(&self) -> u64 {
+        self.refused.get()
+    }
+
     /// Tells of a refusal. Whoever tries without end fills no disk: beyond so many in a minute they are counted.
     fn refused(&self, reason: &str) {
+        self.refused.set(self.refused.get() + 1);
         let minute = self.clock.now().nanos() / MINUTE_NANOS;
         let mut refusals = self.refusals.borrow_mut();
         if refusals.0 != minute {

@@ -66,7 +66,10 @@ impl Gateway {
         });
         let answer = match result {
             Ok(result) => serde_json::json!({ "result": result }),
-            Err(error) => serde_json::json!({ "error": error }),
+            Err(error) => {
+                self.counts.refused(error.code);
+                serde_json::json!({ "error": error })
+            }
         }
         .to_string();
         self.session_mut(seat.session).last_command = n;
@@ -200,12 +203,21 @@ impl Gateway {
         };
         self.orders.insert(&record);
         self.commits.push(Record::Order(record));
+        self.counts.orders += 1;
         self.step(&new.id, Event::Send);
     }
 
     /// Applies an event to an order; what our own logic forbids is logged as our error and changes nothing.
     pub(super) fn step(&mut self, id: &ClientOrderId, event: Event) {
-        if let Some(Err(impossible)) = self.orders.update(id, |order| order.apply(event)) {
+        let mut ended = None;
+        let stepped = self.orders.update(id, |order| {
+            let over = order.state.is_over();
+            let outcome = order.apply(event);
+            ended = Some(order.status()).filter(|_| order.state.is_over() && !over);
+            outcome
+        });
+        self.counts.ended(ended);
+        if let Some(Err(impossible)) = stepped {
             let fields = format!("order={id} what={:?}", impossible.to_string());
             self.log(super::LogLevel::Error, "impossible order event", fields);
             debug_assert!(false, "{impossible}");
@@ -273,6 +285,7 @@ impl Gateway {
             cancel_id: order.id.renamed(IdKind::Cancel),
         };
         self.entry.cancel(now, &cancel, &mut self.venue)?;
+        self.counts.cancels += 1;
         self.orders.update(id, |order| (order.cancel_wanted, order.cancel_sent) = (true, Some(now)));
         self.step(id, Event::CancelSend);
         Ok(())
@@ -293,6 +306,7 @@ impl Gateway {
         if counts {
             self.guard.sent(now, session);
         }
+        self.counts.amends += 1;
         self.orders.update(&id, |order| {
             order.amends += u32::from(renames);
             order.amend_sent(request.qty, request.price);

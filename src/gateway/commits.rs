@@ -33,15 +33,59 @@ pub(super) struct Commits {
     next: u64,
     committed: u64,
     held: VecDeque<(u64, Held)>,
+    written: Written,
+}
+
+/// Records made in this run of the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// All.
+    pub records: u64,
+    /// Fills of sessions.
+    pub fills: u64,
+    /// Fills of orders that are no session's.
+    pub fills_external: u64,
+    /// Numbered events of sessions.
+    pub events: u64,
+}
+
+impl Written {
+    fn count(&mut self, record: &Record) {
+        self.records += 1;
+        match record {
+            Record::Fill(fill) if fill.session.is_some() => self.fills += 1,
+            Record::Fill(_) => self.fills_external += 1,
+            Record::Event { .. } => self.events += 1,
+            _ => {}
+        }
+    }
 }
 
 impl Commits {
     pub(super) fn new() -> Self {
-        Self { open: Vec::new(), sync: false, next: 1, committed: 0, held: VecDeque::new() }
+        Self {
+            open: Vec::new(),
+            sync: false,
+            next: 1,
+            committed: 0,
+            held: VecDeque::new(),
+            written: Written::default(),
+        }
     }
 
     pub(super) fn push(&mut self, record: Record) {
+        self.written.count(&record);
         self.open.push(record);
+    }
+
+    /// What was handed over in this run.
+    pub(super) const fn written(&self) -> Written {
+        self.written
+    }
+
+    /// Batches that are on their way to the disk.
+    pub(super) const fn under_way(&self) -> u64 {
+        self.next - 1 - self.committed
     }
 
     /// The batch now being filled must reach the disk before it counts.

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::Gateway;
 use super::commits::Held;
 use super::io::{LogLevel, Output};
-use super::question::reply_frame;
+use super::question::{order_view, reply_frame};
 use super::queue::Queue;
-use super::{Gateway, order_view};
 use crate::ids::{ConnId, SessionId};
 use crate::market::Stream;
 use crate::session::{EVENTS_MAX, Resumption};
@@ -80,6 +80,7 @@ impl Gateway {
 
     pub(super) fn client_closed(&mut self, now: Time, conn: ConnId) {
         let Some(client) = self.clients.remove(&conn) else { return };
+        self.counts.thinned += client.queue.thinned();
         for stream in &client.streams {
             self.leave_stream(now, conn, stream);
         }
@@ -120,6 +121,15 @@ impl Gateway {
     /// Is it a session's that may trade?
     pub(super) fn may_trade(&self, conn: ConnId) -> bool {
         self.clients.get(&conn).is_some_and(|c| matches!(c.stage, Stage::Seated { trading: true, .. }))
+    }
+
+    /// How many sessions have an owner, and how many of those may trade.
+    pub(super) fn seated(&self) -> (usize, usize) {
+        let seats = self.clients.values().filter_map(|client| match client.stage {
+            Stage::Seated { trading, .. } => Some(trading),
+            _ => None,
+        });
+        seats.fold((0, 0), |(all, able), trading| (all + 1, able + usize::from(trading)))
     }
 
     /// Connections that have not logged in yet. The shell bounds them.

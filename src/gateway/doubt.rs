@@ -56,6 +56,7 @@ pub(super) struct Doubts {
 
 #[derive(Debug)]
 struct Doubt {
+    since: Time,
     /// No request of ours about it can be accepted any more after this.
     final_after: Time,
     ask_at: Option<Time>,
@@ -76,6 +77,11 @@ impl Doubts {
     /// Is that order being asked about?
     pub(super) fn holds(&self, id: &ClientOrderId) -> bool {
         self.doubts.contains_key(id)
+    }
+
+    /// Since when that order is being asked about.
+    pub(super) fn since(&self, id: &ClientOrderId) -> Option<Time> {
+        self.doubts.get(id).map(|doubt| doubt.since)
     }
 
     /// It is known now.
@@ -120,6 +126,7 @@ impl Gateway {
         let sent = self.orders.get(id).map(|o| o.created).filter(|at| *at >= self.started);
         let final_after = sent.map_or(now, |at| at.min(now)) + self.entry.receive_window() + ENGINE_WITHIN;
         let fresh = Doubt {
+            since: now,
             final_after,
             ask_at: Some(now),
             asked_at: now,

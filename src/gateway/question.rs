@@ -6,15 +6,15 @@ use serde::Serialize;
 use super::Gateway;
 use super::commits::Held;
 use super::door::Seat;
-use super::order_view;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
 use crate::instrument::{Instrument, InstrumentKind, InstrumentStatus};
 use crate::journal::Owner;
 use crate::market::{Channel, Interval, Stream};
 use crate::num::Qty;
+use crate::order::state::Order;
 use crate::time::Time;
 use crate::wire::error::{ErrorBody, ErrorCode};
-use crate::wire::event::{BalanceView, PositionView, Product};
+use crate::wire::event::{BalanceView, OrderView, PositionView, Product};
 use crate::wire::request::{Call, History};
 
 #[derive(Serialize)]
@@ -89,6 +89,7 @@ impl Gateway {
     }
 
     pub(super) fn fail(&mut self, conn: ConnId, id: Option<u64>, error: ErrorBody) {
+        self.counts.refused(error.code);
         self.send(conn, Bytes::from(text(&Failure { id, error: &error })));
     }
 
@@ -220,4 +221,31 @@ pub(super) fn product(instrument: &Instrument) -> Product {
         amend_allowed: instrument.amend_allowed,
         amend_price: rules.amend_price,
     }
+}
+
+/// An order as clients see it; `None` for one of a type this version does not know (never a session's).
+pub(super) fn order_view(order: &Order) -> Option<OrderView> {
+    Some(OrderView {
+        order_id: order.id.clone(),
+        n: order.id.parts().map_or(0, |p| p.command),
+        symbol: order.symbol.clone(),
+        side: order.side,
+        order_type: order.order_type?,
+        tif: order.tif,
+        price: order.price,
+        stop_price: order.stop,
+        qty: order.qty,
+        quote_amount: order.quote_amount,
+        instructions: order.instructions,
+        state: order.status(),
+        canceling: order.is_canceling(),
+        filled: order.filled,
+        filled_quote: order.filled_quote,
+        venue_order_id: order.venue_id,
+        conditional_id: order.conditional_id,
+        code: order.code,
+        reason: order.reason.clone(),
+        retry_after_ms: None,
+        time: order.changed,
+    })
 }

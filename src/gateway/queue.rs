@@ -32,6 +32,26 @@ pub(super) struct Queue {
     waiting: VecDeque<Stream>,
     /// Closing bars that wait, and what has to stand among them.
     bars: usize,
+    thinned: Thinned,
+}
+
+/// What clients were not given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thinned {
+    /// Views that a newer one replaced before they were read, and changes of a book that the whole replaced.
+    pub conflated: u64,
+    /// Public trades left out; the client was told how many.
+    pub trades: u64,
+    /// Clients that let too much wait, and were closed.
+    pub too_slow: u64,
+}
+
+impl std::ops::AddAssign for Thinned {
+    fn add_assign(&mut self, more: Self) {
+        self.conflated += more.conflated;
+        self.trades += more.trades;
+        self.too_slow += more.too_slow;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +103,7 @@ impl Queue {
     pub(super) fn push_market(&mut self, stream: &Stream, frame: Bytes, thinning: Thinning) -> bool {
         let slot = self.slots.entry(stream.clone()).or_default();
         match thinning {
-            Thinning::Newest => slot.newest = Some(frame),
+            Thinning::Newest => self.thinned.conflated += u64::from(slot.newest.replace(frame).is_some()),
             Thinning::Keep => {
                 // A closing bar also replaces the open bar that waits.
                 slot.newest = None;
@@ -92,12 +112,14 @@ impl Queue {
                 if slot.kept.len() > TRADES_MAX && stream.channel == Channel::Trade {
                     slot.kept.pop_front();
                     slot.dropped += 1;
+                    self.thinned.trades += 1;
                 }
             }
             Thinning::Change if slot.whole => {}
             Thinning::Change => {
                 slot.kept.push_back(frame);
                 if slot.kept.len() > CHANGES_MAX {
+                    self.thinned.conflated += slot.kept.len() as u64;
                     self.push_book(stream);
                     return true;
                 }
@@ -168,6 +190,24 @@ impl Queue {
         next
     }
 
+    /// Forgets all that waits: the client is too slow for it.
+    pub(super) fn give_up(&mut self) {
+        let thinned = Thinned { too_slow: self.thinned.too_slow + 1, ..self.thinned };
+        *self = Self { thinned, ..Self::default() };
+    }
+
+    /// What the client was not given.
+    pub(super) const fn thinned(&self) -> Thinned {
+        self.thinned
+    }
+
+    /// How many frames wait: private ones, and of market data.
+    pub(super) fn lengths(&self) -> (usize, usize) {
+        let market =
+            |slot: &Slot| slot.kept.len() + usize::from(slot.newest.is_some()) + usize::from(slot.whole);
+        (self.replay.len() + self.private.len(), self.slots.values().map(market).sum())
+    }
+
     /// Is nothing waiting?
     pub(super) fn is_empty(&self) -> bool {
         self.replay.is_empty() && self.private.is_empty() && self.waiting.is_empty()
@@ -207,6 +247,8 @@ mod tests {
             queue.push_market(&bbo, Bytes::from(format!("b{n}")), Thinning::Newest);
             queue.push_private(Bytes::from(format!("p{n}")));
         }
+        assert_eq!(queue.lengths(), (3, 2));
+        assert_eq!(queue.thinned(), Thinned { conflated: 4, ..Thinned::default() });
         assert_eq!(drain(&mut queue), "p0 p1 p2 d2 b2");
         assert!(queue.is_empty());
     }
@@ -252,6 +294,8 @@ mod tests {
         for n in 0..TRADES_MAX + 5 {
             queue.push_market(&trades, Bytes::from(n.to_string()), Thinning::Keep);
         }
+        assert_eq!(queue.lengths(), (0, TRADES_MAX));
+        assert_eq!(queue.thinned(), Thinned { trades: 5, ..Thinned::default() });
         let text = drain(&mut queue);
         assert!(text.starts_with(r#"{"stream":"btcusdt@trade","gap":5} 5 6 7"#), "{}", &text[..80]);
     }

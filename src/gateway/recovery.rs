@@ -209,6 +209,18 @@ impl Recovery {
         !matches!(self.phase, Phase::Down(_))
     }
 
+    /// Where it stands, in a word.
+    pub(super) const fn word(&self) -> &'static str {
+        match self.phase {
+            Phase::Down(_) => "down",
+            Phase::Waiting => "waiting",
+            Phase::First => "first_pass",
+            Phase::Lag(_) => "lag",
+            Phase::Second => "second_pass",
+            Phase::Ready => "ready",
+        }
+    }
+
     pub(super) fn reason(&self) -> &str {
         if let Phase::Down(reason) = &self.phase { reason } else { "" }
     }
@@ -341,6 +353,7 @@ impl Gateway {
     /// Told again after every failed attempt to come back; sessions are told once.
     pub(super) fn entry_down(&mut self, now: Time, reason: &str) {
         let news = self.recovery.connected();
+        self.counts.lost(now, news);
         self.recovery.phase = Phase::Down(reason.to_owned());
         self.tie_out.interrupted();
         self.recovery.forget_questions();
@@ -679,6 +692,7 @@ impl Gateway {
             Phase::Second => {
                 self.recovery.unread.clear();
                 self.recovery.phase = Phase::Ready;
+                self.counts.recovered(now, self.started);
                 self.entry.comparing(false);
                 self.recovery.sweep_at = Some(self.recovery.next_sweep(now));
                 self.tell_state();

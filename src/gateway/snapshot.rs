@@ -371,6 +371,7 @@ impl fmt::Debug for Gateway {
             stopped,
             prune_at,
             ready,
+            counts,
             out,
         } = self;
         let run =
@@ -398,6 +399,7 @@ impl fmt::Debug for Gateway {
             .field("forced", forced)
             .field("asked", &asked)
             .field("doors", &doors)
+            .field("counts", counts)
             .finish()
     }
 }

@@ -34,6 +34,8 @@ struct Wanted {
     by: BTreeSet<ConnId>,
     /// Limits are judged by it: it stays, whoever wants it.
     watched: bool,
+    /// What was told of it last is that it is old.
+    stale: bool,
     /// The newest frame of a stream that replaces itself: what a new subscriber sees first. Of a book: the whole of
     /// it, as long as it has not changed.
     newest: Option<Bytes>,
@@ -50,6 +52,16 @@ impl Streams {
         let request = self.number();
         self.histories.insert(request, (conn, id, stream));
         request
+    }
+
+    /// Why there is no market data, where that is known.
+    pub(super) fn down(&self) -> Option<&str> {
+        self.down.as_deref()
+    }
+
+    /// All that are wanted, and whether what was told last is that they are old.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (&Stream, bool)> {
+        self.wanted.iter().map(|(stream, wanted)| (stream, wanted.stale))
     }
 
     pub(super) fn history_done(&mut self, request: u64) -> Option<(ConnId, u64, Stream)> {
@@ -250,7 +262,7 @@ impl Gateway {
             BookUpdate::Stale(reason) => self.publish_stale(stream, &reason),
             BookUpdate::Fresh => {
                 let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
-                wanted.newest = None;
+                (wanted.newest, wanted.stale) = (None, false);
                 self.give(stream, |queue| {
                     queue.push_book(stream);
                     true
@@ -263,7 +275,8 @@ impl Gateway {
     pub(super) fn publish_stale(&mut self, stream: &Stream, reason: &str) {
         self.guard.stale(stream);
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
-        wanted.newest = None;
+        self.counts.stale += u64::from(!wanted.stale);
+        (wanted.newest, wanted.stale) = (None, true);
         let frame = stale_frame(stream, reason);
         self.give(stream, |queue| queue.push_stale(stream, frame.clone()));
     }
@@ -311,6 +324,7 @@ impl Gateway {
     pub(super) fn spread<T: Serialize>(&mut self, stream: &Stream, data: &T, thinning: Thinning) {
         let Some(wanted) = self.streams.wanted.get_mut(stream) else { return };
         let frame = frame_of(stream, data);
+        wanted.stale = false;
         match thinning {
             Thinning::Newest => wanted.newest = Some(frame.clone()),
             // A view of a bar that is closed by now, or of a book that has changed.
@@ -322,6 +336,7 @@ impl Gateway {
     /// What clients hold is old from now on, and they are told so.
     pub(super) fn feed_up(&mut self) {
         self.log(super::LogLevel::Info, "market data up", String::new());
+        self.counts.market_up = true;
         self.streams.down = None;
     }
 
@@ -333,6 +348,7 @@ impl Gateway {
 
     pub(super) fn feed_down(&mut self, reason: &str) {
         self.log(super::LogLevel::Warn, "market data down", format!("reason={reason:?}"));
+        self.counts.market_losses += u64::from(std::mem::take(&mut self.counts.market_up));
         self.streams.down = Some(reason.to_owned());
         let streams: Vec<Stream> = self.streams.wanted.keys().cloned().collect();
         for stream in streams {

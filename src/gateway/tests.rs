@@ -6,6 +6,7 @@ mod conditional;
 mod contract;
 mod door;
 mod doubt;
+mod gauges;
 mod limits;
 mod margin;
 mod market;

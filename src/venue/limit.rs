@@ -72,6 +72,19 @@ impl Cost {
     }
 }
 
+/// How far a window is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowGauge {
+    /// What it counts.
+    pub kind: LimitKind,
+    /// Its length.
+    pub window: Span,
+    /// Most allowed in it.
+    pub limit: u64,
+    /// What of that is used or on its way.
+    pub used: u64,
+}
+
 #[derive(Clone, Debug)]
 struct Window {
     kind: LimitKind,
@@ -363,6 +376,20 @@ impl RateBudget {
         self.stopped_until = self.stopped_until.max(until.min(now + LONGEST_STOP));
     }
 
+    /// Each window as it stands, for whoever watches.
+    pub fn windows(&self, now: Time) -> Vec<WindowGauge> {
+        let gauge = |window: &Window| {
+            let over = window.end() <= now;
+            WindowGauge {
+                kind: window.kind,
+                window: window.span,
+                limit: window.limit,
+                used: if over { window.flying } else { window.taken() },
+            }
+        };
+        self.windows.iter().map(gauge).collect()
+    }
+
     /// When this stop is over, if there is one.
     pub fn stopped(&self, now: Time) -> Option<Time> {
         Some(self.stopped_until).filter(|until| now < *until)
@@ -394,6 +421,19 @@ mod tests {
     }
     fn at(secs: i64) -> Time {
         Time::default() + Span::from_secs(secs)
+    }
+
+    #[test]
+    fn what_is_shown_of_a_window_is_what_is_used_and_flying_in_it() {
+        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
+        budget.take(at(61), QUERY).unwrap();
+        budget.settle(at(62), QUERY, &[]);
+        budget.take(at(63), CANCEL).unwrap();
+        let used = |budget: &RateBudget, secs| budget.windows(at(secs)).first().map(|w| (w.used, w.limit));
+        assert_eq!(used(&budget, 119), Some((21, 100)));
+        // Nothing rolls by being looked at, and what is on its way is counted anew.
+        assert_eq!(used(&budget, 120), Some((1, 100)));
+        assert_eq!(used(&budget, 119), Some((21, 100)));
     }
 
     #[test]

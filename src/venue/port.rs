@@ -18,6 +18,8 @@ use crate::market::{
 use crate::num::{Cash, Price, Qty, Rate};
 use crate::order::request::NewOrder;
 use crate::time::{Span, Time};
+use crate::venue::clock::ClockSample;
+use crate::venue::limit::WindowGauge;
 
 /// What happened on a link.
 #[derive(Clone, Debug)]
@@ -179,10 +181,33 @@ pub trait OrderEntry {
     fn inquires(&self) -> bool {
         false
     }
+    /// How it stands, for whoever watches.
+    fn gauges(&self, _now: Time) -> EntryGauges {
+        EntryGauges::default()
+    }
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
     /// Gives up all connections; nothing follows but `Down`s.
     fn stop(&mut self, now: Time, out: &mut Outbox);
+}
+
+/// How an order entry stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryGauges {
+    /// Is there a logged-on connection?
+    pub connected: bool,
+    /// The rate budget, window by window.
+    pub windows: Vec<WindowGauge>,
+    /// For how long the venue wants to hear nothing.
+    pub stopped_for: Option<Span>,
+    /// The best measurement of the venue's clock.
+    pub clock: Option<ClockSample>,
+    /// How far off the clocks are, where that is too far for orders.
+    pub clock_off: Option<Span>,
+    /// Requests without an answer yet.
+    pub requests: usize,
+    /// Questions that wait for the rate budget.
+    pub questions: usize,
 }
 
 /// Nothing left the house, so nothing can have happened at the venue.

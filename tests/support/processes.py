@@ -69,7 +69,7 @@ class Process:
         self.out = folder / f"{Path(command[0]).name}.out"
         self.err = folder / f"{Path(command[0]).name}.err"
         with self.out.open("wb") as out, self.err.open("ab") as err:
-            self.popen = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, **options)
+            self.popen = subprocess.Popen(command, cwd=folder, **({"stdout": out, "stderr": err} | options))
         self.listening: Frame = {}
 
     def await_listening(self) -> None:

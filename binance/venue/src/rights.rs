@@ -10,14 +10,16 @@
 //!
 //! The answer is there long before the second pass of a recovery, which orders wait for.
 
+use std::collections::BTreeSet;
+
 use binance_wire::rest::rest_reply;
 use binance_wire::rights::{KeyRights, key_rights, request};
 use bytes::Bytes;
-use tradingsys::ids::LinkId;
+use tradingsys::ids::{LinkId, SessionId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Cancel, LinkAction, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
+    Amend, Cancel, EntryGauges, LinkAction, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
 };
 
 use crate::common::Access;
@@ -155,6 +157,9 @@ impl<E: OrderEntry> OrderEntry for Guarded<E> {
     fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.place(now, order, out)
     }
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.entry.share_among(sessions);
+    }
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.cancel(now, cancel, out)
     }
@@ -207,6 +212,9 @@ impl<E: OrderEntry> OrderEntry for Guarded<E> {
     }
     fn inquires(&self) -> bool {
         matches!(self.question, Question::Asked { .. } | Question::Again(_)) || self.entry.inquires()
+    }
+    fn gauges(&self, now: Time) -> EntryGauges {
+        self.entry.gauges(now)
     }
     fn receive_window(&self) -> Span {
         self.entry.receive_window()
@@ -269,6 +277,62 @@ mod tests {
             let body = format!(r#"{{"ipRestrict":{ip_restrict},"enableWithdrawals":{withdrawals}}}"#);
             self.hears(link, LinkInput::Response { status: 200, headers: &[], body: &body })
         }
+    }
+
+    /// An entry that keeps what it is told of sessions.
+    #[derive(Default)]
+    struct Inner {
+        sharers: BTreeSet<SessionId>,
+    }
+
+    impl OrderEntry for Inner {
+        fn start(&mut self, _: Time, _: &mut Outbox) {}
+        fn place(&mut self, _: Time, _: &NewOrder, _: &mut Outbox) -> Result<(), NotSent> {
+            Err(NotSent::Disconnected)
+        }
+        fn cancel(&mut self, _: Time, _: &Cancel, _: &mut Outbox) -> Result<(), NotSent> {
+            Err(NotSent::Disconnected)
+        }
+        fn amend(&mut self, _: Time, _: &Amend, _: &mut Outbox) -> Result<(), NotSent> {
+            Err(NotSent::Disconnected)
+        }
+        fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+            self.sharers.clone_from(sessions);
+        }
+        fn query(&mut self, _: Time, _: u64, _: &Query, _: &mut Outbox) {}
+        fn comparing(&mut self, _: bool) {}
+        fn pace(&mut self, _: Time, _: &[Query]) -> Span {
+            Span::ZERO
+        }
+        fn weight(&self, _: &[Query]) -> u64 {
+            0
+        }
+        fn owns(&self, _: LinkId) -> bool {
+            false
+        }
+        fn handle(&mut self, _: Time, _: LinkId, _: LinkInput<'_>, _: &mut Outbox) {}
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+        fn timer(&mut self, _: Time, _: &mut Outbox) {}
+        fn gauges(&self, _: Time) -> EntryGauges {
+            EntryGauges { connected: true, ..EntryGauges::default() }
+        }
+        fn receive_window(&self) -> Span {
+            Span::ZERO
+        }
+        fn stop(&mut self, _: Time, _: &mut Outbox) {}
+    }
+
+    #[test]
+    fn r13_what_has_a_default_reaches_the_entry_inside_all_the_same() {
+        let key = SecretKey::from_seed(&[7; 32]);
+        let access = SpotConfig::new("wss://api", "wss://streams", "the-key", key, 1).access;
+        let mut guarded = Guarded::new(Inner::default(), &access, "https://host");
+        let sessions = BTreeSet::from([SessionId(1), SessionId(2)]);
+        guarded.share_among(&sessions);
+        assert_eq!(guarded.entry.sharers, sessions);
+        assert!(guarded.gauges(START).connected);
     }
 
     #[test]

@@ -39,6 +39,21 @@ pub(super) fn local(text: &str, tls: bool) -> Result<LocalAddress, String> {
     }
 }
 
+/// `http://` on the loopback.
+pub(super) fn metrics(text: &str) -> Result<LocalAddress, String> {
+    let shape = || format!("\"metrics\": {text:?} is no address like \"http://localhost:9464\"");
+    let rest = text.strip_prefix("http://").ok_or_else(shape)?;
+    let (host, port) = rest.strip_suffix('/').unwrap_or(rest).rsplit_once(':').ok_or_else(shape)?;
+    let port = port.parse().map_err(|_| shape())?;
+    if !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+        return Err(format!(
+            "\"metrics\": {host:?} is not a loopback address; for a monitor on another machine use a tunnel or a \
+             proxy that asks who is there, and \"http://localhost:{port}\""
+        ));
+    }
+    Ok(LocalAddress { host: host.to_owned(), port })
+}
+
 /// Certificate and key, both or neither.
 pub(super) fn tls(
     given: Option<BTreeMap<String, String>>,

@@ -46,18 +46,30 @@ pub fn bind(
     tls: Option<TlsAcceptor>,
     unix_socket: Option<&Path>,
 ) -> Result<Listeners, Exit> {
-    let tcp = bind_tcp(local)?;
+    let tcp = bind_tcp(local, ("local", "ws"))?;
     let port = tcp.first().and_then(|listener| listener.local_addr().ok()).map_or(local.port, |at| at.port());
     let unix =
         unix_socket.map(|path| bind_unix(path).map(|listener| (listener, path.to_owned()))).transpose()?;
     Ok(Listeners { tcp, tls, unix, port })
 }
 
-fn bind_tcp(local: &LocalAddress) -> Result<Vec<TcpListener>, Exit> {
+/// Listens at the address of the pages for monitors; the sockets, and the port taken.
+///
+/// # Errors
+/// The port is in use (69).
+pub fn bind_metrics(at: &LocalAddress) -> Result<(Vec<std::net::TcpListener>, u16), Exit> {
+    let bound = bind_tcp(at, ("metrics", "http"))?;
+    let port = bound.first().and_then(|listener| listener.local_addr().ok()).map_or(at.port, |at| at.port());
+    let plain = bound.into_iter().map(TcpListener::into_std).collect::<io::Result<_>>();
+    plain.map(|listeners| (listeners, port)).map_err(|error| Exit::failure(format!("no socket: {error}")))
+}
+
+/// At that address, which stands under that key of the configuration.
+fn bind_tcp(local: &LocalAddress, (key, scheme): (&str, &str)) -> Result<Vec<TcpListener>, Exit> {
     let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
     let taken = |at: SocketAddr, error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => Exit::unreachable(format!(
-            "{at} is in use by another program; stop it, or set \"local\" to another port, e.g. \"ws://localhost:{}\"",
+            "{at} is in use by another program; stop it, or set \"{key}\" to another port, e.g. \"{scheme}://localhost:{}\"",
             at.port().saturating_add(1)
         )),
         _ => Exit::unreachable(format!("cannot listen at {at}: {error}")),
@@ -72,7 +84,7 @@ fn bind_tcp(local: &LocalAddress) -> Result<Vec<TcpListener>, Exit> {
         "localhost" => {}
         name => {
             let ips = resolved(name).map_err(|error| {
-                Exit::configuration(format!("\"local\": {name:?} is no address of this machine: {error}"))
+                Exit::configuration(format!("\"{key}\": {name:?} is no address of this machine: {error}"))
             })?;
             let listening = ips.into_iter().map(|ip| one(ip, local.port));
             return listening.collect::<Result<_, _>>().map_err(|(at, error)| taken(at, error));

@@ -4,7 +4,7 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
@@ -48,11 +48,20 @@ impl Door {
     }
 
     fn admit(&self, request: &Request, host_matters: bool) -> Result<(), String> {
+        self.admit_parts(request.uri(), request.headers(), host_matters)
+    }
+
+    /// May a request of plain HTTP be answered? The error says why not.
+    pub(crate) fn admits(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), String> {
+        self.admit_parts(uri, headers, true)
+    }
+
+    fn admit_parts(&self, uri: &Uri, headers: &HeaderMap, host_matters: bool) -> Result<(), String> {
         // An address in the request line would count instead of `Host`, for whoever forwards the request.
-        if request.uri().authority().is_some() {
+        if uri.authority().is_some() {
             return Err("the request line has an address; give a path".to_owned());
         }
-        self.admit_headers(request.headers(), host_matters)
+        self.admit_headers(headers, host_matters)
     }
 
     fn admit_headers(&self, headers: &HeaderMap, host_matters: bool) -> Result<(), String> {

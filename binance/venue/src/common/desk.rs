@@ -33,8 +33,8 @@ use tradingsys::venue::clock::ClockOffset;
 use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::limit::{Cost, Purpose, RateBudget};
 use tradingsys::venue::port::{
-    Account, Amend, AmendOutcome, Answer, Cancel, CancelOutcome, Fill, FundingRate, Income, LinkAction,
-    LinkInput, NotSent, OrderEntry, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
+    Account, Amend, AmendOutcome, Answer, Cancel, CancelOutcome, EntryGauges, Fill, FundingRate, Income,
+    LinkAction, LinkInput, NotSent, OrderEntry, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
 };
 use tradingsys::venue::watch::SilenceWatch;
 
@@ -629,6 +629,19 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         }
         if self.questions_at.is_none_or(|at| at <= now) {
             self.flush(now, out);
+        }
+    }
+
+    fn gauges(&self, now: Time) -> EntryGauges {
+        let venue_now = self.clock.venue_time(now);
+        EntryGauges {
+            connected: self.active.is_some(),
+            windows: self.budget.windows(venue_now),
+            stopped_for: self.budget.stopped(venue_now).map(|until| until.since(venue_now)),
+            clock: self.clock.best(),
+            clock_off: self.clock.off(self.config.clock_tolerance),
+            requests: self.flights.values().filter(|flight| flight.is_awaited()).count(),
+            questions: self.questions.len(),
         }
     }
 

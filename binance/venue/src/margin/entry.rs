@@ -23,8 +23,8 @@ use tradingsys::ids::{ClientOrderId, LinkId, SessionId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Answer, Cancel, CancelOutcome, LinkInput, NotSent, OrderEntry, OrderReport, Outbox, Query,
-    VenueEvent,
+    Amend, Answer, Cancel, CancelOutcome, EntryGauges, LinkInput, NotSent, OrderEntry, OrderReport, Outbox,
+    Query, VenueEvent,
 };
 
 use super::interest::Reading;
@@ -439,6 +439,10 @@ impl OrderEntry for Entry {
             risk.timer(now, out);
         }
         self.settle(now, from, out);
+    }
+
+    fn gauges(&self, now: Time) -> EntryGauges {
+        self.desk.gauges(now)
     }
 
     fn receive_window(&self) -> Span {

@@ -23,7 +23,8 @@ use tradingsys::ids::{LinkId, SessionId, Symbol};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Answer, Cancel, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query, VenueEvent,
+    Amend, Answer, Cancel, EntryGauges, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query,
+    VenueEvent,
 };
 
 use super::words::{Own, Usdt};
@@ -379,6 +380,10 @@ impl OrderEntry for Entry {
         let lost = self.private.timer(now, out);
         self.interrupted(now, lost, out);
         self.settle(now, out);
+    }
+
+    fn gauges(&self, now: Time) -> EntryGauges {
+        self.desk.gauges(now)
     }
 
     fn receive_window(&self) -> Span {
