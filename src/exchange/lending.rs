@@ -172,6 +172,11 @@ impl Lending {
         self.loans.get(&id).and_then(|loans| loans.get(asset)).copied().unwrap_or_default()
     }
 
+    /// Does any wallet owe anything that bears interest?
+    fn is_owed(&self) -> bool {
+        self.loans.values().flatten().any(|(_, loan)| !loan.borrowed.is_zero())
+    }
+
     /// Remembers what a fill received, if its order repays with it.
     pub(super) fn receive(&mut self, slot: &Slot, asset: &Asset, amount: Cash) {
         let order = &slot.order;
@@ -234,6 +239,10 @@ impl Bank {
     fn lend(&mut self, now: Time, id: AccountId, asset: &Asset, amount: Cash) {
         self.credit(AccountId::HOUSE, asset, -amount);
         self.credit(id, asset, amount);
+        if !self.lending.is_owed() {
+            // Nobody has asked for the time since the last loan was repaid.
+            self.lending.charged = self.lending.charged.max(now);
+        }
         let by = Loan { borrowed: amount, interest: Cash::ZERO };
         self.change_loan(now, id, asset, LiabilityKind::Borrow, by);
     }
@@ -480,8 +489,7 @@ impl Exchange<Bank> {
     pub fn margin_deadline(&self) -> Option<Time> {
         let lending = &self.settlement.lending;
         let every = lending.every.unwrap_or(Span::from_secs(3_600)).nanos().max(1);
-        let owes = lending.loans.values().flatten().any(|(_, loan)| !loan.borrowed.is_zero());
-        owes.then(|| Time::from_nanos((lending.charged.nanos().div_euclid(every) + 1) * every))
+        lending.is_owed().then(|| Time::from_nanos((lending.charged.nanos().div_euclid(every) + 1) * every))
     }
 
     /// Charges the interest that is due and tells whose margin level changed its status.

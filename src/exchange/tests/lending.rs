@@ -153,6 +153,26 @@ fn interest_is_charged_each_hour_on_what_is_borrowed_and_paid_first() {
 }
 
 #[test]
+fn a_loan_bears_interest_from_its_own_time_on() {
+    let mut stage = margin();
+    let hour = Span::from_secs(3_600);
+    stage.exchange.set_interest(&usdt(), "0.00001".parse().unwrap());
+    let owed = |stage: &mut Stage, at: Time| {
+        stage.exchange.margin_timer(at);
+        state(stage, &usdt())
+    };
+    // Nobody owes anything for a day, and nobody asks for the time.
+    let day = Time::default() + Span::from_secs(24 * 3_600 + 1);
+    stage.exchange.borrow(day, WALLET, &usdt(), cash("100")).unwrap();
+    assert_eq!(owed(&mut stage, day), "1100+0 100/0");
+    assert_eq!(owed(&mut stage, day + hour), "1100+0 100/0.001");
+    stage.exchange.repay(day + hour, WALLET, &usdt(), cash("100.001")).unwrap();
+    stage.exchange.borrow(day + hour * 9, WALLET, &usdt(), cash("100")).unwrap();
+    assert_eq!(owed(&mut stage, day + hour * 9), "1099.999+0 100/0");
+    check_laws(&stage);
+}
+
+#[test]
 fn the_level_is_told_as_it_falls_and_bars_taking_out() {
     let mut stage = margin();
     let now = stage.exchange.now();
