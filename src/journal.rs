@@ -373,7 +373,7 @@ pub struct Loan {
     pub on_borrow: bool,
 }
 
-/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, loan, owner) add up to the owner's share.
+/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, loan, nth, owner) add up to the owner's share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeRecord {
     /// What for.
@@ -395,6 +395,13 @@ pub struct ChargeRecord {
     /// On which loan, where it is not interest of the time that has passed on one of `asset` itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loan: Option<Loan>,
+    /// Which of several that are alike in all of that but the amount; 0 is the first.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub nth: u32,
+}
+
+fn is_first(nth: &u32) -> bool {
+    *nth == 0
 }
 
 /// See [`Record::Debt`]. The latest of an asset counts.

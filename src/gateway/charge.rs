@@ -204,7 +204,7 @@ impl Gateway {
         if id.is_some_and(|id| self.books.knows_charge(kind, id)) {
             return;
         }
-        let own = ChargeKey { kind, asset, time, symbol, loan };
+        let own = ChargeKey { kind, asset, time, symbol, loan, nth: 0 };
         let twin = self.twin(&own, id, amount).cloned();
         match (twin, id) {
             (Some(key), Some(_)) => {
@@ -212,6 +212,8 @@ impl Gateway {
             }
             (Some(_), None) => {}
             (None, _) => {
+                // Two of one millisecond stay apart: each has a row of its own to come.
+                let own = self.books.next_charge(own);
                 for (owner, delta) in weighed(amount, weights) {
                     self.book_share(now, share_of(own.clone(), owner, delta, id), true);
                 }
@@ -374,8 +376,8 @@ fn no_part(fill: &FillRecord, forced: Forced, session: SessionId) -> AllocationR
 }
 
 fn share_of(key: ChargeKey, owner: Owner, delta: Cash, id: Option<u64>) -> ChargeRecord {
-    let ChargeKey { kind: charge, asset, time, symbol, loan } = key;
-    ChargeRecord { charge, symbol, asset, owner, delta, id, time, loan }
+    let ChargeKey { kind: charge, asset, time, symbol, loan, nth } = key;
+    ChargeRecord { charge, symbol, asset, owner, delta, id, time, loan, nth }
 }
 
 /// By weights; EXTERNAL's where nobody has one.

@@ -347,7 +347,8 @@ impl Gateway {
                 held = with;
             }
         }
-        let key = ChargeKey { kind, asset: asset.clone(), time, symbol: Some(symbol.clone()), loan: None };
+        let key =
+            ChargeKey { kind, asset: asset.clone(), time, symbol: Some(symbol.clone()), loan: None, nth: 0 };
         let booked = self.books.charged(&key);
         if held.is_empty() && booked.is_empty() && paid.is_none_or(Cash::is_zero) {
             return;
@@ -381,6 +382,7 @@ impl Gateway {
                     id: None,
                     time,
                     loan: None,
+                    nth: 0,
                 };
                 self.book_funding(now, what, first, &format!("rate {rate}, mark price {mark}"));
             }

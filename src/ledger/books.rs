@@ -80,17 +80,19 @@ pub struct ChargeKey {
     pub symbol: Option<Symbol>,
     /// On which loan, see [`ChargeRecord::loan`].
     pub loan: Option<Loan>,
+    /// See [`ChargeRecord::nth`].
+    pub nth: u32,
 }
 
 impl ChargeKey {
     fn of(charge: &ChargeRecord) -> Self {
-        let ChargeRecord { charge: kind, asset, time, symbol, loan, .. } = charge.clone();
-        Self { kind, asset, time, symbol, loan }
+        let ChargeRecord { charge: kind, asset, time, symbol, loan, nth, .. } = charge.clone();
+        Self { kind, asset, time, symbol, loan, nth }
     }
 
     /// The first that can be of that kind, asset and time.
     fn first(kind: ChargeKind, asset: &Asset, time: Time) -> Self {
-        Self { kind, asset: asset.clone(), time, symbol: None, loan: None }
+        Self { kind, asset: asset.clone(), time, symbol: None, loan: None, nth: 0 }
     }
 }
 
@@ -354,6 +356,14 @@ impl Books {
     /// Is the payment of that number booked?
     pub fn knows_charge(&self, kind: ChargeKind, id: u64) -> bool {
         self.charge_ids.contains(&(kind, id))
+    }
+
+    /// The key of one more payment that is alike.
+    pub fn next_charge(&self, mut key: ChargeKey) -> ChargeKey {
+        while self.charges.contains_key(&key) {
+            key.nth += 1;
+        }
+        key
     }
 
     /// Has the venue's number of that payment been heard?

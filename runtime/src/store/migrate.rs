@@ -83,7 +83,7 @@ const VIEWS: [(&str, &str, &[&str]); 10] = [
     ),
     ("debt", "debt", &["asset", "owed", "liabilities", "difference", "time"]),
     ("funding", "funding", &["symbol", "charge", "time", "asset", "rate", "mark", "paid"]),
-    ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time", "loan"]),
+    ("charge", "charge", &["charge", "symbol", "asset", "owner", "delta", "id", "time", "loan", "nth"]),
     (
         "allocation",
         "allocation",

@@ -284,7 +284,7 @@ impl Trial {
     fn check_shares(&self, owners: &[u16]) {
         for rate in &self.exchange.rates {
             let (kind, symbol, time) = (ChargeKind::Funding, Some(btc()), rate.time);
-            let key = ChargeKey { kind, symbol, asset: usdt(), time, loan: None };
+            let key = ChargeKey { kind, symbol, asset: usdt(), time, loan: None, nth: 0 };
             let shares = self.bench.gateway.books().charged(&key);
             let paid =
                 self.exchange.income.iter().find(|i| i.time == rate.time).map_or(0, |i| i.amount.raw());
@@ -617,6 +617,37 @@ fn what_the_insurance_fund_takes_follows_the_liquidation() {
     let after = [1, 2].map(|s| trial.asset(Owner::Session(SessionId(s)), &usdt()));
     assert_eq!([0, 1].map(|k| before[k] - after[k]), [10, 20].map(|units| Cash::whole(units).raw()));
     trial.check("once");
+}
+
+#[test]
+fn two_payments_of_one_millisecond_are_two_however_they_are_told() {
+    for amounts in [[30, 12], [30, 30]] {
+        for order in 0..24 {
+            let mut trial = Trial::new(funded(50_000));
+            trial.exchange.wallet -= Cash::whole(amounts[0] + amounts[1]).raw();
+            let taken = |which: usize, id: Option<u64>| Income {
+                id,
+                kind: ChargeKind::Insurance,
+                symbol: id.map(|_| btc()),
+                asset: usdt(),
+                amount: -Cash::whole(amounts[which]),
+                time: trial.now(),
+                loan: None,
+            };
+            // Each by an event and by a row of the history, in any order.
+            let mut left = vec![taken(0, None), taken(1, None), taken(0, Some(77)), taken(1, Some(78))];
+            let mut choice = order;
+            for rest in (1..=4).rev() {
+                let told = left.remove(choice % rest);
+                choice /= rest;
+                trial.hear(Some(told.clone()));
+                trial.hear(Some(told));
+            }
+            let paid = 50_000 - trial.asset(Owner::External, &usdt()) / Cash::whole(1).raw();
+            assert_eq!(paid, i128::from(amounts[0] + amounts[1]), "{amounts:?} in order {order}");
+            trial.check("told");
+        }
+    }
 }
 
 #[test]

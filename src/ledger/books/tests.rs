@@ -15,6 +15,7 @@ fn charges_are_found_by_their_time_and_the_numbers_told_of_them() {
         id,
         time: Time::from_nanos(0) + Span::from_secs(second),
         loan: None,
+        nth: 0,
     };
     for (symbol, second, id) in
         [(None, 1, None), (Some("b"), 2, Some(7)), (None, 3, None), (Some("a"), 2, None), (None, 4, None)]
