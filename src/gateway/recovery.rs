@@ -339,6 +339,7 @@ impl Gateway {
     }
 
     pub(super) fn entry_up(&mut self, now: Time) {
+        self.feed.reached(now);
         self.recovery.phase = Phase::Waiting;
         self.recovery.forget_questions();
         self.scans.forget_questions();

@@ -49,6 +49,9 @@ pub struct Dialer {
 const DIALS: usize = 60;
 const DIALS_WINDOW: Span = Span::from_secs(300);
 
+/// See [`Dialer::hastened`].
+const HASTE: Span = Span::from_secs(2);
+
 impl Dialer {
     /// First wait `start`, longest wait `cap`.
     pub const fn new(start: Span, cap: Span, seed: u64) -> Self {
@@ -70,6 +73,13 @@ impl Dialer {
         let wait = quarter * 3 + self.jitter.up_to(quarter);
         self.promised = self.not_before(now.max(self.promised) + wait);
         self.promised
+    }
+
+    /// When to dial instead of waiting until then, as the venue was reached on another connection: within two seconds, so
+    /// that the links of many machines do not dial in step.
+    pub fn hastened(&mut self, now: Time, until: Time) -> Time {
+        let soon = now + self.jitter.up_to(HASTE);
+        until.min(self.not_before(soon))
     }
 
     /// When to dial for another reason than a failure: at once, unless the bound is reached.
@@ -142,6 +152,21 @@ mod tests {
             due[link] = dialer.retry_at(now);
         }
         assert!((20..=30).contains(&dials), "{dials}");
+    }
+
+    #[test]
+    fn what_waits_is_hastened_when_the_venue_was_reached_and_the_bound_holds() {
+        let (mut dialer, start) = (Dialer::new(Span::from_secs(1), Span::from_secs(30), 3), Time::default());
+        for _ in 0..8 {
+            dialer.retry_at(start);
+        }
+        let (now, far) = (start + Span::from_secs(100), start + Span::from_secs(130));
+        assert!(dialer.hastened(now, far) <= now + HASTE);
+        let soon = now + Span::from_nanos(1);
+        assert_eq!(dialer.hastened(now, soon), soon.min(dialer.hastened(now, soon)), "never later");
+        (0..DIALS).for_each(|_| dialer.dialled(now));
+        let later = now + Span::from_secs(1_000);
+        assert_eq!(dialer.hastened(now, later), now + DIALS_WINDOW);
     }
 
     #[test]

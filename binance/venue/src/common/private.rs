@@ -186,6 +186,11 @@ impl Private {
         }
     }
 
+    /// The venue was reached over another connection: one that waits out a backoff need not wait any longer.
+    pub(crate) fn reached(&mut self, now: Time) {
+        self.dial_at = self.dial_at.map(|at| self.dialer.hastened(now, at));
+    }
+
     /// The connection is open: events come over it.
     pub(crate) fn opened(&mut self, now: Time, link: LinkId) {
         let early = self.dialer.spread(Span::from_nanos(self.timing.life.nanos() / SPREAD));

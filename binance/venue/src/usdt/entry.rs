@@ -169,7 +169,10 @@ impl Entry {
 
     fn read(&mut self, now: Time, own: Own, text: &str, out: &mut Outbox) -> Result<(), Malformed> {
         match own {
-            Own::Account => self.checked(now, account_config(text)?, out),
+            Own::Account => {
+                self.private.reached(now);
+                self.checked(now, account_config(text)?, out);
+            }
             Own::Symbols => {
                 self.isolated = isolated_symbols(text)?.into_iter().collect();
                 self.check = Check::Done;

@@ -118,6 +118,12 @@ impl MarketFeed for Feed {
         self.api.flush(now, out);
     }
 
+    fn reached(&mut self, now: Time) {
+        for dial_at in [&mut self.public.dial_at, &mut self.market.dial_at] {
+            *dial_at = dial_at.map(|at| self.dialer.hastened(now, at));
+        }
+    }
+
     fn owns(&self, link: LinkId) -> bool {
         link.0.is_multiple_of(2)
     }

@@ -561,3 +561,26 @@ fn r37_ten_minutes_of_refusals_are_at_most_sixty_dials() {
         assert!((30..=60).contains(&dials), "seed {seed}: {dials}");
     }
 }
+
+#[test]
+fn what_waits_out_a_backoff_is_dialled_soon_once_order_entry_has_reached_the_venue() {
+    let mut bench = Bench::new();
+    // An exchange that cannot be reached for a while.
+    for _ in 0..12 {
+        for (link, _) in bench.opened() {
+            bench.input(link, LinkInput::Down("refused"));
+        }
+        bench.now = bench.feed.deadline().unwrap();
+        bench.feed.timer(bench.now, &mut bench.out);
+    }
+    for (link, _) in bench.opened() {
+        bench.input(link, LinkInput::Down("refused"));
+    }
+    let waits = |bench: &Bench| bench.feed.deadline().unwrap().since(bench.now);
+    assert!(waits(&bench) > Span::from_secs(10), "{:?}", waits(&bench));
+    bench.feed.reached(bench.now);
+    assert!(waits(&bench) <= Span::from_secs(2), "{:?}", waits(&bench));
+    bench.now += Span::from_secs(2);
+    bench.feed.timer(bench.now, &mut bench.out);
+    assert_eq!(bench.opened().len(), 2, "both of its connections");
+}
