@@ -373,7 +373,7 @@ pub struct Loan {
     pub on_borrow: bool,
 }
 
-/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, loan, nth, owner) add up to the owner's share.
+/// See [`Record::Charge`]. Deltas of one key (charge, symbol, asset, time, loan, nth, owner) add up to a share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeRecord {
     /// What for.

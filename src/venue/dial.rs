@@ -75,8 +75,8 @@ impl Dialer {
         self.promised
     }
 
-    /// When to dial instead of waiting until then, as the venue was reached on another connection: within two seconds, so
-    /// that the links of many machines do not dial in step.
+    /// When to dial instead of then, as the venue was reached on another connection: within two seconds, so that the
+    /// links of many machines do not dial in step.
     pub fn hastened(&mut self, now: Time, until: Time) -> Time {
         let soon = now + self.jitter.up_to(HASTE);
         until.min(self.not_before(soon))

@@ -119,7 +119,7 @@ pub trait MarketFeed {
     }
     /// Asks for all instruments anew. Answered by [`VenueEvent::Instruments`]. Done once by `start` itself.
     fn instruments(&mut self, now: Time, out: &mut Outbox);
-    /// Order entry has just reached the venue: a connection of its own that waits out a backoff need not wait any longer.
+    /// Order entry has just reached the venue: a connection that waits out a backoff need not wait any longer.
     fn reached(&mut self, _now: Time) {}
     /// Is this link one of its own?
     fn owns(&self, link: LinkId) -> bool;
