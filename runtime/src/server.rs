@@ -7,6 +7,7 @@
 
 mod bind;
 mod door;
+mod handshaking;
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -12,6 +12,9 @@ use crate::time::Time;
 /// The protocol version spoken here.
 pub const VERSION: u32 = 1;
 
+/// How deep objects and arrays of a frame may lie within each other. A login with pending orders has five.
+pub const NESTING_MAX: usize = 16;
+
 /// One call. `id` is absent only for `ack`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -314,11 +317,37 @@ fn member_at(params: &str, error: &serde_json::Error) -> Option<(String, String)
     })
 }
 
+/// The deepest nesting of objects and arrays. It counts brackets outside of strings, whether they fit or not.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Reads a frame.
 ///
 /// # Errors
 /// The request's id, if that much could be read, and what is wrong with it.
 pub fn parse(text: &str) -> Result<Request, (Option<u64>, ErrorBody)> {
+    let deepest = nesting(text);
+    if deepest > NESTING_MAX {
+        let message = format!("not a request: nested {deepest} deep, {NESTING_MAX} is the most");
+        return Err((None, ErrorBody::new(ErrorCode::BadRequest, message)));
+    }
     let envelope: Envelope<'_> = serde_json::from_str(text)
         .map_err(|e| (None, ErrorBody::new(ErrorCode::BadRequest, format!("not a request: {e}"))))?;
     let params = envelope.params.map_or("{}", RawValue::get);
@@ -348,6 +377,29 @@ mod tests {
         assert_eq!(encode(&request), text);
         let Call::Order(order) = request.call else { panic!("not an order") };
         assert_eq!((order.n, order.price), (17, Some("0.2".parse().unwrap())));
+    }
+
+    #[test]
+    fn r66_a_frame_is_nested_only_so_deep() {
+        let pending = |inside: &str| {
+            format!(
+                r#"{{"id":1,"method":"login","params":{{"session_id":1,"trading":true,"pending":[{{"epoch":1,"method":"order","params":{inside}}}]}}}}"#
+            )
+        };
+        // Outside of the pending order's params there are four.
+        let within = NESTING_MAX - 4;
+        let nested = |deep: usize| pending(&format!("{}{}", "[".repeat(deep), "]".repeat(deep)));
+        assert!(parse(&nested(within)).is_ok());
+        let (id, error) = parse(&nested(within + 1)).unwrap_err();
+        assert_eq!((id, error.code), (None, ErrorCode::BadRequest.code()));
+        assert!(error.message.contains("nested 17 deep, 16 is the most"), "{}", error.message);
+        // Brackets in strings are none, however their quotes are written.
+        let brackets = "[{".repeat(50);
+        for quoted in
+            [format!(r#""{brackets}""#), format!(r#""\"{brackets}""#), format!(r#"["\\","{brackets}"]"#)]
+        {
+            assert!(parse(&pending(&quoted)).is_ok(), "{quoted}");
+        }
     }
 
     #[test]

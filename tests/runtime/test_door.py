@@ -45,37 +45,6 @@ def test_a_web_page_of_another_origin_is_refused(running: Gateway, origin: str) 
     eventually(lambda: running.logged("handshake_refused"), "a line in the log")
 
 
-def test_a_web_page_of_an_allowed_origin_comes_in(running: Gateway) -> None:
-    with ExitStack() as stack:
-        open_socket(running.url, stack, additional_headers={"Origin": "https://desk.example"})
-
-
-@pytest.mark.parametrize("host", ["evil.example:{port}", "localhost:1", "127.0.0.1.evil.example:{port}", ""])
-def test_a_foreign_host_is_refused(running: Gateway, host: str) -> None:
-    port = int(running.url.rsplit(":", 1)[1])
-    request = (
-        f"GET / HTTP/1.1\r\nHost: {host.format(port=port)}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", port)) as raw:
-        raw.sendall(request.encode())
-        assert raw.recv(100).startswith(b"HTTP/1.1 403 Forbidden\r\n")
-
-
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET / HTT", b"\x16\x03\x01\x00\xa5", b"POST / HTTP/1.1\r\n\r\n", b"\0" * 9000]
-)
-def test_a_handshake_that_is_none_ends_within_seconds(running: Gateway, sent: bytes) -> None:
-    port = int(running.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-        raw.sendall(sent)
-        with pytest.raises((ConnectionError, StopIteration)):
-            while raw.recv(1000):
-                pass
-            raise StopIteration
-    assert running.client().seat["session_id"] == 1, "others are served"
-
-
 def test_more_handshakes_than_allowed_are_closed_unheard(running: Gateway) -> None:
     port = int(running.url.rsplit(":", 1)[1])
     with ExitStack() as stack:
@@ -109,13 +78,6 @@ def test_a_frame_over_64_kib_closes_with_1009(plain: ClientConnection) -> None:
 def test_a_binary_frame_closes_with_1008(plain: ClientConnection) -> None:
     plain.send(b"\x01\x02")
     assert closing(plain) == (1008, "binary frames are not part of the protocol")
-
-
-def test_a_frame_that_is_not_utf8_is_closed(running: Gateway) -> None:
-    with ExitStack() as stack:
-        connection = open_socket(running.url, stack)
-        connection.send(b"\xff\xfe", text=True)
-        assert closing(connection)[0] == 1007
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"id":1}', '{"id":1,"method":7}', "x" * 60_000])

@@ -49,18 +49,39 @@ def origin(value: str, name: str = "Origin") -> str:
     return asked(f"{name}: {value}\r\n")
 
 
+def knocked(gateway: Gateway, stack: ExitStack, timeout: float = 10) -> socket.socket:
+    """A socket at the door, closed by the stack."""
+    at = ("127.0.0.1", port_of(gateway))
+    return stack.enter_context(socket.create_connection(at, timeout=timeout))
+
+
+def spelt(gateway: Gateway, request: str) -> bytes:
+    """The request as it is sent: `{port}` stands for the door's port."""
+    return request.replace("{port}", str(port_of(gateway))).encode()
+
+
 def said(gateway: Gateway, request: str) -> bytes:
-    """What the door says to that until it closes; `{port}` stands for its port."""
-    port = port_of(gateway)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
-        heard = b""
+    """What the door says to that until it closes, or lets in."""
+    with ExitStack() as stack:
+        raw, heard = knocked(gateway, stack), b""
         try:
-            raw.sendall(request.replace("{port}", str(port)).encode())
+            raw.sendall(spelt(gateway, request))
             while len(heard) < 10_000 and b" 101 " not in heard[:20] and (data := raw.recv(4096)):
                 heard += data
         except ConnectionError:
             pass
         return heard
+
+
+def headed(size: int) -> str:
+    """A right request whose head has so many bytes once its port, of five digits, is in it."""
+    rest = len(asked("X: \r\n").replace("{port}", "12345"))
+    return asked(f"X: {'x' * (size - rest)}\r\n")
+
+
+def fields(count: int) -> str:
+    """A right request with so many header fields."""
+    return asked("".join(f"X-{n}: 1\r\n" for n in range(count - asked().count(": "))))
 
 
 # What a page cannot choose is in its Origin; what it can choose is in the name it was led here by.
@@ -127,8 +148,12 @@ HOSTILE = {
     "an older version": asked().replace("Version: 13", "Version: 8"),
     "no version": asked().replace(VERSION, ""),
     "a frame before the answer": asked() + "\x01\x00\0\0\0\0",
-    "two hundred headers": asked("".join(f"X-{n}: 1\r\n" for n in range(200))),
+    "two hundred header fields": fields(200),
+    "a header field too many": fields(65),
     "a header of 100 kB": asked(f"X: {'x' * 100_000}\r\n"),
+    "a head of a byte too many": headed(4097),
+    "a path of 5 kB": asked(line=f"GET /{'x' * 5000} HTTP/1.1"),
+    "a cookie of 5 kB": asked(f"Cookie: a={'x' * 5000}\r\n"),
     "a header without a name": asked(": evil\r\n"),
     "a request line that is none": "\0\1\2\3\r\n\r\n",
     "another protocol": "SSH-2.0-OpenSSH_9.2\r\n\r\n",
@@ -155,6 +180,18 @@ def test_the_table_is_long_enough() -> None:
         asked(host="LOCALHOST:{port}"),
         origin(ALLOWED),
         asked("Sec-WebSocket-Extensions: permessage-deflate\r\n", line="GET /any/path?and=query HTTP/1.1"),
+        fields(64),
+        headed(4096),
+    ],
+    ids=[
+        "localhost",
+        "IPv4",
+        "IPv6",
+        "capitals",
+        "an allowed origin",
+        "a path",
+        "many fields",
+        "a long head",
     ],
 )
 def test_r64_a_right_handshake_gets_in(door: Gateway, request_: str) -> None:
@@ -164,17 +201,13 @@ def test_r64_a_right_handshake_gets_in(door: Gateway, request_: str) -> None:
 
 def test_r67_whoever_says_too_little_too_slowly_is_closed(door: Gateway) -> None:
     """All at once: each may take three seconds."""
-    port = port_of(door)
-    begun = asked().replace("{port}", str(port)).encode()
+    begun = spelt(door, asked())
     beginnings = {
         "nothing": b"", "half a line": b"GET / HTT", "no last line": begun[:-2], "zeros": b"\0" * 9000,
         "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(32), "random": os.urandom(2000),
     }  # fmt: skip
     with ExitStack() as stack:
-        raws = {
-            name: stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-            for name in [*beginnings, "a byte at a time"]
-        }
+        raws = {name: knocked(door, stack) for name in [*beginnings, "a byte at a time"]}
         for name, beginning in beginnings.items():
             raws[name].sendall(beginning)
         start, sent = time.monotonic(), 0
@@ -203,8 +236,8 @@ def test_r67_whoever_says_too_little_too_slowly_is_closed(door: Gateway) -> None
 
 def shaken(gateway: Gateway, stack: ExitStack) -> socket.socket:
     """A socket behind a right handshake, for bytes that no library would send."""
-    raw = stack.enter_context(socket.create_connection(("127.0.0.1", port_of(gateway)), timeout=15))
-    raw.sendall(asked().replace("{port}", str(port_of(gateway))).encode())
+    raw = knocked(gateway, stack, 15)
+    raw.sendall(spelt(gateway, asked()))
     heard = b""
     while b"\r\n\r\n" not in heard:
         heard += raw.recv(1)
@@ -226,39 +259,44 @@ def frame(head: int, payload: bytes, masked: bool = True, length: int | None = N
 
 HELLO = json.dumps({"id": 1, "method": "hello", "params": {"version": 1, "nonce": "ab" * 16}}).encode()
 
-FRAMES: dict[str, bytes] = {
-    "not masked": frame(0x81, HELLO, masked=False),
-    "a reserved bit": frame(0xC1, HELLO),
-    "an unknown kind": frame(0x83, HELLO),
-    "an unknown control": frame(0x8B, b""),
-    "the end of what never began": frame(0x80, HELLO),
-    "a message within a message": frame(0x01, HELLO[:9]) + frame(0x81, HELLO),
-    "a ping in two parts": frame(0x09, b"a"),
-    "a long ping": frame(0x89, b"a" * 126),
-    "a gigantic length": frame(0x81, b"a", length=1 << 40),
-    "a negative length": frame(0x81, b"a", length=1 << 63),
-    "one frame of 65 kB": frame(0x81, b"a" * 65_537),
-    "66 kB in parts": frame(0x01, b"a" * 1000) + frame(0x00, b"a" * 1000) * 65,
-    "a close of one byte": frame(0x88, b"\x03"),
-    "a binary frame": frame(0x82, HELLO),
+# What breaks the framing, and the closing code where there is one: most of it ends the connection at once.
+FRAMES: dict[str, tuple[bytes, int | None]] = {
+    "not masked": (frame(0x81, HELLO, masked=False), None),
+    "a reserved bit": (frame(0xC1, HELLO), None),
+    "an unknown kind": (frame(0x83, HELLO), None),
+    "an unknown control": (frame(0x8B, b""), None),
+    "the end of what never began": (frame(0x80, HELLO), None),
+    "a message within a message": (frame(0x01, HELLO[:9]) + frame(0x81, HELLO), None),
+    "a ping in two parts": (frame(0x09, b"a"), None),
+    "a long ping": (frame(0x89, b"a" * 126), None),
+    "a gigantic length": (frame(0x81, b"a", length=1 << 40), 1009),
+    "a negative length": (frame(0x81, b"a", length=1 << 63), None),
+    "one frame of 65 kB": (frame(0x81, b"a" * 65_537), 1009),
+    "66 kB in parts": (frame(0x01, b"a" * 1000) + frame(0x00, b"a" * 1000) * 65, 1009),
+    "a close of one byte": (frame(0x88, b"\x03"), None),
+    "a binary frame": (frame(0x82, HELLO), 1008),
+    "no UTF-8": (frame(0x81, b"\xff\xfe"), 1007),
 }
 
 
 @pytest.mark.parametrize("row", FRAMES)
 def test_r66_a_frame_that_breaks_the_rules_is_the_last(door: Gateway, row: str) -> None:
+    sent, code = FRAMES[row]
     with ExitStack() as stack:
         raw = shaken(door, stack)
         heard = b""
         try:
-            raw.sendall(FRAMES[row])
+            raw.sendall(sent)
             # What the gateway says last is a closing frame; after it, it waits for ours.
             while heard[:1] != b"\x88" and (data := raw.recv(4096)):
                 heard += data
         except ConnectionError:
             pass
         assert b'"result"' not in heard, heard
-        # Nothing, or a closing frame.
+        # Nothing, or a closing frame; what it could not read of it may have turned it into a reset.
         assert not heard or heard[0] == 0x88, heard
+        if code is not None and (heard or len(sent) < 1000):
+            assert struct.unpack(">H", heard[2:4])[0] == code, heard
 
 
 def test_r66_parts_without_end_are_bounded(door: Gateway) -> None:
@@ -347,27 +385,47 @@ def test_r64_nothing_is_answered_before_the_login(stranger: ClientConnection, me
     assert call(stranger, 7, method, **params)["error"]["name"] == "not_logged_in"
 
 
+def pending_of(params: str) -> str:
+    """A login with a pending order; around its params objects and arrays lie four deep."""
+    pending = f'[{{"epoch":1,"method":"order","params":{params}}}]'
+    return f'{{"id":1,"method":"login","params":{{"session_id":1,"trading":true,"pending":{pending}}}}}'
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "[" * 60_000,
         '{"id":1,"method":"hello","params":' + '{"a":' * 10_000 + "1" + "}" * 10_000 + "}",
-        '{"id":1,"method":"login","params":{"session_id":1,"trading":true,"pending":[{"epoch":1,"method":"order","params":'
-        + "[" * 20_000
-        + "]" * 20_000
-        + "}]}}",
+        pending_of("[" * 20_000 + "]" * 20_000),
+        pending_of("[" * 13 + "]" * 13),
         '{"id":1,"method":"hello","method":"login","params":{}}',
         '{"id":1e999,"method":"hello","params":{}}',
         '{"id":1,"method":"hello","params":{"version":1,"nonce":"' + "\\u0000" * 16 + '"}}',
         '{"id":1,"method":"hello","params":{"version":1,"nonce":"' + "ab" * 65 + '"}}',
         '{"id":1,"method":"hello","params":{"version":4294967296,"nonce":"' + "ab" * 16 + '"}}',
     ],
-    ids=["brackets", "nested", "nested values", "key twice", "large id", "nuls", "long nonce", "version"],
+    ids=[
+        "brackets",
+        "nested",
+        "nested values",
+        "one too deep",
+        "key twice",
+        "large id",
+        "nuls",
+        "long nonce",
+        "version",
+    ],
 )
 def test_r66_nesting_and_odd_values_are_refused(stranger: ClientConnection, text: str) -> None:
     stranger.send(text)
     assert json.loads(stranger.recv(30))["error"]["name"] == "bad_request"
     hello(stranger)
+
+
+def test_r66_what_is_nested_as_deep_as_allowed_is_read(stranger: ClientConnection) -> None:
+    """It is refused for another reason: nobody has said hello yet."""
+    stranger.send(pending_of("[" * 12 + "]" * 12))
+    assert json.loads(stranger.recv(30))["error"]["name"] == "not_logged_in"
 
 
 def test_r64_secrets_are_never_in_an_address(door: Gateway) -> None:

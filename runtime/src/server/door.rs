@@ -8,10 +8,18 @@ use tokio_tungstenite::tungstenite::http::{HeaderMap, StatusCode, Uri, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
+use super::handshaking::Handshaking;
 use crate::links;
 
 /// Largest frame and message from a client.
 const FRAME_BYTES: usize = 64 * 1024;
+
+/// Longest head of a handshake, its request line and all header fields. A browser's has about 600 bytes, and what
+/// cookies it keeps for this machine's name.
+const HEAD_BYTES: usize = 4 * 1024;
+
+/// Header fields of a handshake at most. A browser sends about fifteen.
+const HEADERS: usize = 64;
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -28,7 +36,7 @@ impl Door {
         &self,
         stream: S,
         host_matters: bool,
-    ) -> Result<WebSocketStream<S>, String> {
+    ) -> Result<WebSocketStream<Handshaking<S>>, String> {
         // Every frame is written at once: what the socket does not take stays in the gateway.
         let config = WebSocketConfig::default()
             .read_buffer_size(8 * 1024)
@@ -44,7 +52,11 @@ impl Door {
                 Err(refusal)
             }
         };
-        accept_hdr_async_with_config(stream, check, Some(config)).await.map_err(|error| links::words(&error))
+        let stream = Handshaking::new(stream, HEAD_BYTES);
+        let socket = accept_hdr_async_with_config(stream, check, Some(config)).await;
+        let mut socket = socket.map_err(|error| links::words(&error))?;
+        socket.get_mut().done();
+        Ok(socket)
     }
 
     fn admit(&self, request: &Request, host_matters: bool) -> Result<(), String> {
@@ -60,6 +72,9 @@ impl Door {
         // An address in the request line would count instead of `Host`, for whoever forwards the request.
         if uri.authority().is_some() {
             return Err("the request line has an address; give a path".to_owned());
+        }
+        if headers.len() > HEADERS {
+            return Err(format!("{} header fields; {HEADERS} are allowed", headers.len()));
         }
         self.admit_headers(headers, host_matters)
     }
