@@ -107,6 +107,18 @@ pub enum KeyError {
         /// The method's object identifier.
         method: String,
     },
+    /// It asks for more than a file may.
+    #[error(
+        "private key {file} is encrypted so that opening it takes {cost}, which is none or too much; write it anew with: \
+         openssl pkcs8 -topk8 -scrypt -in {file} -out private_key.new.pem",
+        file = file.display()
+    )]
+    Cost {
+        /// The file.
+        file: PathBuf,
+        /// What it asks for.
+        cost: String,
+    },
     /// Not a PEM of a key at all.
     #[error("private key {file} is not a PKCS#8 PEM ({reason}); `spot keygen` makes one", file = file.display())]
     Junk {
@@ -198,6 +210,7 @@ fn opened(document: &SecretDocument, file: &Path, passphrase: &Source) -> Result
     let shut = |why: Shut| match why {
         Shut::Passphrase => KeyError::WrongPassphrase(file.to_owned()),
         Shut::Method(method) => KeyError::Method { file: file.to_owned(), method },
+        Shut::Cost(cost) => KeyError::Cost { file: file.to_owned(), cost },
         Shut::Junk(reason) => KeyError::Junk { file: file.to_owned(), reason },
     };
     let sealed = encryption::read(document).map_err(shut)?;
