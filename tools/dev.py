@@ -15,7 +15,8 @@ usage: ./dev TASK [ARGUMENT ...]
   build [--release]   set up, then build the binaries and the Python package; or the gateways for live trading
   demo [OPTION ...]   the whole system trading on the simulated exchange
   test [PATH ...]     all Rust and Python tests, or only these pytest paths and options
-  check               formatting, lints, types, stubs, walls, bans and licences
+  check [--advisories]
+                      formatting, lints, types, stubs, walls, bans and licences; advisories over the network
   teeth [NAME ...]    sabotage the code, one change at a time: the named test must turn red
   soak NAME [...]     a long run
   bench [NAME] [...]  a benchmark, of a build for release; without a name all of them

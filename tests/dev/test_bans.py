@@ -23,7 +23,9 @@ def test_ordinary_packages_pass() -> None:
     assert bans.judge(RULES, [package(), package("tradingsys", None, None)]) == []
 
 
-@pytest.mark.parametrize("name", ["bincode", "rustls-pemfile", "openssl-sys", "tokio-uring"])
+@pytest.mark.parametrize(
+    "name", ["bincode", "rustls-pemfile", "openssl-sys", "tokio-uring", "atty", "rustdecimal"]
+)
 def test_a_banned_crate_is_found(name: str) -> None:
     assert len(bans.judge(RULES, [package(name)])) == 1
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from devlib import bans, setup, venv
+from devlib import advisories, bans, setup, venv
 from devlib.console import Stop, call, phase, say
 from devlib.paths import PYALGO, ROOT
 
 
 def run(arguments: list[str]) -> int:
     """Runs every check, also after one has failed, and names the failed ones at the end."""
-    if arguments:
-        raise Stop("check takes no arguments", 2)
+    if arguments not in ([], ["--advisories"]):
+        raise Stop("check takes no argument but --advisories", 2)
     env = setup.environment()
 
     def program(*command: str | Path) -> Callable[[], bool]:
@@ -44,7 +44,12 @@ def run(arguments: list[str]) -> int:
         with phase(name):
             if not step():
                 failed.append(name)
-    say("not checked: security advisories (their database is no package: cargo deny check advisories)")
+    if arguments:
+        with phase("advisories"):
+            if advisories.run(env) is False:
+                failed.append("advisories")
+    else:
+        say("not checked: security advisories (./dev check --advisories fetches them, where cargo-deny is)")
     say(f"check: {', '.join(failed)} failed" if failed else f"check: all {len(steps)} passed")
     return 1 if failed else 0
 
