@@ -13,8 +13,8 @@ pub(super) const LABEL: &str = "ENCRYPTED PRIVATE KEY";
 /// Cost of a guess: 2^14 blocks of 1 KiB, five times over. More memory than that OpenSSL refuses to use.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 
-/// What a file may ask for before its passphrase is tried: the file says it, and nobody knows yet who wrote that. Memory
-/// of scrypt in bytes, its work in blocks mixed (N times r times p), and rounds of PBKDF2: seconds each.
+/// What a file may ask for before its passphrase is tried: the file says it, and nobody knows yet who wrote that.
+/// Memory of scrypt in bytes, its work in blocks mixed (N times r times p), and rounds of PBKDF2: seconds each.
 const SCRYPT_BYTES: u64 = 256 << 20;
 const SCRYPT_BLOCKS: u64 = 1 << 23;
 const PBKDF2_ROUNDS: u32 = 10_000_000;
