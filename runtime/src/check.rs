@@ -11,7 +11,7 @@ use tradingsys::venue::port::{Answer, Balance, LinkInput, OrderReport, Outbox, Q
 
 use crate::cli::show;
 use crate::clock::Clock;
-use crate::config::{Config, limits};
+use crate::config::{Config, MARGIN, limits};
 use crate::exit::{Exit, refused_by_the_exchange};
 use crate::files::{FolderLock, LockError};
 use crate::key::passphrase::Source;
@@ -137,7 +137,7 @@ fn opened(config: &Config) -> Result<(usize, bool, books::Findings), Exit> {
 }
 
 fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {
-    look(config, ports, Seen::default())?.tell(config.margin.is_some(), findings);
+    look(config, ports, Seen::default())?.tell(config.market, findings);
     Ok(())
 }
 
@@ -223,7 +223,7 @@ impl Seen {
         }
     }
 
-    fn tell(self, margin: bool, findings: &mut Findings) {
+    fn tell(self, market: &str, findings: &mut Findings) {
         let reached = self.instruments.is_some() || self.entry_up || self.clock.is_some();
         let why = || self.last_down.clone().unwrap_or_else(|| "no answer".into());
         match self.instruments {
@@ -257,7 +257,7 @@ impl Seen {
         }
         match self.account {
             Some(Ok((true, assets))) => findings.ok("permissions", &format!("may trade, {assets} assets")),
-            Some(Ok((false, _))) => findings.fail("permissions", Exit::key_refused(may_not_trade(margin))),
+            Some(Ok((false, _))) => findings.fail("permissions", Exit::key_refused(may_not_trade(market))),
             Some(Err(reason)) => findings.fail("permissions", Exit::unreachable(reason)),
             None if self.refused.is_some() => {}
             None => findings.fail("permissions", Exit::unreachable("not asked, no logon")),
@@ -265,12 +265,14 @@ impl Seen {
     }
 }
 
-fn may_not_trade(margin: bool) -> &'static str {
-    if margin {
-        "the account may not trade; allow margin trading for this key, and look at the cross-margin account, at the \
-         exchange"
-    } else {
-        "the account may not trade; allow spot trading for this key at the exchange"
+fn may_not_trade(market: &str) -> &'static str {
+    match market {
+        MARGIN => {
+            "the account may not trade; allow margin trading for this key, and look at the cross-margin account, at \
+             the exchange"
+        }
+        "spot" => "the account may not trade; allow spot trading for this key at the exchange",
+        _ => "the account may not trade; allow futures trading for this key at the exchange",
     }
 }
 
@@ -375,12 +377,16 @@ mod tests {
 
     #[test]
     fn what_may_not_trade_is_told_by_its_kind() {
-        for (margin, words) in [(true, "allow margin trading"), (false, "allow spot trading")] {
+        for (market, words) in [
+            (MARGIN, "allow margin trading"),
+            ("spot", "allow spot trading"),
+            ("usdt", "allow futures trading"),
+        ] {
             let account = Some(Ok((false, 0)));
             let clock = Some((0, Span::default()));
             let seen = Seen { account, clock, entry_up: true, instruments: Some(1), ..Seen::default() };
             let mut findings = Findings::default();
-            seen.tell(margin, &mut findings);
+            seen.tell(market, &mut findings);
             let message = findings.failure.unwrap().message;
             assert!(message.starts_with("permissions: ") && message.contains(words), "{message}");
         }

@@ -24,12 +24,31 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// The permission bits, if others than the owner may read or write the file.
+/// The permission bits, if others than the owner may read or write the file. A credential of the service may be
+/// readable by its group.
 #[cfg(unix)]
 pub(crate) fn mode_open_to_others(file: &Path) -> io::Result<Option<u32>> {
+    let credentials = std::env::var_os(CREDENTIALS_VARIABLE).filter(|folder| !folder.is_empty());
+    mode_open_beside(file, credentials.as_deref().map(Path::new))
+}
+
+/// Names the folder in which systemd hands a service its credentials. Of a unit with `User=` they belong to root,
+/// and an access-control list lets that user read them; a list's mask is shown as the right of the group: 0440.
+#[cfg(unix)]
+const CREDENTIALS_VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+#[cfg(unix)]
+fn mode_open_beside(file: &Path, credentials: Option<&Path>) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
-    Ok((mode & 0o077 != 0).then_some(mode))
+    // By its real name: what a link or `..` leads to is no credential.
+    let within =
+        |folder: &Path| -> io::Result<bool> { Ok(file.canonicalize()?.starts_with(folder.canonicalize()?)) };
+    let may = match credentials {
+        Some(folder) if mode & 0o040 != 0 && within(folder).unwrap_or(false) => 0o740,
+        _ => 0o700,
+    };
+    Ok((mode & !may != 0).then_some(mode))
 }
 
 /// The permission bits, if others than the owner may read or write the file.
@@ -303,6 +322,34 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             let exit = kept_token(&path).unwrap_err();
             assert!(exit.message.contains("holds no token"), "{exit}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn r68_a_credential_may_be_readable_by_its_group_and_nothing_else_may() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = Scratch::new("credentials");
+        let credentials = dir.path("credentials");
+        std::fs::create_dir_all(&credentials).unwrap();
+        let (inside, outside) = (credentials.join("passphrase"), dir.path("passphrase"));
+        let way_out = credentials.join("../passphrase");
+        let link = credentials.join("link");
+        for file in [&inside, &outside] {
+            std::fs::write(file, "correct horse").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        for (mode, taken) in [(0o440, true), (0o640, true), (0o444, false), (0o460, false), (0o450, false)] {
+            for file in [&inside, &outside] {
+                std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let open = |file: &Path, folder: Option<&Path>| mode_open_beside(file, folder).unwrap();
+            assert_eq!(open(&inside, Some(&credentials)), (!taken).then_some(mode), "{mode:o}");
+            assert_eq!(open(&inside, None), Some(mode), "{mode:o} without credentials");
+            for other in [&outside, &way_out, &link] {
+                assert_eq!(open(other, Some(&credentials)), Some(mode), "{mode:o} of {}", other.display());
+            }
+            assert_eq!(open(&inside, Some(&dir.path("none"))), Some(mode), "{mode:o} of no folder");
         }
     }
 

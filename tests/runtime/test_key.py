@@ -124,6 +124,23 @@ def test_r69_a_passphrase_that_does_not_do_is_named(
     assert words in done.stdout and PASSPHRASE not in done.stdout + done.stderr
 
 
+def test_r68_a_credential_of_the_service_may_show_the_right_of_a_group(
+    gateway: Gateway, machine_lacks: MachineLacks
+) -> None:
+    """As systemd shows one to a unit with `User=`: mode 0440, below the folder it names."""
+    encrypted(gateway, machine_lacks)
+    env = passphrase_file(gateway, mode=0o440)
+    assert checked(gateway, env=env).returncode == 77
+    elsewhere = gateway.folder / "credentials"
+    elsewhere.mkdir(mode=0o500)
+    assert checked(gateway, env=env | {"CREDENTIALS_DIRECTORY": str(elsewhere)}).returncode == 77
+    done = checked(gateway, env=env | {"CREDENTIALS_DIRECTORY": str(gateway.folder)})
+    assert done.returncode == 0, done.stdout + done.stderr
+    (gateway.folder / "passphrase").chmod(0o444)
+    done = checked(gateway, env=env | {"CREDENTIALS_DIRECTORY": str(gateway.folder)})
+    assert done.returncode == 77 and "its passphrase in" in done.stdout, done.stdout
+
+
 def test_r69_without_a_passphrase_the_ways_to_give_it_are_named(
     gateway: Gateway, machine_lacks: MachineLacks
 ) -> None:
