@@ -99,6 +99,7 @@ impl OrderEntry for Scripted {
         self.0.borrow_mut().queries.push((request, query.clone()));
     }
     fn comparing(&mut self, _: bool) {}
+    fn share_among(&mut self, _: &BTreeSet<SessionId>) {}
     fn pace(&mut self, _: Time, _: &[Query]) -> Span {
         self.0.borrow().pace
     }
@@ -122,6 +123,12 @@ impl OrderEntry for Scripted {
     }
     fn shows_trades_of(&self) -> Option<Span> {
         self.0.borrow().trades_shown
+    }
+    fn inquires(&self) -> bool {
+        false
+    }
+    fn gauges(&self, _: Time) -> EntryGauges {
+        EntryGauges::default()
     }
     fn stop(&mut self, _: Time, _: &mut Outbox) {}
 }

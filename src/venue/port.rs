@@ -134,7 +134,8 @@ pub trait MarketFeed {
 /// Orders out, private facts in. One machine of this kind per gateway.
 ///
 /// It owns the logged-on connection, the clock offset, the rate budget and request numbering. It never re-sends an
-/// order.
+/// order. No method has a body here: one machine stands around another, and what it forgot to pass on would be lost
+/// without a word.
 pub trait OrderEntry {
     /// Opens what it needs; [`VenueEvent::EntryUp`] follows when orders can be sent *and* private events arrive.
     fn start(&mut self, now: Time, out: &mut Outbox);
@@ -151,7 +152,7 @@ pub trait OrderEntry {
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent>;
     /// Sessions that may trade from now on: they share the rate budget, so that none of them uses up what the others
     /// may need.
-    fn share_among(&mut self, _sessions: &BTreeSet<SessionId>) {}
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>);
     /// Changes an order in place: exactly one [`VenueEvent::AmendReply`] follows later.
     ///
     /// # Errors
@@ -176,17 +177,11 @@ pub trait OrderEntry {
     /// The deadline has passed.
     fn timer(&mut self, now: Time, out: &mut Outbox);
     /// How far back own trades can be asked for; `None`: to the account's first.
-    fn shows_trades_of(&self) -> Option<Span> {
-        None
-    }
+    fn shows_trades_of(&self) -> Option<Span>;
     /// Is a question of its own under way whose answer may be [`VenueEvent::Refused`]? Whoever only looks waits for it.
-    fn inquires(&self) -> bool {
-        false
-    }
+    fn inquires(&self) -> bool;
     /// How it stands, for whoever watches.
-    fn gauges(&self, _now: Time) -> EntryGauges {
-        EntryGauges::default()
-    }
+    fn gauges(&self, now: Time) -> EntryGauges;
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
     /// Gives up all connections; nothing follows but `Down`s.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use binance_sim::config::Listed;
+use binance_venue::Guarded;
 use binance_venue::margin::{self, MarginConfig};
 use binance_venue::spot::{self, SpotConfig};
 use binance_venue::usdt::{self, Endpoints, UsdtConfig};
@@ -26,6 +27,9 @@ pub enum Product {
 
 /// Longest time after its stamp at which the exchange takes a request.
 const RECV_WINDOW: Span = Span::from_secs(2);
+
+/// Where it is asked what the key may do: nowhere, as by a gateway whose environment has no such host.
+const RIGHTS: &str = "";
 
 impl Product {
     /// Its market word.
@@ -51,7 +55,8 @@ impl Product {
         }
     }
 
-    /// The machines of its venue, on the simulator; connections are replaced at that age.
+    /// The machines of its venue, on the simulator, put together as the binaries do; connections are replaced at that
+    /// age.
     pub fn ports(
         self,
         key: SecretKey,
@@ -64,7 +69,7 @@ impl Product {
                 config.access.recv_window = RECV_WINDOW;
                 config.access.timing.life = life.unwrap_or(config.access.timing.life);
                 let (feed, entry) = spot::ports(&config);
-                (Box::new(feed), Box::new(entry))
+                (Box::new(feed), Box::new(Guarded::new(entry, &config.access, RIGHTS)))
             }
             Self::Margin => {
                 let mut spot = SpotConfig::new("ws://sim/ws-api/v3", "ws://sim", "world", key, seed);
@@ -74,7 +79,7 @@ impl Product {
                 config.side_effect = SideEffect::AutoBorrowRepay;
                 config.risk_stream = Some("ws://sim/margin-stream".to_owned());
                 let (feed, entry) = margin::ports(&config);
-                (Box::new(feed), Box::new(entry))
+                (Box::new(feed), Box::new(Guarded::new(entry, &config.spot.access, RIGHTS)))
             }
             Self::Usdt => {
                 let at = Endpoints {
@@ -88,7 +93,7 @@ impl Product {
                 config.access.recv_window = RECV_WINDOW;
                 config.access.timing.life = life.unwrap_or(config.access.timing.life);
                 let (feed, entry) = usdt::ports(&config);
-                (Box::new(feed), Box::new(entry))
+                (Box::new(feed), Box::new(Guarded::new(entry, &config.access, RIGHTS)))
             }
         }
     }

@@ -48,7 +48,7 @@ enum Question {
 
 /// An entry whose key is looked at.
 pub struct Guarded<E> {
-    entry: E,
+    pub(crate) entry: E,
     access: Access,
     question: Question,
     tries: u32,
@@ -157,11 +157,11 @@ impl<E: OrderEntry> OrderEntry for Guarded<E> {
     fn place(&mut self, now: Time, order: &NewOrder, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.place(now, order, out)
     }
-    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
-        self.entry.share_among(sessions);
-    }
     fn cancel(&mut self, now: Time, cancel: &Cancel, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.cancel(now, cancel, out)
+    }
+    fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
+        self.entry.share_among(sessions);
     }
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.amend(now, amend, out)
@@ -315,6 +315,12 @@ mod tests {
             None
         }
         fn timer(&mut self, _: Time, _: &mut Outbox) {}
+        fn shows_trades_of(&self) -> Option<Span> {
+            None
+        }
+        fn inquires(&self) -> bool {
+            false
+        }
         fn gauges(&self, _: Time) -> EntryGauges {
             EntryGauges { connected: true, ..EntryGauges::default() }
         }
@@ -325,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn r13_what_has_a_default_reaches_the_entry_inside_all_the_same() {
+    fn r13_what_a_gateway_tells_and_asks_reaches_the_entry_inside() {
         let key = SecretKey::from_seed(&[7; 32]);
         let access = SpotConfig::new("wss://api", "wss://streams", "the-key", key, 1).access;
         let mut guarded = Guarded::new(Inner::default(), &access, "https://host");

@@ -645,6 +645,14 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         }
     }
 
+    fn shows_trades_of(&self) -> Option<Span> {
+        None
+    }
+
+    fn inquires(&self) -> bool {
+        false
+    }
+
     fn receive_window(&self) -> Span {
         self.config.recv_window
     }

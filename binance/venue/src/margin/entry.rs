@@ -445,6 +445,14 @@ impl OrderEntry for Entry {
         self.desk.gauges(now)
     }
 
+    fn shows_trades_of(&self) -> Option<Span> {
+        self.desk.shows_trades_of()
+    }
+
+    fn inquires(&self) -> bool {
+        self.desk.inquires()
+    }
+
     fn receive_window(&self) -> Span {
         self.desk.receive_window()
     }

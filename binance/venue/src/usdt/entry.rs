@@ -389,6 +389,10 @@ impl OrderEntry for Entry {
         self.desk.gauges(now)
     }
 
+    fn inquires(&self) -> bool {
+        self.desk.inquires()
+    }
+
     fn receive_window(&self) -> Span {
         self.desk.receive_window()
     }

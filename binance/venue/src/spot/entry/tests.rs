@@ -3,7 +3,7 @@
 
 use binance_wire::sign::{SecretKey, ws_payload};
 use serde_json::{Value, json};
-use tradingsys::ids::{ClientOrderId, LinkId, Symbol};
+use tradingsys::ids::{ClientOrderId, IdKind, IdParts, Install, LinkId, SessionId, Symbol};
 use tradingsys::market::{Side, Stp, Tif, WorkingType};
 use tradingsys::num::Qty;
 use tradingsys::order::request::{NewOrder, Terms};
@@ -15,6 +15,7 @@ use tradingsys::venue::port::{
 
 use super::*;
 use crate::common::Access;
+use crate::rights::Guarded;
 use crate::spot::SpotConfig;
 
 const START: i64 = 1_700_000_000_000;
@@ -22,8 +23,9 @@ const START: i64 = 1_700_000_000_000;
 /// The venue's clock is this far ahead of ours.
 const AHEAD: i64 = 120;
 
+/// As a gateway is made of it: see `Guarded`.
 struct Bench {
-    entry: Entry,
+    entry: Guarded<Entry>,
     now: Time,
     out: Outbox,
 }
@@ -37,7 +39,8 @@ impl Bench {
         let key = SecretKey::from_seed(&[9; 32]);
         let mut config = SpotConfig::new("ws://venue/ws-api/v3", "ws://venue", "the-key", key, 5).access;
         change(&mut config);
-        Self { entry: Entry::new(config), now: Time::from_millis(START), out: Outbox::default() }
+        let entry = Guarded::new(Entry::new(config.clone()), &config, "");
+        Self { entry, now: Time::from_millis(START), out: Outbox::default() }
     }
 
     /// Started, and up on the first link.
@@ -141,7 +144,7 @@ impl Bench {
             if pings && ping <= due.min(end) {
                 self.now = ping;
                 ping += Span::from_secs(10);
-                let links: Vec<LinkId> = self.entry.sessions.keys().copied().collect();
+                let links: Vec<LinkId> = self.entry.entry.sessions.keys().copied().collect();
                 for link in links {
                     self.input(link, LinkInput::Alive);
                 }
@@ -594,6 +597,29 @@ fn questions_wait_for_their_share_of_the_weight() {
     bench.place("o1").unwrap();
     bench.pass(Span::from_secs(60));
     assert!(bench.requests().iter().any(|(_, r)| r["method"] == "account.status"));
+}
+
+/// The `n`-th order of a session.
+fn of(session: u16, n: u64) -> ClientOrderId {
+    let (kind, install, session) = (IdKind::Order, Install::from_hash(1), SessionId(session));
+    ClientOrderId::mint(IdParts { kind, install, epoch: 1, session, command: n })
+}
+
+#[test]
+fn r13_a_session_that_floods_leaves_the_others_their_part() {
+    let flood = |bench: &mut Bench, session| {
+        let place = |n| bench.place(of(session, n).as_str());
+        (1..100).map(place).take_while(Result::is_ok).count()
+    };
+    let mut bench = Bench::up();
+    assert_eq!(flood(&mut bench, 1), 50, "alone it has all that the venue counts");
+    let mut bench = Bench::up();
+    bench.entry.share_among(&[1, 2].map(SessionId).into());
+    let sent = [1, 2].map(|session| flood(&mut bench, session));
+    assert!(sent.iter().sum::<usize>() == 50 && sent[1] >= 24, "{sent:?}");
+    for (session, n) in [(1, 101), (2, 102)] {
+        bench.cancel(of(session, n).as_str()).unwrap();
+    }
 }
 
 #[test]
