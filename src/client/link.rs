@@ -83,6 +83,7 @@ impl Client {
             let message = format!("install {:?} in the login reply is no install name", login.install);
             return self.refused(now, LocalError::Protocol.body(message), out);
         };
+        let another_run = self.identity.as_ref().is_some_and(|known| known.epoch != login.epoch);
         self.identity = Some(Identity { install, epoch: login.epoch, next_command: login.next_command });
         self.acked = None;
         self.last_made = Some(login.last);
@@ -105,6 +106,10 @@ impl Client {
         }
         self.set_state(login.state);
         self.take_answers(login.answers);
+        if another_run {
+            // Cancels are in no journal: what that gateway took it may never have sent.
+            self.kills_wanted |= self.orders.want_kills_again();
+        }
         self.resubscribe(out);
         self.restored();
     }

@@ -20,7 +20,7 @@ pub enum Kill {
     No,
     /// Waits until the gateway has the order.
     Wanted,
-    /// Sent; nothing more is sent until it is answered with a refusal.
+    /// Sent; nothing more is sent until it is answered with a refusal, or another run of the gateway is met.
     Asked,
 }
 
@@ -110,6 +110,15 @@ impl OrderTable {
         key
     }
 
+    /// The gateway that took cancels is gone, and what it took with it: they are wanted again. True if there are any.
+    pub(super) fn want_kills_again(&mut self) -> bool {
+        let mut any = false;
+        for tracked in self.orders.values_mut().filter(|t| t.kill == Kill::Asked && t.is_active()) {
+            (tracked.kill, any) = (Kill::Wanted, true);
+        }
+        any
+    }
+
     /// The way to the exchange changed: what was refused may be refused again, and is told again.
     pub(super) fn forget_refusals(&mut self) {
         for tracked in self.orders.values_mut() {
@@ -139,7 +148,7 @@ impl OrderTable {
         self.ended.push_back(key);
         while self.ended.len() > MAX_ENDED {
             let Some(oldest) = self.ended.pop_front() else { break };
-            if self.orders.get(&oldest).is_some_and(|tracked| !tracked.held) {
+            if self.orders.get(&oldest).is_some_and(|tracked| !tracked.held && !tracked.is_active()) {
                 self.remove(oldest);
             }
         }

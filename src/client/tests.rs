@@ -1,5 +1,7 @@
 //! The machine against a scripted gateway: frames as `docs/protocol.md` has them, written out by hand.
 
+mod kill;
+
 use super::event::{Event, LocalError, Market, OrderKey, Placed};
 use super::machine::{Client, Config, Input, Output};
 use super::orders::Kill;
