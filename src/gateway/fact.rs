@@ -205,7 +205,11 @@ impl Gateway {
         let Some(id) = self.identify(now, report, source) else { return };
         let before = self.told_state(&id);
         let waited = self.orders.get(&id).is_some_and(Order::waits);
+        let contradicts = self.contradicts_end(&id, report);
         self.learn(&id, report);
+        if contradicts {
+            self.reopen(now, &id);
+        }
         if source == Source::Query {
             let lag = self.config.recovery_lag;
             self.orders.update(&id, |order| order.amend_found(now, lag));
@@ -225,6 +229,29 @@ impl Gateway {
             self.follow_child(now, &id);
         }
         self.guard_reductions(now);
+    }
+
+    /// Does it show more to fill of an order that was called filled, and is it newer than the quantity judged by?
+    fn contradicts_end(&self, id: &ClientOrderId, report: &OrderReport) -> bool {
+        let filled = State::Done(OrderStatus::Filled);
+        let Some(order) = self.orders.get(id).filter(|order| order.state == filled) else { return false };
+        let lives = self.status_told(id, report).end().is_none();
+        lives && report.time > order.as_of && report.qty > order.filled
+    }
+
+    /// An order that was called filled has more to fill: it was changed, and nobody here knew.
+    fn reopen(&mut self, now: Time, id: &ClientOrderId) {
+        self.step(id, Event::Reopen);
+        let Some(order) = self.orders.get(id) else { return };
+        let (session, qty, filled) = (order.session, order.qty, order.filled);
+        let fields = format!("order={id} qty={qty} filled={filled}");
+        self.log(LogLevel::Error, "an order that was called filled is open at the exchange", fields);
+        if let Some(session) = session {
+            let message = format!(
+                "order {id} was called filled, but the exchange has it open with {filled} of {qty} filled"
+            );
+            self.notice(now, session, "resurrected", message, Some(id));
+        }
     }
 
     fn told_state(&self, id: &ClientOrderId) -> Option<Told> {
@@ -528,9 +555,14 @@ impl Gateway {
             self.balance_past(fill);
         }
         let ending = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending);
-        let filled = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.qty);
+        // All that it may have become by an amend on its way, too.
+        let filled = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.most());
+        let full = self.orders.get(id).is_some_and(|o| o.qty.is_positive() && o.filled >= o.qty);
         if let Some(end) = ending.or(filled.then_some(OrderStatus::Filled)) {
             self.end(id, end);
+        } else if full && !self.orders.get(id).is_some_and(|o| o.state.is_over()) {
+            self.step(id, Event::Live);
+            self.doubt(now, id);
         } else if !self.orders.get(id).is_some_and(|o| o.state.is_over()) {
             self.step(id, Event::Live);
             self.live_again(now, id);

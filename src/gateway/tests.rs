@@ -1,6 +1,7 @@
 //! The gateway against a scripted venue: what the exchange says is laid into its mouth, what it is asked is read back.
 
 mod absence;
+mod amend;
 mod books;
 mod conditional;
 mod contract;

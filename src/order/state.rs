@@ -12,7 +12,8 @@
 //!      Done ◀──────────────────────────────────────┘
 //! ```
 //!
-//! `Done` as "not placed" is the one end that evidence can reopen: an order that turns up after all is adopted, loudly.
+//! Evidence can reopen two ends, loudly: "not placed", of an order that turns up after all, and "filled", of one that
+//! the exchange shows with more left, as it was changed without our knowing.
 //! Fills are facts and are booked whatever the state says.
 
 use crate::ids::{ClientOrderId, IdKind, SessionId, Symbol, VenueOrderId};
@@ -61,6 +62,8 @@ pub enum Event {
     CancelRefuse,
     /// Proof that the exchange never had it (see `gateway::doubt`).
     Absent,
+    /// Positive evidence, newer than what it was called filled by, that more of it can fill.
+    Reopen,
 }
 
 /// An event that cannot happen in that state: our own error, never the exchange's.
@@ -119,13 +122,16 @@ impl State {
             }
             (_, E::End(end)) => S::Done(end),
 
+            (S::Done(OrderStatus::Filled), E::Reopen) => S::Working,
+
             // A replica's late "not found" after the engine's own word: the word stands.
             (S::Done(end), E::Absent) => S::Done(end),
             (S::Intended, E::CancelSend | E::CancelLose | E::CancelRefuse | E::Absent)
             | (S::Sent, E::Send | E::Absent)
             | (S::Working | S::Canceling, E::Send | E::Absent)
             | (S::Unknown, E::Send)
-            | (S::NotPlaced | S::Done(_), E::Send | E::CancelSend) => {
+            | (S::NotPlaced | S::Done(_), E::Send | E::CancelSend)
+            | (_, E::Reopen) => {
                 return Err(Impossible { state: self, event });
             }
         })
@@ -371,7 +377,7 @@ mod tests {
     use super::*;
     use crate::fixtures::doge_order;
 
-    const EVENTS: [Event; 9] = [
+    const EVENTS: [Event; 10] = [
         Event::Send,
         Event::Refuse,
         Event::Lose,
@@ -381,6 +387,7 @@ mod tests {
         Event::CancelLose,
         Event::CancelRefuse,
         Event::Absent,
+        Event::Reopen,
     ];
 
     fn word(next: Result<State, Impossible>) -> &'static str {
@@ -398,19 +405,20 @@ mod tests {
         }
     }
 
-    /// Columns: send refuse lose live end cancel-send cancel-lose cancel-refuse absent.
+    /// Columns: send refuse lose live end cancel-send cancel-lose cancel-refuse absent reopen.
     #[test]
     fn every_pair_of_state_and_event_has_its_answer() {
         for (state, lives, row) in [
-            (State::Intended, false, "S R U W X ! ! ! !"),
-            (State::Sent, false, "! R U W X C U S !"),
-            (State::Working, true, "! W W W X C W W !"),
-            (State::Canceling, false, "! R U C X C U S !"),
-            (State::Canceling, true, "! C C C X C U W !"),
-            (State::Unknown, false, "! R U W X U U U N"),
-            (State::Unknown, true, "! U U W X U U U N"),
-            (State::NotPlaced, false, "! N N W X ! N N N"),
-            (State::Done(OrderStatus::Filled), true, "! F F F F ! F F F"),
+            (State::Intended, false, "S R U W X ! ! ! ! !"),
+            (State::Sent, false, "! R U W X C U S ! !"),
+            (State::Working, true, "! W W W X C W W ! !"),
+            (State::Canceling, false, "! R U C X C U S ! !"),
+            (State::Canceling, true, "! C C C X C U W ! !"),
+            (State::Unknown, false, "! R U W X U U U N !"),
+            (State::Unknown, true, "! U U W X U U U N !"),
+            (State::NotPlaced, false, "! N N W X ! N N N !"),
+            (State::Done(OrderStatus::Filled), true, "! F F F F ! F F F W"),
+            (State::Done(OrderStatus::Canceled), true, "! X X X X ! X X X !"),
         ] {
             let found: Vec<_> = EVENTS.iter().map(|e| word(state.next(*e, lives))).collect();
             assert_eq!(found.join(" "), row, "{state:?} lives={lives}");
