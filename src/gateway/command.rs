@@ -300,6 +300,8 @@ impl Gateway {
         let mut counts = false;
         if let Some(asked) = asked_by_amend(&instrument, order, request.qty, request.price) {
             let replaced = Exposure::of(order);
+            // It brings risk like a new order.
+            self.may_place(&request.symbol)?;
             counts = self.judge_limits(now, session, &asked, replaced)?;
         }
         self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
