@@ -28,23 +28,29 @@ BENCHMARKS = {
 
 
 def main() -> int:
-    """Measures all, and keeps what was found so far whatever comes."""
+    """Measures all, one whatever became of the other."""
     made = parser("", __doc__)
     orders.options_of_ours(made)
     start.options_of_ours(made)
     options = settled(made.parse_args())
     found: dict[str, object] = {"surroundings": surroundings()}
     path = options.json or Path(".dev") / "bench.json"
+    failed: list[str] = []
     for name, measure in BENCHMARKS.items():
         began = time.monotonic()
         print(f"\n## {name}\n", flush=True)
-        rows = measure(options)
+        try:
+            rows = measure(options)
+        except SystemExit as reason:
+            failed.append(name)
+            print(f"{name}: {reason}", file=sys.stderr)
+            continue
         found[name] = rows
         print(table(rows), flush=True)
         print(f"\n{time.monotonic() - began:.0f} s", flush=True)
         path.write_text(json.dumps(found, indent=1), encoding="utf-8")
     print(f"\nwritten: {path}")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from benchlib.figures import Row, program, quantile, spread
 from benchlib.system import System, system
@@ -18,15 +19,16 @@ CASE = Case("bbo", 1000, "tcp")
 def measure(options: argparse.Namespace) -> list[Row]:
     """A row with the crowd and one without."""
     connected, active = (20, 5) if options.quick else (1000, 250)
+    case = replace(CASE, rate=100) if options.quick else CASE
     alone, among = Runs(), Runs()
     memory = []
     with system() as bench:
         at_first = bench.gateway.resident_mb()
         for _ in range(options.rounds):
-            round_of_gateway(bench, CASE, options.seconds, alone)
+            round_of_gateway(bench, case, options.seconds, alone)
             gather(bench, connected, active)
             memory.append(bench.gateway.resident_mb())
-            round_of_gateway(bench, CASE, options.seconds, among)
+            round_of_gateway(bench, case, options.seconds, among)
             bench.exchange.ask(do="disperse")
     return [
         row("one session, nobody else", alone, at_first),

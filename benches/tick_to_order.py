@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchlib.figures import Row, program, ratios, spread
 from benchlib.system import Process, System, system
@@ -52,6 +52,8 @@ class Runs:
     # Nanoseconds on a core per tick, by process.
     cpu: dict[str, list[float]] = field(default_factory=dict)
     late: float = 0
+    # Orders that the SDK did not send, because as many as it may have were under way.
+    refused: int = 0
 
     def ticks(self, bench: System, case: Case, seconds: float, bare: bool, **processes: Process) -> None:
         """One run."""
@@ -92,9 +94,7 @@ def round_of_gateway(bench: System, case: Case, seconds: float, runs: Runs) -> N
     every, interval = max(case.rate // ORDERS_PER_S, 1), 0 if case.spin else 0.001
     strategy = bench.strategy("ticks", bench.address(case.transport), case.view, every, interval)
     runs.ticks(bench, case, seconds, False, gateway=bench.gateway, strategy=strategy)
-    said = strategy.report()
-    if said["refused"]:
-        raise SystemExit(f"{case.name}: {said['refused']} orders were refused")
+    runs.refused += strategy.report()["refused"]
 
 
 def row(case: Case, ours: Runs, theirs: Runs) -> Row:
@@ -114,13 +114,15 @@ def row(case: Case, ours: Runs, theirs: Runs) -> Row:
         "relay CPU µs": theirs.cpu_us("gateway"),
         "times CPU": ours.cpu_us("gateway") / theirs.cpu_us("gateway"),
         "answered": ours.answered,
+        "refused": ours.refused,
     }
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
     """All rows."""
     rows = []
-    cases = [CASES[0], CASES[-1]] if options.quick else CASES
+    # So slow that each tick is answered: on a busy machine newer ones would overtake all that ask for one.
+    cases = [replace(case, rate=100) for case in (CASES[0], CASES[-1])] if options.quick else CASES
     with system() as bench:
         for case in cases:
             ours, theirs = Runs(), Runs()

@@ -250,7 +250,8 @@ fn ticks(shared: &Shared, wish: &Value) -> io::Result<Value> {
 /// Waits until so many have come, or none has for a while: ticks that were overtaken by newer ones get no order.
 fn settle(wanted: usize, came: impl Fn() -> usize) {
     let (mut count, mut since) = (came(), now());
-    while count < wanted && now() - since < QUIET_NANOS {
+    // The first may have to wait for a processor that is taken.
+    while count < wanted && now() - since < if count == 0 { 20 * QUIET_NANOS } else { QUIET_NANOS } {
         thread::sleep(PAUSE);
         let newest = came();
         if newest > count {
