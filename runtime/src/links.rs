@@ -34,8 +34,9 @@ pub use self::http::Response;
 /// Frames that may wait for the loop, over all links.
 const EVENTS: usize = 512;
 
-/// Frames that may wait for one link's socket. The venue's own budget stays far below.
-const OUTGOING: usize = 256;
+/// Frames that may wait for one link's socket. A cancel of everything is one frame for each order, all in one turn of the
+/// loop: more than any venue's budget of a minute (6,000) must fit.
+const OUTGOING: usize = 8_192;
 
 /// Longest a frame may take to leave. Beyond it the link counts as dead.
 const SEND_WITHIN: Duration = Duration::from_secs(5);

@@ -136,10 +136,23 @@ fn a_link_given_up_while_dialling_ends() {
 }
 
 #[test]
+fn as_many_frames_as_a_venue_takes_in_a_minute_leave_from_one_turn() {
+    trial(|mut wire| async move {
+        let mut server = wire.connected().await;
+        for number in 0..6_000 {
+            wire.send(&number.to_string());
+        }
+        for number in 0..6_000 {
+            assert_eq!(server.next().await.unwrap().unwrap(), Message::text(number.to_string()));
+        }
+    });
+}
+
+#[test]
 fn a_socket_that_takes_nothing_any_more_is_given_up() {
     trial(|mut wire| async move {
         let _server = wire.connected().await;
-        let text = "x".repeat(64 * 1024);
+        let text = "x".repeat(4 * 1024);
         for _ in 0..2 * OUTGOING {
             wire.send(&text);
             tokio::task::yield_now().await;
