@@ -34,8 +34,8 @@ pub use self::http::Response;
 /// Frames that may wait for the loop, over all links.
 const EVENTS: usize = 512;
 
-/// Frames that may wait for one link's socket. A cancel of everything is one frame for each order, all in one turn of the
-/// loop: more than any venue's budget of a minute (6,000) must fit.
+/// Frames that may wait for one link's socket. A cancel of everything is a frame for each order, all in one turn of
+/// the loop: more than any venue's budget of a minute (6,000) must fit.
 const OUTGOING: usize = 8_192;
 
 /// Longest a frame may take to leave. Beyond it the link counts as dead.

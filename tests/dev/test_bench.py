@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devlib import programs
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = sorted(path.stem for path in (ROOT / "benches").glob("[a-z]*.py") if path.stem != "all")
@@ -57,3 +58,17 @@ def test_the_whole_suite_has_every_benchmark() -> None:
         [sys.executable, "-c", code], cwd=ROOT / "benches", capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.split()) == sorted(name.replace("_", "-") for name in PROGRAMS)
+
+
+def test_without_a_name_all_of_them_run_on_a_build_for_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(programs.setup, "environment", dict)
+    monkeypatch.setattr(programs.setup, "build_benched", lambda _env: steps.append("built") is None)
+    monkeypatch.setattr(programs.setup, "bench_environment", dict)
+    monkeypatch.setattr(
+        programs, "call", lambda command, _env, _cwd: steps.extend(map(str, command[1:])) or 0
+    )
+    assert programs.bench(["--quick"]) == 0
+    assert steps == ["built", str(ROOT / "benches" / "all.py"), "--quick"]
+    assert programs.bench(["tick-to-order", "--rounds=1"]) == 0
+    assert steps[3:] == ["built", str(ROOT / "benches" / "tick_to_order.py"), "--rounds=1"]
