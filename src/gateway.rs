@@ -10,12 +10,13 @@
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
+//! * `stop` is the kill switch, pauses, and what becomes of the orders of sessions that are lost.
 //! * `limits` holds sessions and the account to what they may order, hold and lose; `prevention` keeps own sessions
 //!   from trading with each other.
 //! * `gauges` shows how it all stands to whoever watches.
 //! * `snapshot` says which records of a journal a start needs.
-//! * `stream` carries market data, `bars` fills holes between bars; `queue` holds what a client has yet to read;
-//!   `commits` what the disk has yet to keep.
+//! * `tell` makes what sessions are told; `queue` holds what a client has yet to read, `commits` what the disk has yet
+//!   to keep; `stream` carries market data, `bars` fills holes between bars.
 
 mod absence;
 mod bars;
@@ -38,7 +39,9 @@ mod recovery;
 mod reduce;
 mod scan;
 pub mod snapshot;
+pub mod stop;
 mod stream;
+mod tell;
 mod tie_out;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,9 +60,9 @@ use self::funding::Fundings;
 use self::gauges::Counts;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
 use self::limits::Guard;
-use self::question::order_view;
 use self::recovery::{Purpose, Recovery};
 use self::scan::Scans;
+use self::stop::Stop;
 use self::stream::Streams;
 use self::tie_out::TieOut;
 use crate::ids::{ClientOrderId, CommandNumber};
@@ -67,11 +70,10 @@ use crate::ids::{ConnId, IdKind, IdParts, Install, SessionId, Symbol};
 use crate::instrument::Instrument;
 use crate::journal::{Record, Start, event_time};
 use crate::ledger::books::Books;
-use crate::order::table::{Orders, state_record};
-use crate::session::{EVENTS_WARN, Session};
+use crate::order::table::Orders;
+use crate::session::Session;
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent, VenueStatus};
-use crate::wire::event::{FillView, Numbered, PositionView, Private};
 
 /// 2025-01-01T00:00:00Z, from which epochs count minutes.
 const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
@@ -126,6 +128,7 @@ pub struct Gateway {
     waiting_edits: Vec<Edit>,
     store_failed: Option<String>,
     foreign_gateway: Option<String>,
+    stop: Stop,
     stopping: bool,
     stopped: bool,
     prune_at: Time,
@@ -241,6 +244,7 @@ impl Gateway {
             waiting_edits: Vec::new(),
             store_failed: None,
             foreign_gateway: None,
+            stop: Stop::new(config.kept.clone()),
             stopping: false,
             stopped: false,
             prune_at: now,
@@ -290,6 +294,7 @@ impl Gateway {
         self.books.take_changed();
         self.accept_edits(now, edits);
         self.doubt_open_orders(now);
+        self.stop_begin(now);
         let everything = self.project_all();
         self.books.take_touched();
         self.commits.hold(Held::Project(everything));
@@ -325,8 +330,11 @@ impl Gateway {
                 self.log(LogLevel::Info, "the store writes again", String::new());
                 self.store_failed = None;
             }
+            Input::Kill(kill) => self.kill(now, kill),
+            Input::Clear(by) => drop(self.clear(&by)),
+            Input::Kept(result) => self.kept(result),
             Input::Timer => self.timer(now),
-            Input::Stop => self.stop(now),
+            Input::Stop => self.end_in_order(now),
         }
         self.settle(now);
         out.append(&mut self.out);
@@ -345,6 +353,7 @@ impl Gateway {
             questions.filter(|_| self.recovery.connected()),
             self.door_deadline(),
             self.scans.deadline(),
+            self.stop.deadline().filter(|_| !self.stopping),
             Some(self.prune_at),
         ]
         .into_iter()
@@ -388,6 +397,7 @@ impl Gateway {
         self.funding_timer(now);
         self.recovery_timer(now);
         self.scan_timer(now);
+        self.stop_timer(now);
         if self.prune_at <= now {
             self.prune_at = now + Span::from_secs(60);
             self.prune(now);
@@ -401,7 +411,7 @@ impl Gateway {
         }
     }
 
-    fn stop(&mut self, now: Time) {
+    fn end_in_order(&mut self, now: Time) {
         if self.stopping {
             return;
         }
@@ -422,6 +432,7 @@ impl Gateway {
                 self.release(now, held);
             }
             self.watch_touched(now);
+            self.stop_settle(now);
             if self.venue.actions.is_empty() && self.venue.events.is_empty() {
                 break;
             }
@@ -493,6 +504,7 @@ impl Gateway {
             VenueEvent::Placed { id, outcome } => self.placed(now, &id, outcome),
             VenueEvent::CancelReply { id, outcome } => self.cancel_replied(now, &id, outcome),
             VenueEvent::AmendReply { id, outcome } => self.amend_replied(now, &id, outcome),
+            VenueEvent::Urgent { number, reply } => self.urgent_replied(now, number, reply),
             VenueEvent::Report(report) => self.report(now, &report, fact::Source::Stream),
             VenueEvent::Balances(balances) => self.take_balances(balances),
             VenueEvent::Transfer { asset, delta, time } => self.transfer(asset, delta, time),
@@ -652,75 +664,6 @@ impl Gateway {
         }));
         self.commits.sync();
         self.commits.hold(Held::EpochDurable);
-    }
-
-    /// Makes the session's next numbered event; it is sent once committed.
-    fn tell(&mut self, now: Time, session: SessionId, event: Private) {
-        let generation = self.generation;
-        let log = &mut self.session_mut(session).log;
-        let sequence = log.last() + 1;
-        let numbered = Numbered { generation, sequence, time: now, event };
-        let frame =
-            serde_json::to_string(&numbered).expect("events are made of strings, numbers and plain structs");
-        log.push(now, Bytes::from(frame.clone()));
-        let waiting = log.unacknowledged();
-        self.commits.push(Record::Event { session, generation, sequence, frame });
-        self.commits.hold(Held::Event(session, sequence));
-        if waiting == EVENTS_WARN {
-            self.warn_unacknowledged(now, session, waiting);
-        }
-    }
-
-    /// Tells an order's owner how it stands; EXTERNAL has nobody to tell.
-    fn tell_order(&mut self, now: Time, id: &ClientOrderId, fill: Option<FillView>) {
-        let Some(order) = self.orders.get(id) else { return };
-        let Some(session) = order.session else { return };
-        let Some(view) = order_view(order) else { return };
-        let position = self.position_view(session, &order.symbol.clone());
-        self.tell(now, session, Private::Order { order: view, fill, position });
-    }
-
-    /// Records and tells an order's new state.
-    fn order_changed(&mut self, now: Time, id: &ClientOrderId, fill: Option<FillView>) {
-        if let Some(order) = self.orders.get(id) {
-            let record = state_record(order, order.changed);
-            self.commits.push(Record::OrderState(record));
-        }
-        self.tell_order(now, id, fill);
-    }
-
-    fn notice(
-        &mut self,
-        now: Time,
-        session: SessionId,
-        code: &str,
-        message: String,
-        about: Option<&ClientOrderId>,
-    ) {
-        let symbol = about.and_then(|id| self.orders.get(id)).map(|o| o.symbol.clone());
-        let order_id = about.cloned();
-        self.tell(now, session, Private::Notice { code: code.to_owned(), message, symbol, order_id });
-    }
-
-    fn notice_of(
-        &mut self,
-        now: Time,
-        session: SessionId,
-        code: &str,
-        message: String,
-        symbol: Option<Symbol>,
-    ) {
-        self.tell(now, session, Private::Notice { code: code.to_owned(), message, symbol, order_id: None });
-    }
-
-    fn position_view(&self, session: SessionId, symbol: &Symbol) -> PositionView {
-        let totals = self.books.position(session, symbol);
-        PositionView {
-            symbol: symbol.clone(),
-            net: totals.qty,
-            avg_price: totals.avg_price(),
-            realised: totals.realised,
-        }
     }
 
     /// Shows what has waited for its commit.

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use rustls::ClientConfig;
 use tradingsys::client::Config;
 use tradingsys::client::event::LocalError;
+use tradingsys::client::machine::Declared;
 use tradingsys::time::{Span, Time};
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::request::Ack;
@@ -79,6 +80,30 @@ fn given(token: Option<String>, file: Option<PathBuf>) -> PyResult<Given> {
     }
 }
 
+/// What shall become of the session when it is lost.
+fn declared(heartbeat: Option<f64>, on_lost: &str, grace: f64, trading: bool) -> PyResult<Declared> {
+    let refuse = |message: &str| Err(PyValueError::new_err(message.to_owned()));
+    let cancels = match on_lost {
+        "cancel" => true,
+        "keep" => false,
+        _ => {
+            return Err(PyValueError::new_err(format!("on_lost is \"keep\" or \"cancel\", not {on_lost:?}")));
+        }
+    };
+    if cancels && !trading {
+        return refuse("on_lost=\"cancel\" is for a session with trading=True");
+    }
+    if grace != 0.0 && !cancels {
+        return refuse("grace= goes with on_lost=\"cancel\"");
+    }
+    let heartbeat = heartbeat.map(|beat| seconds(beat, "heartbeat")).transpose()?;
+    if heartbeat.is_some_and(|beat| beat < Span::from_millis(100) || beat > Span::from_secs(3_600)) {
+        return refuse("heartbeat is a number of seconds from 0.1 to 3600");
+    }
+    let grace = seconds(grace, "grace")?;
+    Ok(Declared { heartbeat, cancel_after: cancels.then_some(grace) })
+}
+
 /// What TLS needs, at an address that speaks it.
 fn secured(py: Python<'_>, address: &Address, ca: Option<PathBuf>) -> PyResult<Option<Arc<ClientConfig>>> {
     if !address.is_tls() {
@@ -115,6 +140,7 @@ impl Engine {
         for session in &sessions {
             session.get().sweep_released();
             session.get().acknowledge();
+            session.get().beat();
         }
         Ok(count)
     }
@@ -215,7 +241,8 @@ impl Engine {
 
     /// Connects to a gateway and logs a session in.
     #[pyo3(signature = (addr, session_id, name = "", trading = false, take_over = false, token_file = None,
-        cursor = None, wait = 15.0, autocommit = true, token = None, ca = None))]
+        cursor = None, wait = 15.0, autocommit = true, token = None, ca = None, heartbeat = None, on_lost = "keep",
+        grace = 0.0))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn make_session(
         &self,
@@ -231,6 +258,9 @@ impl Engine {
         autocommit: bool,
         token: Option<String>,
         ca: Option<PathBuf>,
+        heartbeat: Option<f64>,
+        on_lost: &str,
+        grace: f64,
     ) -> PyResult<Py<Session>> {
         self.reactor.check_thread(py)?;
         let address =
@@ -242,6 +272,7 @@ impl Engine {
             raise(py, &ErrorBody::new(ErrorCode::InvalidSession, message))
         })?;
         let patience = seconds(wait, "wait")?;
+        let declared = declared(heartbeat, on_lost, grace, trading)?;
         let make = || {
             let mut seed = [0; 8];
             // Without randomness the jitter is the same for all: no harm.
@@ -253,6 +284,7 @@ impl Engine {
                 take_over,
                 cursor: cursor.map(|(generation, sequence)| Ack { generation, sequence }),
                 autocommit,
+                declared,
                 seed: u64::from_ne_bytes(seed),
             };
             let token = self.reactor.next_token();

@@ -7,7 +7,9 @@ use tradingsys::ids::{ClientOrderId, Symbol};
 use tradingsys::num::{Cash, Price};
 use tradingsys::time::Time;
 use tradingsys::wire::error::ErrorBody;
-use tradingsys::wire::event::{BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent};
+use tradingsys::wire::event::{
+    BalanceView, FillView, OrderView, PositionView, Product as Facts, StateEvent, Stopped,
+};
 use tradingsys::wire::request::Ack;
 
 use crate::convert::{cash, datetime, decimal, member, percent, price, qty, seconds};
@@ -252,6 +254,7 @@ pub(crate) struct SessionState {
     state: &'static str,
     reason: String,
     not_ready: Vec<String>,
+    stopped: Option<&'static str>,
 }
 
 /// The state's word.
@@ -267,10 +270,11 @@ pub(crate) fn state_word(state: &StateEvent) -> &'static str {
 impl SessionState {
     pub(crate) fn new(state: &StateEvent) -> Self {
         let not_ready = state.not_ready.iter().map(ToString::to_string).collect();
-        Self { state: state_word(state), reason: state.reason.clone(), not_ready }
+        let stopped = state.stopped.map(Stopped::as_str);
+        Self { state: state_word(state), reason: state.reason.clone(), not_ready, stopped }
     }
     pub(crate) fn is_ready(&self) -> bool {
-        self.state == "ready" && self.not_ready.is_empty()
+        self.state == "ready" && self.not_ready.is_empty() && self.stopped.is_none()
     }
     /// For the log.
     pub(crate) fn words(&self) -> String {
@@ -280,15 +284,17 @@ impl SessionState {
         } else {
             format!(" but for {}", self.not_ready.join(", "))
         };
-        format!("{}{but}{reason}", self.state)
+        let stopped = self.stopped.map_or(String::new(), |stopped| format!(", trading is {stopped}"));
+        format!("{}{but}{stopped}{reason}", self.state)
     }
 }
 
 #[pymethods]
 impl SessionState {
     fn __repr__(&self) -> String {
-        let Self { state, reason, not_ready } = self;
-        format!("SessionState({state}, {reason:?}, not_ready={not_ready:?})")
+        let Self { state, reason, not_ready, stopped } = self;
+        let stopped = stopped.unwrap_or("None");
+        format!("SessionState({state}, {reason:?}, not_ready={not_ready:?}, stopped={stopped})")
     }
 }
 

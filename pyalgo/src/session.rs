@@ -13,7 +13,7 @@ use tradingsys::client::event::{LocalError, OrderKey};
 use tradingsys::client::inbox::SlotId;
 use tradingsys::client::machine::QuestionId;
 use tradingsys::market::{Channel, Interval, Stream};
-use tradingsys::time::Span;
+use tradingsys::time::{Span, earliest};
 use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::{BalanceView, BarData, Product as Facts};
 use tradingsys::wire::request::{Ack, Call, History, Nothing, Symbols};
@@ -86,13 +86,22 @@ impl Session {
         if desk.client.has_work() {
             return Some(Duration::ZERO);
         }
-        desk.client.deadline().map(|due| duration(due - self.reactor.now()))
+        let due = earliest(desk.client.deadline(), desk.client.beat_at());
+        due.map(|due| duration(due - self.reactor.now()))
     }
 
     pub(crate) fn acknowledge(&self) {
         let mut desk = lock(&self.desk);
         let Desk { client, out, .. } = &mut *desk;
         client.acknowledge(out);
+        desk.perform(self.reactor.now(), &self.reactor.registry);
+    }
+
+    /// The loop runs.
+    pub(crate) fn beat(&self) {
+        let mut desk = lock(&self.desk);
+        let Desk { client, out, .. } = &mut *desk;
+        client.beat(self.reactor.now(), out);
         desk.perform(self.reactor.now(), &self.reactor.registry);
     }
 
@@ -459,7 +468,8 @@ impl Session {
         Ok(())
     }
 
-    /// Acknowledges what was handled, says goodbye and closes the connection. Orders stay as they are.
+    /// Acknowledges what was handled, says goodbye and closes the connection. Orders stay as they are, unless the
+    /// session was made with `on_lost="cancel"`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.reactor.check_thread(py)?;
         self.shut();

@@ -1,8 +1,9 @@
 //! The loop: one input, all its outputs, the next input.
 //!
-//! Order of precedence: what the journal reports, the exchange, the clients, the clock, the rest. Nothing
-//! here waits except for the next input: what cannot be handed on at once stays in a bounded place, and while
-//! the journal takes nothing, nothing is taken in.
+//! Order of precedence: the kill switch, what the journal reports, the exchange, the clients, the clock, the
+//! rest. Nothing here waits except for the next input: what cannot be handed on at once stays in a bounded
+//! place, and while the journal takes nothing, nothing is taken in, but for replies of the exchange while orders
+//! are being cancelled by the stop.
 
 mod rows;
 
@@ -26,6 +27,7 @@ use crate::metrics::meters::Meters;
 use crate::metrics::{Asked, Reading};
 use crate::notify::Notifier;
 use crate::server::{Client, ClientEvent, Server};
+use crate::stop::{Keeper, StopEvent};
 use crate::store::books::Applied;
 use crate::store::projector::Projector;
 use crate::store::reader::Reader;
@@ -37,6 +39,9 @@ const TIMER_PAUSE: Span = Span::from_millis(1);
 
 /// Longest an orderly end may take.
 const END_WITHIN: Span = Span::from_secs(10);
+
+/// Batches that may wait for the journal while orders are being cancelled.
+const WAITING_MAX: usize = 10_000;
 
 /// Longest clients may take to read their last frames.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -55,6 +60,8 @@ pub struct Sources {
     pub signals: mpsc::Receiver<ExitCode>,
     /// Monitors.
     pub asked: mpsc::Receiver<Asked>,
+    /// The kill switch.
+    pub stops: mpsc::Receiver<StopEvent>,
 }
 
 /// What is driven, and what it drives.
@@ -72,6 +79,8 @@ pub struct Drive {
     pub writer: Writer,
     /// `pos.db`.
     pub projector: Projector,
+    /// What keeps the stop beside the stores.
+    pub keeper: Keeper,
     /// Where the journal stands.
     pub applied: Applied,
     /// The service manager.
@@ -88,6 +97,7 @@ enum Event {
     Projected,
     Signal(ExitCode),
     Asked(Asked),
+    Stop(StopEvent),
     Timer,
 }
 
@@ -161,12 +171,16 @@ impl Drive {
                 armed = due;
             }
             let open = driven.waiting.is_empty();
+            // Cancels of the stop, and their replies, do not wait for a disk.
+            let urgent =
+                driven.drive.gateway.borrow().is_stopping_orders() && driven.waiting.len() < WAITING_MAX;
             let event = tokio::select! {
                 biased;
+                Some(event) = sources.stops.recv() => Event::Stop(event),
                 report = sources.reports.recv() => Event::Report(report),
                 // Rare by their own bound, and the busier the loop is, the more it matters what they see.
                 Some(asked) = sources.asked.recv() => Event::Asked(asked),
-                Some((link, event)) = sources.links.recv(), if open => Event::Link(link, event),
+                Some((link, event)) = sources.links.recv(), if open || urgent => Event::Link(link, event),
                 Some(event) = sources.clients.recv(), if open => Event::Client(event),
                 Some(()) = sources.projected.recv() => Event::Projected,
                 Some(code) = sources.signals.recv() => Event::Signal(code),
@@ -198,6 +212,9 @@ impl Loop {
             Event::Projected => self.rows.done(),
             Event::Signal(code) => self.signal(code),
             Event::Asked(asked) => self.show(asked),
+            Event::Stop(StopEvent::Kill(kill)) => self.input(Input::Kill(kill)),
+            Event::Stop(StopEvent::Clear(by)) => self.input(Input::Clear(by)),
+            Event::Stop(StopEvent::Kept(result)) => self.input(Input::Kept(result)),
             Event::Timer => self.timer(),
         }
         self.hand_over();
@@ -332,6 +349,7 @@ impl Loop {
                     }
                 }
                 Output::Commit(batch) => self.commit(batch),
+                Output::Keep(kept) => self.drive.keeper.keep(kept),
                 Output::Project(rows) => self.rows.add(rows, self.drive.clock.now()),
                 Output::Log(log) => write(&log),
                 Output::KeyRefused(reason) => {

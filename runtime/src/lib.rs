@@ -25,6 +25,7 @@ pub mod notify;
 mod run;
 mod secrecy;
 pub mod server;
+pub mod stop;
 pub mod store;
 mod tls;
 mod verify;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
+use tradingsys::gateway::stop::{Kept, Kill};
 use tradingsys::gateway::{self, Gateway};
 use tradingsys::ids::SessionId;
 use tradingsys::journal::Record;
@@ -27,6 +28,7 @@ use crate::links::Links;
 use crate::metrics::{self, Asked, Facts};
 use crate::notify::{Manager, Notifier};
 use crate::server::{Door, Listeners, Server, bind, bind_metrics};
+use crate::stop::{self, Keeper, StopEvent};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
 use crate::store::journal::{Found, Journal};
 use crate::store::projector::{Opening, Projector};
@@ -114,12 +116,15 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         let stores = open_stores(config, clock)?;
         let tokens = Tokens::new(config, listeners.port)?;
         let seed = seed()?;
+        let kept = stop::read(&config.db);
         let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
         let made = GatewayConfig {
             journal_rebuilt: stores.journal_rebuilt,
             lost_positions: stores.lost,
             trust_books,
             session_tokens: tokens.of_sessions.clone(),
+            kept: kept.clone(),
+            clear_advice: format!("remove the file {}", config.db.join(stop::KILL).display()),
             ..gateway_config(config, tokens.token.clone(), seed)
         };
         let mut first = Vec::new();
@@ -137,7 +142,7 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         drop(stores.records);
         let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
         let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
-        let parts = Parts { gateway, clock, tls, listeners, watched, reader, first };
+        let parts = Parts { gateway, clock, tls, listeners, watched, reader, kept, first };
         let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
         tokens.put_away();
         exit
@@ -195,6 +200,7 @@ struct Parts {
     listeners: Listeners,
     watched: Option<(Vec<std::net::TcpListener>, u16)>,
     reader: Reader,
+    kept: Kept,
     first: Vec<Output>,
 }
 
@@ -212,6 +218,9 @@ async fn drive(
     let door = Door { port: parts.listeners.port, allowed_origins: config.allowed_origins.clone() };
     let (server, clients) = Server::new(Rc::clone(&gateway), parts.clock, door);
     let signals = signals()?;
+    let (told, stops) = mpsc::channel(16);
+    let keeper = Keeper::start(&config.db, &parts.kept, told.clone()).map_err(no_thread)?;
+    kill_by_signal(told)?;
     let url = parts.listeners.url();
     parts.listeners.serve(&server);
     let (asked, metrics) = watched(parts.watched, config)?;
@@ -220,8 +229,8 @@ async fn drive(
     show(&format!("{{\"listening\":{url:?}{pages}}}"));
     let (clock, reader) = (parts.clock, parts.reader);
     let notifier = notifier();
-    let drive = Drive { gateway, clock, links, reader, writer, projector, applied, notifier, server };
-    let sources = Sources { reports, links: link_events, clients, projected, signals, asked };
+    let drive = Drive { gateway, clock, links, reader, writer, projector, keeper, applied, notifier, server };
+    let sources = Sources { reports, links: link_events, clients, projected, signals, asked, stops };
     Err(drive.run(sources, parts.first).await)
 }
 
@@ -363,6 +372,8 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
+        kept: Default::default(),
+        clear_advice: String::new(),
     }
 }
 
@@ -379,6 +390,22 @@ pub(crate) fn seed() -> Result<u64, Exit> {
 
 /// The signal of a file that would grow beyond the limit (`ulimit -f`). Unheard, it kills the process.
 const SIGXFSZ: i32 = 25;
+
+/// SIGUSR1 pulls the kill switch.
+fn kill_by_signal(events: mpsc::Sender<StopEvent>) -> Result<(), Exit> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut stream =
+        signal(SignalKind::user_defined1()).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
+    tokio::task::spawn_local(async move {
+        while stream.recv().await.is_some() {
+            let kill = Kill { by: "the signal SIGUSR1".to_owned(), ..Kill::default() };
+            if events.send(StopEvent::Kill(kill)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
 
 /// SIGINT and SIGTERM as the exit codes they ask for.
 fn signals() -> Result<mpsc::Receiver<ExitCode>, Exit> {

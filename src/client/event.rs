@@ -173,5 +173,6 @@ pub(super) fn down(reason: impl Into<String>) -> StateEvent {
         state: GatewayState::Down,
         reason: reason.into(),
         not_ready: Vec::new(),
+        stopped: None,
     }
 }

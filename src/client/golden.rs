@@ -47,7 +47,7 @@ fn the_client_writes_the_golden_frames() {
             count += 1;
         }
     }
-    assert_eq!(count, 25);
+    assert_eq!(count, 27);
 }
 
 #[test]

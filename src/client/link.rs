@@ -6,11 +6,13 @@ use super::machine::{Asked, Client, Identity, InFlight, Output, Phase, Queued, S
 use super::orders::Kill;
 use crate::ids::Install;
 use crate::market::{OrderStatus, Stream};
-use crate::time::Time;
+use crate::time::{Span, Time};
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{LoggedIn, OrderView, PositionView, Resume, Snapshot, Welcome};
 use crate::wire::proof;
-use crate::wire::request::{Ack, Call, Hello, Login, Pending, Request, Streams, Symbols, VERSION, encode};
+use crate::wire::request::{
+    Ack, Call, Hello, Login, OnLost, Pending, Request, Streams, Symbols, VERSION, encode,
+};
 
 /// Closing code: another login took the session over.
 const TAKEN_OVER: u16 = 4001;
@@ -58,6 +60,8 @@ impl Client {
             method: command.method.to_owned(),
             params: command.params.clone(),
         });
+        let declared = self.config.declared;
+        let millis = |span: Span| u64::try_from(span.millis()).unwrap_or_default();
         let login = Login {
             session_id: i64::from(self.config.session_id),
             name: self.config.name.clone(),
@@ -66,7 +70,11 @@ impl Client {
             cursor: self.handled,
             pending: pending.collect(),
             take_over: self.config.take_over && !self.ever_live,
+            heartbeat_ms: declared.heartbeat.map(millis),
+            on_lost: declared.cancel_after.map(|_| OnLost::Cancel),
+            grace_ms: declared.cancel_after.map(millis),
         };
+        self.beaten = None;
         self.phase = Phase::LoggingIn { until: now + STEP_TIMEOUT };
         self.call(Call::Login(login), Asked::Login, out);
     }

@@ -14,7 +14,7 @@ use crate::market::Stream;
 use crate::time::{Span, Time};
 use crate::wire::error::ErrorBody;
 use crate::wire::event::{GatewayState, OrderView, PositionView, Product, Snapshot, StateEvent};
-use crate::wire::request::{self, Ack, Call, Request};
+use crate::wire::request::{self, Ack, Call, Nothing, Request};
 
 /// How long opening, greeting, login and restoring may take each.
 pub const STEP_TIMEOUT: Span = Span::from_secs(10);
@@ -36,9 +36,23 @@ pub struct Config {
     pub cursor: Option<Ack>,
     /// Is an event acknowledged as soon as it is handled? If not, by [`Client::commit`] alone.
     pub autocommit: bool,
+    /// What shall become of it when it is lost.
+    pub declared: Declared,
     /// Seed of the jitter.
     pub seed: u64,
 }
+
+/// What a strategy declares at its logins for the case that it is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// It counts as lost without a beat for so long, from the first one on; whole milliseconds.
+    pub heartbeat: Option<Span>,
+    /// Its open orders are cancelled so long after that; `None`: they stay. Whole milliseconds.
+    pub cancel_after: Option<Span>,
+}
+
+/// So many beats are sent in the time in which one must arrive.
+const BEATS: i64 = 4;
 
 /// One input. After each, the caller performs all outputs.
 #[derive(Clone, Copy, Debug)]
@@ -176,6 +190,8 @@ pub struct Client {
     pub(super) kills_wanted: bool,
     /// Streams the gateway could not give back yet: asked for again at its next state.
     pub(super) not_yet: Vec<Stream>,
+    /// When the last beat was sent on this connection.
+    pub(super) beaten: Option<Time>,
 }
 
 impl Client {
@@ -212,6 +228,7 @@ impl Client {
             begun: false,
             kills_wanted: false,
             not_yet: Vec::new(),
+            beaten: None,
         }
     }
 
@@ -388,6 +405,21 @@ impl Client {
             out.push(Output::Send(request::encode(&Request { id: None, call: Call::Ack(at) })));
             self.acked = Some(at);
         }
+    }
+
+    /// The strategy's loop runs: a beat, if one is due. Nothing else sends any: a callback that hangs is missed.
+    pub fn beat(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.beat_at().is_some_and(|at| at <= now) {
+            out.push(Output::Send(request::encode(&Request { id: None, call: Call::Beat(Nothing {}) })));
+            self.beaten = Some(now);
+        }
+    }
+
+    /// When the next beat is due.
+    pub fn beat_at(&self) -> Option<Time> {
+        let within = self.config.declared.heartbeat.filter(|_| self.phase == Phase::Live)?;
+        let pause = Span::from_nanos(within.nanos() / BEATS);
+        Some(self.beaten.map_or(Time::default(), |last| last + pause))
     }
 
     /// Puts an event of this side behind those that wait.

@@ -3,7 +3,7 @@
 mod kill;
 
 use super::event::{Event, LocalError, Market, OrderKey, Placed};
-use super::machine::{Client, Config, Input, Output};
+use super::machine::{Client, Config, Declared, Input, Output};
 use super::orders::Kill;
 use super::trading::Wish;
 use crate::ids::{ClientOrderId, IdKind, IdParts, SessionId, Symbol};
@@ -26,7 +26,16 @@ struct Desk {
 
 fn config() -> Config {
     let name = "test".into();
-    Config { session_id: 1, name, trading: true, take_over: false, cursor: None, autocommit: true, seed: 1 }
+    Config {
+        session_id: 1,
+        name,
+        trading: true,
+        take_over: false,
+        cursor: None,
+        autocommit: true,
+        declared: Declared::default(),
+        seed: 1,
+    }
 }
 
 impl Desk {

@@ -20,10 +20,10 @@ use crate::wire::request::{AmendOrder, Call, CancelAll, CancelOrder, Order};
 
 /// Sent with every order. Of two orders of this account that would trade with each other the incoming one expires: the
 /// resting session keeps its place in the queue.
-const SELF_TRADE: Stp = Stp::ExpireTaker;
+pub(super) const SELF_TRADE: Stp = Stp::ExpireTaker;
 
 /// First command number that is none.
-const NUMBERS_END: CommandNumber = 1 << 53;
+pub(super) const NUMBERS_END: CommandNumber = 1 << 53;
 
 /// A cancel without a reply for longer than this may be sent again.
 const REPLY_WITHIN: Span = Span::from_secs(5);
@@ -107,6 +107,7 @@ impl Gateway {
     }
 
     fn place(&mut self, now: Time, session: SessionId, order: &Order) -> Result<Value, ErrorBody> {
+        self.may_send(session)?;
         let instrument = self.instrument(&order.symbol)?.clone();
         self.may_place(&instrument.symbol)?;
         if !self.scans.has(&instrument.symbol) {
@@ -135,7 +136,9 @@ impl Gateway {
             let waits = new.terms.is_conditional();
             self.judge_reduction(session, &instrument.symbol, order.side, order.qty, waits)?;
         }
-        let counts = self.judge_limits(now, session, &asked(&instrument, &new), Exposure::default())?;
+        let asked = asked(&instrument, &new);
+        self.judge_pause(session, &asked, Exposure::default())?;
+        let counts = self.judge_limits(now, session, &asked, Exposure::default())?;
         self.entry.place(now, &new, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
         if counts {
             self.guard.sent(now, session);
@@ -146,7 +149,7 @@ impl Gateway {
         Ok(accepted(order.n, &new.id))
     }
 
-    fn may_place(&self, symbol: &Symbol) -> Result<(), ErrorBody> {
+    pub(super) fn may_place(&self, symbol: &Symbol) -> Result<(), ErrorBody> {
         if let Some(reason) = &self.store_failed {
             let message = format!("the gateway cannot write its journal: {reason}");
             return Err(ErrorBody::new(ErrorCode::StoreFailed, message));
@@ -173,7 +176,7 @@ impl Gateway {
     }
 
     /// The order is on its way: from here on it exists for us.
-    fn take_order(
+    pub(super) fn take_order(
         &mut self,
         now: Time,
         session: SessionId,
@@ -292,6 +295,7 @@ impl Gateway {
     }
 
     fn amend(&mut self, now: Time, session: SessionId, amend: &AmendOrder) -> Result<Value, ErrorBody> {
+        self.may_send(session)?;
         let order = self.own_open(session, &amend.order_id)?;
         let id = order.id.clone();
         let request = self.check_amend(order, amend)?;
@@ -302,6 +306,7 @@ impl Gateway {
             let replaced = Exposure::of(order);
             // It brings risk like a new order.
             self.may_place(&request.symbol)?;
+            self.judge_pause(session, &asked, replaced)?;
             counts = self.judge_limits(now, session, &asked, replaced)?;
         }
         self.entry.amend(now, &request, &mut self.venue).map_err(|reason| not_sent(now, &reason))?;
@@ -442,7 +447,7 @@ fn accepted(n: CommandNumber, order_id: &ClientOrderId) -> Value {
     serde_json::to_value(Accepted { n, order_id }).unwrap_or(Value::Null)
 }
 
-fn refused(refusal: &Refusal) -> ErrorBody {
+pub(super) fn refused(refusal: &Refusal) -> ErrorBody {
     let code = match refusal {
         Refusal::NotTrading { .. } => ErrorCode::NotTrading,
         Refusal::TypeNotSupported { .. } => ErrorCode::TypeNotSupported,

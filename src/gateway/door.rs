@@ -8,6 +8,7 @@ use super::commits::Held;
 use super::io::{LogLevel, Output};
 use super::question::{order_view, reply_frame};
 use super::queue::Queue;
+use super::stop::policy;
 use crate::ids::{ConnId, SessionId};
 use crate::market::Stream;
 use crate::session::{EVENTS_MAX, Resumption};
@@ -89,6 +90,7 @@ impl Gateway {
             if seat.owner == Some(conn) {
                 seat.owner = None;
                 self.log(LogLevel::Info, "session left", format!("session={session}"));
+                self.stop.session_left(session);
             }
             self.share_budget();
         }
@@ -102,6 +104,7 @@ impl Gateway {
             let seat = self.session_mut(session);
             if seat.owner == Some(conn) {
                 seat.owner = None;
+                self.stop.session_left(session);
             }
             self.share_budget();
         }
@@ -185,8 +188,12 @@ impl Gateway {
         match (client.stage.clone(), call) {
             (Stage::Fresh, Call::Hello(hello)) => self.hello(conn, id, &hello),
             (Stage::Greeted { client_nonce, gateway_nonce }, Call::Login(login)) => {
-                match self.may_login(&client_nonce, &gateway_nonce, &login) {
-                    Ok(session) => self.login(now, conn, id, session, &login),
+                let allowed = self.may_login(&client_nonce, &gateway_nonce, &login);
+                match allowed.and_then(|session| Ok((session, policy(&login)?))) {
+                    Ok((session, policy)) => {
+                        self.declare(session, policy);
+                        self.login(now, conn, id, session, &login);
+                    }
                     Err(error) => {
                         self.fail(conn, Some(id), error);
                         self.count_error(conn);
@@ -301,7 +308,7 @@ impl Gateway {
             install: self.config.install.as_str().to_owned(),
             epoch: self.epoch,
             prefix: self.prefix(session),
-            state: self.state_event(),
+            state: self.state_event(session),
             time: now,
         };
         if let Some(client) = self.clients.get_mut(&conn) {
@@ -363,7 +370,7 @@ impl Gateway {
 
     /// The snapshot is committed, and with it all events made before it.
     pub(super) fn follow(&mut self, conn: ConnId, session: SessionId, frames: Vec<Bytes>, above: u64) {
-        let state = serde_json::to_string(&self.state_event()).expect("states are made of strings");
+        let state = serde_json::to_string(&self.state_event(session)).expect("states are made of strings");
         let log = &self.session_mut(session).log;
         let (kept, published) = (log.kept_after(above), log.published());
         let Some(client) = self.clients.get_mut(&conn) else { return };

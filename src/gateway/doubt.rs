@@ -94,6 +94,13 @@ impl Doubts {
         self.doubts.get(id).is_some_and(|d| d.probing)
     }
 
+    /// A cancel was sent that may have worked: that it was not found before says nothing any more.
+    pub(super) fn begin_anew(&mut self, id: &ClientOrderId) {
+        if let Some(doubt) = self.doubts.get_mut(id) {
+            doubt.rounds = 0;
+        }
+    }
+
     /// The link is lost, and all questions with it: they are asked again at `at`.
     pub(super) fn ask_again(&mut self, at: Time) {
         for doubt in self.doubts.values_mut() {
@@ -281,6 +288,13 @@ impl Gateway {
 
     /// Two rounds found nothing: the engine itself is asked, by a cancel.
     fn probe(&mut self, now: Time, id: &ClientOrderId) {
+        if self.stop.is_recalling(id) {
+            // That cancel may be what the probe would find nothing for.
+            if let Some(doubt) = self.doubts.doubts.get_mut(id) {
+                doubt.ask_at = Some(now + PAUSE_MAX);
+            }
+            return;
+        }
         let sent = self.send_cancel(now, id);
         if let Some(doubt) = self.doubts.doubts.get_mut(id) {
             doubt.probing = sent.is_ok();

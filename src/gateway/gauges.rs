@@ -234,7 +234,7 @@ impl Gateway {
         if let Some(span) = entry.stopped_for {
             add("rate_stopped", format!("the exchange wants no requests for {span:?}"));
         }
-        Condition { problems, not_ready: self.state_event().not_ready }
+        Condition { problems, not_ready: self.not_ready() }
     }
 
     /// All numbers of this moment.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::stop::{Kept, Kill};
 use crate::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
 use crate::journal::{Owner, Record};
 use crate::limits::Limits;
@@ -43,6 +44,10 @@ pub struct GatewayConfig {
     pub journal_rebuilt: Option<String>,
     /// The user has looked: the books are right, though nobody watched for longer than the exchange shows trades.
     pub trust_books: bool,
+    /// The kill switch, pauses and policies as the last run left them.
+    pub kept: Kept,
+    /// What to tell those whom the kill switch refuses, on how to clear it.
+    pub clear_advice: String,
     /// Positions that `pos.db` showed of a journal that is gone: to be compared with what is found at the exchange.
     pub lost_positions: Vec<LostPosition>,
 }
@@ -113,6 +118,12 @@ pub enum Input<'a> {
     StoreFailed(String),
     /// The store writes again; nothing was lost, batches still pending are being retried.
     StoreRecovered,
+    /// The kill switch is pulled.
+    Kill(Kill),
+    /// The kill switch is cleared; by whom.
+    Clear(String),
+    /// What [`Output::Keep`] gave last is on the disk, or why it is not (it is tried again).
+    Kept(Result<(), String>),
     /// A deadline has passed.
     Timer,
     /// End in order: nothing new is taken, `Output::Stopped` follows once all is committed.
@@ -130,6 +141,8 @@ pub enum Output {
     CloseClient(ConnId, u16, String),
     /// Append these records in one transaction, then answer `Input::Committed(batch)`. Batches commit in order.
     Commit(Batch),
+    /// Keep this beside the journal, without it: what a restart must not forget. Answered by `Input::Kept`.
+    Keep(Kept),
     /// Show these rows in `pos.db`, when convenient; they replace earlier rows of the same key.
     Project(Projection),
     /// A line for the log.

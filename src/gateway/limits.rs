@@ -218,6 +218,12 @@ impl Gateway {
         Ok(!reduces)
     }
 
+    /// Can the order only bring the session's position nearer zero, in place of the one it would change?
+    pub(super) fn only_reduces(&self, session: SessionId, asked: &Asked<'_>, replaced: Exposure) -> bool {
+        let (standing, _) = self.standing(Scope::Session(session), asked, replaced);
+        standing.only_reduces(asked.side, asked.qty)
+    }
+
     /// Where a session, or the account, stands without the order that is to be changed; its loss apart. With a symbol
     /// in which orders are open whose worth cannot be said, if there is one.
     fn standing(&self, scope: Scope, asked: &Asked<'_>, replaced: Exposure) -> (Standing, Option<Symbol>) {

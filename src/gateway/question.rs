@@ -69,6 +69,7 @@ impl Gateway {
             }
             Call::History(history) => self.history(now, seat.conn, id, &history),
             Call::Time(_) => self.reply(seat.conn, id, &serde_json::json!({ "time": now })),
+            Call::Beat(_) => self.beat(now, seat.session),
             Call::Hello(_) | Call::Login(_) => {}
         }
     }

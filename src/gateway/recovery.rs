@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::Gateway;
 use super::io::{GatewayConfig, LogLevel};
-use crate::ids::{ClientOrderId, Symbol, TradeId, VenueOrderId};
+use crate::ids::{ClientOrderId, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::Record;
 use crate::ledger::books::Cursor;
 use crate::order::state::{Order, State};
@@ -314,27 +314,34 @@ pub(super) fn next_trade(page: &[Fill]) -> Option<TradeId> {
 }
 
 impl Gateway {
-    pub(super) fn state_event(&self) -> StateEvent {
+    /// Symbols that cannot trade although all else is ready.
+    pub(super) fn not_ready(&self) -> Vec<Symbol> {
+        let spoiled = self.bad_edits.iter().filter_map(|bad| bad.symbol.as_ref());
+        let unready = spoiled.chain(self.scans.refused()).chain(self.absences.symbols());
+        let not_ready: BTreeSet<Symbol> = unready.cloned().collect();
+        not_ready.into_iter().collect()
+    }
+
+    /// As that session sees it.
+    pub(super) fn state_event(&self, session: SessionId) -> StateEvent {
         let (state, reason) = match &self.recovery.phase {
             Phase::Down(reason) => (GatewayState::Down, reason.clone()),
             Phase::Ready => (GatewayState::Ready, String::new()),
             _ => (GatewayState::Recovering, "comparing with the exchange".to_owned()),
         };
-        let spoiled = self.bad_edits.iter().filter_map(|bad| bad.symbol.as_ref());
-        let unready = spoiled.chain(self.scans.refused()).chain(self.absences.symbols());
-        let not_ready: BTreeSet<Symbol> = unready.cloned().collect();
-        let not_ready = not_ready.into_iter().collect();
-        StateEvent { event: "state".to_owned(), state, reason, not_ready }
+        let not_ready = self.not_ready();
+        let stopped = self.stopped(session);
+        StateEvent { event: "state".to_owned(), state, reason, not_ready, stopped }
     }
 
     pub(super) fn tell_state(&mut self) {
-        let event = self.state_event();
+        let event = self.state_event(SessionId(0));
         self.log(LogLevel::Info, "state", format!("state={:?} reason={:?}", event.state, event.reason));
-        let frame = serde_json::to_string(&event).expect("states are made of strings");
-        let frame = Bytes::from(frame);
-        let owners: Vec<_> = self.sessions.values().filter_map(|s| s.owner).collect();
-        for conn in owners {
-            self.send(conn, frame.clone());
+        let owners: Vec<_> = self.sessions.iter().filter_map(|(id, s)| Some((*id, s.owner?))).collect();
+        for (session, conn) in owners {
+            let event = self.state_event(session);
+            let frame = serde_json::to_string(&event).expect("states are made of strings");
+            self.send(conn, Bytes::from(frame));
         }
     }
 

@@ -373,23 +373,14 @@ impl fmt::Debug for Gateway {
             ready,
             counts,
             out,
+            stop,
         } = self;
         let run =
             (epoch, epoch_durable, epochs, first_start, generation, renumbered, started, stopping, stopped);
         let doors =
             (clients, nonces, streams, bars, ready, out, venue, prune_at, store_failed, foreign_gateway);
-        let asked = (
-            recovery,
-            scans,
-            doubts,
-            orphans,
-            strays,
-            instruments,
-            guard,
-            waiting_edits,
-            bad_edits,
-            lost_positions,
-        );
+        let asked = (recovery, scans, doubts, orphans, strays, instruments, guard, waiting_edits);
+        let stops = (bad_edits, lost_positions, stop);
         (f.debug_struct("Gateway").field("run", &run).field("orders", orders).field("books", books))
             .field("sessions", &known(sessions))
             .field("commits", commits)
@@ -400,6 +391,7 @@ impl fmt::Debug for Gateway {
             .field("asked", &asked)
             .field("doors", &doors)
             .field("counts", counts)
+            .field("stops", &stops)
             .finish()
     }
 }

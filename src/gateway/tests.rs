@@ -16,6 +16,7 @@ mod perpetual;
 mod prevention;
 mod recovery;
 mod scan;
+mod stop;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -50,6 +51,9 @@ struct Script {
     /// What a question for all open orders costs more than one for a symbol's.
     whole_weight: u64,
     trades_shown: Option<Span>,
+    /// Ways that are open, and what was sent by them.
+    ways: Vec<Way>,
+    urgent: Vec<(u64, Urgent, Way)>,
 }
 
 #[derive(Clone, Default)]
@@ -101,6 +105,21 @@ impl OrderEntry for Scripted {
     }
     fn comparing(&mut self, _: bool) {}
     fn share_among(&mut self, _: &BTreeSet<SessionId>) {}
+    fn urgent(
+        &mut self,
+        _: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        _: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        let mut script = self.0.borrow_mut();
+        if !script.ways.contains(&way) {
+            return Err(NotSent::Disconnected);
+        }
+        script.urgent.push((number, urgent.clone(), way));
+        Ok(())
+    }
     fn pace(&mut self, _: Time, _: &[Query]) -> Span {
         self.0.borrow().pace
     }
@@ -177,6 +196,8 @@ fn config() -> GatewayConfig {
         trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
+        kept: Default::default(),
+        clear_advice: String::new(),
     }
 }
 

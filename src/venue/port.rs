@@ -184,6 +184,21 @@ pub trait OrderEntry {
     fn gauges(&self, now: Time) -> EntryGauges;
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
+    /// Sends a request of the stop by that way, whatever else is up: exactly one [`VenueEvent::Urgent`] of the same
+    /// number follows. It takes from what the rate budget keeps for cancels, and is nobody's part.
+    ///
+    /// # Errors
+    /// [`NotSent`] if nothing left the house; [`NotSent::Disconnected`] if that way is not open.
+    fn urgent(
+        &mut self,
+        _now: Time,
+        _number: u64,
+        _urgent: &Urgent,
+        _way: Way,
+        _out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        Err(NotSent::Disconnected)
+    }
     /// Gives up all connections; nothing follows but `Down`s.
     fn stop(&mut self, now: Time, out: &mut Outbox);
 }
@@ -241,6 +256,42 @@ pub struct Cancel {
     pub known_as: ClientOrderId,
     /// The id of the cancel, by which the venue calls the order afterwards; `None` for a foreign order.
     pub cancel_id: Option<ClientOrderId>,
+}
+
+/// By which way a request of the stop leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// The logged-on connection.
+    Session,
+    /// A signed request of its own, which needs no connection.
+    Request,
+}
+
+/// What the stop sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Urgent {
+    /// A cancel.
+    Cancel(Cancel),
+    /// The question for all open orders of the account.
+    OpenOrders {
+        /// Those that wait among the venue's conditional orders? Where there are none apart, none are found.
+        conditional: bool,
+    },
+}
+
+/// What came of an [`Urgent`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UrgentReply {
+    /// How the cancel ended, as far as the reply says.
+    Cancel(CancelOutcome),
+    /// The order is cancelled; the reply does not show it.
+    Gone,
+    /// Open orders.
+    Open(Vec<OrderReport>),
+    /// The venue answered, and the answer is of no use.
+    Failed(String),
+    /// Nothing came back by that way: it may have worked.
+    Lost(String),
 }
 
 /// Which order to change, and into what.
@@ -677,6 +728,13 @@ pub enum VenueEvent {
         id: ClientOrderId,
         /// How it ended.
         outcome: AmendOutcome,
+    },
+    /// Reply to a request of the stop.
+    Urgent {
+        /// Its number.
+        number: u64,
+        /// What came of it.
+        reply: UrgentReply,
     },
     /// A private event about an order.
     Report(Box<OrderReport>),

@@ -107,6 +107,12 @@ catalogue! {
     LimitRejects = -21009, "limit_rejects", "see why the exchange rejects them; try again after retry_after_ms";
     /// It would trade with another order of the account.
     SelfTrade = -21010, "self_trade", "choose another price, or cancel the order the message names";
+    /// The kill switch is on.
+    Killed = -22001, "killed", "nothing is sent until an operator clears the kill switch: the message says how";
+    /// Trading is paused.
+    Paused = -22002, "paused", "wait until an operator resumes trading; cancels, and orders that only reduce, pass";
+    /// The session has missed its heartbeat.
+    NoHeartbeat = -22003, "no_heartbeat", "nothing was sent: the loop has not run for longer than the session's heartbeat allows; return from the callback first";
     /// The exchange said no.
     Rejected = -30001, "rejected", "the message has the exchange's code and words";
     /// Not connected.

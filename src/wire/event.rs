@@ -255,6 +255,29 @@ pub struct StateEvent {
     /// Symbols that cannot trade although the state is `ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<Symbol>,
+    /// Why the session may not open anything now whatever the state: `killed` or `paused`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a session may not open anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// The kill switch is on.
+    Killed,
+    /// Its trading, or that of all sessions, is paused.
+    Paused,
+}
+
+impl Stopped {
+    /// The word for it on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Paused => "paused",
+        }
+    }
 }
 
 /// See [`StateEvent`].

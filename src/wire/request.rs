@@ -15,7 +15,7 @@ pub const VERSION: u32 = 1;
 /// How deep objects and arrays of a frame may lie within each other. A login with pending orders has five.
 pub const NESTING_MAX: usize = 16;
 
-/// One call. `id` is absent only for `ack`.
+/// One call. `id` is absent only for `ack` and `beat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Number the reply repeats.
@@ -81,6 +81,8 @@ calls! {
     Amend(AmendOrder) = "amend",
     /// All events up to here are handled. No reply.
     Ack(Ack) = "ack",
+    /// The loop runs. No reply.
+    Beat(Nothing) = "beat",
     /// The gateway's time.
     Time(Nothing) = "time",
 }
@@ -121,6 +123,25 @@ pub struct Login {
     /// Fence the present owner off instead of being refused.
     #[serde(default)]
     pub take_over: bool,
+    /// The session counts as lost when it has not beaten for so many milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_ms: Option<u64>,
+    /// What becomes of the session's open orders when it is lost; `keep` if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_lost: Option<OnLost>,
+    /// How many milliseconds after the loss that is done; at once if it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_ms: Option<u64>,
+}
+
+/// What becomes of the open orders of a session that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    /// They stay.
+    Keep,
+    /// They are cancelled.
+    Cancel,
 }
 
 /// A command without an answer, listed at login. It is answered from the journal or resolved; it is never sent.
@@ -352,7 +373,7 @@ pub fn parse(text: &str) -> Result<Request, (Option<u64>, ErrorBody)> {
         .map_err(|e| (None, ErrorBody::new(ErrorCode::BadRequest, format!("not a request: {e}"))))?;
     let params = envelope.params.map_or("{}", RawValue::get);
     let call = Call::parse(&envelope.method, params).map_err(|e| (envelope.id, e))?;
-    if envelope.id.is_none() && !matches!(call, Call::Ack(_)) {
+    if envelope.id.is_none() && !matches!(call, Call::Ack(_) | Call::Beat(_)) {
         let message = format!("{} needs an \"id\" for its reply", envelope.method);
         return Err((None, ErrorBody::new(ErrorCode::BadRequest, message)));
     }

@@ -69,6 +69,7 @@ impl Strategy {
             // Some trust the gateway to remember what they have handled.
             cursor: self.file.last().map(|line| line.at).filter(|_| !self.is_slow()),
             autocommit: true,
+            declared: Default::default(),
             seed,
         };
         let mut client = Client::new(config);

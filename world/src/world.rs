@@ -569,6 +569,8 @@ impl World {
             trust_books: false,
             journal_rebuilt: (self.lost && !self.journal.is_empty()).then(|| "an older copy".to_owned()),
             lost_positions: self.lost_positions(),
+            kept: Default::default(),
+            clear_advice: String::new(),
         };
         let mut out = Vec::new();
         let edits = self.store.edits();
@@ -661,6 +663,7 @@ impl World {
                         self.violate("order lives follow their table", log.fields);
                     }
                 }
+                Output::Keep(_) => {}
                 Output::Project(rows) => self.project(rows),
                 Output::Stopped => {}
             }

@@ -47,6 +47,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     config.access.recv_window = setup.config.recv_window;
     match setup.config.margin {
         None => {
+            setup.endpoint("rest").trim_end_matches('/').clone_into(&mut config.access.rest);
             let (feed, entry) = spot::ports(&config);
             (Box::new(feed), Box::new(Guarded::new(entry, &config.access, setup.endpoint("rest"))))
         }

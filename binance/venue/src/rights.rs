@@ -19,7 +19,8 @@ use tradingsys::ids::{LinkId, SessionId};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Cancel, EntryGauges, LinkAction, LinkInput, NotSent, OrderEntry, Outbox, Query, VenueEvent,
+    Amend, Cancel, EntryGauges, LinkAction, LinkInput, NotSent, OrderEntry, Outbox, Query, Urgent,
+    VenueEvent, Way,
 };
 
 use crate::common::Access;
@@ -162,6 +163,16 @@ impl<E: OrderEntry> OrderEntry for Guarded<E> {
     }
     fn share_among(&mut self, sessions: &BTreeSet<SessionId>) {
         self.entry.share_among(sessions);
+    }
+    fn urgent(
+        &mut self,
+        now: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        self.entry.urgent(now, number, urgent, way, out)
     }
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {
         self.entry.amend(now, amend, out)

@@ -1,6 +1,7 @@
 //! Letting clients in, and what they missed.
 
 use super::*;
+use crate::session::EVENTS_WARN;
 
 #[test]
 fn row_004_14_r55_a_session_has_one_owner() {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use binance_sim::config::{AccountConfig, Config as SimConfig, Listed, USUAL_FEE, Wallets};
-use binance_sim::{Conn, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
+use binance_sim::{Conn, HttpReply, HttpRequest, Journal, Request, Sim, SimInput, SimOutput};
 use binance_venue::spot::{self, SpotConfig};
 use binance_wire::sign::SecretKey;
 use fastrand::Rng;
@@ -14,6 +14,7 @@ use tradingsys::client::machine::{Client, Config, Input as ClientInput, Output a
 use tradingsys::client::trading::Wish;
 use tradingsys::gateway::Gateway;
 use tradingsys::gateway::io::{Batch, GatewayConfig, Input, Output};
+use tradingsys::gateway::stop::{Kept, Kill};
 use tradingsys::ids::{Asset, ConnId, Install, LinkId, Symbol};
 use tradingsys::journal::Record;
 use tradingsys::limits::Limits;
@@ -44,6 +45,9 @@ enum Arrival {
     Pong(Conn, bytes::Bytes),
     ExchangeLost(Conn),
     Link(LinkId, Word),
+    /// A request over HTTP reaches the exchange; its answer, or the lack of one, the gateway.
+    Ask(Request, HttpRequest),
+    Answer(LinkId, Option<HttpReply>),
     Committed(u64),
     Knock(ConnId),
     Knocked(ConnId),
@@ -65,6 +69,34 @@ struct Wire {
     /// Nothing overtakes: the last arrival on each way.
     out: Time,
     back: Time,
+}
+
+/// How one way to the exchange is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Road {
+    /// As it should be.
+    #[default]
+    Open,
+    /// Nobody gets through, and is told so at once.
+    Refused,
+    /// Nobody gets through, and nobody is told.
+    Silent,
+    /// What is sent is lost.
+    Mute,
+    /// What comes back is lost.
+    Deaf,
+    /// Something in between answers in the exchange's place.
+    Broken,
+}
+
+impl Road {
+    fn takes(self) -> bool {
+        matches!(self, Self::Open | Self::Deaf)
+    }
+
+    fn gives(self) -> bool {
+        matches!(self, Self::Open | Self::Mute)
+    }
 }
 
 /// An order as the exchange's journal tells of it.
@@ -91,6 +123,17 @@ pub(crate) struct Bench {
     conn: Option<ConnId>,
     /// The exchange cannot be reached.
     dark: bool,
+    /// The two ways to it: by its websockets, and by requests.
+    pub(crate) sockets: Road,
+    pub(crate) requests_road: Road,
+    asked: BTreeMap<Request, LinkId>,
+    /// The disk takes nothing.
+    pub(crate) disk_full: bool,
+    journal: Vec<Record>,
+    /// What the gateway gave to be kept beside it.
+    pub(crate) kept: Kept,
+    /// When each order was open at the exchange, from and to.
+    pub(crate) lives: BTreeMap<String, (Time, Option<Time>)>,
     /// What the strategy was told of its orders, and when.
     pub(crate) told: Vec<(Time, OrderView)>,
     pub(crate) notices: Vec<(Time, String)>,
@@ -133,9 +176,10 @@ fn exchange(seed: u64, symbols: &[Symbol]) -> Sim {
     Sim::new(config, START).expect("the simulator's own listings are sound")
 }
 
-fn gateway(seed: u64, out: &mut Vec<Output>) -> Gateway {
+fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<Output>) -> Gateway {
     let mut venue = SpotConfig::new("ws://sim/ws-api/v3", "ws://sim", "bench", key(), seed);
     venue.access.recv_window = RECV_WINDOW;
+    "http://sim".clone_into(&mut venue.access.rest);
     let (feed, entry) = spot::ports(&venue);
     let config = GatewayConfig {
         market: "spot",
@@ -153,16 +197,18 @@ fn gateway(seed: u64, out: &mut Vec<Output>) -> Gateway {
         trust_books: false,
         journal_rebuilt: None,
         lost_positions: Vec::new(),
+        kept,
+        clear_advice: String::new(),
     };
     let (feed, entry) = (Box::new(feed), Box::new(entry));
-    Gateway::new(config, &[], Vec::new(), Vec::new(), feed, entry, START, out).expect("the journal is empty")
+    Gateway::new(config, journal, Vec::new(), Vec::new(), feed, entry, now, out).expect("its own journal")
 }
 
 impl Bench {
     /// All of it at rest, one symbol after another in use.
     pub(crate) fn new(seed: u64, symbols: &[Symbol], way: Way) -> Self {
         let mut out = Vec::new();
-        let gateway = gateway(seed, &mut out);
+        let gateway = gateway(seed, Kept::default(), &[], START, &mut out);
         let config = Config {
             session_id: 1,
             name: "bench".to_owned(),
@@ -170,6 +216,7 @@ impl Bench {
             take_over: true,
             cursor: None,
             autocommit: true,
+            declared: Default::default(),
             seed,
         };
         let mut bench = Self {
@@ -187,6 +234,13 @@ impl Bench {
             client: Client::new(config),
             conn: None,
             dark: false,
+            sockets: Road::Open,
+            requests_road: Road::Open,
+            asked: BTreeMap::new(),
+            disk_full: false,
+            journal: Vec::new(),
+            kept: Kept::default(),
+            lives: BTreeMap::new(),
             told: Vec::new(),
             notices: Vec::new(),
             truth: BTreeMap::new(),
@@ -270,6 +324,7 @@ impl Bench {
             Arrival::Link(link, word) => self.link(link, &word),
             Arrival::Committed(batch) => {
                 let done = self.disk.pop_front().expect("batches commit in order");
+                self.journal.extend(done.records.iter().cloned());
                 for record in &done.records {
                     if let Record::Fill(fill) = record {
                         self.booked.push((fill.symbol.upper(), fill.trade_id));
@@ -290,8 +345,71 @@ impl Bench {
                 let text = std::str::from_utf8(&frame).expect("the gateway sends text").to_owned();
                 self.client_input(ClientInput::Frame(&text));
             }
+            Arrival::Ask(request, http) => self.exchange_input(SimInput::Http(request, http)),
+            Arrival::Answer(link, reply) => self.answered(link, reply),
             Arrival::Knocked(_) | Arrival::ToStrategy(..) => {}
         }
+    }
+
+    fn answered(&mut self, link: LinkId, reply: Option<HttpReply>) {
+        let Some(HttpReply { status, headers, body }) = reply else {
+            return self.gateway_input(Input::Link(link, LinkInput::Down("the connection broke")));
+        };
+        let headers: Vec<(String, String)> =
+            headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let input = LinkInput::Response { status, headers: &headers, body: &body };
+        self.gateway_input(Input::Link(link, input));
+    }
+
+    fn ask(&mut self, link: LinkId, method: &str, url: &str, headers: Vec<(&'static str, String)>) {
+        self.conns += 1;
+        let request = Request(self.conns);
+        let (there, back) = (self.now + self.lag(), self.now + self.lag() + self.lag());
+        match self.requests_road {
+            Road::Refused => return self.say(there, Arrival::Answer(link, None)),
+            Road::Silent | Road::Mute => return,
+            Road::Broken => {
+                let body = "<html>bad gateway</html>".to_owned();
+                let reply = HttpReply { status: 502, headers: Vec::new(), body };
+                return self.say(back, Arrival::Answer(link, Some(reply)));
+            }
+            Road::Open | Road::Deaf => {}
+        }
+        self.asked.insert(request, link);
+        let target = url.strip_prefix("http://sim").unwrap_or(url);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let http = HttpRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body: String::new(),
+            peer: "gateway".to_owned(),
+        };
+        self.say(there, Arrival::Ask(request, http));
+    }
+
+    /// Pulls the kill switch.
+    pub(crate) fn kill(&mut self) {
+        let kill = Kill { by: "the bench".to_owned(), ..Kill::default() };
+        self.gateway_input(Input::Kill(kill));
+    }
+
+    /// The gateway dies, and another starts from its journal. What it was told on the way is lost with it.
+    pub(crate) fn restart(&mut self) {
+        self.mail.retain(|_, arrival| {
+            matches!(arrival, Arrival::ToExchange(..) | Arrival::ExchangeLost(_) | Arrival::Ask(..))
+        });
+        for wire in std::mem::take(&mut self.wires).into_values() {
+            self.say(wire.out.max(self.now), Arrival::ExchangeLost(wire.conn));
+        }
+        self.asked.clear();
+        self.disk.clear();
+        let mut out = Vec::new();
+        self.gateway = gateway(self.seed, self.kept.clone(), &self.journal, self.now, &mut out);
+        self.perform_gateway(out);
+        self.conn = None;
+        self.client_input(ClientInput::Lost(None, "the gateway died"));
     }
 
     // === the exchange
@@ -341,6 +459,12 @@ impl Bench {
         }
     }
 
+    /// All websockets are cut.
+    pub(crate) fn cut_all(&mut self) {
+        let links: Vec<LinkId> = self.wires.keys().copied().collect();
+        links.into_iter().for_each(|link| self.cut(link));
+    }
+
     fn cut(&mut self, link: LinkId) {
         let Some(wire) = self.wires.get(&link) else { return };
         let (conn, out, back) = (wire.conn, wire.out.max(self.now), wire.back.max(self.now));
@@ -349,8 +473,11 @@ impl Bench {
     }
 
     fn dial(&mut self, link: LinkId, conn: Conn, request: HttpRequest) {
-        if self.dark {
+        if self.dark || self.sockets == Road::Refused {
             return self.say(self.now, Arrival::Link(link, Word::Down("unreachable")));
+        }
+        if !self.sockets.takes() {
+            return;
         }
         let mut out = Vec::new();
         self.sim.handle(self.now, SimInput::Opened { conn, request }, &mut out);
@@ -368,8 +495,10 @@ impl Bench {
             match output {
                 SimOutput::Append(journal, line) => self.witness(journal, &line),
                 SimOutput::Send(conn, frame) => self.to_gateway(conn, frame),
+                SimOutput::Reply(request, reply) => self.replied(request, Some(reply)),
+                SimOutput::Drop(request) => self.replied(request, None),
                 SimOutput::Ping(conn, payload) => {
-                    if let Some(link) = self.link_of(conn) {
+                    if let Some(link) = self.link_of(conn).filter(|_| self.sockets == Road::Open) {
                         let at = self.now + self.lag();
                         self.say(at, Arrival::Link(link, Word::Alive));
                         self.say(at, Arrival::Pong(conn, payload));
@@ -387,6 +516,14 @@ impl Bench {
         }
     }
 
+    fn replied(&mut self, request: Request, reply: Option<HttpReply>) {
+        let Some(link) = self.asked.remove(&request) else { return };
+        if self.requests_road.gives() {
+            let at = self.now + self.lag();
+            self.say(at, Arrival::Answer(link, reply));
+        }
+    }
+
     fn witness(&mut self, journal: Journal, line: &str) {
         let line: Value = serde_json::from_str(line).expect("journals are JSON");
         if line["account"] != ACCOUNT {
@@ -398,7 +535,11 @@ impl Bench {
             Journal::Orders => {
                 let at = (text("symbol"), number("order_id"));
                 let name = self.names.entry(at).or_insert_with(|| text("client_order_id")).clone();
-                self.truth.insert(name, Truth { status: text("status"), filled: text("filled") });
+                let status = text("status");
+                let open = matches!(status.as_str(), "NEW" | "PARTIALLY_FILLED");
+                let life = self.lives.entry(name.clone()).or_insert((self.now, None));
+                life.1 = if open { None } else { life.1.or(Some(self.now)) };
+                self.truth.insert(name, Truth { status, filled: text("filled") });
             }
             Journal::Trades => {
                 self.trades.insert((text("symbol"), number("trade_id")));
@@ -417,7 +558,7 @@ impl Bench {
         if ["\"status\":429", "\"status\":418"].iter().any(|word| text.contains(word)) {
             self.over_limit += 1;
         }
-        let Some(link) = self.link_of(conn) else { return };
+        let Some(link) = self.link_of(conn).filter(|_| self.sockets.gives()) else { return };
         let lag = self.lag();
         let Some(wire) = self.wires.get_mut(&link) else { return };
         wire.back = (self.now + lag).max(wire.back);
@@ -458,6 +599,16 @@ impl Bench {
             match output {
                 Output::Link(action) => self.act(action),
                 Output::Ready(conn) => self.read(conn),
+                Output::Keep(kept) => {
+                    // A file of its own: a full disk has room for its name.
+                    self.kept = kept;
+                    let result = if self.disk_full { Err("no space left".to_owned()) } else { Ok(()) };
+                    self.gateway_input(Input::Kept(result));
+                }
+                Output::Commit(batch) if self.disk_full => {
+                    drop(batch);
+                    self.gateway_input(Input::StoreFailed("no space left".to_owned()));
+                }
                 Output::Commit(batch) => {
                     self.say(self.now + DISK, Arrival::Committed(batch.id));
                     self.disk.push_back(batch);
@@ -494,14 +645,15 @@ impl Bench {
                 self.say(at, Arrival::Dial(link, conn, request));
             }
             LinkAction::Send { link, text } => {
-                let Some(wire) = self.wires.get_mut(&link) else { return };
+                let takes = self.sockets.takes();
+                let Some(wire) = self.wires.get_mut(&link).filter(|_| takes) else { return };
                 wire.out = (self.now + lag).max(wire.out);
                 let text = String::from_utf8(text.to_vec()).expect("the gateway sends text");
                 let (at, conn) = (wire.out, wire.conn);
                 self.say(at, Arrival::ToExchange(conn, text));
             }
             LinkAction::Close { link } => self.cut(link),
-            LinkAction::Request { .. } => panic!("the spot gateway speaks no REST"),
+            LinkAction::Request { link, method, url, headers, .. } => self.ask(link, method, &url, headers),
         }
     }
 

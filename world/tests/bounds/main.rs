@@ -7,3 +7,4 @@ mod bench;
 mod burst;
 mod doubt;
 mod frames;
+mod stop;

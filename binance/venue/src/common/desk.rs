@@ -34,7 +34,8 @@ use tradingsys::venue::dial::Dialer;
 use tradingsys::venue::limit::{Cost, Purpose, RateBudget};
 use tradingsys::venue::port::{
     Account, Amend, AmendOutcome, Answer, Cancel, CancelOutcome, EntryGauges, Fill, FundingRate, Income,
-    LinkAction, LinkInput, NotSent, OrderEntry, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
+    LinkAction, LinkInput, NotSent, OrderEntry, OrderReport, Outbox, PlaceOutcome, Query, Urgent,
+    UrgentReply, VenueEvent, Way,
 };
 use tradingsys::venue::watch::SilenceWatch;
 
@@ -44,6 +45,7 @@ pub(crate) mod links;
 mod outcome;
 mod replies;
 mod requests;
+mod urgent;
 
 /// When a request is sent, in the venue's time, and how long it may take to be accepted.
 #[derive(Clone, Copy)]
@@ -106,6 +108,12 @@ pub trait Dialect: fmt::Debug {
     const BY_TOKEN: bool = false;
     /// Do the limits that replies of the logged-on connection tell hold for this market's requests?
     const SESSION_LIMITS: bool = true;
+    /// Do orders go over the logged-on connection?
+    const ORDERS_ON_SESSION: bool = true;
+    /// Are conditional orders kept apart?
+    const CONDITIONALS_APART: bool = false;
+    /// Where the venue tells its time over HTTP.
+    const TIME_PATH: &str;
     /// How its results are read.
     const READERS: Readers;
     /// What an order costs.
@@ -128,6 +136,10 @@ pub trait Dialect: fmt::Debug {
     fn known(&self, _query: &Query) -> Option<Answer> {
         None
     }
+    /// A cancel as a request of its own, over HTTP.
+    fn cancel_request(&self, cancel: &Cancel) -> RestRequest;
+    /// The question for all open orders as a request of its own, over HTTP.
+    fn open_request(&self, conditional: bool) -> RestRequest;
     /// What a question costs.
     fn query_cost(&self, query: &Query) -> Cost;
     /// The request of a question.
@@ -218,6 +230,8 @@ enum Ask<O> {
     Canceled(ClientOrderId, Query),
     Amend(ClientOrderId),
     Query(Question),
+    /// Of the stop, under its number.
+    Urgent(u64, Urgent),
     Own(O),
 }
 
@@ -485,6 +499,7 @@ impl<D: Dialect> Desk<D> {
             Ask::Query(Question { request, .. }) => {
                 VenueEvent::Answer { request, answer: Answer::Failed(why) }
             }
+            Ask::Urgent(number, _) => VenueEvent::Urgent { number, reply: UrgentReply::Lost(why) },
             Ask::Own(own) => {
                 let error = ApiError { status: 0, code: 0, message: why, retry_after: None };
                 self.own.push((own, Err(error)));
@@ -548,6 +563,17 @@ impl<D: Dialect> OrderEntry for Desk<D> {
         let write = |desk: &Self, id| desk.dialect.cancel(id, cancel, desk.stamp(now));
         self.send(now, link, Ask::Cancel(cancel.clone()), Some(cost), write, out);
         Ok(())
+    }
+
+    fn urgent(
+        &mut self,
+        now: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        self.send_urgent(now, number, urgent, way, out)
     }
 
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {

@@ -24,7 +24,7 @@ use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
     Amend, Answer, Cancel, CancelOutcome, EntryGauges, LinkInput, NotSent, OrderEntry, OrderReport, Outbox,
-    Query, VenueEvent,
+    Query, Urgent, UrgentReply, VenueEvent, Way,
 };
 
 use super::interest::Reading;
@@ -313,6 +313,9 @@ impl Entry {
         for event in &mut out.events[from..] {
             let report = match event {
                 VenueEvent::CancelReply { outcome: CancelOutcome::Canceled(report), .. }
+                | VenueEvent::Urgent {
+                    reply: UrgentReply::Cancel(CancelOutcome::Canceled(report)), ..
+                }
                 | VenueEvent::Report(report) => report,
                 _ => continue,
             };
@@ -380,6 +383,17 @@ impl OrderEntry for Entry {
             return Ok(());
         }
         self.desk.cancel(now, cancel, out)
+    }
+
+    fn urgent(
+        &mut self,
+        now: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        self.desk.urgent(now, number, urgent, way, out)
     }
 
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {

@@ -68,6 +68,8 @@ impl Dialect for Margin {
     const PRIVATE_ON_SESSION: bool = true;
     const BY_TOKEN: bool = true;
     const SESSION_LIMITS: bool = false;
+    const ORDERS_ON_SESSION: bool = false;
+    const TIME_PATH: &str = "/api/v3/time";
     const READERS: Readers =
         Readers { order: margin_order, orders, trades, account: wallet, funding: nothing, income: nothing };
 
@@ -92,7 +94,15 @@ impl Dialect for Margin {
     }
 
     fn cancel(&self, _id: u64, cancel: &Cancel, _stamp: Stamp) -> Call {
-        Call::Signed(cancel_params(RestRequest::new("DELETE", "/sapi/v1/margin/order"), cancel))
+        Call::Signed(self.cancel_request(cancel))
+    }
+
+    fn cancel_request(&self, cancel: &Cancel) -> RestRequest {
+        cancel_params(RestRequest::new("DELETE", "/sapi/v1/margin/order"), cancel)
+    }
+
+    fn open_request(&self, _conditional: bool) -> RestRequest {
+        RestRequest::new("GET", "/sapi/v1/margin/openOrders")
     }
 
     fn known(&self, query: &Query) -> Option<Answer> {

@@ -4,6 +4,7 @@ use binance_wire::account::{account, amended_order, order, orders, trades};
 use binance_wire::classify::{Verdict, is_unknown_order, order_verdict};
 use binance_wire::reply::{ApiError, Malformed};
 use binance_wire::request::Request;
+use binance_wire::rest::RestRequest;
 use tradingsys::order::request::NewOrder;
 use tradingsys::venue::limit::{Cost, Purpose};
 use tradingsys::venue::port::{Amend, Answer, Cancel, OrderReport, Query};
@@ -19,6 +20,7 @@ pub struct Spot;
 impl Dialect for Spot {
     type Own = ();
     const PRIVATE_ON_SESSION: bool = true;
+    const TIME_PATH: &str = "/api/v3/time";
     /// The reply for a leg of an order list, which cancels the whole list, has a shape of its own and is no order.
     const READERS: Readers = Readers { order, orders, trades, account, funding: nothing, income: nothing };
 
@@ -36,6 +38,14 @@ impl Dialect for Spot {
 
     fn cancel(&self, id: u64, cancel: &Cancel, stamp: Stamp) -> Call {
         Call::Frame(frames::cancel(id, cancel, stamp))
+    }
+
+    fn cancel_request(&self, cancel: &Cancel) -> RestRequest {
+        frames::cancel_params(RestRequest::new("DELETE", "/api/v3/order"), cancel)
+    }
+
+    fn open_request(&self, _conditional: bool) -> RestRequest {
+        RestRequest::new("GET", "/api/v3/openOrders")
     }
 
     fn amend_cost(&self) -> Cost {

@@ -23,8 +23,8 @@ use tradingsys::ids::{LinkId, SessionId, Symbol};
 use tradingsys::order::request::NewOrder;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{
-    Amend, Answer, Cancel, EntryGauges, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query,
-    VenueEvent,
+    Amend, Answer, Cancel, EntryGauges, LinkInput, NotSent, OrderEntry, Outbox, PlaceOutcome, Query, Urgent,
+    VenueEvent, Way,
 };
 
 use super::words::{Own, Usdt};
@@ -323,6 +323,18 @@ impl OrderEntry for Entry {
             return Err(NotSent::Disconnected);
         }
         self.desk.cancel(now, cancel, out)
+    }
+
+    fn urgent(
+        &mut self,
+        now: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        // Also while private events are missed.
+        self.desk.urgent(now, number, urgent, way, out)
     }
 
     fn amend(&mut self, now: Time, amend: &Amend, out: &mut Outbox) -> Result<(), NotSent> {

@@ -62,6 +62,8 @@ pub(super) struct Usdt;
 impl Dialect for Usdt {
     type Own = Own;
     const PRIVATE_ON_SESSION: bool = false;
+    const CONDITIONALS_APART: bool = true;
+    const TIME_PATH: &str = "/fapi/v1/time";
     const READERS: Readers = Readers { order, orders, trades, account, funding: funding_rates, income };
 
     fn order_cost(&self, _order: &NewOrder) -> Cost {
@@ -92,6 +94,29 @@ impl Dialect for Usdt {
             }
         };
         Call::Frame(stamp.finish(request))
+    }
+
+    fn cancel_request(&self, cancel: &Cancel) -> RestRequest {
+        match (cancel.conditional, cancel.conditional_id, cancel.venue_id) {
+            (true, Some(number), _) => {
+                RestRequest::new("DELETE", "/fapi/v1/algoOrder").with("algoId", number)
+            }
+            (true, None, _) => {
+                RestRequest::new("DELETE", "/fapi/v1/algoOrder").with("clientAlgoId", &cancel.known_as)
+            }
+            (false, _, number) => {
+                let request =
+                    RestRequest::new("DELETE", "/fapi/v1/order").with("symbol", cancel.symbol.upper());
+                match number {
+                    Some(number) => request.with("orderId", number),
+                    None => request.with("origClientOrderId", &cancel.known_as),
+                }
+            }
+        }
+    }
+
+    fn open_request(&self, conditional: bool) -> RestRequest {
+        RestRequest::new("GET", if conditional { "/fapi/v1/openAlgoOrders" } else { "/fapi/v1/openOrders" })
     }
 
     /// Counted like an order, and no heavier.

@@ -113,6 +113,7 @@ impl<D: Dialect> Desk<D> {
                 out.events.push(VenueEvent::AmendReply { id, outcome: self.amended(result) });
             }
             Ask::Query(question) => self.answered(now, question, result, out),
+            Ask::Urgent(number, urgent) => self.urgent_replied(number, &urgent, result, out),
             Ask::OrderLimits => {
                 if let Some(rows) = result.ok().and_then(|text| order_limits(text).ok()) {
                     let (sent, venue_now) = (self.clock.venue_time(flight.sent), self.clock.venue_time(now));
@@ -221,8 +222,9 @@ impl<D: Dialect> Desk<D> {
         }
         if is_clock(error.code) {
             self.clock.distrust();
-            if let Some(link) = self.active {
-                self.ask_time(now, link, out);
+            match self.active {
+                Some(link) => self.ask_time(now, link, out),
+                None => self.ask_time_by_request(now, out),
             }
         }
     }

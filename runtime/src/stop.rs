@@ -1,0 +1,263 @@
+//! The kill switch's file, and what else of the stop a restart must not forget: kept apart from the stores, by a thread
+//! of its own that shares nothing with them.
+//!
+//! * `KILL`, in the folder of the databases: while it exists the kill switch is on. Whoever makes it pulls the switch,
+//!   whoever removes it clears it; the gateway does both when it is told by another way. If its first word is
+//!   `flatten`, positions are closed, too.
+//! * `stop.json`: pauses, and what sessions have declared for the case that they are lost.
+//!
+//! `KILL` is made before anything is written into it: an empty file needs no room on a full disk.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize as _;
+use tokio::sync::mpsc;
+use tradingsys::gateway::stop::{Kept, Kill, Pause};
+
+/// Name of the switch's file.
+pub const KILL: &str = "KILL";
+/// Name of the file of the rest.
+const REST: &str = "stop.json";
+/// How often the switch's file is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pause before what could not be written is tried again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// As much of the switch's file is read.
+const WORDS: u64 = 4_096;
+
+/// What the loop is told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StopEvent {
+    /// The kill switch is pulled.
+    Kill(Kill),
+    /// The kill switch is cleared; by whom.
+    Clear(String),
+    /// What was to be kept is on the disk, or why it is not.
+    Kept(Result<(), String>),
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// Where the thread takes what is to be kept.
+#[derive(Debug)]
+pub struct Keeper(Sender<Kept>);
+
+impl Keeper {
+    /// Starts the thread. `kept` is what [`read`] found.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn start(folder: &Path, kept: &Kept, events: mpsc::Sender<StopEvent>) -> io::Result<Self> {
+        let (sender, receiver) = channel();
+        let switch = folder.join(KILL);
+        let seen = kept.kill.as_ref().and_then(|_| seen(&switch));
+        let folder = folder.to_owned();
+        let watch = Watch { folder, switch, seen, wanted: None, told: false, again: None, events };
+        std::thread::Builder::new().name("stop".to_owned()).spawn(move || watch.run(&receiver))?;
+        Ok(Self(sender))
+    }
+
+    /// Keeps this, in place of all before.
+    pub fn keep(&self, kept: Kept) {
+        // Fails only when the thread has ended, with the loop it tells.
+        let _ended = self.0.send(kept);
+    }
+}
+
+/// What the last run left in that folder. What cannot be read stops more rather than less.
+pub fn read(folder: &Path) -> Kept {
+    let rest = match fs::read_to_string(folder.join(REST)) {
+        Ok(text) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut kept = rest.unwrap_or_else(|error| {
+        let reason = format!("{REST} cannot be read: {error}; see who was paused, and resume");
+        let pause = Pause { by: "the gateway".to_owned(), reason, ..Pause::default() };
+        Kept { paused_all: Some(pause), ..Kept::default() }
+    });
+    let switch = folder.join(KILL);
+    let there =
+        !matches!(fs::symlink_metadata(&switch), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    kept.kill = there.then(|| words(&switch));
+    kept
+}
+
+fn seen(path: &Path) -> Option<Seen> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some(Seen { inode: found.ino(), length: found.len(), changed: (found.mtime(), found.mtime_nsec()) })
+}
+
+/// What the switch's file says; it counts whatever that is.
+fn words(path: &Path) -> Kill {
+    let mut text = String::new();
+    // A pipe in its place would never end.
+    if fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        let read = File::open(path).and_then(|file| file.take(WORDS).read_to_string(&mut text));
+        let _unreadable = read;
+    }
+    let text = text.trim();
+    if let Some(kill) = kill_from(text) {
+        return kill;
+    }
+    let flatten = text.split_whitespace().next() == Some("flatten");
+    let reason = if flatten { text.trim_start_matches("flatten") } else { text };
+    let reason = reason.trim().chars().take(200).collect();
+    Kill { by: format!("the file {KILL}"), reason, flatten, ..Kill::default() }
+}
+
+/// As the gateway writes it.
+fn kill_from(text: &str) -> Option<Kill> {
+    text.starts_with('{')
+        .then(|| Kill::deserialize(&mut serde_json::Deserializer::from_str(text)).ok())
+        .flatten()
+}
+
+struct Watch {
+    folder: PathBuf,
+    switch: PathBuf,
+    /// The switch's file as it is known to the loop.
+    seen: Option<Seen>,
+    /// What is to be written.
+    wanted: Option<Kept>,
+    /// The loop knows that it could not be.
+    told: bool,
+    again: Option<Instant>,
+    events: mpsc::Sender<StopEvent>,
+}
+
+impl Watch {
+    fn run(mut self, receiver: &Receiver<Kept>) {
+        loop {
+            match receiver.recv_timeout(LOOK_EVERY) {
+                Ok(kept) => {
+                    let newest = receiver.try_iter().last().unwrap_or(kept);
+                    (self.wanted, self.told, self.again) = (Some(newest), false, None);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if !(self.look() && self.write()) {
+                return;
+            }
+        }
+    }
+
+    /// False: nobody listens any more.
+    fn tell(&self, event: StopEvent) -> bool {
+        self.events.blocking_send(event).is_ok()
+    }
+
+    /// Was the switch's file made, changed or removed?
+    fn look(&mut self) -> bool {
+        let found = seen(&self.switch);
+        if found == self.seen {
+            return true;
+        }
+        let before = std::mem::replace(&mut self.seen, found);
+        match (before, found) {
+            (_, Some(_)) => self.tell(StopEvent::Kill(words(&self.switch))),
+            (Some(_), None) => {
+                // What waits to be written was said before that.
+                if let Some(wanted) = &mut self.wanted {
+                    wanted.kill = None;
+                }
+                self.tell(StopEvent::Clear(format!("the removal of the file {KILL}")))
+            }
+            (None, None) => true,
+        }
+    }
+
+    fn write(&mut self) -> bool {
+        let Some(wanted) = self.wanted.clone() else { return true };
+        if self.again.is_some_and(|at| Instant::now() < at) {
+            return true;
+        }
+        // The switch first, and each for itself.
+        let switch = self.write_switch(wanted.kill.as_ref());
+        let rest = write_aside(&self.folder, &wanted);
+        match switch.and(rest) {
+            Ok(()) => {
+                self.wanted = None;
+                self.tell(StopEvent::Kept(Ok(())))
+            }
+            Err(error) => {
+                self.again = Some(Instant::now() + WRITE_AGAIN);
+                let told = std::mem::replace(&mut self.told, true);
+                told || self.tell(StopEvent::Kept(Err(error)))
+            }
+        }
+    }
+
+    fn write_switch(&mut self, kill: Option<&Kill>) -> Result<(), String> {
+        let at = |error: io::Error| format!("{}: {error}", self.switch.display());
+        match (kill, self.seen) {
+            (Some(kill), None) => {
+                let mut options = OpenOptions::new();
+                let file = options.write(true).create(true).truncate(false).mode(0o600).open(&self.switch);
+                let written = file.and_then(|mut file| {
+                    let text = serde_json::to_string(kill).unwrap_or_default();
+                    file.write_all(text.as_bytes())?;
+                    file.sync_all()
+                });
+                // It counts as soon as it is there.
+                self.seen = seen(&self.switch);
+                written.map_err(at)?;
+                sync(&self.folder)
+            }
+            (None, Some(_)) => {
+                match fs::remove_file(&self.switch) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+                    _ => self.seen = None,
+                }
+                sync(&self.folder)
+            }
+            // One that was pulled again with more: what the file says must hold after a restart, too.
+            (Some(kill), Some(_)) if kill.flatten && !words(&self.switch).flatten => {
+                let text = serde_json::to_string(kill).unwrap_or_default();
+                let done = fs::write(&self.switch, text).map_err(at);
+                self.seen = seen(&self.switch);
+                done
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_aside(folder: &Path, kept: &Kept) -> Result<(), String> {
+    let (path, aside) = (folder.join(REST), folder.join(format!("{REST}.new")));
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let nothing = Kept { kill: kept.kill.clone(), ..Kept::default() };
+    if *kept == nothing && !path.exists() {
+        return Ok(());
+    }
+    let text = serde_json::to_string(kept).map_err(|error| error.to_string())?;
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    file.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })
+    .and_then(|()| fs::rename(&aside, &path))
+    .map_err(at)?;
+    sync(folder)
+}
+
+fn sync(folder: &Path) -> Result<(), String> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests;

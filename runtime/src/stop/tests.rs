@@ -1,0 +1,144 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tradingsys::gateway::stop::Policy;
+use tradingsys::ids::SessionId;
+
+use super::*;
+use crate::files::scratch::Scratch;
+
+struct Bench {
+    folder: Scratch,
+    keeper: Keeper,
+    events: mpsc::Receiver<StopEvent>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::on(Scratch::new("stop"))
+    }
+
+    fn on(folder: Scratch) -> Self {
+        let (sender, events) = mpsc::channel(16);
+        let kept = read(&folder.0);
+        let keeper = Keeper::start(&folder.0, &kept, sender).unwrap();
+        Self { folder, keeper, events }
+    }
+
+    fn switch(&self) -> PathBuf {
+        self.folder.0.join(KILL)
+    }
+
+    fn hears(&mut self) -> StopEvent {
+        self.events.blocking_recv().unwrap()
+    }
+
+    fn kept(&mut self) {
+        assert_eq!(self.hears(), StopEvent::Kept(Ok(())));
+    }
+}
+
+fn killed(flatten: bool) -> Kept {
+    let kill = Kill { by: "an operator".to_owned(), reason: "enough".to_owned(), flatten, ..Kill::default() };
+    Kept { kill: Some(kill), ..Kept::default() }
+}
+
+#[test]
+fn r60_whoever_makes_the_file_pulls_the_switch_and_whoever_removes_it_clears_it() {
+    let mut bench = Bench::new();
+    fs::write(bench.switch(), "").unwrap();
+    let StopEvent::Kill(kill) = bench.hears() else { panic!("pulled") };
+    assert_eq!((kill.by.as_str(), kill.flatten), ("the file KILL", false));
+    fs::write(bench.switch(), "flatten the lot\n").unwrap();
+    // It may be seen while it is being written.
+    let flattens = |event: &StopEvent| matches!(event, StopEvent::Kill(kill) if kill.flatten);
+    let StopEvent::Kill(kill) = std::iter::repeat_with(|| bench.hears()).find(flattens).unwrap() else {
+        panic!("pulled with more")
+    };
+    assert_eq!(kill.reason, "the lot");
+    fs::remove_file(bench.switch()).unwrap();
+    assert_eq!(bench.hears(), StopEvent::Clear("the removal of the file KILL".to_owned()));
+}
+
+#[test]
+fn r60_a_switch_pulled_otherwise_is_a_file_too_and_outlives_a_restart() {
+    let mut bench = Bench::new();
+    assert_eq!(read(&bench.folder.0), Kept::default());
+    bench.keeper.keep(killed(false));
+    bench.kept();
+    assert_eq!(read(&bench.folder.0), killed(false));
+    assert_eq!(fs::metadata(bench.switch()).unwrap().permissions().mode() & 0o777, 0o600);
+    bench.keeper.keep(killed(true));
+    bench.kept();
+    let mut bench = Bench::on(bench.folder);
+    assert_eq!(read(&bench.folder.0), killed(true));
+    // Its own file tells it nothing new.
+    bench.keeper.keep(Kept::default());
+    bench.kept();
+    assert_eq!((read(&bench.folder.0), bench.switch().exists()), (Kept::default(), false));
+}
+
+/// What a person removed is not written again because something else was to be kept.
+#[test]
+fn a_removal_wins_over_what_was_said_before_it() {
+    let mut bench = Bench::new();
+    bench.keeper.keep(killed(false));
+    bench.kept();
+    fs::remove_file(bench.switch()).unwrap();
+    let pause = Pause { by: "an operator".to_owned(), ..Pause::default() };
+    bench.keeper.keep(Kept { paused_all: Some(pause), ..killed(false) });
+    assert!(matches!(bench.hears(), StopEvent::Clear(_)));
+    bench.kept();
+    assert!(!bench.switch().exists() && read(&bench.folder.0).paused_all.is_some());
+}
+
+#[test]
+fn pauses_and_policies_are_kept_and_what_cannot_be_read_pauses_all() {
+    let mut bench = Bench::new();
+    let policy = Policy { heartbeat_ms: Some(500), cancel_after_ms: Some(0) };
+    let kept = Kept {
+        paused: [(SessionId(7), Pause { reason: "lunch".to_owned(), ..Pause::default() })].into(),
+        policies: [(SessionId(9), policy)].into(),
+        ..Kept::default()
+    };
+    bench.keeper.keep(kept.clone());
+    bench.kept();
+    assert_eq!(read(&bench.folder.0), kept);
+    fs::write(bench.folder.0.join(REST), "{\"paused\"").unwrap();
+    let pause = read(&bench.folder.0).paused_all.unwrap();
+    assert!(pause.reason.contains("stop.json cannot be read"), "{pause:?}");
+}
+
+#[test]
+fn whatever_lies_there_counts_as_pulled() {
+    let bench = Bench::new();
+    for text in ["{\"by\": 7}", "\u{0}\u{1}", "{"] {
+        fs::write(bench.switch(), text).unwrap();
+        assert!(read(&bench.folder.0).kill.is_some(), "{text:?}");
+    }
+    fs::remove_file(bench.switch()).unwrap();
+    fs::create_dir(bench.switch()).unwrap();
+    assert!(read(&bench.folder.0).kill.is_some(), "a folder");
+    fs::remove_dir(bench.switch()).unwrap();
+    std::os::unix::fs::symlink("nowhere", bench.switch()).unwrap();
+    assert!(read(&bench.folder.0).kill.is_some(), "a link that leads nowhere");
+}
+
+/// The switch holds in the loop; it is written as soon as it can be, and a file that is not there yet is no removal.
+#[test]
+fn r60_what_cannot_be_written_is_told_once_and_tried_again() {
+    let folder = Scratch::new("stop");
+    let place = folder.0.join("db");
+    fs::create_dir(&place).unwrap();
+    let (sender, mut events) = mpsc::channel(16);
+    let keeper = Keeper::start(&place, &Kept::default(), sender).unwrap();
+    fs::remove_dir(&place).unwrap();
+    keeper.keep(killed(false));
+    let StopEvent::Kept(Err(reason)) = events.blocking_recv().unwrap() else {
+        panic!("it cannot be written")
+    };
+    assert!(reason.contains(KILL), "{reason}");
+    fs::create_dir(&place).unwrap();
+    assert_eq!(events.blocking_recv().unwrap(), StopEvent::Kept(Ok(())));
+    assert_eq!(read(&place), killed(false));
+}

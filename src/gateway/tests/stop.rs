@@ -1,0 +1,438 @@
+//! The kill switch, pauses, and sessions that are lost, against a scripted venue.
+
+use super::*;
+use crate::gateway::stop::{Kept, Kill, Pause, Policy};
+
+const BOTH: [Way; 2] = [Way::Session, Way::Request];
+
+fn kill(flatten: bool) -> Input<'static> {
+    Input::Kill(Kill { by: "a test".to_owned(), reason: "enough".to_owned(), flatten, ..Kill::default() })
+}
+
+impl Bench {
+    fn ways(&mut self, ways: &[Way]) {
+        self.script.0.borrow_mut().ways = ways.to_vec();
+    }
+
+    /// Cancels the stop has sent since the last look here.
+    fn urgent(&mut self) -> Vec<(u64, ClientOrderId, Way)> {
+        let sent = std::mem::take(&mut self.script.0.borrow_mut().urgent);
+        let cancel = |(number, urgent, way)| match urgent {
+            Urgent::Cancel(cancel) => Some((number, cancel.id, way)),
+            Urgent::OpenOrders { .. } => None,
+        };
+        sent.into_iter().filter_map(cancel).collect()
+    }
+
+    /// Looks the stop has asked for since the last look here.
+    fn looks(&mut self) -> Vec<(u64, bool)> {
+        let sent = std::mem::take(&mut self.script.0.borrow_mut().urgent);
+        let look = |(number, urgent, _)| match urgent {
+            Urgent::OpenOrders { conditional } => Some((number, conditional)),
+            Urgent::Cancel(_) => None,
+        };
+        sent.into_iter().filter_map(look).collect()
+    }
+
+    fn replies(&mut self, number: u64, reply: UrgentReply) {
+        self.says(vec![VenueEvent::Urgent { number, reply }]);
+    }
+
+    fn working(&mut self, n: u64) -> ClientOrderId {
+        let id = self.order(n);
+        let report = OrderReport { venue_id: 76 + n, ..report(&id, VenueStatus::New, 0, None) };
+        self.says(vec![event(report)]);
+        id
+    }
+
+    fn canceled(&mut self, number: u64, id: &ClientOrderId, venue_id: u64) {
+        let report = OrderReport { venue_id, ..report(id, VenueStatus::Canceled, 0, None) };
+        self.replies(number, UrgentReply::Cancel(CancelOutcome::Canceled(Box::new(report))));
+    }
+
+    fn live(&self) -> Vec<ClientOrderId> {
+        self.gateway.stop_view().live.into_iter().map(|live| live.order_id).collect()
+    }
+
+    fn outcome(&mut self, call: &Value) -> String {
+        self.call(call)["error"]["name"].as_str().unwrap_or("taken").to_owned()
+    }
+}
+
+fn order(n: u64, side: &str) -> Value {
+    json!({"id": 200 + n, "method": "order", "params": {"n": n, "symbol": "DOGEUSDT", "side": side, "type": "LIMIT",
+        "price": "0.2", "qty": "10"}})
+}
+
+#[test]
+fn r60_killed_nothing_new_is_taken_and_every_open_order_is_cancelled() {
+    let mut bench = Bench::ready();
+    let (first, second) = (bench.working(1), bench.order(2));
+    bench.ways(&BOTH);
+    bench.input(kill(false));
+    let sent = bench.urgent();
+    let ids: Vec<_> = sent.iter().map(|(_, id, way)| (id.clone(), *way)).collect();
+    // The pending one too, and all by the connection there is.
+    assert_eq!(ids, [(first.clone(), Way::Session), (second.clone(), Way::Session)]);
+    assert_eq!(bench.outcome(&order(3, "BUY")), "killed");
+    let amend = json!({"id": 9, "method": "amend", "params": {"n": 4, "order_id": first, "qty": "5"}});
+    assert_eq!(bench.outcome(&amend), "killed");
+    assert_eq!(bench.live(), [first.clone(), second.clone()]);
+    bench.canceled(sent[0].0, &first, 77);
+    assert_eq!(bench.live(), std::slice::from_ref(&second));
+    // Not known to the engine yet: it may be on its way still.
+    bench.replies(sent[1].0, UrgentReply::Cancel(CancelOutcome::UnknownOrder));
+    assert_eq!(bench.live(), std::slice::from_ref(&second));
+    bench.wait(Span::from_millis(500));
+    let again = bench.urgent();
+    assert_eq!(again.len(), 1, "{again:?}");
+    bench.canceled(again[0].0, &second, 78);
+    assert!(bench.live().is_empty());
+    assert_eq!(
+        bench.events().iter().filter(|event| *event == "CANCELED 0").count(),
+        2,
+        "{:?}",
+        bench.events()
+    );
+    assert_eq!(bench.gateway.orders().open().count(), 0);
+}
+
+#[test]
+fn r60_without_a_word_a_cancel_goes_by_the_other_way_and_again() {
+    let mut bench = Bench::ready();
+    let id = bench.working(1);
+    bench.ways(&BOTH);
+    bench.input(kill(false));
+    let mut ways = Vec::new();
+    for _ in 0..12 {
+        ways.extend(bench.urgent().into_iter().map(|(_, _, way)| way));
+        bench.wait(Span::from_millis(100));
+    }
+    assert_eq!(ways, [Way::Session, Way::Request, Way::Session], "at 0, 300 and 1000 ms");
+    assert_eq!(bench.live(), [id]);
+}
+
+#[test]
+fn r60_with_no_way_open_cancels_leave_as_soon_as_one_is() {
+    let mut bench = Bench::ready();
+    let ids = [bench.working(1), bench.working(2)];
+    bench.input(kill(false));
+    bench.says(vec![VenueEvent::EntryDown("cut".to_owned())]);
+    for _ in 0..40 {
+        bench.wait(Span::from_millis(250));
+    }
+    assert!(bench.urgent().is_empty());
+    let live = bench.gateway.stop_view().live;
+    assert!(live.iter().all(|live| live.last == "no way to the exchange is open"), "{live:?}");
+    assert_eq!(bench.live(), ids);
+    bench.ways(&[Way::Request]);
+    bench.wait(Span::from_millis(250));
+    let sent = bench.urgent();
+    assert!(sent.len() == 2 && sent.iter().all(|(.., way)| *way == Way::Request), "{sent:?}");
+}
+
+/// One request alone tries a way that was shut; the others follow when it got through.
+#[test]
+fn r60_a_way_that_fails_is_tried_by_one_cancel_at_a_time() {
+    let mut bench = Bench::ready();
+    for n in 1..=5 {
+        bench.working(n);
+    }
+    bench.ways(&[Way::Request]);
+    bench.input(kill(false));
+    let first = bench.urgent();
+    assert_eq!(first.len(), 5);
+    for (number, ..) in first {
+        bench.replies(number, UrgentReply::Lost("refused".to_owned()));
+    }
+    let mut tries = 0;
+    for _ in 0..20 {
+        let sent = bench.urgent();
+        assert!(sent.len() <= 1, "{sent:?}");
+        tries += sent.len();
+        for (number, ..) in sent {
+            bench.replies(number, UrgentReply::Lost("refused".to_owned()));
+        }
+        bench.wait(Span::from_millis(100));
+    }
+    assert!((4..=10).contains(&tries), "{tries}");
+    while bench.urgent().is_empty() {
+        bench.wait(Span::from_millis(100));
+    }
+    bench.wait(Span::from_millis(300));
+    let scout = bench.urgent();
+    bench.replies(scout[0].0, UrgentReply::Failed("busy".to_owned()));
+    assert!(bench.urgent().len() >= 3, "the way is open");
+}
+
+#[test]
+fn r60_it_stays_killed_after_a_restart_and_until_it_is_cleared() {
+    let mut bench = Bench::ready();
+    let id = bench.working(1);
+    let kept = Kept { kill: Some(Kill { by: "the file".to_owned(), ..Kill::default() }), ..Kept::default() };
+    let restarted = GatewayConfig { kept, clear_advice: "remove the file".to_owned(), ..config() };
+    let script = Scripted::default();
+    script.0.borrow_mut().ways = vec![Way::Request];
+    // The exchange is not even connected, and nothing is committed.
+    let mut bench = Bench::at(script, restarted, bench.journal, Vec::new(), bench.now + Span::from_secs(60));
+    assert_eq!(bench.urgent().iter().map(|(_, id, _)| id.clone()).collect::<Vec<_>>(), [id]);
+    bench.recover(&[], &[]);
+    bench.login(None);
+    let reply = bench.call(&order(1, "BUY"));
+    assert_eq!(reply["error"]["name"], "killed");
+    assert!(reply["error"]["message"].as_str().unwrap().contains("remove the file"), "{reply}");
+    bench.input(Input::Clear("a test".to_owned()));
+    assert_eq!(bench.outcome(&order(2, "BUY")), "taken");
+}
+
+#[test]
+fn r60_neither_a_full_disk_nor_a_failing_journal_stops_the_cancels() {
+    let mut bench = Bench::ready();
+    bench.hold_commits = true;
+    let id = bench.order(1);
+    bench.input(Input::StoreFailed("no space left".to_owned()));
+    bench.ways(&BOTH);
+    bench.input(kill(false));
+    let sent = bench.urgent();
+    assert_eq!(sent.len(), 1);
+    bench.canceled(sent[0].0, &id, 77);
+    assert!(bench.live().is_empty());
+    bench.input(Input::Kept(Err("no space left".to_owned())));
+    let view = bench.gateway.stop_view();
+    assert!(view.killed.is_some() && view.not_kept.as_deref() == Some("no space left"), "{view:?}");
+}
+
+/// What the exchange itself shows is the last word: an order that nobody here knows is cancelled, too, and others' are
+/// left alone.
+#[test]
+fn r60_the_exchange_must_show_none_of_ours_twice() {
+    let mut bench = Bench::ready();
+    bench.ways(&BOTH);
+    bench.input(kill(false));
+    let unknown = ClientOrderId::mint(IdParts {
+        kind: IdKind::Order,
+        install: Install::from_hash(5),
+        epoch: 7,
+        session: SessionId(3),
+        command: 1,
+    });
+    let foreign =
+        OrderReport { venue_id: 99, ..report(&ClientOrderId::foreign("by-hand"), VenueStatus::New, 0, None) };
+    let ours = OrderReport { venue_id: 98, ..report(&unknown, VenueStatus::New, 0, None) };
+    let ask = bench.looks();
+    assert_eq!(ask.len(), 1);
+    bench.replies(ask[0].0, UrgentReply::Open(vec![ours, foreign.clone()]));
+    let sent = bench.urgent();
+    assert_eq!(sent.iter().map(|(_, id, _)| id.clone()).collect::<Vec<_>>(), std::slice::from_ref(&unknown));
+    bench.canceled(sent[0].0, &unknown, 98);
+    let mut rounds = 0;
+    while bench.gateway.stop_view().confirmed.is_none() {
+        for (number, conditional) in bench.looks() {
+            rounds += u32::from(!conditional);
+            let open = if conditional { Vec::new() } else { vec![foreign.clone()] };
+            bench.replies(number, UrgentReply::Open(open));
+        }
+        bench.wait(Span::from_millis(500));
+        assert!(bench.now.since(START) < Span::from_secs(120));
+    }
+    assert!(rounds >= 2, "{rounds}");
+    assert_eq!(bench.gateway.stop_view().others, 1);
+}
+
+#[test]
+fn r60_flattening_sells_what_sessions_hold_once_nothing_is_open() {
+    let mut bench = Bench::ready();
+    let bought = bench.order(1);
+    bench.says(vec![event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let resting = bench.working(2);
+    bench.script.0.borrow_mut().placed.clear();
+    bench.ways(&BOTH);
+    bench.input(kill(true));
+    let sent = bench.urgent();
+    assert!(bench.script.0.borrow().placed.is_empty(), "not while an order is open");
+    bench.canceled(sent[0].0, &resting, 78);
+    bench.wait(Span::from_secs(1));
+    let placed = bench.script.0.borrow().placed.clone();
+    assert_eq!(placed.len(), 1, "{:?}", bench.gateway.stop_view());
+    assert_eq!((placed[0].side, placed[0].qty), (Side::Sell, Qty::whole(10)));
+    let id = placed[0].id.clone();
+    // It is not recalled itself, and not sent twice.
+    bench.wait(Span::from_secs(5));
+    assert!(bench.urgent().is_empty());
+    assert_eq!(bench.script.0.borrow().placed.len(), 1);
+    let sold = Fill { side: Side::Sell, venue_id: 90, ..fill(2, 10) };
+    let done =
+        OrderReport { side: Side::Sell, venue_id: 90, ..report(&id, VenueStatus::Filled, 10, Some(sold)) };
+    bench.says(vec![event(done)]);
+    assert_eq!((bench.net(), bench.gateway.stop_view().closing), (Qty::ZERO, Vec::new()));
+}
+
+#[test]
+fn a_pause_lets_cancels_and_what_reduces_pass() {
+    let mut bench = Bench::ready();
+    let bought = bench.order(1);
+    bench.says(vec![event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let resting = bench.working(2);
+    for whom in [None, Some(SessionId(1))] {
+        let now = bench.now;
+        bench.gateway.pause(now, whom, "a test", "lunch");
+        bench.wait(Span::from_millis(1));
+        let n = bench.gateway.sessions[&SessionId(1)].last_command + 1;
+        assert_eq!(bench.outcome(&order(n, "BUY")), "paused", "{whom:?}");
+        let cancel = json!({"id": 7, "method": "cancel", "params": {"n": n + 1, "order_id": resting}});
+        assert_eq!(bench.outcome(&cancel), "taken");
+        assert!(bench.gateway.resume(whom, "a test"));
+        assert!(!bench.gateway.resume(whom, "a test"));
+        bench.wait(Span::from_millis(1));
+    }
+    let now = bench.now;
+    bench.gateway.pause(now, Some(SessionId(2)), "a test", "");
+    bench.gateway.pause(now, Some(SessionId(1)), "a test", "");
+    let n = bench.gateway.sessions[&SessionId(1)].last_command + 1;
+    assert_eq!(bench.outcome(&order(n, "SELL")), "taken", "it only reduces");
+    assert_eq!(bench.outcome(&order(n + 1, "SELL")), "paused", "with that one it could turn the position");
+    let states: Vec<&Value> = bench.sent.iter().filter(|f| f["event"] == "state").collect();
+    assert_eq!(states.last().unwrap()["stopped"], "paused", "{states:?}");
+    assert!(bench.gateway.resume(Some(SessionId(1)), "a test"));
+    assert_eq!(bench.outcome(&order(n + 2, "BUY")), "taken", "the other session's pause is its own");
+}
+
+#[test]
+fn a_pause_is_kept_and_told_at_login() {
+    let pause = Pause { by: "operator".to_owned(), ..Pause::default() };
+    let kept = Kept { paused: [(SessionId(1), pause)].into(), ..Kept::default() };
+    let mut bench = Bench::of(GatewayConfig { kept, ..config() }, vec![doge_is_read()], Vec::new(), START);
+    bench.recover(&[], &[]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["state"]["stopped"], "paused", "{reply}");
+    assert_eq!(bench.outcome(&order(1, "BUY")), "paused");
+    let other = bench.login_as(2, None);
+    assert_eq!(other["result"]["state"]["stopped"], Value::Null);
+}
+
+impl Bench {
+    /// Logs in with what a login may declare.
+    fn declares(&mut self, session: u16, declared: &Value) -> Value {
+        self.conn = ConnId(self.conn.0 + 1);
+        self.input(Input::ClientOpened(self.conn));
+        let nonce = "ab".repeat(16);
+        let hello = self.call(&json!({"id": 1, "method": "hello", "params": {"version": 1, "nonce": nonce}}));
+        let gateway_nonce = hello["result"]["nonce"].as_str().unwrap().to_owned();
+        let proof = proof::of_client("secret", &nonce, &gateway_nonce, session);
+        let mut params = json!({"session_id": session, "trading": true, "proof": proof});
+        for (name, value) in declared.as_object().unwrap() {
+            params[name] = value.clone();
+        }
+        self.call(&json!({"id": 2, "method": "login", "params": params}))
+    }
+
+    fn beat(&mut self) {
+        self.call(&json!({"method": "beat"}));
+    }
+
+    fn leaves(&mut self) {
+        let conn = self.conn;
+        self.input(Input::ClientClosed(conn));
+        self.input(Input::Timer);
+    }
+
+    fn declared(declared: &Value) -> (Self, [ClientOrderId; 2]) {
+        let mut bench = Self::ready();
+        let of_another = bench.working(1);
+        bench.ways(&BOTH);
+        bench.declares(2, declared);
+        let order = bench.order(1);
+        let report = OrderReport { venue_id: 500, ..report(&order, VenueStatus::New, 0, None) };
+        bench.says(vec![event(report)]);
+        (bench, [of_another, order])
+    }
+}
+
+#[test]
+fn r54_orders_of_a_session_whose_connection_is_gone_stay_or_go_as_it_said() {
+    let (mut bench, [_, order]) = Bench::declared(&json!({"on_lost": "cancel"}));
+    bench.leaves();
+    let sent = bench.urgent();
+    assert!(sent.len() == 1 && sent[0].1 == order, "its own alone: {sent:?}");
+    bench.canceled(sent[0].0, &order, 500);
+    assert!(bench.gateway.stop_view().live.is_empty());
+    for keeps in [json!({}), json!({"on_lost": "keep", "heartbeat_ms": 1000})] {
+        let (mut bench, _) = Bench::declared(&keeps);
+        bench.leaves();
+        bench.wait(Span::from_secs(60));
+        assert!(bench.urgent().is_empty(), "{keeps}");
+    }
+}
+
+#[test]
+fn r54_one_that_is_back_within_its_grace_finds_all_as_it_was() {
+    let grace = json!({"on_lost": "cancel", "grace_ms": 5000});
+    let (mut bench, [_, order]) = Bench::declared(&grace);
+    bench.leaves();
+    bench.wait(Span::from_millis(4_900));
+    bench.declares(2, &grace);
+    bench.wait(Span::from_secs(20));
+    assert!(bench.urgent().is_empty());
+    bench.leaves();
+    assert_eq!(bench.gateway.stop_view().lost.len(), 1);
+    bench.wait(Span::from_millis(4_900));
+    assert!(bench.urgent().is_empty());
+    bench.wait(Span::from_millis(100));
+    assert_eq!(bench.urgent()[0].1, order);
+}
+
+#[test]
+fn r54_the_policy_outlives_the_gateway_while_the_strategy_is_away() {
+    let (mut bench, [_, order]) = Bench::declared(&json!({"on_lost": "cancel", "grace_ms": 5000}));
+    let policy = Policy { heartbeat_ms: None, cancel_after_ms: Some(5000) };
+    assert_eq!(bench.gateway.stop.kept.policies[&SessionId(2)], policy);
+    let kept = Kept { policies: [(SessionId(2), policy)].into(), ..Kept::default() };
+    let (journal, now) = (std::mem::take(&mut bench.journal), bench.now + Span::from_secs(9));
+    let script = Scripted::default();
+    script.0.borrow_mut().ways = BOTH.to_vec();
+    let mut bench = Bench::at(script, GatewayConfig { kept, ..config() }, journal, Vec::new(), now);
+    bench.wait(Span::from_millis(4_900));
+    assert!(bench.urgent().is_empty());
+    bench.wait(Span::from_millis(100));
+    assert_eq!(bench.urgent()[0].1, order);
+}
+
+#[test]
+fn r62_a_session_that_does_not_beat_counts_as_lost_and_may_not_send() {
+    let (mut bench, [_, id]) = Bench::declared(&json!({"heartbeat_ms": 1000, "on_lost": "cancel"}));
+    bench.wait(Span::from_secs(60));
+    assert!(bench.urgent().is_empty(), "before the first beat the loop has not begun to run");
+    for _ in 0..10 {
+        bench.beat();
+        bench.wait(Span::from_millis(900));
+    }
+    assert!(bench.urgent().is_empty());
+    bench.wait(Span::from_millis(100));
+    bench.input(Input::Timer);
+    let sent = bench.urgent();
+    assert_eq!(sent[0].1, id);
+    assert!(bench.events().contains(&"notice lost".to_owned()), "{:?}", bench.events());
+    assert_eq!(bench.outcome(&order(2, "BUY")), "no_heartbeat");
+    let cancel = json!({"id": 7, "method": "cancel", "params": {"n": 3, "order_id": id}});
+    assert_eq!(bench.outcome(&cancel), "taken");
+    bench.canceled(sent[0].0, &id, 500);
+    bench.beat();
+    assert_eq!(bench.outcome(&order(4, "BUY")), "taken");
+    assert!(bench.gateway.stop_view().lost.is_empty());
+}
+
+#[test]
+fn what_a_login_declares_is_checked() {
+    for (declared, word) in [
+        (json!({"heartbeat_ms": 50}), "100"),
+        (json!({"grace_ms": 50}), "on_lost"),
+        (json!({"on_lost": "cancel", "grace_ms": 86_400_001}), "86400000"),
+        (json!({"on_lost": "cancel", "trading": false}), "trades"),
+        (json!({"on_lost": "explode"}), "explode"),
+    ] {
+        let mut bench = Bench::ready();
+        let reply = bench.declares(2, &declared);
+        assert_eq!(reply["error"]["name"], "bad_request", "{declared}: {reply}");
+        assert!(reply["error"]["message"].as_str().unwrap().contains(word), "{declared}: {reply}");
+    }
+}
