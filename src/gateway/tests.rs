@@ -476,7 +476,6 @@ fn report(id: &ClientOrderId, status: VenueStatus, filled: i64, fill: Option<Fil
         instructions: Instructions::default(),
         qty: Qty::whole(10),
         filled: Qty::whole(filled),
-        filled_quote: Cash::ZERO,
         status,
         reason: None,
         time: START,

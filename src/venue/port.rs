@@ -564,8 +564,6 @@ pub struct OrderReport {
     pub qty: Qty,
     /// Filled so far.
     pub filled: Qty,
-    /// Quote amount of what is filled so far.
-    pub filled_quote: Cash,
     /// Status.
     pub status: VenueStatus,
     /// Why it ended, in the venue's words, where it says.

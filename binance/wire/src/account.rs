@@ -105,8 +105,6 @@ struct RawExecution<'a> {
     trade_id: i64,
     #[serde(rename = "m")]
     maker: bool,
-    #[serde(rename = "Z")]
-    filled_quote: Cash,
     #[serde(rename = "Y")]
     last_quote: Cash,
 }
@@ -153,7 +151,6 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
         instructions: Instructions::default(),
         qty: raw.qty,
         filled: raw.filled,
-        filled_quote: raw.filled_quote,
         status: status(WHAT, &raw.status)?,
         reason: (!matches!(reason.as_ref(), "" | "NONE")).then(|| reason.into_owned()),
         time,
@@ -212,8 +209,6 @@ struct RawOrder<'a> {
     #[serde(alias = "qty")]
     orig_qty: Qty,
     executed_qty: Qty,
-    #[serde(rename = "cummulativeQuoteQty", alias = "cumulativeQuoteQty")]
-    filled_quote: Cash,
     #[serde(borrow)]
     status: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -252,7 +247,6 @@ impl RawOrder<'_> {
             instructions: Instructions::default(),
             qty: self.orig_qty,
             filled: self.executed_qty,
-            filled_quote: self.filled_quote,
             status: status(what, &self.status)?,
             reason: self.expiry_reason.map(Cow::into_owned),
             time: Time::from_millis(time),

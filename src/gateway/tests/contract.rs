@@ -104,7 +104,6 @@ impl Exchange {
             venue_id: number,
             qty: fill.qty,
             filled: fill.qty,
-            filled_quote: fill.quote,
             price,
             side,
             time,

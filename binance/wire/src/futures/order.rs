@@ -15,7 +15,7 @@ use tradingsys::num::{Cash, Percent, Price, Qty};
 use tradingsys::time::Time;
 use tradingsys::venue::port::{Fill, OrderReport, VenueStatus};
 
-use super::loose::{loose, rough};
+use super::loose::loose;
 use crate::reply::{Malformed, read};
 
 /// The venue's word for a type of our vocabulary, and back; post-only is a limit order with `GTX`.
@@ -169,8 +169,6 @@ struct RawUpdateOrder<'a> {
     qty: Qty,
     #[serde(rename = "p")]
     price: Price,
-    #[serde(rename = "ap", default, deserialize_with = "rough")]
-    average: Price,
     #[serde(rename = "sp", default, deserialize_with = "loose")]
     stop: Price,
     #[serde(rename = "x", borrow)]
@@ -255,7 +253,6 @@ pub fn order_update(text: &str) -> Result<OrderReport, Malformed> {
         instructions: common.instructions(),
         qty: raw.qty,
         filled: raw.filled,
-        filled_quote: raw.average.times(raw.filled),
         status: common.status()?,
         reason: (!matches!(raw.expiry.as_ref(), "" | "0")).then(|| raw.expiry.into_owned()),
         time,
@@ -292,8 +289,6 @@ struct RawAlgoUpdateOrder<'a> {
     status: Cow<'a, str>,
     #[serde(rename = "ai", default, deserialize_with = "loose")]
     venue_id: u64,
-    #[serde(rename = "ap", default, deserialize_with = "rough")]
-    average: Price,
     #[serde(rename = "aq", default, deserialize_with = "loose")]
     filled: Qty,
     #[serde(rename = "tp", default, deserialize_with = "loose")]
@@ -336,7 +331,6 @@ pub fn conditional_update(text: &str) -> Result<OrderReport, Malformed> {
         instructions: common.instructions(),
         qty: raw.qty,
         filled: raw.filled,
-        filled_quote: raw.average.times(raw.filled),
         status: common.conditional_status(raw.venue_id > 0)?,
         reason: raw.reason.filter(|words| !words.is_empty()).map(Cow::into_owned),
         time: Time::from_millis(time),
@@ -362,8 +356,6 @@ struct RawOrder<'a> {
     orig_qty: Qty,
     #[serde(alias = "actualQty", default, deserialize_with = "loose")]
     executed_qty: Qty,
-    #[serde(default, deserialize_with = "rough")]
-    avg_price: Price,
     #[serde(borrow, alias = "algoStatus")]
     status: Cow<'a, str>,
     #[serde(rename = "timeInForce", borrow, default)]
@@ -411,7 +403,6 @@ impl RawOrder<'_> {
             instructions: common.instructions(),
             qty: self.orig_qty,
             filled: self.executed_qty,
-            filled_quote: self.avg_price.times(self.executed_qty),
             status,
             reason: None,
             time: Time::from_millis(self.update_time),

@@ -33,7 +33,6 @@ fn a_new_order() {
         instructions: Instructions::default(),
         qty: "0.001".parse().unwrap(),
         filled: Qty::ZERO,
-        filled_quote: Cash::ZERO,
         status: VenueStatus::New,
         reason: None,
         time: Time::from_millis(1_568_879_465_650),
@@ -137,6 +136,11 @@ fn a_conditional_order_from_its_place_to_its_child() {
         (report.status, report.reason.as_deref()),
         (VenueStatus::Rejected, Some("Margin is insufficient."))
     );
+}
+
+#[test]
+fn an_average_is_not_read_whatever_it_says() {
+    assert_eq!(changed(&[(r#""ap":"0""#, r#""ap":"0.aéééééé""#)]), changed(&[]));
 }
 
 #[test]
