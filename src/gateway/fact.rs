@@ -526,7 +526,10 @@ impl Gateway {
             return;
         }
         self.recovery.fault(now);
-        self.ask(now, &query, Purpose::Missing { order: id.clone(), query: query.clone() });
+        // One chain of questions an order, however many of its fills tell that another is missing.
+        if !self.recovery.ask_no_later(id) {
+            self.ask(now, &query, Purpose::Missing { order: id.clone(), query: query.clone() });
+        }
     }
 
     /// Own trades, by a query: each is booked to the order it belongs to.

@@ -281,6 +281,13 @@ impl Recovery {
         waiting.chain(self.purposes.values()).any(seeks)
     }
 
+    /// Those trades need not be asked for later. Is a question for them on its way?
+    pub(super) fn ask_no_later(&mut self, id: &ClientOrderId) -> bool {
+        let seeks = |purpose: &Purpose| matches!(purpose, Purpose::Missing { order, .. } if order == id);
+        self.retry.retain(|(.., purpose)| !seeks(purpose));
+        self.purposes.values().any(seeks)
+    }
+
     /// Something happened in that symbol.
     pub(super) fn saw(&mut self, symbol: &Symbol) {
         self.active.insert(symbol.clone());

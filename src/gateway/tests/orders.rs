@@ -373,3 +373,31 @@ fn r73_a_session_reaches_no_order_of_another() {
     bench.call(&json!({"id": 25, "method": "cancel", "params": {"n": 2, "order_id": id}}));
     assert_eq!(asked(&bench), (1, 0), "its own session does");
 }
+
+#[test]
+fn r17_missing_fills_are_asked_for_by_one_question_at_a_time_however_many_fills_follow() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    let asked = |bench: &Bench| {
+        let script = bench.script.0.borrow();
+        script.queries.iter().filter(|(_, q)| matches!(q, Query::TradesOfOrder { .. })).count()
+    };
+    // The first fill is lost; each further one tells so.
+    for n in 2..10 {
+        let filled = report(&id, VenueStatus::PartiallyFilled, n, Some(fill(n as u64, 1)));
+        bench.says(vec![event(filled)]);
+        assert_eq!(asked(&bench), 1, "fill {n}");
+        if n % 2 == 0 {
+            bench.answer(|query| Bench::exchange(&[], &[], query));
+            assert_eq!(asked(&bench), 0);
+        }
+    }
+    bench.answer(|query| Bench::exchange(&[], &[], query));
+    bench.wait(Span::from_secs(2));
+    assert_eq!(asked(&bench), 1, "and it is asked on");
+    bench.answer(|query| Bench::exchange(&[], &[fill(1, 1)], query));
+    assert_eq!(bench.net(), Qty::whole(9));
+    bench.wait(Span::from_secs(2));
+    assert_eq!(asked(&bench), 0);
+}
