@@ -179,9 +179,10 @@ impl EventLog {
         *self = Self { lost, ..Self::default() };
     }
 
-    /// Did the session lose events with an old generation that it never acknowledged? True once.
-    pub fn take_lost(&mut self) -> bool {
-        std::mem::take(&mut self.lost)
+    /// Did the session lose events with an old generation that it never acknowledged? True until it acknowledges one of
+    /// the new: what tells it may never arrive.
+    pub fn has_lost(&self) -> bool {
+        self.lost
     }
 
     /// Where a login goes on: after its cursor, else after the last acknowledged event. Where some of that is missing,
@@ -306,8 +307,9 @@ mod tests {
             log.fold_event(1, Time::default(), Bytes::from("new"));
             let word = if lost { "snapshot 0: new" } else { "new" };
             assert_eq!(resumed(&log, None), word, "{acked} of 3 acknowledged");
-            assert_eq!(log.take_lost(), lost);
-            assert_eq!(resumed(&log, None), "new", "told once");
+            assert_eq!((log.has_lost(), log.has_lost()), (lost, lost), "told until it is acknowledged");
+            assert!(log.ack(1));
+            assert_eq!((log.has_lost(), resumed(&log, None)), (false, String::new()));
         }
     }
 

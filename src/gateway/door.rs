@@ -357,7 +357,7 @@ impl Gateway {
         let snapshot = Snapshot {
             event: "snapshot".to_owned(),
             last: Ack { sequence: above, ..reply.last },
-            missed: self.session_mut(session).log.take_lost(),
+            missed: self.session_mut(session).log.has_lost(),
             time: now,
             orders: self.orders.open_of(session).filter_map(order_view).collect(),
             positions: self.positions_of(session, &[]),
