@@ -295,7 +295,10 @@ impl Gateway {
             }
             return;
         }
+        let wished = self.orders.get(id).is_some_and(|order| order.cancel_wanted);
         let sent = self.send_cancel(now, id);
+        // A question is no wish: should it be found alive after all, nobody wanted it cancelled.
+        self.orders.update(id, |order| order.cancel_wanted = wished);
         if let Some(doubt) = self.doubts.doubts.get_mut(id) {
             doubt.probing = sent.is_ok();
             doubt.ask_at = sent.is_err().then(|| now + PAUSE_MAX);

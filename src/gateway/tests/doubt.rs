@@ -114,6 +114,33 @@ fn r07_a_probe_that_worked_without_an_answer_is_found_under_its_own_name() {
 }
 
 #[test]
+fn an_order_found_alive_after_a_probe_is_cancelled_only_where_somebody_wished_it() {
+    for (wished, outcome) in [
+        (false, CancelOutcome::Rejected { code: -1003, message: "too many".to_owned() }),
+        (false, CancelOutcome::Unknown("-1007".to_owned())),
+        (true, CancelOutcome::Unknown("-1007".to_owned())),
+    ] {
+        let mut bench = Bench::ready();
+        let id = bench.order(1);
+        bench.says(vec![lost(&id)]);
+        if wished {
+            bench.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
+            let outcome = CancelOutcome::Unknown("-1007".to_owned());
+            bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome }]);
+            bench.script.0.borrow_mut().canceled.clear();
+        }
+        until_probed(&mut bench);
+        bench.script.0.borrow_mut().canceled.clear();
+        bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: outcome.clone() }]);
+        bench.says(vec![event(report(&id, VenueStatus::New, 0, None))]);
+        assert_eq!(bench.events().last().unwrap(), "NEW 0");
+        let canceled = bench.script.0.borrow().canceled.len();
+        assert_eq!(canceled, usize::from(wished), "{outcome:?}");
+        assert_eq!(bench.sent.last().unwrap()["order"]["canceling"] == true, wished);
+    }
+}
+
+#[test]
 fn r08_an_order_declared_absent_that_turns_up_ended_is_loud_too() {
     let mut bench = Bench::ready();
     let id = bench.order(1);
