@@ -1,6 +1,6 @@
 //! What waits for the disk: nothing private is shown before the records that caused it are committed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -25,6 +25,19 @@ pub(super) enum Held {
     Scanned(Symbol),
 }
 
+/// Frames of one client that may wait for the disk before it is closed to come back later.
+pub(super) const FRAMES_MAX: usize = 1_000;
+
+impl Held {
+    /// The client it is for, if it is for one alone.
+    const fn client(&self) -> Option<ConnId> {
+        match self {
+            Self::Frame(conn, _) | Self::Follow(conn, ..) => Some(*conn),
+            _ => None,
+        }
+    }
+}
+
 /// Records on their way to the store.
 #[derive(Debug)]
 pub(super) struct Commits {
@@ -33,6 +46,8 @@ pub(super) struct Commits {
     next: u64,
     committed: u64,
     held: VecDeque<(u64, Held)>,
+    /// How many of them are for one client alone.
+    frames: BTreeMap<ConnId, usize>,
     written: Written,
 }
 
@@ -69,6 +84,7 @@ impl Commits {
             next: 1,
             committed: 0,
             held: VecDeque::new(),
+            frames: BTreeMap::new(),
             written: Written::default(),
         }
     }
@@ -96,7 +112,22 @@ impl Commits {
     /// Holds something until all records pushed so far are committed.
     pub(super) fn hold(&mut self, held: Held) {
         let batch = if self.open.is_empty() { self.next - 1 } else { self.next };
+        if let Some(conn) = held.client() {
+            *self.frames.entry(conn).or_default() += 1;
+        }
         self.held.push_back((batch, held));
+    }
+
+    /// Does so much wait for a client that it can take no more?
+    pub(super) fn are_full(&self, conn: ConnId) -> bool {
+        self.frames.get(&conn).is_some_and(|frames| *frames >= FRAMES_MAX)
+    }
+
+    /// A client is gone: nothing is to be shown to it.
+    pub(super) fn forget_client(&mut self, conn: ConnId) {
+        if self.frames.remove(&conn).is_some() {
+            self.held.retain(|(_, held)| held.client() != Some(conn));
+        }
     }
 
     /// Closes the batch being filled.
@@ -122,7 +153,14 @@ impl Commits {
     /// The next thing that may be shown.
     pub(super) fn release(&mut self) -> Option<Held> {
         let (batch, _) = self.held.front()?;
-        if *batch > self.committed { None } else { self.held.pop_front().map(|(_, held)| held) }
+        if *batch > self.committed {
+            return None;
+        }
+        let (_, held) = self.held.pop_front()?;
+        if let Some(frames) = held.client().and_then(|conn| self.frames.get_mut(&conn)) {
+            *frames -= 1;
+        }
+        Some(held)
     }
 
     /// Is everything on the disk?

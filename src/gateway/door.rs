@@ -82,6 +82,7 @@ impl Gateway {
     pub(super) fn client_closed(&mut self, now: Time, conn: ConnId) {
         let Some(client) = self.clients.remove(&conn) else { return };
         self.counts.thinned += client.queue.thinned();
+        self.commits.forget_client(conn);
         for stream in &client.streams {
             self.leave_stream(now, conn, stream);
         }
@@ -108,6 +109,7 @@ impl Gateway {
             }
             self.share_budget();
         }
+        self.commits.forget_client(conn);
         self.log(LogLevel::Info, "client closed", format!("conn={} code={code} reason={reason:?}", conn.0));
         self.out.push(Output::CloseClient(conn, code, reason.to_owned()));
     }

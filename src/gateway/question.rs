@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::Gateway;
-use super::commits::Held;
+use super::commits::{FRAMES_MAX, Held};
 use super::door::Seat;
 use crate::ids::{Asset, ConnId, SessionId, Symbol};
 use crate::instrument::{Instrument, InstrumentKind, InstrumentStatus};
@@ -80,6 +80,10 @@ impl Gateway {
 
     /// A reply that shows private state: it waits for that state's commit.
     pub(super) fn reply_when_committed<T: Serialize>(&mut self, conn: ConnId, id: u64, result: &T) {
+        if self.commits.are_full(conn) {
+            let reason = format!("{FRAMES_MAX} replies wait for the disk: ask less, or come back later");
+            return self.close_client(conn, 4002, &reason);
+        }
         self.commits.hold(Held::Frame(conn, reply_frame(id, result)));
     }
 

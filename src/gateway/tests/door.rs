@@ -209,3 +209,32 @@ fn an_order_that_comes_while_stopping_is_refused() {
     assert_eq!(reply["error"]["code"], ErrorCode::Stopping.code(), "{reply}");
     assert!(bench.script.0.borrow().placed.is_empty());
 }
+
+#[test]
+fn r58_a_client_that_asks_on_while_nothing_is_committed_is_closed_and_costs_no_more() {
+    let mut bench = Bench::ready();
+    bench.hold_commits = true;
+    bench.order(1);
+    let ask = |bench: &mut Bench, id: u64| {
+        bench.call(&json!({"id": id, "method": "orders", "params": {}}));
+    };
+    for id in 0..crate::gateway::commits::FRAMES_MAX as u64 {
+        ask(&mut bench, 1_000 + id);
+    }
+    assert_eq!(bench.closed, []);
+    let quiet = bench.sent.len();
+    ask(&mut bench, 9_000);
+    assert_eq!(bench.closed, [(bench.conn, 4002)]);
+    let first = bench.conn;
+    // Those who come back one after the other leave nothing behind either.
+    for _ in 0..3 {
+        bench.login(None);
+        bench.input(Input::ClientClosed(bench.conn));
+    }
+    assert!(!bench.gateway.commits.are_full(first));
+    let sent = bench.sent.len().max(quiet);
+    bench.commit();
+    assert!(bench.sent.len() <= sent, "nobody is there to be told");
+    bench.login(None);
+    assert_eq!(bench.events()[0], "snapshot");
+}
