@@ -40,6 +40,9 @@ pub(super) const NEAR: Span = Span::from_secs(60);
 const PAID_WITHIN: Span = Span::from_secs(10);
 /// How often it is asked for the same payments.
 const INCOME_TRIES: u32 = 5;
+/// Before and after any time there is.
+const BEGINNING: Time = Time::from_nanos(i64::MIN);
+const END: Time = Time::from_nanos(i64::MAX);
 /// How long balances are not judged while a payment waits for its rate.
 const UNJUDGED: Span = Span::from_secs(60);
 
@@ -56,7 +59,8 @@ pub(super) struct Fundings {
 #[derive(Debug, Default)]
 struct Contract {
     rates: BTreeMap<(ChargeKind, Time), Terms>,
-    payments: Vec<Payment>,
+    /// By the time the venue gives; a row of the income history has a number.
+    payments: BTreeMap<(ChargeKind, Time, Option<u64>), Payment>,
     ask_at: Option<Time>,
     /// A question is on its way.
     asking: bool,
@@ -84,9 +88,15 @@ struct Payment {
 
 impl Contract {
     fn times(&self, kind: ChargeKind) -> impl DoubleEndedIterator<Item = Time> {
-        self.rates
-            .range((kind, Time::from_nanos(i64::MIN))..=(kind, Time::from_nanos(i64::MAX)))
-            .map(|(key, _)| key.1)
+        self.rates.range((kind, BEGINNING)..=(kind, END)).map(|(key, _)| key.1)
+    }
+
+    /// The funding time nearest to that one; of two as near the earlier.
+    fn nearest(&self, kind: ChargeKind, to: Time) -> Option<Time> {
+        let before = self.rates.range((kind, BEGINNING)..=(kind, to)).next_back();
+        let after = self.rates.range((kind, to)..=(kind, END)).next();
+        let both = before.into_iter().chain(after).map(|(key, _)| key.1);
+        both.min_by_key(|time| (to.nanos() - time.nanos()).abs())
     }
 
     /// The last funding time known.
@@ -109,21 +119,21 @@ impl Contract {
 
     /// To which funding a payment belongs; `None` while that is not known.
     fn funding_of(&self, payment: &Payment) -> Option<Time> {
-        let distance = |time: &Time| (payment.time.nanos() - time.nanos()).abs();
-        let nearest = self.times(payment.kind).min_by_key(distance)?;
+        let nearest = self.nearest(payment.kind, payment.time)?;
+        let distance = (payment.time.nanos() - nearest.nanos()).abs();
         // The nearest may be the one before, as long as nobody has looked for a newer one.
         let looked = self.asked.is_some_and(|asked| asked >= payment.time + PUBLISHED_AFTER);
         let settled = looked || payment.time <= nearest + PUBLISHED_AFTER;
-        (settled && distance(&nearest) <= self.near().nanos()).then_some(nearest)
+        (settled && distance <= self.near().nanos()).then_some(nearest)
     }
 
     /// What was paid for a funding: the rows of the income history, else what the private event said, else what the
     /// journal knows.
     fn paid(&self, kind: ChargeKind, time: Time) -> Option<Cash> {
-        let of_it = |p: &&Payment| p.kind == kind && self.funding_of(p) == Some(time);
+        let near = (kind, time - NEAR, None)..=(kind, time + NEAR, Some(u64::MAX));
         let mut rows = BTreeMap::new();
         let mut event = None;
-        for payment in self.payments.iter().filter(of_it) {
+        for (_, payment) in self.payments.range(near).filter(|(_, p)| self.funding_of(p) == Some(time)) {
             match payment.id {
                 Some(id) => drop(rows.insert(id, payment.amount)),
                 None => event = Some(payment.amount),
@@ -134,7 +144,7 @@ impl Contract {
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Payment> {
-        self.payments.iter().filter(|payment| self.funding_of(payment).is_none())
+        self.payments.values().filter(|payment| self.funding_of(payment).is_none())
     }
 }
 
@@ -170,14 +180,16 @@ impl Fundings {
 impl Gateway {
     /// Contracts somebody holds, or has held since the last funding that is known.
     pub(super) fn contracts_in_use(&self) -> Vec<Symbol> {
-        let used = |symbol: &Symbol| {
-            let Some((_, last_change)) = self.books.held_between(symbol) else { return false };
-            let known = self.fundings.contracts.get(symbol);
-            let changed = known.and_then(Contract::last).is_none_or(|last| last_change >= last);
-            let waits = known.is_some_and(|contract| contract.waiting().next().is_some());
-            changed || waits || !self.books.held(symbol, last_change, true).is_empty()
-        };
+        let used = |symbol: &Symbol| self.is_in_use(symbol);
         self.books.contracts().map(|(symbol, _)| symbol.clone()).filter(used).collect()
+    }
+
+    fn is_in_use(&self, symbol: &Symbol) -> bool {
+        let Some((_, last_change)) = self.books.held_between(symbol) else { return false };
+        let known = self.fundings.contracts.get(symbol);
+        let changed = known.and_then(Contract::last).is_none_or(|last| last_change >= last);
+        let waits = known.is_some_and(|contract| contract.waiting().next().is_some());
+        changed || waits || !self.books.held(symbol, last_change, true).is_empty()
     }
 
     /// The question for a contract's rates that are not known yet.
@@ -242,7 +254,7 @@ impl Gateway {
         }
         contract.asking = false;
         contract.asked = contract.asked.max(Some(asked));
-        news.extend(contract.payments.iter().filter_map(|p| Some((p.kind, contract.funding_of(p)?))));
+        news.extend(contract.payments.values().filter_map(|p| Some((p.kind, contract.funding_of(p)?))));
         news.sort_unstable();
         news.dedup();
         for (kind, time) in news {
@@ -257,7 +269,7 @@ impl Gateway {
 
     /// When to look next.
     fn schedule_funding(&mut self, now: Time, symbol: &Symbol) {
-        let in_use = self.contracts_in_use().contains(symbol);
+        let in_use = self.is_in_use(symbol);
         let Some(contract) = self.fundings.contracts.get_mut(symbol) else { return };
         let next = contract.last().zip(contract.interval()).map(|(last, interval)| last + interval);
         let overdue = in_use && next.is_some_and(|next| next + PUBLISHED_AFTER <= now);
@@ -286,14 +298,13 @@ impl Gateway {
         }
         self.fundings.latest = self.fundings.latest.max(Some(income.time));
         let contract = self.fundings.contracts.entry(symbol.clone()).or_default();
-        let same = |p: &Payment| p.kind == income.kind && p.id == income.id && p.time == income.time;
-        if contract.payments.iter().any(same) {
+        let Income { id, kind, amount, time, .. } = *income;
+        if contract.payments.contains_key(&(kind, time, id)) {
             return;
         }
-        let Income { id, kind, amount, time, .. } = *income;
         let payment = Payment { kind, id, amount, time, heard: now };
         let funding = contract.funding_of(&payment);
-        contract.payments.push(payment);
+        contract.payments.insert((kind, time, id), payment);
         match funding {
             Some(time) => self.settle_funding(now, &symbol, kind, time),
             None => contract.ask_at = earliest(contract.ask_at, Some(now)),
@@ -430,12 +441,11 @@ impl Gateway {
         let mut unpaid = Vec::new();
         for (symbol, contract) in &self.fundings.contracts {
             for ((kind, time), terms) in &contract.rates {
-                let booked = terms.recorded.is_some() && contract.paid(*kind, *time).is_none();
-                let net: Cash = if booked {
-                    self.books.held(symbol, *time, false).values().copied().sum()
-                } else {
-                    Cash::ZERO
-                };
+                // What is recorded with a payment has one.
+                if terms.recorded != Some(None) || contract.paid(*kind, *time).is_some() {
+                    continue;
+                }
+                let net: Cash = self.books.held(symbol, *time, false).values().copied().sum();
                 if !due(net, terms.rate, terms.mark).is_zero() {
                     unpaid.push((symbol.clone(), *kind, *time));
                 }
@@ -455,7 +465,19 @@ impl Gateway {
             self.income(now, row);
         }
         if rows.len() >= PAGE {
-            let since = rows.iter().map(|row| row.time).max()?;
+            let (first, last) =
+                (rows.iter().map(|row| row.time).min()?, rows.iter().map(|row| row.time).max()?);
+            // More rows in one millisecond than a page holds: asked for again they would be the same for ever.
+            let stuck = first == last;
+            if stuck {
+                let fields = format!("time={last:?} rows={}", rows.len());
+                self.log(
+                    LogLevel::Error,
+                    "income of one millisecond does not fit a page; going on without",
+                    fields,
+                );
+            }
+            let since = if stuck { last + Span::from_millis(1) } else { last };
             let query = Query::Income { since };
             return Some((query.clone(), Purpose::Income { query, asked }));
         }
@@ -480,5 +502,56 @@ impl Gateway {
             // Or another payment: what a liquidation left, for one. No difference at all is believed before.
             self.fundings.income_at = Some(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Time {
+        Time::from_millis(hours * 3_600_000)
+    }
+
+    fn terms(recorded: Option<Option<Cash>>) -> Terms {
+        Terms { rate: Rate::default(), mark: Price::ZERO, recorded }
+    }
+
+    fn payment(time: Time, id: Option<u64>) -> Payment {
+        Payment { kind: ChargeKind::Funding, id, amount: Cash::whole(1), time, heard: time }
+    }
+
+    #[test]
+    fn a_payment_belongs_to_the_nearest_funding_and_of_two_as_near_to_the_earlier() {
+        let mut rng = fastrand::Rng::with_seed(11);
+        let mut contract = Contract::default();
+        for _ in 0..200 {
+            let key = (ChargeKind::Funding, Time::from_millis(rng.i64(0..2_000)));
+            contract.rates.insert(key, terms(None));
+        }
+        for millis in -10..2_010 {
+            let to = Time::from_millis(millis);
+            let naive =
+                contract.times(ChargeKind::Funding).min_by_key(|time| (time.nanos() - to.nanos()).abs());
+            assert_eq!(contract.nearest(ChargeKind::Funding, to), naive, "{millis}");
+        }
+        assert_eq!(contract.nearest(ChargeKind::SpecialFunding, at(0)), None);
+    }
+
+    /// Three years of a contract that pays every hour: what each payment is for is found without a look at all others.
+    #[test]
+    fn r45_years_of_payments_are_matched_in_a_moment() {
+        const HOURS: i64 = 26_000;
+        let mut contract = Contract { asked: Some(at(HOURS + 1)), ..Contract::default() };
+        for hour in 0..HOURS {
+            contract.rates.insert((ChargeKind::Funding, at(hour)), terms(Some(None)));
+            for id in [None, Some(hour as u64)] {
+                let time = at(hour) + Span::from_millis(500);
+                contract.payments.insert((ChargeKind::Funding, time, id), payment(time, id));
+            }
+        }
+        assert!((0..HOURS).all(|hour| contract.paid(ChargeKind::Funding, at(hour)) == Some(Cash::whole(1))));
+        assert_eq!(contract.waiting().count(), 0);
+        assert_eq!(contract.paid(ChargeKind::Funding, at(HOURS)), None);
     }
 }

@@ -710,3 +710,37 @@ fn i11_a_difference_in_a_position_is_told_though_nothing_else_reads_the_income()
     trial.wait(Span::from_secs(200));
     assert_eq!(trial.asset(Owner::Unattributed, &holding()), Qty::whole(1).raw());
 }
+
+#[test]
+fn r13_more_income_in_one_millisecond_than_a_page_holds_is_passed_over_loudly() {
+    let mut trial = Trial::new(funded(1_000));
+    let row = |id: u64, time: Time| Income {
+        id: Some(id),
+        kind: ChargeKind::Trade,
+        symbol: None,
+        asset: usdt(),
+        amount: Cash::ZERO,
+        time,
+        loan: None,
+    };
+    let (now, then) = (trial.now(), trial.now() - Span::from_secs(5));
+    let mut page: Vec<Income> = (0..1_000).map(|id| row(id, then)).collect();
+    let next = |trial: &mut Trial, page: &[Income]| {
+        let next = trial.bench.gateway.income_answered(now, now, page);
+        trial.bench.input(Input::Timer);
+        next.map(|(query, _)| query)
+    };
+    assert_eq!(next(&mut trial, &page), Some(Query::Income { since: then + Span::from_millis(1) }));
+    let told =
+        |trial: &Trial| trial.bench.logs.iter().any(|line| line.starts_with("income of one millisecond"));
+    assert!(told(&trial));
+    trial.bench.logs.clear();
+    page[0].time = then - Span::from_millis(1);
+    assert_eq!(
+        next(&mut trial, &page),
+        Some(Query::Income { since: then }),
+        "some of it may be on the next page"
+    );
+    assert_eq!(next(&mut trial, &page[..999]), None);
+    assert!(!told(&trial));
+}
