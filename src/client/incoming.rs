@@ -327,7 +327,10 @@ impl Client {
             .map(|(key, _)| key)
             .collect();
         for key in ripe {
-            self.send_cancel(key, out);
+            // The others follow when something was answered.
+            if self.can_list(0) {
+                self.send_cancel(key, out);
+            }
         }
         self.kills_wanted = self.orders.open().any(|(_, tracked)| tracked.kill == Kill::Wanted);
     }

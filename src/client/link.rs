@@ -2,7 +2,7 @@
 
 use super::event::{Event, LocalError, Placed, down};
 use super::machine::{Aim, Reply};
-use super::machine::{Asked, Client, Identity, InFlight, Output, Phase, Queued, STEP_TIMEOUT};
+use super::machine::{Asked, Client, Identity, InFlight, LISTED_LONGER, Output, Phase, Queued, STEP_TIMEOUT};
 use super::orders::Kill;
 use crate::ids::Install;
 use crate::market::{OrderStatus, Stream};
@@ -35,9 +35,13 @@ impl Client {
     }
 
     /// Sends a call whose reply will be about `asked`; returns its number.
-    pub(super) fn call(&mut self, call: Call, asked: Asked, out: &mut Vec<Output>) -> u64 {
+    pub(super) fn call(&mut self, call: Call, mut asked: Asked, out: &mut Vec<Output>) -> u64 {
         self.last_id += 1;
-        out.push(Output::Send(encode(&Request { id: Some(self.last_id), call })));
+        let text = encode(&Request { id: Some(self.last_id), call });
+        if let Asked::Command(command) = &mut asked {
+            command.size = text.len() + LISTED_LONGER;
+        }
+        out.push(Output::Send(text));
         self.asked.insert(self.last_id, asked);
         self.last_id
     }

@@ -20,6 +20,15 @@ use crate::wire::request::{self, Ack, Call, Nothing, Request};
 pub const STEP_TIMEOUT: Span = Span::from_secs(10);
 /// Commands that may wait for an answer at one time.
 pub const MAX_UNANSWERED: usize = 256;
+/// Bytes of commands without an answer, or without an event of what they made, that a login may list: its frame may
+/// have 64 KiB.
+const MAX_LISTED: usize = 60 * 1024;
+/// What of them orders and changes leave to cancels.
+pub(super) const KEPT_FOR_CANCELS: usize = 12 * 1024;
+/// More than any command takes there.
+const MAX_COMMAND: usize = 1024;
+/// By how much a command may be longer in that list than when it was sent.
+pub(super) const LISTED_LONGER: usize = 32;
 
 /// Who the strategy is.
 #[derive(Clone, Debug)]
@@ -123,6 +132,8 @@ pub(super) struct InFlight {
     pub(super) aim: Aim,
     pub(super) method: &'static str,
     pub(super) params: serde_json::Value,
+    /// Bytes it takes in a login.
+    pub(super) size: usize,
 }
 
 /// What a reply will be about.
@@ -276,6 +287,15 @@ impl Client {
     pub fn waiting(&self) -> usize {
         let asked = self.asked.values().filter(|asked| matches!(asked, Asked::Command(_))).count();
         asked + self.unanswered.len() + self.untold.len()
+    }
+    /// Would a login list another command, too, if the connection were lost now? So many bytes are not to be used.
+    pub(super) fn can_list(&self, kept: usize) -> bool {
+        let asked = self.asked.values().filter_map(|asked| match asked {
+            Asked::Command(command) => Some(command),
+            _ => None,
+        });
+        let commands = asked.chain(&self.unanswered).chain(&self.untold);
+        commands.map(|command| command.size).sum::<usize>() + MAX_COMMAND + kept <= MAX_LISTED
     }
     /// May the socket be read? Not while too much waits to be handled; the gateway keeps the rest.
     pub fn wants_frames(&self) -> bool {

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::event::{LocalError, OrderKey};
 use super::inbox::{SlotId, WholeBook};
-use super::machine::{Aim, Asked, Client, InFlight, MAX_UNANSWERED, Output, Phase, QuestionId, Reply};
+use super::machine::{
+    Aim, Asked, Client, InFlight, KEPT_FOR_CANCELS, MAX_UNANSWERED, Output, Phase, QuestionId, Reply,
+};
 use super::orders::Kill;
 use crate::ids::{ClientOrderId, CommandNumber, IdKind, IdParts, SessionId, Symbol};
 use crate::market::{Instructions, OrderStatus, OrderType, Side, Stream, Tif};
@@ -38,7 +40,8 @@ pub struct Wish {
 }
 
 impl Client {
-    fn open_for_commands(&self) -> Result<(), ErrorBody> {
+    /// May a command be sent that leaves so many bytes of a login to others?
+    fn open_for_commands(&self, kept: usize) -> Result<(), ErrorBody> {
         if self.phase == Phase::Closed {
             return Err(LocalError::Closed.body("the session is closed"));
         }
@@ -58,12 +61,17 @@ impl Client {
             let message = format!("nothing was sent: {MAX_UNANSWERED} calls wait for their answers");
             return Err(LocalError::Busy.body(message));
         }
+        if !self.can_list(kept) {
+            let message =
+                "nothing was sent: as much waits for its answer or its first event as a login can list";
+            return Err(LocalError::Busy.body(message));
+        }
         Ok(())
     }
 
     /// An order needs the exchange as well; a cancel the gateway answers itself.
     fn open_for_orders(&self) -> Result<(), ErrorBody> {
-        self.open_for_commands()?;
+        self.open_for_commands(KEPT_FOR_CANCELS)?;
         if self.state.state == GatewayState::Down {
             let message = format!("nothing was sent: the exchange is not connected: {}", self.state.reason);
             return Err(ErrorBody::new(ErrorCode::Disconnected, message));
@@ -82,7 +90,7 @@ impl Client {
 
     fn command(&mut self, epoch: u32, aim: Aim, call: Call, params: Value, out: &mut Vec<Output>) {
         let method = call.method();
-        self.call(call, Asked::Command(InFlight { epoch, aim, method, params }), out);
+        self.call(call, Asked::Command(InFlight { epoch, aim, method, params, size: 0 }), out);
     }
 
     /// Sends an order. It is `PENDING` from here on, under an id both sides know.
@@ -160,7 +168,7 @@ impl Client {
         }
         let accepted = tracked.accepted;
         if accepted {
-            self.open_for_commands()?;
+            self.open_for_commands(0)?;
             self.send_cancel(key, out);
         } else if let Some(tracked) = self.orders.get_mut(key) {
             tracked.kill = Kill::Wanted;
@@ -184,7 +192,7 @@ impl Client {
     /// # Errors
     /// Why nothing was sent.
     pub fn cancel(&mut self, order_id: ClientOrderId, out: &mut Vec<Output>) -> Result<(), ErrorBody> {
-        self.open_for_commands()?;
+        self.open_for_commands(0)?;
         if let Some(key) = self.orders.key(&order_id) {
             self.send_cancel(key, out);
             return Ok(());
@@ -201,7 +209,7 @@ impl Client {
     /// # Errors
     /// Why nothing was sent.
     pub fn cancel_all(&mut self, symbol: Option<Symbol>, out: &mut Vec<Output>) -> Result<(), ErrorBody> {
-        self.open_for_commands()?;
+        self.open_for_commands(0)?;
         let (n, epoch) = self.number()?;
         let cancel = CancelAll { n, symbol };
         let params = value(&cancel);
@@ -229,7 +237,7 @@ impl Client {
             return Ok(false);
         }
         let (order_id, symbol) = (tracked.order.order_id.clone(), Some(tracked.order.symbol.clone()));
-        self.open_for_commands()?;
+        self.open_for_commands(KEPT_FOR_CANCELS)?;
         let (n, epoch) = self.number()?;
         let amend = AmendOrder { n, order_id: order_id.clone(), qty, price };
         let params = value(&amend);

@@ -1,6 +1,8 @@
-//! Cancels that were asked for, over the death of the gateway that took them.
+//! Cancels that were asked for, over the death of the gateway that took them; and how much may wait at such a time.
 
 use super::*;
+use crate::market::WorkingType;
+use crate::wire::request::Request;
 
 /// A working order whose cancel the gateway has called taken.
 fn canceling() -> (Desk, OrderKey, String) {
@@ -47,4 +49,76 @@ fn a_cancel_of_an_order_that_is_over_is_not_asked_for_again() {
     reconnect(&mut desk);
     desk.log_in(r#"{"gen":1,"seq":2}"#, "events", "[]", 1001);
     assert_eq!(desk.calls(), []);
+}
+
+/// An order with as long a text as there is.
+fn long_wish() -> Wish {
+    let price = Some("1234567.12345678".parse().unwrap());
+    Wish {
+        symbol: Symbol::new("1000000babydogeusdt_261225"),
+        order_type: OrderType::TakeProfitLimit,
+        tif: Some(Tif::Gtd),
+        price,
+        stop_price: price,
+        qty: Some("123456789.12345678".parse().unwrap()),
+        instructions: Instructions {
+            reduce_only: true,
+            good_till: Some(Time::from_millis(1_795_000_000_000)),
+            working_type: Some(WorkingType::Mark),
+            callback_rate: Some("10.1".parse().unwrap()),
+            activation_price: price,
+        },
+        ..wish()
+    }
+}
+
+/// Answers all commands sent; gives the orders that were taken.
+fn answer_all(desk: &mut Desk) {
+    for (id, call) in desk.calls() {
+        let id = id.unwrap();
+        match call {
+            Call::Order(order) => {
+                let (n, name) = (order.n, named(1000, order.n));
+                desk.frame(&format!(r#"{{"id":{id},"result":{{"n":{n},"order_id":"{name}"}}}}"#));
+            }
+            Call::Cancel(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_waits_always_fits_the_frame_of_a_login_and_cancels_find_room() {
+    let mut desk = Desk::live();
+    let mut keys = Vec::new();
+    // A disk that stands still: orders are taken, and no event tells of them.
+    let refused = loop {
+        match desk.client.order(desk.now, long_wish(), &mut desk.out) {
+            Ok(key) => keys.push(key),
+            Err(error) => break error,
+        }
+        answer_all(&mut desk);
+    };
+    assert!(refused.code == LocalError::Busy.code() && keys.len() > 80, "{} {refused:?}", keys.len());
+    let canceled = keys.iter().filter(|key| desk.client.kill(**key, &mut desk.out).is_ok()).count();
+    assert!(canceled >= 60, "{canceled}");
+    reconnect(&mut desk);
+    let answers = format!("[{}]", vec!["null"; keys.len() + canceled].join(","));
+    let login = desk.log_in(r#"{"gen":1,"seq":0}"#, "events", &answers, 1000);
+    assert_eq!(login.pending.len(), keys.len() + canceled);
+    let frame = request::encode(&Request { id: Some(u64::MAX), call: Call::Login(login) });
+    assert!(frame.len() <= 64 * 1024, "{}", frame.len());
+    // So do cancels that waited for their orders.
+    let mut desk = Desk::live();
+    let keys: Vec<_> =
+        (0..250).map_while(|_| desk.client.order(desk.now, long_wish(), &mut desk.out).ok()).collect();
+    for key in &keys {
+        assert_eq!(desk.client.kill(*key, &mut desk.out), Ok(true));
+    }
+    answer_all(&mut desk);
+    reconnect(&mut desk);
+    let login = desk.log_in(r#"{"gen":1,"seq":0}"#, "events", "[]", 1000);
+    assert!(login.pending.len() > keys.len());
+    let frame = request::encode(&Request { id: Some(u64::MAX), call: Call::Login(login) });
+    assert!(frame.len() <= 64 * 1024, "{}", frame.len());
 }
