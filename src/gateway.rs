@@ -109,7 +109,6 @@ pub struct Gateway {
     clients: BTreeMap<ConnId, Client>,
     nonces: u64,
     instruments: Option<BTreeMap<Symbol, Instrument>>,
-    /// What was last told of symbols that cannot be read.
     streams: Streams,
     bars: Bars,
     commits: Commits,

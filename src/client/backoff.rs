@@ -1,6 +1,7 @@
 //! How long to wait before the next attempt: doubling, capped, jittered.
 
 use crate::time::Span;
+use crate::venue::dial::Jitter;
 
 /// Waits that double from `least` to `most`, each shortened by a random part of up to half of it.
 #[derive(Clone, Debug)]
@@ -8,13 +9,13 @@ pub struct Backoff {
     least: Span,
     most: Span,
     attempt: u32,
-    seed: u64,
+    jitter: Jitter,
 }
 
 impl Backoff {
     /// With these bounds; the seed alone decides the jitter.
     pub fn new(least: Span, most: Span, seed: u64) -> Self {
-        Self { least, most, attempt: 0, seed }
+        Self { least, most, attempt: 0, jitter: Jitter::new(seed) }
     }
 
     /// The next wait.
@@ -22,23 +23,13 @@ impl Backoff {
         let doubled = self.least * (1_i64 << self.attempt.min(20));
         let whole = doubled.min(self.most).nanos();
         self.attempt = self.attempt.saturating_add(1);
-        let half = (whole / 2).max(1);
-        let part = i64::try_from(self.random() % half.unsigned_abs()).unwrap_or(0);
-        Span::from_nanos(whole - part)
+        let less_than_half = Span::from_nanos((whole / 2 - 1).max(0));
+        Span::from_nanos(whole - self.jitter.up_to(less_than_half).nanos())
     }
 
     /// An attempt succeeded: the next wait is the shortest again.
     pub fn reset(&mut self) {
         self.attempt = 0;
-    }
-
-    /// splitmix64: a step and a mix; good enough to keep many clients from knocking in step.
-    fn random(&mut self) -> u64 {
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

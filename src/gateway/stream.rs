@@ -333,7 +333,6 @@ impl Gateway {
         self.give(stream, |queue| queue.push_market(stream, frame.clone(), thinning));
     }
 
-    /// What clients hold is old from now on, and they are told so.
     pub(super) fn feed_up(&mut self) {
         self.log(super::LogLevel::Info, "market data up", String::new());
         self.counts.market_up = true;
@@ -346,6 +345,7 @@ impl Gateway {
         self.streams.down.clone().or_else(|| (!self.recovery.connected()).then(unconnected))
     }
 
+    /// What clients hold is old from now on, and they are told so.
     pub(super) fn feed_down(&mut self, reason: &str) {
         self.log(super::LogLevel::Warn, "market data down", format!("reason={reason:?}"));
         self.counts.market_losses += u64::from(std::mem::take(&mut self.counts.market_up));
