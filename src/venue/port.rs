@@ -191,14 +191,12 @@ pub trait OrderEntry {
     /// [`NotSent`] if nothing left the house; [`NotSent::Disconnected`] if that way is not open.
     fn urgent(
         &mut self,
-        _now: Time,
-        _number: u64,
-        _urgent: &Urgent,
-        _way: Way,
-        _out: &mut Outbox,
-    ) -> Result<(), NotSent> {
-        Err(NotSent::Disconnected)
-    }
+        now: Time,
+        number: u64,
+        urgent: &Urgent,
+        way: Way,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent>;
     /// Gives up all connections; nothing follows but `Down`s.
     fn stop(&mut self, now: Time, out: &mut Outbox);
 }

@@ -326,6 +326,9 @@ mod tests {
             None
         }
         fn timer(&mut self, _: Time, _: &mut Outbox) {}
+        fn urgent(&mut self, _: Time, _: u64, _: &Urgent, _: Way, _: &mut Outbox) -> Result<(), NotSent> {
+            Err(NotSent::Disconnected)
+        }
         fn shows_trades_of(&self) -> Option<Span> {
             None
         }
