@@ -124,15 +124,16 @@ def test_the_numbers_are_those_of_exchange_clients_and_files(watched: Gateway, e
     assert page.value("tradingsys_commands_sent_total", kind="cancel") == fates["CANCELED"] == 4
     assert page.value("tradingsys_open_orders", state="NEW") == fates["NEW"] == 3
     assert page.by("tradingsys_orders_ended_total", "state") == {"FILLED": fates["FILLED"], "CANCELED": 4}
-    assert page.by("tradingsys_calls_refused_total", "error") == refused
+    # The first order of a symbol may be refused while its past is read: the client asks again by itself.
+    errors = page.by("tradingsys_calls_refused_total", "error")
+    assert {name: count for name, count in errors.items() if name != "not_ready"} == refused
     assert (page.value("tradingsys_sessions"), page.value("tradingsys_sessions_trading")) == (3, 2)
     ((records, events),) = watched.sql("SELECT max(seq), sum(kind = 'event') FROM record", "journal.db")
     assert page.value("tradingsys_journal_records") == records
     assert page.value("tradingsys_events_total") == events
-    assert (
-        page.value("tradingsys_store_bytes", file="journal.db")
-        == (watched.folder / "db/journal.db").stat().st_size
-    )
+    file = watched.folder / "db" / "journal.db"
+    size = "tradingsys_store_bytes"
+    eventually(lambda: scrape(watched).value(size, file=file.name) == file.stat().st_size, "its size")
     assert page.value("tradingsys_commit_seconds_count") > 50
     assert page.value("tradingsys_ready") == page.value("tradingsys_loop_answers") == 1
     assert sum(page.by("tradingsys_recovery_phase", "phase").values()) == 1
@@ -221,7 +222,7 @@ def test_a_clock_that_is_off_is_a_problem_and_shown(watched: Gateway, exchange: 
     exchange.control("POST", "/control/faults", [{"fault": "clock.skew", "ms": 3000}])
     watched.start()
     found = eventually(lambda: "clock_off" in (p := problems(watched)) and p, "noticed")
-    assert "3" in found["clock_off"]
+    assert "apart" in found["clock_off"]
     page = scrape(watched)
     assert 2.9 < page.value("tradingsys_clock_offset_seconds") < 3.1
     assert page.value("tradingsys_problem", kind="clock_off") == 1
@@ -256,8 +257,9 @@ def test_a_disk_that_refuses_is_a_problem_and_counted(watched: Gateway) -> None:
 
 def test_a_loop_that_is_stuck_is_told_by_those_who_are_not(watched: Gateway) -> None:
     """The pages' thread goes on when the loop does not."""
-    watched.start(env=os.environ | {"TRADINGSYS_FAILPOINT": "after_accept=stall"})
+    watched.start(env=os.environ | {"TRADINGSYS_FAILPOINT": "after_accept:2=stall"})
     client = watched.client(1)
+    client.buy("10")
     assert problems(watched) == {}
     client.socket.send(json.dumps(order_call(client)))
     found = eventually(lambda: "loop_stuck" in (p := problems(watched)) and p, "noticed")

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from support import canary
 from support.processes import Exchange, Gateway, eventually, program
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "packaging" / "tradingsys@.service"
 WATCHDOG_S = 1.0
+PASSPHRASE = "canary of a unit 5f0c2b71"
 
 MachineLacks = Callable[[str], NoReturn]
 
@@ -151,7 +153,8 @@ def test_the_units_command_credential_and_codes_are_the_programs(gateway: Gatewa
     folder = gateway.folder / "credentials"
     folder.mkdir()
     secret = folder / "passphrase"
-    secret.write_text("canary of a unit 5f0c2b71")
+    canary.remember(canary.of_text("the passphrase", PASSPHRASE))
+    secret.write_text(PASSPHRASE)
     secret.chmod(0o400)
     made = subprocess.run(
         ["openssl", "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-in", str(pem), "-passout", f"file:{secret}"],
