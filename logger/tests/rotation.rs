@@ -1,6 +1,8 @@
 //! The whole of logging on real files: what is logged ends up in files of bounded size, no more of them than wanted, in
 //! order, whole, readable by nobody else, and without a secret.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -142,6 +142,12 @@ pub struct Gauges {
     pub stale: u64,
     /// Assets and contracts of which the books cannot explain all that the exchange shows.
     pub unattributed: u64,
+    /// Orders that were to be cancelled by a stop and may still be open.
+    pub live: u64,
+    /// Sessions that are paused.
+    pub sessions_paused: u64,
+    /// Sessions that count as lost.
+    pub sessions_lost: u64,
 }
 
 /// Something that keeps the gateway from its work.
@@ -209,6 +215,13 @@ impl Gateway {
         if self.stopping {
             add("stopping", "the gateway is ending".to_owned());
         }
+        let kept = &self.stop.kept;
+        if let Some(kill) = &kept.kill {
+            add("killed", format!("the kill switch is on, by {}: {}", kill.by, kill.reason));
+        }
+        if let Some(pause) = &kept.paused_all {
+            add("paused", format!("all trading is paused, by {}: {}", pause.by, pause.reason));
+        }
         if let Some(reason) = &self.store_failed {
             add("disk_failing", reason.clone());
         }
@@ -249,6 +262,7 @@ impl Gateway {
             waiting = (waiting.0 + count(private), waiting.1 + count(market));
         }
         let name = |(code, number): (&i64, &u64)| Some((ErrorCode::from_code(*code)?.name(), *number));
+        let stop = self.stop_view();
         let differences = self.books.assets();
         let unattributed =
             differences.filter(|(owner, _, amount)| *owner == Owner::Unattributed && !amount.is_zero());
@@ -275,6 +289,9 @@ impl Gateway {
             streams: self.streams_by_kind(),
             stale: counts.stale,
             unattributed: count(unattributed.count()),
+            live: count(stop.live.len()),
+            sessions_paused: count(stop.paused.len()),
+            sessions_lost: count(stop.lost.len()),
         }
     }
 

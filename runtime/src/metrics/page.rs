@@ -246,6 +246,10 @@ fn clients(page: &mut Page, reading: &Reading) {
     let help = "Frames that wait for clients to read.";
     let waiting = [("private", private), ("market_data", market)];
     page.gauges("tradingsys_client_frames_waiting", help, "kind", waiting);
+    page.gauge("tradingsys_sessions_paused", "Sessions whose trading is paused.", gauges.sessions_paused);
+    page.gauge("tradingsys_sessions_lost", "Sessions that count as lost.", gauges.sessions_lost);
+    let help = "Orders that were to be cancelled by a stop and may still be open.";
+    page.gauge("tradingsys_stop_live_orders", help, gauges.live);
     let help = "Most events that one session has not acknowledged.";
     page.gauge("tradingsys_unacknowledged_events", help, gauges.unacknowledged);
     let help = "Clients closed for reading too slowly.";

@@ -93,6 +93,18 @@ fn each_problem_is_there_as_long_as_it_lasts() {
 }
 
 #[test]
+fn a_kill_switch_and_a_pause_are_in_the_way() {
+    let mut bench = Bench::ready();
+    bench.says(vec![VenueEvent::FeedUp]);
+    bench.gateway.pause(bench.now, None, "operator", "lunch");
+    let kill = crate::gateway::stop::Kill { by: "file".into(), reason: "KILL".into(), ..Default::default() };
+    bench.gateway.kill(bench.now, kill);
+    let at = shown(&bench);
+    assert_eq!(kinds(&at.condition.problems), ["killed", "paused"]);
+    assert!(at.condition.to_string().contains("by file: KILL; paused"), "{}", at.condition);
+}
+
+#[test]
 fn a_stream_is_old_from_its_lapse_to_its_next_data() {
     let mut bench = Bench::ready();
     let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
