@@ -188,7 +188,7 @@ impl Client {
             Asked::Command(command) => match reply {
                 Ok(result) => {
                     self.check_name(&command.aim, &result)?;
-                    self.command_accepted(command);
+                    self.command_accepted(command, result.get());
                 }
                 Err(error) => self.command_refused(&command.aim, error),
             },
@@ -276,10 +276,19 @@ impl Client {
         }
     }
 
-    pub(super) fn command_accepted(&mut self, command: InFlight) {
-        if let Aim::Order(key) = command.aim {
-            self.heard_of(key);
-            self.untold.push(command);
+    pub(super) fn command_accepted(&mut self, command: InFlight, result: &str) {
+        match command.aim {
+            Aim::Order(key) => {
+                self.heard_of(key);
+                self.untold.push(command);
+            }
+            // Not all orders were asked to be cancelled: whoever wanted that is told why.
+            Aim::CancelAll => {
+                if let Some(error) = stopped_by(result) {
+                    self.push(Event::Error(error));
+                }
+            }
+            Aim::Cancel { .. } | Aim::Amend { .. } => {}
         }
     }
 
@@ -334,6 +343,15 @@ impl Client {
         }
         self.kills_wanted = self.orders.open().any(|(_, tracked)| tracked.kill == Kill::Wanted);
     }
+}
+
+/// Why a cancel of all orders that was taken did not get to the last of them, from its result.
+fn stopped_by(result: &str) -> Option<ErrorBody> {
+    #[derive(Deserialize)]
+    struct Taken {
+        stopped_by: Option<ErrorBody>,
+    }
+    serde_json::from_str::<Taken>(result).ok()?.stopped_by
 }
 
 fn parse<T: serde::de::DeserializeOwned>(word: &str, text: &str) -> Result<T, String> {

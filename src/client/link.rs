@@ -135,8 +135,10 @@ impl Client {
             match refusal {
                 Some(Ok(error)) => self.command_refused(&command.aim, error),
                 Some(Err(_)) => self.still_open(command),
-                None if answer.get("result").is_some() => self.command_accepted(command),
-                None => self.still_open(command),
+                None => match answer.get("result") {
+                    Some(result) => self.command_accepted(command, &result.to_string()),
+                    None => self.still_open(command),
+                },
             }
         }
     }

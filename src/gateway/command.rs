@@ -242,13 +242,17 @@ impl Gateway {
             // A misspelt symbol must not look like one without orders.
             self.instrument(symbol)?;
         }
-        let mut sent = Vec::new();
+        let (all, mut sent) = (ids.len(), Vec::new());
         for id in ids {
             match self.cancel_once(now, &id) {
                 Ok(()) => sent.push(id),
                 Err(reason) if sent.is_empty() => return Err(not_sent(now, &reason)),
                 Err(reason) => {
-                    let error = not_sent(now, &reason);
+                    let mut error = not_sent(now, &reason);
+                    error.message = format!(
+                        "{reason}; {} of {all} cancels were sent, the others were not: ask again for them",
+                        sent.len()
+                    );
                     return Ok(serde_json::json!({ "n": cancel.n, "order_ids": sent, "stopped_by": error }));
                 }
             }

@@ -43,6 +43,8 @@ struct Script {
     amended: Vec<Amend>,
     queries: Vec<(u64, Query)>,
     refuse: Option<NotSent>,
+    /// How many cancels pass before one is refused, and why.
+    refuse_cancels: Option<(usize, NotSent)>,
     histories: Vec<(u64, Interval, u32)>,
     book: Option<crate::market::Depth>,
     lacks: Option<Channel>,
@@ -93,7 +95,12 @@ impl OrderEntry for Scripted {
         script.refuse.clone().map_or(Ok(()), Err)
     }
     fn cancel(&mut self, _: Time, cancel: &Cancel, _: &mut Outbox) -> Result<(), NotSent> {
-        self.0.borrow_mut().canceled.push(cancel.clone());
+        let mut script = self.0.borrow_mut();
+        match &script.refuse_cancels {
+            Some((passing, reason)) if script.canceled.len() >= *passing => return Err(reason.clone()),
+            _ => {}
+        }
+        script.canceled.push(cancel.clone());
         Ok(())
     }
     fn amend(&mut self, _: Time, amend: &Amend, _: &mut Outbox) -> Result<(), NotSent> {

@@ -120,7 +120,7 @@ catalogue! {
     /// An order ended while nobody listened, and how is no longer known.
     Undefined = -30003, "undefined", "the order is over; the exchange's own history says how it ended";
     /// Rate limit.
-    RateLimited = -30004, "rate_limited", "nothing was sent; try again at the time the message gives";
+    RateLimited = -30004, "rate_limited", "try again at the time the message gives; nothing was sent, but of `cancel_all` what `order_ids` of its result names";
     /// Clock off.
     ClockOff = -30005, "clock_off", "nothing was sent; synchronise the machine's clock";
     /// The store cannot write.

@@ -1,4 +1,4 @@
-//! The invariants (reliability.md, C8), against what really happened.
+//! The invariants of docs/reliability.md, against what really happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -122,3 +122,29 @@ fn what_waits_always_fits_the_frame_of_a_login_and_cancels_find_room() {
     let frame = request::encode(&Request { id: Some(u64::MAX), call: Call::Login(login) });
     assert!(frame.len() <= 64 * 1024, "{}", frame.len());
 }
+
+#[test]
+fn r11_cancel_all_that_stopped_midway_is_told_as_an_error() {
+    let stopped = r#"{"n":1,"order_ids":["a"],"stopped_by":{"code":-30004,"name":"rate_limited","message":"1 of 2","retry_after_ms":850}}"#;
+    let mut desk = Desk::live();
+    let asked = |desk: &mut Desk| {
+        desk.client.cancel_all(None, &mut desk.out).unwrap();
+        let calls = desk.calls();
+        let [(Some(id), Call::CancelAll(_))] = &calls[..] else { panic!("{calls:?}") };
+        *id
+    };
+    let id = asked(&mut desk);
+    desk.frame(&format!(r#"{{"id":{id},"result":{stopped}}}"#));
+    let [Event::Error(error)] = &desk.events()[..] else { panic!("not told") };
+    assert_eq!((error.name.as_str(), error.retry_after_ms), ("rate_limited", Some(850)));
+    let id = asked(&mut desk);
+    desk.frame(&format!(r#"{{"id":{id},"result":{{"n":2,"order_ids":["a","b"]}}}}"#));
+    assert!(desk.events().is_empty(), "all were asked for");
+    // Its answer was lost, and comes with the next login.
+    asked(&mut desk);
+    reconnect(&mut desk);
+    let pending =
+        desk.log_in(r#"{"gen":1,"seq":0}"#, "events", &format!(r#"[{{"result":{stopped}}}]"#), 1000);
+    assert_eq!(pending.pending.len(), 1);
+    assert_eq!(desk.told(), ["state Down", "state Ready", "error -30004"]);
+}

@@ -401,3 +401,27 @@ fn r17_missing_fills_are_asked_for_by_one_question_at_a_time_however_many_fills_
     bench.wait(Span::from_secs(2));
     assert_eq!(asked(&bench), 0);
 }
+
+#[test]
+fn r11_cancel_all_beyond_the_budget_says_what_was_sent_and_goes_on_where_it_stopped() {
+    let mut bench = Bench::ready();
+    let ids: Vec<ClientOrderId> = (1..=3).map(|n| bench.order(n)).collect();
+    bench.says(ids.iter().map(accepted).collect());
+    let all = |n: u64| json!({"id": n, "method": "cancel_all", "params": {"n": n}});
+    let retry_at = bench.now + Span::from_millis(850);
+    let short = NotSent::RateLimited { retry_at };
+    bench.script.0.borrow_mut().refuse_cancels = Some((0, short.clone()));
+    let none = bench.call(&all(10))["error"].clone();
+    assert_eq!((&none["name"], &none["retry_after_ms"]), (&json!("rate_limited"), &json!(851)), "{none}");
+    bench.script.0.borrow_mut().refuse_cancels = Some((2, short));
+    let part = bench.call(&all(11))["result"].clone();
+    assert_eq!(part["order_ids"], json!([ids[0].as_str(), ids[1].as_str()]), "{part}");
+    let why = &part["stopped_by"];
+    assert_eq!((&why["name"], &why["retry_after_ms"]), (&json!("rate_limited"), &json!(851)), "{part}");
+    assert!(why["message"].as_str().unwrap().contains("2 of 3 cancels were sent"), "{part}");
+    bench.script.0.borrow_mut().refuse_cancels = None;
+    let rest = bench.call(&all(12))["result"].clone();
+    assert!(rest["stopped_by"].is_null() && rest["order_ids"].as_array().unwrap().len() == 3, "{rest}");
+    let canceled: Vec<_> = bench.script.0.borrow().canceled.iter().map(|cancel| cancel.id.clone()).collect();
+    assert_eq!(canceled, ids, "each was asked for once");
+}

@@ -7,7 +7,7 @@ use tradingsys::time::{Span, Time};
 
 use crate::bench::{Bench, RECV_WINDOW};
 
-/// The bound of reliability.md E, R02, from the sending of the order.
+/// The bound of R02 (docs/reliability.md), from the sending of the order.
 const WITHIN: Span = Span::from_secs(12);
 /// Milliseconds from gateway to exchange, or back.
 const WAY: (i64, i64) = (5, 25);

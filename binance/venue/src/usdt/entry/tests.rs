@@ -536,7 +536,7 @@ fn a_cancelled_conditional_order_is_asked_for() {
 }
 
 #[test]
-fn the_key_is_renewed_at_half_its_life_and_the_stream_goes_on() {
+fn row_004_61_the_key_is_renewed_at_half_its_life_and_the_stream_goes_on() {
     let mut bench = Bench::up();
     bench.pass(Span::from_secs(1_799));
     assert!(bench.all_asked("/fapi/v1/listenKey").is_empty());
