@@ -293,7 +293,10 @@ impl Gateway {
         };
         self.entry.cancel(now, &cancel, &mut self.venue)?;
         self.counts.cancels += 1;
-        self.orders.update(id, |order| (order.cancel_wanted, order.cancel_sent) = (true, Some(now)));
+        self.orders.update(id, |order| {
+            (order.cancel_wanted, order.cancel_sent) = (true, Some(now));
+            order.canceled_apart = cancel.conditional;
+        });
         self.step(id, Event::CancelSend);
         Ok(())
     }

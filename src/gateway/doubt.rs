@@ -67,6 +67,8 @@ struct Doubt {
     missed: usize,
     rounds: u32,
     probing: bool,
+    /// When the engine said, to a cancel, that it has no such order open.
+    gone: Option<Time>,
 }
 
 impl Doubts {
@@ -87,6 +89,19 @@ impl Doubts {
     /// It is known now.
     pub(super) fn settle(&mut self, id: &ClientOrderId) {
         self.doubts.remove(id);
+    }
+
+    /// The engine has no such order open, as the reply to a cancel says.
+    pub(super) fn said_gone(&mut self, now: Time, id: &ClientOrderId) {
+        if let Some(doubt) = self.doubts.get_mut(id) {
+            doubt.gone = Some(now);
+        }
+    }
+
+    /// Has the engine said so less than `lag` ago?
+    pub(super) fn are_told_gone(&self, now: Time, id: &ClientOrderId, lag: Span) -> bool {
+        let gone = self.doubts.get(id).and_then(|doubt| doubt.gone);
+        gone.is_some_and(|at| now.since(at) < lag)
     }
 
     /// Is the cancel on its way a probe of ours?
@@ -142,6 +157,7 @@ impl Gateway {
             missed: 0,
             rounds: 0,
             probing: false,
+            gone: None,
         };
         self.doubts.doubts.entry(id.clone()).or_insert(fresh);
     }
@@ -228,8 +244,9 @@ impl Gateway {
         // A live report settles a doubt about the placement. One about a cancel stays until the end is seen: see
         // `live_again`.
         let unknown = self.orders.get(id).is_some_and(|o| o.state == State::Unknown);
-        if let (true, Some(doubt)) = (unknown, self.doubts.doubts.get_mut(id)) {
+        if let Some(doubt) = self.doubts.doubts.get_mut(id).filter(|doubt| unknown || doubt.gone.is_some()) {
             doubt.ask_at = Some(now + doubt.pause);
+            doubt.pause = (doubt.pause * 2).min(PAUSE_MAX);
         }
     }
 

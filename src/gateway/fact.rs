@@ -157,6 +157,7 @@ impl Gateway {
                 let message = "the exchange no longer has the order open; how it ended follows";
                 self.cancel_reject(now, id, ErrorCode::UnknownOrder, message);
                 self.enter_doubt(now, id, "the exchange no longer has it open");
+                self.doubts.said_gone(now, id);
             }
             CancelOutcome::Rejected { code, message } => {
                 self.step(id, Event::CancelRefuse);
@@ -442,6 +443,11 @@ impl Gateway {
 
     /// There is evidence that an order in doubt lives.
     fn live_again(&mut self, now: Time, id: &ClientOrderId) {
+        let there = self.orders.get(id).is_some_and(|o| o.canceled_apart == o.waits());
+        if there && self.doubts.are_told_gone(now, id, self.config.recovery_lag) {
+            // The engine has just said that it is not open there, and replicas may show it a while longer.
+            return;
+        }
         self.doubts.settle(id);
         let wanted = self.orders.get(id).is_some_and(|o| o.cancel_wanted && o.state == State::Working);
         if wanted {

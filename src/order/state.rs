@@ -204,6 +204,8 @@ pub struct Order {
     pub cancel_wanted: bool,
     /// When the last cancel was sent that nothing has answered yet.
     pub cancel_sent: Option<Time>,
+    /// It was sent to where the order waited, among the venue's conditional orders.
+    pub canceled_apart: bool,
     /// Venue time of the report that last set price and quantity.
     pub as_of: Time,
     /// Filled quantity in the venue's count.
@@ -250,6 +252,7 @@ impl Order {
             amending: None,
             cancel_wanted: false,
             cancel_sent: None,
+            canceled_apart: false,
             as_of: Time::default(),
             told: Default::default(),
             lacking: Default::default(),

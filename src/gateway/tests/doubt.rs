@@ -245,3 +245,44 @@ fn r26_a_forgotten_order_of_somebody_else_is_never_cancelled() {
     assert_eq!(bench.gateway.orders().open().count(), 0);
     assert!(bench.script.0.borrow().canceled.is_empty());
 }
+
+#[test]
+fn r21_a_cancel_that_finds_nothing_is_not_repeated_while_replicas_still_show_the_order() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
+    bench.script.0.borrow_mut().queries.clear();
+    let told = bench.sent.len();
+    let mut asked = 0;
+    // One second of a replica that answers at once and lags.
+    for _ in 0..100 {
+        let canceled = std::mem::take(&mut bench.script.0.borrow_mut().canceled);
+        for cancel in &canceled {
+            let outcome = CancelOutcome::UnknownOrder;
+            bench.says(vec![VenueEvent::CancelReply { id: cancel.id.clone(), outcome }]);
+            assert_eq!(bench.now, START + Span::from_secs(5), "cancelled once");
+        }
+        asked += bench.script.0.borrow().queries.len();
+        bench.answer(|query| match query {
+            Query::Order { .. } | Query::OrderByVenueId { .. } => {
+                Answer::Order(Box::new(report(&id, VenueStatus::New, 0, None)))
+            }
+            query => Bench::exchange(&[report(&id, VenueStatus::New, 0, None)], &[], query),
+        });
+        bench.wait(Span::from_millis(10));
+    }
+    assert!((2..=5).contains(&asked), "asked again, with a pause that grows: {asked}");
+    assert!(bench.sent.len() - told <= 4, "{:?}", &bench.sent[told..]);
+    // It is shown longer than a replica may lag: the engine is asked once more.
+    bench.wait(Span::from_secs(6));
+    bench.answer(|query| match query {
+        Query::OrderByVenueId { .. } => Answer::Order(Box::new(report(&id, VenueStatus::New, 0, None))),
+        query => Bench::exchange(&[report(&id, VenueStatus::New, 0, None)], &[], query),
+    });
+    assert_eq!(bench.script.0.borrow().canceled.len(), 1);
+    let end = VenueStatus::Canceled;
+    let outcome = CancelOutcome::Canceled(Box::new(report(&id, end, 0, None)));
+    bench.says(vec![VenueEvent::CancelReply { id, outcome }]);
+    assert_eq!(bench.events().last().unwrap(), "CANCELED 0");
+}
