@@ -9,6 +9,8 @@ use crate::venue::port::{NotSent, OrderReport, Urgent, UrgentReply, Way};
 
 /// Between two tries whether a way is open.
 const WAY_AGAIN: Span = Span::from_millis(250);
+/// Longest pause between them: what a look costs of the rate budget is not there for cancels.
+const PAUSE_MAX: Span = Span::from_secs(5);
 /// An answer that takes longer is not waited for.
 const WITHIN: Span = Span::from_secs(3);
 /// Looks without one of ours that are proof enough.
@@ -28,6 +30,8 @@ pub(super) struct Look {
     theirs: usize,
     /// Ways tried in vain.
     tries: u32,
+    /// Pause after the next one in vain; zero after an answer.
+    pause: Span,
     clean: u32,
     /// When the last order was gone.
     quiet: Time,
@@ -57,6 +61,13 @@ impl Look {
         self.quiet = now;
     }
 
+    /// When to try again after a look in vain.
+    fn again(&mut self, now: Time) -> Time {
+        self.tries += 1;
+        self.pause = (self.pause + self.pause).clamp(WAY_AGAIN, PAUSE_MAX);
+        now + self.pause
+    }
+
     pub(super) fn confirmed(&self) -> Option<Time> {
         self.confirmed
     }
@@ -70,8 +81,7 @@ impl Gateway {
     pub(super) fn look_due(&mut self, now: Time) {
         let look = &mut self.stop.look;
         if look.asked.is_some_and(|(.., sent)| sent + WITHIN <= now) {
-            (look.asked, look.at) = (None, Some(now));
-            look.tries += 1;
+            (look.asked, look.at) = (None, Some(look.again(now)));
         }
         if look.at.is_some_and(|at| at <= now) && look.asked.is_none() {
             (look.begun, look.ours, look.theirs) = (now, 0, 0);
@@ -85,7 +95,7 @@ impl Gateway {
         } else {
             [Way::Request, Way::Session]
         };
-        let mut again = now + WAY_AGAIN;
+        let mut limited = now;
         for way in ways {
             let number = self.stop.recalls.number();
             let urgent = Urgent::OpenOrders { conditional };
@@ -94,11 +104,11 @@ impl Gateway {
                     (self.stop.look.asked, self.stop.look.at) = (Some((number, conditional, now)), None);
                     return;
                 }
-                Err(NotSent::RateLimited { retry_at }) => again = again.max(retry_at),
+                Err(NotSent::RateLimited { retry_at }) => limited = limited.max(retry_at),
                 Err(NotSent::Disconnected | NotSent::ClockOff(_)) => {}
             }
         }
-        self.stop.look.tries += 1;
+        let again = self.stop.look.again(now).max(limited);
         (self.stop.look.asked, self.stop.look.at) = (None, Some(again));
     }
 
@@ -109,10 +119,10 @@ impl Gateway {
         }
         self.stop.look.asked = None;
         let UrgentReply::Open(reports) = reply else {
-            self.stop.look.tries += 1;
-            self.stop.look.at = Some(now + WAY_AGAIN);
+            self.stop.look.at = Some(self.stop.look.again(now));
             return;
         };
+        self.stop.look.pause = Span::ZERO;
         for report in &reports {
             self.listed(now, report);
         }

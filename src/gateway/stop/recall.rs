@@ -106,21 +106,25 @@ impl Recalls {
         }
     }
 
-    fn flying_by(&self, way: Way) -> usize {
-        self.asked.values().filter(|(_, of)| *of == way).count()
+    /// On their way, but for those that are late: a lost one takes no other's place.
+    fn flying_by(&self, now: Time, way: Way) -> usize {
+        let flying = self.orders.values().flat_map(|recall| &recall.flying);
+        flying.filter(|(_, of, sent)| *of == way && now.since(*sent) < AGAIN).count()
     }
 
     /// May a cancel go that way now?
     fn may_go(&self, now: Time, way: Way, recall: &Recall) -> bool {
-        let lately = |(_, of, sent): &(u64, Way, Time)| *of == way && now.since(*sent) < AGAIN;
+        let shut = self.shut_until.filter(|_| way == Way::Request);
+        let again = if shut.is_some() { WAY_AGAIN } else { AGAIN };
+        let lately = |(_, of, sent): &(u64, Way, Time)| *of == way && now.since(*sent) < again;
         if recall.flying.iter().any(lately) {
             return false;
         }
-        match way {
-            Way::Session => self.flying_by(way) < FRAMES_MAX,
-            Way::Request => {
-                self.flying_by(way) < REQUESTS_MAX && self.shut_until.is_none_or(|until| until <= now)
-            }
+        match (way, shut) {
+            (Way::Session, _) => self.flying_by(now, way) < FRAMES_MAX,
+            // One after the other tries whether requests get through again.
+            (Way::Request, Some(until)) => until <= now,
+            (Way::Request, None) => self.flying_by(now, way) < REQUESTS_MAX,
         }
     }
 
@@ -248,7 +252,7 @@ impl Gateway {
                 Err(NotSent::Disconnected | NotSent::ClockOff(_)) => {}
             }
         }
-        let full = self.stop.recalls.flying_by(Way::Session) >= FRAMES_MAX;
+        let full = self.stop.recalls.flying_by(now, Way::Session) >= FRAMES_MAX;
         let words = if full { "waits for its turn" } else { "no way to the exchange is open" };
         let lately = |(.., sent): &(u64, Way, Time)| *sent + AGAIN;
         let again =

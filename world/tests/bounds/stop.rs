@@ -83,7 +83,8 @@ impl Trial {
 
     fn say(&self) -> String {
         let Self { seed, fault, .. } = self;
-        format!("TRADINGSYS_SEED={seed} ({fault:?}); the log:\n{:#?}", self.bench.logs)
+        let live = self.bench.gateway.stop_view().live;
+        format!("TRADINGSYS_SEED={seed} ({fault:?}); live: {live:#?}; the log:\n{:#?}", self.bench.logs)
     }
 
     fn order(&mut self, price: &str) -> String {
