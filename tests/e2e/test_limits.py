@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MachineLacks
-from support.processes import Client, Exchange, Gateway, Refused, ended, trading
+from support.processes import Client, Exchange, Gateway, Refused, ended, eventually, trading
 
 Start = Callable[..., tuple[Exchange, Gateway]]
 MARKETS = ("spot", "usdt")
@@ -169,7 +169,9 @@ def test_r13_three_sessions_that_flood_cause_no_429_and_starve_no_cancel(start: 
                 assert caught.error["name"] == "rate_limited", caught
                 assert 0 < caught.error["retry_after_ms"] <= 10_001
                 told += 1
-    assert told > 100 and all(count >= 10 for count in sent), (sent, told)
+    # The flooder has used up what was its own, and has it again in the next window.
+    assert told > 100 and all(count >= 8 for count in sent[1:]), (sent, told)
+    eventually(lambda: sends(flooder), "the flooder's part of the next window")
     for client, order in zip(clients, oldest, strict=True):
         cancels(client, order)
     turned_away = exchange.control("GET", "/control/state")["refused"]

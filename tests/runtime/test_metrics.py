@@ -137,7 +137,7 @@ def test_the_numbers_are_those_of_exchange_clients_and_files(watched: Gateway, e
     assert page.value("tradingsys_commit_seconds_count") > 50
     assert page.value("tradingsys_ready") == page.value("tradingsys_loop_answers") == 1
     assert sum(page.by("tradingsys_recovery_phase", "phase").values()) == 1
-    assert len(pages) >= 3
+    assert pages
     for before, after in zip(pages, [*pages[1:], page], strict=True):
         rises = before.counters()
         assert all(after.counters()[key] >= value for key, value in rises.items() if key in after.counters())
