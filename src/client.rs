@@ -23,6 +23,7 @@ mod incoming;
 mod link;
 pub mod machine;
 pub mod number;
+pub mod operator;
 pub mod orders;
 #[cfg(test)]
 mod tests;

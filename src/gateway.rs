@@ -14,6 +14,7 @@
 //! * `limits` holds sessions and the account to what they may order, hold and lose; `prevention` keeps own sessions
 //!   from trading with each other.
 //! * `gauges` shows how it all stands to whoever watches.
+//! * `operator` answers whoever runs the gateway, and takes other limits from him.
 //! * `snapshot` says which records of a journal a start needs.
 //! * `tell` makes what sessions are told; `queue` holds what a client has yet to read, `commits` what the disk has yet
 //!   to keep; `stream` carries market data, `bars` fills holes between bars.
@@ -32,6 +33,7 @@ mod funding;
 pub mod gauges;
 pub mod io;
 mod limits;
+mod operator;
 mod prevention;
 mod question;
 mod queue;
@@ -60,6 +62,7 @@ use self::funding::Fundings;
 use self::gauges::Counts;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
 use self::limits::Guard;
+use self::operator::Operator;
 use self::recovery::{Purpose, Recovery};
 use self::scan::Scans;
 use self::stop::Stop;
@@ -117,6 +120,7 @@ pub struct Gateway {
     absences: Absences,
     lost_positions: Vec<LostPosition>,
     guard: Guard,
+    operator: Operator,
     doubts: Doubts,
     orphans: Orphans,
     strays: Strays,
@@ -233,6 +237,7 @@ impl Gateway {
             absences: Absences::default(),
             lost_positions: config.lost_positions.clone(),
             guard: Guard::new(config.limits.clone()),
+            operator: Operator::new(now),
             doubts: Doubts::default(),
             orphans: Orphans::default(),
             strays: Strays::default(),
@@ -289,6 +294,7 @@ impl Gateway {
         if let Some(reason) = reason {
             self.renumber(now, &reason);
         }
+        self.restore_limits(now);
         // What the journal holds was settled when it was written.
         self.books.take_changed();
         self.accept_edits(now, edits);
@@ -467,6 +473,7 @@ impl Gateway {
     }
 
     fn venue_event(&mut self, now: Time, event: VenueEvent) {
+        self.operator.saw(now, &event);
         match event {
             VenueEvent::Instruments(list) => self.take_instruments(now, list),
             VenueEvent::Depth(stream, depth) => self.publish_depth(&stream, &depth),
@@ -562,6 +569,7 @@ impl Gateway {
             Record::Cash(cash) => self.tie_out.fold(cash),
             Record::Funding(funding) => self.fundings.fold(funding),
             Record::Debt(debt) => self.tie_out.fold_debt(debt),
+            Record::Limits(limits) => self.operator.fold(limits),
             _ => {}
         }
     }

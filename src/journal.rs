@@ -89,6 +89,8 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         time: Option<Time>,
     },
+    /// The operator has set other limits, or gone back to those of the configuration.
+    Limits(LimitsRecord),
     /// The session has handled all events up to here.
     Ack {
         /// Owner.
@@ -147,6 +149,7 @@ impl Record {
             | Self::Trusted { .. }
             | Self::Event { .. }
             | Self::Answer { .. }
+            | Self::Limits(_)
             | Self::Ack { .. }
             | Self::End { .. } => false,
         }
@@ -171,6 +174,21 @@ pub struct Start {
     pub market: String,
     /// The machine's boot id, so that a power loss can be told from a crash.
     pub boot_id: String,
+    /// When.
+    pub time: Time,
+}
+
+/// See [`Record::Limits`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsRecord {
+    /// How often limits were set, over the journal's life.
+    pub revision: u64,
+    /// As they are written in a configuration; `null`: those of the configuration.
+    pub limits: Option<serde_json::Value>,
+    /// Those of the configuration then.
+    pub configured: serde_json::Value,
+    /// Who has set them, in his own words.
+    pub by: String,
     /// When.
     pub time: Time,
 }

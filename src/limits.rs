@@ -14,6 +14,7 @@
 //! Whether an order may only reduce is judged by its session's own position less all that its open orders of that side
 //! may still fill, those in doubt included ([`Standing::only_reduces`]).
 
+pub mod form;
 pub mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,8 @@ pub struct Limits {
     pub session: Bounds,
     /// Of sessions that have.
     pub sessions: BTreeMap<SessionId, Bounds>,
+    /// What those say themselves: the rest of theirs is as [`Limits::session`] has it.
+    pub own: BTreeMap<SessionId, Bounds>,
     /// No order is sent that would trade with a resting one of the account.
     pub refuse_self_trade: bool,
 }

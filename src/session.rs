@@ -44,6 +44,12 @@ impl Session {
         self.answers.get(&(epoch, command)).map(String::as_str)
     }
 
+    /// Has nobody ever been here?
+    pub fn is_blank(&self) -> bool {
+        let told = self.log.last() > 0 || !self.answers.is_empty();
+        self.owner.is_none() && self.name.is_empty() && !told
+    }
+
     /// Keeps the answer given to a command; the oldest are forgotten beyond [`ANSWERS_MAX`].
     pub fn keep_answer(&mut self, epoch: u32, command: CommandNumber, reply: String) {
         self.answers.insert((epoch, command), reply);

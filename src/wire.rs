@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod event;
+pub mod operator;
 pub mod proof;
 pub mod request;

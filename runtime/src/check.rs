@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::task::LocalSet;
 use tradingsys::gateway::belongs;
+use tradingsys::limits::form;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{Answer, Balance, LinkInput, OrderReport, Outbox, Query, VenueEvent};
 
 use crate::cli::show;
 use crate::clock::Clock;
-use crate::config::{Config, MARGIN, limits};
+use crate::config::{Config, MARGIN};
 use crate::exit::{Exit, refused_by_the_exchange};
 use crate::files::{FolderLock, LockError};
 use crate::key::passphrase::Source;
@@ -68,7 +69,8 @@ pub(crate) fn check(
     let mut findings = Findings::default();
     let config = run::configured(product, file)?;
     findings.ok("configuration", &file.display().to_string());
-    findings.ok("limits", &limits::words(&config.limits));
+    findings.ok("limits", &form::words(&config.limits));
+    findings.ok("mode", &mode(&config));
     database(&config, &mut findings);
     match key::load(&config.pem, passphrase) {
         Err(error) => findings.fail("key", error.into()),
@@ -79,6 +81,12 @@ pub(crate) fn check(
         }
     }
     findings.failure.map_or(Ok(()), Err)
+}
+
+/// Which account, and at which exchange: there is more than one, and their keys look alike.
+fn mode(config: &Config) -> String {
+    let at = ["ws_api", "rest"].iter().find_map(|name| config.endpoints.get(*name));
+    format!("the {} account, at {}", config.market, at.map_or("no address", String::as_str))
 }
 
 /// Without changing anything, so also beside a running gateway.

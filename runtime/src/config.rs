@@ -3,7 +3,6 @@
 
 mod door;
 pub mod keys;
-pub(crate) mod limits;
 mod value;
 
 use std::collections::BTreeMap;
@@ -11,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tradingsys::ids::{Install, SessionId};
-use tradingsys::jsonc;
-use tradingsys::limits::Limits;
+use tradingsys::jsonc::{self, nearest};
+use tradingsys::limits::{Limits, form};
 use tradingsys::market::SideEffect;
 use tradingsys::time::Span;
 
@@ -61,6 +60,8 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
     /// Sessions with a token of their own, and the files they lie in.
     pub session_tokens: BTreeMap<SessionId, PathBuf>,
+    /// Token of the operator, where not beside that of the door.
+    pub operator_token_file: Option<PathBuf>,
     /// Strategies connect by TLS alone.
     pub tls: Option<TlsFiles>,
     /// Web origins that may connect.
@@ -155,14 +156,19 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
     }
     let tls = door::tls(table.take_addresses("tls"), product.exe, folder)?;
     let token_file = table.take_text("token_file").map(beside);
+    let operator_token_file = table.take_text("operator_token_file").map(beside);
     if tls.is_some() && token_file.is_none() {
         return Err(door::NO_TOKEN_FILE.to_owned());
     }
+    let session_tokens = door::session_tokens(table.take_addresses("session_tokens"), folder)?;
+    let others = token_file.iter().chain(session_tokens.values());
+    door::operators_own(operator_token_file.as_deref(), others)?;
     Ok(Config {
         file: file.to_owned(),
         pem,
         local: door::local(&table.take_text("local").unwrap_or_default(), tls.is_some())?,
-        session_tokens: door::session_tokens(table.take_addresses("session_tokens"), folder)?,
+        session_tokens,
+        operator_token_file,
         tls,
         endpoints,
         db: table.take_text("db").map_or_else(|| PathBuf::from("."), beside),
@@ -179,7 +185,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         snapshot_rows: table.take_whole("snapshot_rows", SNAPSHOT_ROWS).unsigned_abs(),
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
-        limits: limits::limits(table.take("limits"), product.exe)?,
+        limits: table.take("limits").map_or_else(|| Ok(Limits::default()), |given| form::read(&given))?,
         exe: product.exe,
         market,
         margin,
@@ -284,7 +290,7 @@ fn endpoints(
     let names: Vec<&str> = product.endpoints.iter().map(|endpoint| endpoint.name).collect();
     for (name, url) in &given {
         if !names.contains(&name.as_str()) {
-            let near = keys::nearest(name, names.iter().copied());
+            let near = nearest(name, names.iter().copied());
             return Err(value::unknown(&format!("endpoints.{name}"), product.exe, near, &names));
         }
         let schemes: &[&str] = if matches!(name.as_str(), "rest" | "sapi") {

@@ -189,6 +189,13 @@ pub fn token_path_of_socket(socket: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Where the operator's token is written, unless the configuration says it: beside that of the door.
+pub fn operators_token_path(door: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from("operator.");
+    name.push(door.file_name().unwrap_or_default());
+    door.with_file_name(name)
+}
+
 /// A fresh token: 64 hex characters.
 ///
 /// # Errors
@@ -322,6 +329,17 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             let exit = kept_token(&path).unwrap_err();
             assert!(exit.message.contains("holds no token"), "{exit}");
+        }
+    }
+
+    #[test]
+    fn the_operators_token_lies_beside_the_doors() {
+        for (door, operator) in [
+            ("/run/user/1/tradingsys/8111.token", "/run/user/1/tradingsys/operator.8111.token"),
+            ("token", "operator.token"),
+            ("a/spot.sock.token", "a/operator.spot.sock.token"),
+        ] {
+            assert_eq!(operators_token_path(Path::new(door)), Path::new(operator));
         }
     }
 

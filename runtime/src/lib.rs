@@ -28,6 +28,7 @@ pub mod server;
 pub mod stop;
 pub mod store;
 mod tls;
+mod tokens;
 mod verify;
 
 use ed25519_dalek::SigningKey;

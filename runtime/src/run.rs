@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use tokio::task::LocalSet;
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
 use tradingsys::gateway::stop::{Kept, Kill};
 use tradingsys::gateway::{self, Gateway};
-use tradingsys::ids::SessionId;
 use tradingsys::journal::Record;
+use tradingsys::limits::form;
 use tradingsys::time::Span;
 use tradingsys_logger::{Level, Settings, redact};
 
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::drive::{Drive, Sources};
 use crate::exit::{Exit, ExitCode};
-use crate::files::{self, FolderLock};
+use crate::files::FolderLock;
 use crate::key::passphrase::Source;
 use crate::links::Links;
 use crate::metrics::{self, Asked, Facts};
@@ -35,6 +35,7 @@ use crate::store::projector::{Opening, Projector};
 use crate::store::reader::{Plan, Reader};
 use crate::store::writer::Writer;
 use crate::store::{self, StoreError};
+use crate::tokens::Tokens;
 use crate::{Connect, Product, VenueSetup, key, tls};
 
 /// How long a locked `pos.db` is waited for before the gateway starts without it.
@@ -72,7 +73,7 @@ pub(crate) fn run(
     log_panics();
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm()?;
-    let limits = config::limits::words(&config.limits);
+    let limits = form::words(&config.limits);
     tracing::info!(target: "runtime", limits, "orders are held to limits");
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
     let outcome = gateway(connect, &config, trust_books, passphrase);
@@ -119,6 +120,7 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         let kept = stop::read(&config.db);
         let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
         let made = GatewayConfig {
+            operator_token: Some(tokens.operator.clone()),
             journal_rebuilt: stores.journal_rebuilt,
             lost_positions: stores.lost,
             trust_books,
@@ -147,45 +149,6 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         tokens.put_away();
         exit
     })
-}
-
-/// What opens the door, and the files it is left in for those who may know it.
-struct Tokens {
-    token: String,
-    of_sessions: BTreeMap<SessionId, String>,
-    /// Of this run alone.
-    written: Vec<PathBuf>,
-}
-
-impl Tokens {
-    fn new(config: &Config, port: u16) -> Result<Self, Exit> {
-        let path = files::token_path(config.token_file.as_deref(), port)?;
-        let mut written = Vec::new();
-        let token = if config.tls.is_some() {
-            files::kept_token(&path)?
-        } else {
-            written.push(path);
-            files::new_token()?
-        };
-        redact::add_secret(&token);
-        written.extend(config.unix_socket.as_deref().map(files::token_path_of_socket));
-        for file in &written {
-            files::write_token(file, &token)?;
-        }
-        let mut of_sessions = BTreeMap::new();
-        for (session, file) in &config.session_tokens {
-            let own = files::kept_token(file)?;
-            redact::add_secret(&own);
-            of_sessions.insert(*session, own);
-        }
-        Ok(Self { token, of_sessions, written })
-    }
-
-    fn put_away(self) {
-        for file in self.written {
-            let _ = std::fs::remove_file(file);
-        }
-    }
 }
 
 fn no_thread(error: std::io::Error) -> Exit {
@@ -363,6 +326,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         boot_id: boot_id(seed),
         token: Some(token),
         session_tokens: BTreeMap::new(),
+        operator_token: None,
         seed,
         recovery_lag: config.recovery_lag,
         sweep_every: (config.recovery_lag * SWEEP_LAGS).max(Span::from_secs(1)),

@@ -4,11 +4,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::operator::{Heard, Operator};
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::{
     BalanceView, BarData, BookData, DepthData, LoggedIn, MarkData, Numbered, OrderView, PositionView,
     Product, ProductsEvent, Snapshot, StateEvent, TradeData, Welcome,
 };
+use crate::wire::operator::{Holdings, LimitsView, OpenOrder, Operating, SessionView, Status};
 use crate::wire::{proof, request};
 
 #[derive(serde::Deserialize)]
@@ -28,6 +30,7 @@ const COMMANDS: &str = include_str!("../../docs/golden/commands.json");
 const EVENTS: &str = include_str!("../../docs/golden/events.json");
 const QUESTIONS: &str = include_str!("../../docs/golden/questions.json");
 const MARKET: &str = include_str!("../../docs/golden/market.json");
+const OPERATOR: &str = include_str!("../../docs/golden/operator.json");
 
 /// Reads a value and writes it again: nothing may be lost or added.
 fn both_ways<T: DeserializeOwned + Serialize>(means: &str, value: &Value) {
@@ -60,6 +63,44 @@ fn the_proofs_of_the_golden_login_hold() {
     let theirs = text(&welcome["nonce"]);
     assert_eq!(proof::of_gateway(&token, &ours, &theirs), text(&welcome["proof"]));
     assert_eq!(proof::of_client(&token, &ours, &theirs, 1), text(&all[0][1].1["params"]["proof"]));
+}
+
+#[test]
+fn the_operator_is_welcomed_by_the_golden_frames_and_reads_what_he_is_told() {
+    let token = "0".repeat(64);
+    let (asked, told) = (frames(OPERATOR, "client"), frames(OPERATOR, "gateway"));
+    let mut operator = Operator::new("pyalgo");
+    let nonce = asked[0].1["params"]["nonce"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&operator.opened(&token, nonce)).unwrap(), asked[0].1);
+    let Ok(Heard::Say(proof)) = operator.take(&told[0].1.to_string()) else { panic!("not welcomed") };
+    assert_eq!(serde_json::from_str::<Value>(&proof).unwrap(), asked[1].1);
+    assert!(matches!(operator.take(&told[1].1.to_string()), Ok(Heard::In(_))));
+    for (means, frame) in &asked {
+        let request = request::parse(&frame.to_string()).unwrap_or_else(|error| panic!("{means}: {error:?}"));
+        let written: Value = serde_json::from_str(&request::encode(&request)).unwrap();
+        assert_eq!(written, *frame, "{means}");
+    }
+    let mut read = 0;
+    for (means, frame) in &told {
+        let result = &frame["result"];
+        if result.get("killed").is_some() {
+            read += 1;
+            continue;
+        }
+        match frame["id"].as_u64().unwrap() {
+            _ if result.is_null() => both_ways::<ErrorBody>(means, &frame["error"]),
+            1 => both_ways::<Welcome>(means, result),
+            2 => both_ways::<Operating>(means, result),
+            3 => both_ways::<Status>(means, result),
+            4 => both_ways::<Vec<SessionView>>(means, result),
+            5 => both_ways::<Vec<OpenOrder>>(means, result),
+            6 => both_ways::<Holdings>(means, result),
+            7 => both_ways::<LimitsView>(means, result),
+            other => panic!("{means}: a reply {other} that nobody reads"),
+        }
+        read += 1;
+    }
+    assert_eq!((read, asked.len()), (told.len(), 13));
 }
 
 #[test]

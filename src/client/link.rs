@@ -30,7 +30,7 @@ impl Client {
         self.phase =
             Phase::Greeting { until: now + STEP_TIMEOUT, token: token.to_owned(), nonce: nonce.to_owned() };
         let session_id = Some(self.config.session_id);
-        let hello = Hello { version: VERSION, nonce: nonce.to_owned(), session_id };
+        let hello = Hello { version: VERSION, nonce: nonce.to_owned(), session_id, operator: false };
         self.call(Call::Hello(hello), Asked::Hello, out);
     }
 

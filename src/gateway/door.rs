@@ -33,15 +33,30 @@ pub(super) struct Client {
     pub(super) streams: std::collections::BTreeSet<Stream>,
     /// Session events above this number go to it.
     pub(super) follow_above: Option<u64>,
-    opened: Time,
+    pub(super) opened: Time,
     errors: u32,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
     Fresh,
-    Greeted { client_nonce: String, gateway_nonce: String },
-    Seated { session: SessionId, trading: bool },
+    Greeted {
+        client_nonce: String,
+        gateway_nonce: String,
+    },
+    Seated {
+        session: SessionId,
+        trading: bool,
+    },
+    /// He has said that he is the operator.
+    GreetedOperator {
+        client_nonce: String,
+        gateway_nonce: String,
+    },
+    /// He owns nothing.
+    Operator {
+        name: String,
+    },
     Leaving,
 }
 
@@ -95,6 +110,9 @@ impl Gateway {
             }
             self.share_budget();
         }
+        if let Stage::Operator { name } = client.stage {
+            self.log(LogLevel::Info, "operator left", format!("conn={} name={name:?}", conn.0));
+        }
     }
 
     /// Closes a connection from our side; its session is free at once.
@@ -139,18 +157,23 @@ impl Gateway {
 
     /// Connections that have not logged in yet. The shell bounds them.
     pub fn strangers(&self) -> usize {
-        let stranger = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });
+        let stranger = |c: &&Client| {
+            matches!(c.stage, Stage::Fresh | Stage::Greeted { .. } | Stage::GreetedOperator { .. })
+        };
         self.clients.values().filter(stranger).count()
     }
 
     pub(super) fn door_deadline(&self) -> Option<Time> {
-        let waiting = |c: &&Client| matches!(c.stage, Stage::Fresh | Stage::Greeted { .. });
+        let waiting = |c: &&Client| {
+            matches!(c.stage, Stage::Fresh | Stage::Greeted { .. } | Stage::GreetedOperator { .. })
+        };
         self.clients.values().filter(waiting).map(|c| c.opened + LOGIN_WITHIN).min()
     }
 
     pub(super) fn door_timer(&mut self, now: Time) {
         let late = |c: &Client| {
-            matches!(c.stage, Stage::Fresh | Stage::Greeted { .. }) && c.opened + LOGIN_WITHIN <= now
+            matches!(c.stage, Stage::Fresh | Stage::Greeted { .. } | Stage::GreetedOperator { .. })
+                && c.opened + LOGIN_WITHIN <= now
         };
         let conns: Vec<ConnId> =
             self.clients.iter().filter(|(_, c)| late(c)).map(|(conn, _)| *conn).collect();
@@ -202,7 +225,10 @@ impl Gateway {
                     }
                 }
             }
-            (Stage::Seated { .. }, Call::Hello(_) | Call::Login(_)) => {
+            (
+                Stage::Seated { .. } | Stage::Operator { .. },
+                Call::Hello(_) | Call::Login(_) | Call::Operate(_),
+            ) => {
                 let message = "this connection is logged in already: open another for another session";
                 self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
                 self.count_error(conn);
@@ -210,8 +236,21 @@ impl Gateway {
             (Stage::Seated { session, trading }, call) => {
                 self.seated_call(now, Seat { conn, session, trading }, id, call);
             }
+            (Stage::GreetedOperator { client_nonce, gateway_nonce }, Call::Operate(operate)) => {
+                if self.is_operator(&client_nonce, &gateway_nonce, &operate.proof) {
+                    if let Some(client) = self.clients.get_mut(&conn) {
+                        client.stage = Stage::Operator { name: operate.name.clone() };
+                    }
+                    return self.operate(now, conn, id, &operate);
+                }
+                let message = "the proof does not match the operator's token: read its file anew";
+                self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadProof, message));
+                self.count_error(conn);
+            }
+            (Stage::Operator { name }, call) => self.operator_call(now, conn, &name, id, &call),
             _ => {
-                let message = "call hello, then login, each once, before anything else";
+                let message =
+                    "call hello, then login (an operator: operate), each once, before anything else";
                 self.fail(conn, Some(id), ErrorBody::new(ErrorCode::NotLoggedIn, message));
                 self.count_error(conn);
             }
@@ -229,13 +268,24 @@ impl Gateway {
             let message = "the nonce has 32 to 128 hex characters";
             return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
         }
+        if hello.operator && (hello.session_id.is_some() || self.config.operator_token.is_none()) {
+            let message = match hello.session_id {
+                Some(_) => "an operator has no session: leave session_id out",
+                None => "this gateway has no token for an operator",
+            };
+            return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
+        }
         self.nonces += 1;
         let secret = self.config.token.as_deref().unwrap_or_default();
         // Unforeseeable without the token, and never the same twice.
         let seed = format!("{}:{}:{}", self.config.seed, self.started.nanos(), self.nonces);
         let nonce = proof::of_gateway(secret, &seed, "nonce")[..32].to_owned();
-        let token =
-            hello.session_id.map_or(Some(secret), |id| self.token_of(SessionId(id))).unwrap_or_default();
+        let token = match hello.session_id {
+            _ if hello.operator => self.config.operator_token.as_deref(),
+            Some(session) => self.token_of(SessionId(session)),
+            None => Some(secret),
+        };
+        let token = token.unwrap_or_default();
         let welcome = Welcome {
             version: VERSION,
             market: self.config.market.to_owned(),
@@ -244,7 +294,12 @@ impl Gateway {
             nonce: nonce.clone(),
         };
         if let Some(client) = self.clients.get_mut(&conn) {
-            client.stage = Stage::Greeted { client_nonce: hello.nonce.clone(), gateway_nonce: nonce };
+            let client_nonce = hello.nonce.clone();
+            client.stage = if hello.operator {
+                Stage::GreetedOperator { client_nonce, gateway_nonce: nonce }
+            } else {
+                Stage::Greeted { client_nonce, gateway_nonce: nonce }
+            };
         }
         self.reply(conn, id, &welcome);
     }

@@ -28,6 +28,8 @@ pub struct GatewayConfig {
     pub token: Option<String>,
     /// Sessions with a token of their own, which then is the only one that lets them in.
     pub session_tokens: BTreeMap<SessionId, String>,
+    /// Token of the operator; `None`: there is no such door.
+    pub operator_token: Option<String>,
     /// Seed of nonces and jitter.
     pub seed: u64,
     /// How far queries of the venue may lag behind its engine.

@@ -69,13 +69,34 @@ impl Guard {
         }
     }
 
+    /// Those in force.
+    pub(super) fn rules(&self) -> &Limits {
+        &self.rules
+    }
+
+    /// Other limits from now on. What was counted and seen so far stays.
+    pub(super) fn replace(&mut self, rules: Limits) {
+        (self.none, self.books) = (rules.is_empty(), rules.need_books());
+        self.rules = rules;
+        self.logged.clear();
+    }
+
+    /// Orders sent in the last second, and rejected in the last minute.
+    pub(super) fn recent(&self, now: Time, scope: Scope) -> (usize, usize) {
+        let pace = match scope {
+            Scope::Session(session) => self.sessions.get(&session),
+            Scope::Account => Some(&self.account),
+        };
+        pace.map(|pace| pace.recent(now)).unwrap_or_default()
+    }
+
     /// Is an order not sent that would trade with another of the account?
     pub(super) fn refuses_self_trade(&self) -> bool {
         self.rules.refuse_self_trade
     }
 
     /// The last middle of a book there was.
-    fn last_middle(&self, symbol: &Symbol) -> Option<Price> {
+    pub(super) fn last_middle(&self, symbol: &Symbol) -> Option<Price> {
         self.books_of.get(symbol).and_then(|book| book.middle)
     }
 
@@ -201,7 +222,7 @@ impl Gateway {
         for (scope, bounds, pace) in scopes {
             let wants_loss = bounds.loss_per_day.is_some();
             let (standing, unpriced_open) = &self.standing(scope, asked, replaced);
-            let loss = if wants_loss { self.loss(now, scope, asked) } else { Ok(Cash::ZERO) };
+            let loss = if wants_loss { self.loss(now, scope, asked.quote) } else { Ok(Cash::ZERO) };
             let standing = &Standing { loss: loss.as_ref().ok().copied(), ..*standing };
             if scope != Scope::Account {
                 reduces = standing.only_reduces(asked.side, asked.qty);
@@ -260,13 +281,13 @@ impl Gateway {
         (standing, unpriced)
     }
 
-    /// The loss of the day in the order's quote asset; else a symbol that is held and has no price.
-    fn loss(&self, now: Time, scope: Scope, asked: &Asked<'_>) -> Result<Cash, Symbol> {
+    /// The loss of the day in a quote asset; else a symbol that is held and has no price.
+    pub(super) fn loss(&self, now: Time, scope: Scope, quote: &Asset) -> Result<Cash, Symbol> {
         let middle = |symbol: &Symbol| match self.guard.last_middle(symbol) {
             None if self.guard.unlisted.contains(symbol) => Ok(None),
             middle => middle.map(Some).ok_or_else(|| symbol.clone()),
         };
-        let loss = |session| self.books.loss_since(session, asked.quote, now.day(), middle);
+        let loss = |session| self.books.loss_since(session, quote, now.day(), middle);
         match scope {
             Scope::Session(session) => loss(session),
             Scope::Account => self.books.sessions().into_iter().map(loss).sum(),
@@ -302,15 +323,20 @@ impl Gateway {
         self.watch_books(now, symbols);
     }
 
-    /// Says which names of limits the exchange does not have: beside one for all others they bound nothing.
-    pub(super) fn doubt_limit_names(&mut self) {
-        let Some(known) = &self.instruments else { return };
+    /// Names of limits that the exchange does not have, as far as its symbols are known.
+    pub(super) fn misnamed(&self) -> Vec<String> {
+        let Some(known) = &self.instruments else { return Vec::new() };
         let (symbols, assets) = self.guard.rules.names();
         let symbols =
             symbols.into_iter().filter(|symbol| !known.contains_key(*symbol)).map(Symbol::to_string);
         let quoted = |asset: &Asset| known.values().any(|instrument| instrument.quote == *asset);
         let assets = assets.into_iter().filter(|asset| !quoted(asset)).map(Asset::to_string);
-        let misnamed: Vec<String> = symbols.chain(assets).collect();
+        symbols.chain(assets).collect()
+    }
+
+    /// Says which names of limits the exchange does not have: beside one for all others they bound nothing.
+    pub(super) fn doubt_limit_names(&mut self) {
+        let misnamed = self.misnamed();
         if !misnamed.is_empty() && misnamed != self.guard.misnamed {
             let fields =
                 format!("names={} advice={:?}", misnamed.join(","), "correct \"limits\" and restart");

@@ -42,6 +42,20 @@ impl Gateway {
     pub(super) fn seated_call(&mut self, now: Time, seat: Seat, id: u64, call: Call) {
         match call {
             Call::Ack(ack) => self.ack(now, seat.session, ack),
+            Call::Operate(_) => {}
+            Call::Status(_)
+            | Call::Sessions(_)
+            | Call::AllOrders(_)
+            | Call::AllPositions(_)
+            | Call::Limits(_)
+            | Call::SetLimits(_)
+            | Call::Kill(_)
+            | Call::Clear(_)
+            | Call::Pause(_)
+            | Call::Resume(_) => {
+                let message = "a session sees and changes what is its own alone";
+                self.fail(seat.conn, Some(id), ErrorBody::new(ErrorCode::NotOperator, message));
+            }
             Call::Order(_) | Call::Cancel(_) | Call::CancelAll(_) | Call::Amend(_) => {
                 self.command(now, seat, id, &call);
             }

@@ -221,6 +221,11 @@ impl Recovery {
         }
     }
 
+    /// Symbols the second pass has yet to read.
+    pub(super) fn unread(&self) -> &BTreeSet<Symbol> {
+        &self.unread
+    }
+
     pub(super) fn reason(&self) -> &str {
         if let Phase::Down(reason) = &self.phase { reason } else { "" }
     }

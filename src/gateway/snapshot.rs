@@ -6,7 +6,7 @@
 //!
 //! * a state of an order, by a later one of the same run that says all it said. (Not by one of a later run: whether an
 //!   order was open at a start is what an absence is judged by.)
-//! * a cursor of a symbol, a debt of an asset, a funding of a key: by the next of the same.
+//! * a cursor of a symbol, a debt of an asset, a funding of a key, limits of the operator: by the next of the same.
 //! * an event: by an acknowledgement and its age, or by too many newer ones. The newest of a session stays, so that
 //!   numbers go on. Of a generation that is over only that stays, and only if it was never acknowledged: the session
 //!   has to be told that events are lost.
@@ -63,6 +63,7 @@ enum Key {
     Cursor(Symbol),
     Debt(Asset),
     Funding(Symbol, ChargeKind, Time),
+    Limits,
 }
 
 /// An order as its newest state has it, as far as a later one may leave that unsaid.
@@ -159,6 +160,7 @@ impl<T> Snapshot<T> {
                 self.replace(at, Key::Funding(funding.symbol.clone(), funding.charge, funding.time));
             }
             Record::Debt(debt) => self.replace(at, Key::Debt(debt.asset.clone())),
+            Record::Limits(_) => self.replace(at, Key::Limits),
             Record::Cursor { symbol, .. } => self.replace(at, Key::Cursor(symbol.clone())),
             Record::Event { session, sequence, frame, .. } => {
                 self.event(at, *session, *sequence, event_time(frame));
@@ -357,6 +359,7 @@ impl fmt::Debug for Gateway {
             absences,
             lost_positions,
             guard,
+            operator,
             doubts,
             orphans,
             strays,
@@ -380,7 +383,7 @@ impl fmt::Debug for Gateway {
         let doors =
             (clients, nonces, streams, bars, ready, out, venue, prune_at, store_failed, foreign_gateway);
         let asked = (recovery, scans, doubts, orphans, strays, instruments, guard, waiting_edits);
-        let stops = (bad_edits, lost_positions, stop);
+        let stops = (bad_edits, lost_positions, stop, operator);
         (f.debug_struct("Gateway").field("run", &run).field("orders", orders).field("books", books))
             .field("sessions", &known(sessions))
             .field("commits", commits)

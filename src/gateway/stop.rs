@@ -250,7 +250,6 @@ impl Gateway {
     }
 
     /// Pauses a session's trading, or (`None`) all trading: nothing is taken that could do more than reduce.
-    #[allow(dead_code, reason = "called by the operator's requests")]
     pub(super) fn pause(&mut self, now: Time, whom: Option<SessionId>, by: &str, reason: &str) {
         let pause = Pause { by: by.to_owned(), reason: reason.to_owned(), since: now };
         let fields = format!("session={} by={by:?} reason={reason:?}", whom_word(whom));
@@ -265,7 +264,6 @@ impl Gateway {
 
     /// Resumes a session's trading, or (`None`) ends the pause of all; pauses of single sessions stay then. False: it
     /// was not paused.
-    #[allow(dead_code, reason = "called by the operator's requests")]
     pub(super) fn resume(&mut self, whom: Option<SessionId>, by: &str) -> bool {
         let was = match whom {
             Some(session) => self.stop.kept.paused.remove(&session).is_some(),

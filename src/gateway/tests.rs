@@ -11,6 +11,7 @@ mod gauges;
 mod limits;
 mod margin;
 mod market;
+mod operator;
 mod orders;
 mod perpetual;
 mod prevention;
@@ -31,6 +32,7 @@ use crate::limits::Limits;
 use crate::market::{Channel, Instructions, Interval, OrderType, Side, Stream, Tif};
 use crate::num::{Cash, Price, Qty};
 use crate::order::request::NewOrder;
+use crate::venue::limit::{LimitKind, WindowGauge};
 use crate::venue::port::*;
 use crate::wire::error::ErrorCode;
 use crate::wire::proof;
@@ -135,6 +137,11 @@ impl OrderEntry for Scripted {
         let dear = self.0.borrow().whole_weight;
         (queries.iter().filter(whole).count() as u64) * dear + queries.len() as u64
     }
+    fn gauges(&self, _: Time) -> EntryGauges {
+        let window =
+            WindowGauge { kind: LimitKind::Weight, window: Span::from_secs(60), limit: 6000, used: 40 };
+        EntryGauges { windows: vec![window], ..EntryGauges::default() }
+    }
     fn owns(&self, link: LinkId) -> bool {
         link == LinkId(1)
     }
@@ -153,9 +160,6 @@ impl OrderEntry for Scripted {
     }
     fn inquires(&self) -> bool {
         false
-    }
-    fn gauges(&self, _: Time) -> EntryGauges {
-        EntryGauges::default()
     }
     fn stop(&mut self, _: Time, _: &mut Outbox) {}
 }
@@ -194,6 +198,7 @@ fn config() -> GatewayConfig {
         boot_id: "boot".to_owned(),
         token: Some("secret".to_owned()),
         session_tokens: Default::default(),
+        operator_token: Some("the operator's".to_owned()),
         seed: 1,
         recovery_lag: Span::from_secs(5),
         sweep_every: Span::from_secs(60),

@@ -106,6 +106,16 @@ impl TieOut {
         self.provisional = false;
     }
 
+    /// What the account has of an asset, as the exchange showed it last.
+    pub(super) fn net(&self, asset: &Asset) -> Cash {
+        self.balances.get(asset).map(Balance::net).unwrap_or_default()
+    }
+
+    /// Assets of which a difference was seen that is not believed yet.
+    pub(super) fn differing(&self) -> usize {
+        self.seen.len()
+    }
+
     /// What is owed of an asset, as the exchange showed it last.
     pub(super) fn owed(&self, asset: &Asset) -> Cash {
         self.balances.get(asset).map_or(Cash::ZERO, |balance| balance.owed)
@@ -180,8 +190,7 @@ impl Gateway {
     }
 
     fn difference(&self, asset: &Asset) -> Cash {
-        let net = self.tie_out.balances.get(asset).map(Balance::net).unwrap_or_default();
-        net - self.books.total(asset)
+        self.tie_out.net(asset) - self.books.total(asset)
     }
 
     /// The very first comparison: what the account holds beyond our sessions' trading is EXTERNAL's opening row.

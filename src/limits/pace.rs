@@ -52,6 +52,12 @@ impl Pace {
         self.rejected.push(now, MINUTE);
     }
 
+    /// Orders sent in the last second, and rejected in the last minute.
+    pub fn recent(&self, now: Time) -> (usize, usize) {
+        let within = |times: &Times, span: Span| times.0.iter().filter(|at| **at + span > now).count();
+        (within(&self.sent, SECOND), within(&self.rejected, MINUTE))
+    }
+
     /// May another order be sent now?
     ///
     /// # Errors

@@ -51,6 +51,12 @@ catalogue! {
     StaleCommand = -10012, "stale_command", "number commands upwards from next_command of the login reply";
     /// Too many streams.
     TooManyStreams = -10013, "too_many_streams", "unsubscribe some; a session may hold 1024";
+    /// A request of the operator, from a session.
+    NotOperator = -10014, "not_operator", "it is the operator's: docs/protocol.md says how to log in as one";
+    /// A request of a session, from the operator.
+    NoSession = -10015, "no_session", "an operator's connection owns no session: log in on another one";
+    /// The limits were changed since they were looked at.
+    StaleLimits = -10016, "stale_limits", "look at the limits again, and change those";
     /// The exchange does not trade the symbol now.
     NotTrading = -20001, "not_trading", "wait until the exchange reopens the symbol";
     /// Type not supported.

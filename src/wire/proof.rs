@@ -30,6 +30,10 @@ fn client_text(client_nonce: &str, gateway_nonce: &str, session: u16) -> String 
     format!("client:{gateway_nonce}:{client_nonce}:{session}")
 }
 
+fn operator_text(client_nonce: &str, gateway_nonce: &str) -> String {
+    format!("operator:{gateway_nonce}:{client_nonce}")
+}
+
 /// What the gateway shows in its reply to `hello`: hex of HMAC-SHA256(token, `gateway:<client nonce>:<gateway nonce>`).
 pub fn of_gateway(token: &str, client_nonce: &str, gateway_nonce: &str) -> String {
     hex(&tag(token, &gateway_text(client_nonce, gateway_nonce)).finalize().into_bytes())
@@ -50,6 +54,16 @@ pub fn is_client(token: &str, client_nonce: &str, gateway_nonce: &str, session: 
     matches(token, &client_text(client_nonce, gateway_nonce, session), proof)
 }
 
+/// What the operator shows at `operate`: hex of HMAC-SHA256(token, `operator:<gateway nonce>:<client nonce>`).
+pub fn of_operator(token: &str, client_nonce: &str, gateway_nonce: &str) -> String {
+    hex(&tag(token, &operator_text(client_nonce, gateway_nonce)).finalize().into_bytes())
+}
+
+/// Is this the operator's proof?
+pub fn is_operator(token: &str, client_nonce: &str, gateway_nonce: &str, proof: &str) -> bool {
+    matches(token, &operator_text(client_nonce, gateway_nonce), proof)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +77,12 @@ mod tests {
         assert!(!is_client("secret", "ab", "bb", 7, &proof));
         assert!(!is_gateway("secret", "aa", "bb", &proof));
         assert!(is_gateway("secret", "aa", "bb", &of_gateway("secret", "aa", "bb")));
+        let operator = of_operator("secret", "aa", "bb");
+        assert!(is_operator("secret", "aa", "bb", &operator));
+        assert!(!is_operator("other", "aa", "bb", &operator));
+        assert!(!is_operator("secret", "aa", "bb", &proof), "a session's is none of an operator");
+        assert!(!is_operator("secret", "aa", "bb", &of_gateway("secret", "aa", "bb")));
+        assert!(!is_client("secret", "aa", "bb", 7, &operator));
         for bad in ["", "zz", "0", "é", &proof[1..]] {
             assert!(!is_client("secret", "aa", "bb", 7, bad), "{bad:?}");
         }

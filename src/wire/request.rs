@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{ErrorBody, ErrorCode};
+use super::operator::{KillAll, OfSession, Operate, PauseTrading, SetLimits};
 use crate::ids::{ClientOrderId, CommandNumber, Symbol};
 use crate::market::{Instructions, OrderType, Side, Tif, WorkingType};
 use crate::num::{Cash, Percent, Price, Qty};
@@ -85,6 +86,28 @@ calls! {
     Beat(Nothing) = "beat",
     /// The gateway's time.
     Time(Nothing) = "time",
+    /// The operator's proof, in place of a login.
+    Operate(Operate) = "operate",
+    /// How everything stands.
+    Status(Nothing) = "operator.status",
+    /// All sessions.
+    Sessions(Nothing) = "operator.sessions",
+    /// Open orders of whatever owner.
+    AllOrders(OfSession) = "operator.orders",
+    /// Positions of whatever owner, and what adds up with them.
+    AllPositions(OfSession) = "operator.positions",
+    /// Limits, and what is used of them.
+    Limits(Nothing) = "operator.limits",
+    /// Other limits, from now on.
+    SetLimits(SetLimits) = "operator.set_limits",
+    /// Pulls the kill switch.
+    Kill(KillAll) = "operator.kill",
+    /// Clears it.
+    Clear(Nothing) = "operator.clear",
+    /// Pauses the trading of a session, or of all.
+    Pause(PauseTrading) = "operator.pause",
+    /// Ends such a pause.
+    Resume(OfSession) = "operator.resume",
 }
 
 /// Params of `hello`.
@@ -98,6 +121,9 @@ pub struct Hello {
     /// The session that will log in: with a token of its own, the gateway's proof is made with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<u16>,
+    /// The operator will prove himself, with `operate`: the gateway's proof is made with his token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub operator: bool,
 }
 
 /// Params of `login`.

@@ -9,7 +9,7 @@ import stat
 import pytest
 from support.processes import Exchange, Gateway, Refused, eventually, free_port, keygen
 
-THINGS = ["configuration", "limits", "database", "key", "exchange", "clock", "logon", "permissions"]
+THINGS = ["configuration", "limits", "mode", "database", "key", "exchange", "clock", "logon", "permissions"]
 
 
 def lines(text: str) -> dict[str, str]:

@@ -364,6 +364,67 @@ def test_r64_nobody_gets_in_by_a_proof_that_is_not_his_own(door: Gateway, strang
     assert reply["result"]["session_id"] == 21, "the right one does"
 
 
+def operator_hello(connection: ClientConnection) -> tuple[str, Frame]:
+    """Our nonce, and the gateway's answer to one who says that he is the operator."""
+    nonce = secrets.token_hex(16)
+    return nonce, call(connection, 1, "hello", version=1, nonce=nonce, operator=True)["result"]
+
+
+def operate(connection: ClientConnection, shown: str) -> str:
+    """What becomes of an operator with that proof."""
+    return str(call(connection, 2, "operate", proof=shown).get("error", {"name": "in"})["name"])
+
+
+def test_r64_no_token_and_no_proof_of_another_makes_an_operator(
+    door: Gateway, stranger: ClientConnection
+) -> None:
+    own = door.operator_token
+    assert own != door.token and len(own) == 64
+    nonce, welcome = operator_hello(stranger)
+    theirs = welcome["nonce"]
+    assert welcome["proof"] == proof(own, "gateway", nonce, theirs)
+    for what, shown in {
+        "the token of strategies": proof(door.token, "operator", theirs, nonce),
+        "an empty token": proof("", "operator", theirs, nonce),
+        "the gateway's own, sent back": welcome["proof"],
+        "that of a session": proof(own, "client", theirs, nonce, "0"),
+        "the nonces the other way round": proof(own, "operator", nonce, theirs),
+        "nothing": "", "half of it": proof(own, "operator", theirs, nonce)[:32], "no hexadecimal": "é" * 64,
+    }.items():  # fmt: skip
+        assert operate(stranger, shown) == "bad_proof", what
+    as_session = proof(own, "client", theirs, nonce, "21")
+    assert call(stranger, 3, "login", session_id=21, trading=True, proof=as_session)["error"]["name"] == (
+        "not_logged_in"
+    ), "he greeted as the operator"
+    assert operate(stranger, proof(own, "operator", theirs, nonce)) == "in", "the right one does"
+    assert call(stranger, 4, "operator.status")["result"]["market"] == "spot"
+    trade = {"n": 1, "symbol": "dogeusdt", "side": "BUY", "type": "MARKET", "qty": "10"}
+    assert call(stranger, 5, "order", **trade)["error"]["name"] == "no_session"
+
+
+def test_r64_the_operators_token_opens_no_session(door: Gateway, stranger: ClientConnection) -> None:
+    nonce, welcome = hello(stranger)
+    for session in ("21", "0", "65535"):
+        shown = proof(door.operator_token, "client", welcome["nonce"], nonce, session)
+        reply = call(stranger, 2, "login", session_id=int(session), trading=True, proof=shown)
+        assert reply["error"]["name"] == "bad_proof"
+    shown = proof(door.operator_token, "operator", welcome["nonce"], nonce)
+    assert operate(stranger, shown) == "not_logged_in", "he greeted as a session"
+    mode = (door.folder / "operator.token").stat().st_mode
+    assert mode & 0o077 == 0, "others of this machine cannot read it"
+
+
+def test_r64_guessing_the_operators_proof_ends_the_connection(stranger: ClientConnection) -> None:
+    operator_hello(stranger)
+    for _ in range(19):
+        assert operate(stranger, secrets.token_hex(32)) == "bad_proof"
+    stranger.send(json.dumps({"id": 2, "method": "operate", "params": {"proof": ""}}))
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            stranger.recv(30)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+
+
 def test_r64_guessing_ends_the_connection(stranger: ClientConnection) -> None:
     hello(stranger)
     for _ in range(19):
@@ -375,7 +436,10 @@ def test_r64_guessing_ends_the_connection(stranger: ClientConnection) -> None:
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
-@pytest.mark.parametrize("method", ["order", "cancel_all", "subscribe", "products", "balances", "time"])
+@pytest.mark.parametrize(
+    "method",
+    ["order", "cancel_all", "subscribe", "products", "balances", "time", "operator.status"],
+)
 def test_r64_nothing_is_answered_before_the_login(stranger: ClientConnection, method: str) -> None:
     params: Frame = {
         "order": {"n": 1, "symbol": "dogeusdt", "side": "BUY", "type": "MARKET", "qty": "10"},

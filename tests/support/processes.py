@@ -186,6 +186,12 @@ class Gateway:
         """The token of the local door."""
         return (self.folder / str(self.config["token_file"])).read_text()
 
+    @property
+    def operator_token(self) -> str:
+        """The operator's, beside it."""
+        file = self.folder / str(self.config["token_file"])
+        return file.with_name(f"operator.{file.name}").read_text()
+
     def logged(self, event: str, *words: str, **fields: str) -> list[Line]:
         """Lines of the log of that event, with these words in its fields and these fields."""
         return told(self.running.log(), event, *words, **fields)

@@ -560,6 +560,7 @@ impl World {
             boot_id: format!("boot {}", self.boots),
             token: Some(TOKEN.to_owned()),
             session_tokens: Default::default(),
+            operator_token: None,
             seed: self.rng.u64(..),
             recovery_lag: Span::from_secs(1),
             sweep_every: Span::from_secs(12),

@@ -29,6 +29,7 @@ _NEWEST = {
     "cursor": ("symbol",),
     "debt": ("asset",),
     "funding": ("symbol", "charge", "time"),
+    "limits": (),
 }
 # So many events of a session are kept at most.
 _EVENTS_MAX = 100_000

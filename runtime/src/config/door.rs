@@ -5,7 +5,9 @@ use std::path::Path;
 
 use tradingsys::ids::SessionId;
 
-use super::{LocalAddress, TlsFiles, keys, value};
+use tradingsys::jsonc::nearest;
+
+use super::{LocalAddress, TlsFiles, value};
 
 /// With TLS strategies are on other machines, where nobody can look up a token that changes with every start.
 pub(super) const NO_TOKEN_FILE: &str = "with \"tls\" there must be a \"token_file\": its token is kept over restarts, for \
@@ -63,7 +65,7 @@ pub(super) fn tls(
     const NAMES: [&str; 2] = ["cert", "key"];
     let Some(mut given) = given else { return Ok(None) };
     if let Some(name) = given.keys().find(|name| !NAMES.contains(&name.as_str())) {
-        let near = keys::nearest(name, NAMES);
+        let near = nearest(name, NAMES);
         return Err(value::unknown(&format!("tls.{name}"), exe, near, &NAMES));
     }
     let mut take = |name: &str| {
@@ -72,6 +74,21 @@ pub(super) fn tls(
             .ok_or_else(|| format!("\"tls.{name}\" is missing; it must name a PEM file"))
     };
     Ok(Some(TlsFiles { cert: take("cert")?, key: take("key")? }))
+}
+
+/// No strategy's token lies where the operator's does.
+pub(super) fn operators_own<'a>(
+    own: Option<&Path>,
+    mut others: impl Iterator<Item = &'a std::path::PathBuf>,
+) -> Result<(), String> {
+    match own.filter(|own| others.any(|other| other == own)) {
+        Some(own) => Err(format!(
+            "\"operator_token_file\": {} is a token of strategies, and theirs must not be the operator's: name another \
+             file",
+            own.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Files of tokens by session number.

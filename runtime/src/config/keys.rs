@@ -71,7 +71,7 @@ const SIDE_EFFECTS: &[&str] = &[
 ];
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 26] = [
+pub const KEYS: [Key; 27] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag, "spot"),
@@ -86,6 +86,7 @@ pub const KEYS: [Key; 26] = [
     optional("unix_socket", Kind::Text),
     optional("token_file", Kind::Text),
     optional("session_tokens", Kind::Addresses),
+    optional("operator_token_file", Kind::Text),
     optional("tls", Kind::Addresses),
     optional("allowed_origins", Kind::Texts),
     optional("log_dir", Kind::Text),
@@ -127,36 +128,10 @@ pub fn known_elsewhere(name: &str, exe: &str) -> Option<String> {
     ))
 }
 
-/// The known name nearest to a mistyped one, if it is near enough to be meant.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let close = (name.chars().count() / 2).max(2);
-    known
-        .into_iter()
-        .map(|candidate| (distance(&name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= close)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Insertions, deletions and replacements between the two.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
+    use tradingsys::jsonc::nearest;
+
     use super::*;
 
     #[test]

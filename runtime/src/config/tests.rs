@@ -231,3 +231,18 @@ fn row_004_22_the_sample_parses_once_a_key_is_filled_in() {
     let config = read(sample).unwrap();
     assert_eq!(config.local.port, 8111);
 }
+
+#[test]
+fn the_operators_token_lies_where_no_strategys_does() {
+    let config = with(r#""token_file":"t","session_tokens":{"7":"7"},"operator_token_file":"o""#).unwrap();
+    assert_eq!(config.operator_token_file.as_deref(), Some(Path::new("/etc/t/o")));
+    for shared in ["t", "7"] {
+        let extra =
+            format!(r#""token_file":"t","session_tokens":{{"7":"7"}},"operator_token_file":"{shared}""#);
+        let error = with(&extra).err().unwrap();
+        assert!(
+            error.contains("\"operator_token_file\": /etc/t/") && error.contains("another file"),
+            "{error}"
+        );
+    }
+}

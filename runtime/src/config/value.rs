@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use tradingsys::jsonc::{Single, nearest, shown};
 
-use super::keys::{Key, Kind, known_elsewhere, nearest};
+use super::keys::{Key, Kind, known_elsewhere};
 
 /// The values of the keys that are there, each of the kind its key asks for.
 pub(super) struct Table(BTreeMap<String, Value>);
@@ -31,56 +32,6 @@ impl<'de> Deserialize<'de> for Pairs {
             }
         }
         deserializer.deserialize_map(Collect)
-    }
-}
-
-/// A value in which no name of an object is there twice: of two limits, none is known to be meant.
-struct Single(Value);
-
-impl<'de> Deserialize<'de> for Single {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Single;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_unit<E>(self) -> Result<Single, E> {
-                Ok(Single(Value::Null))
-            }
-            fn visit_bool<E>(self, found: bool) -> Result<Single, E> {
-                Ok(Single(found.into()))
-            }
-            fn visit_i64<E>(self, found: i64) -> Result<Single, E> {
-                Ok(Single(found.into()))
-            }
-            fn visit_u64<E>(self, found: u64) -> Result<Single, E> {
-                Ok(Single(found.into()))
-            }
-            fn visit_f64<E>(self, found: f64) -> Result<Single, E> {
-                Ok(Single(found.into()))
-            }
-            fn visit_str<E>(self, found: &str) -> Result<Single, E> {
-                Ok(Single(found.into()))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Single, A::Error> {
-                let mut all = Vec::new();
-                while let Some(Single(item)) = items.next_element()? {
-                    all.push(item);
-                }
-                Ok(Single(all.into()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Single, A::Error> {
-                let mut all = Map::new();
-                while let Some((name, Single(value))) = map.next_entry::<String, _>()? {
-                    if all.insert(name.clone(), value).is_some() {
-                        return Err(A::Error::custom(format!("{name:?} is there twice; keep one")));
-                    }
-                }
-                Ok(Single(all.into()))
-            }
-        }
-        deserializer.deserialize_any(Collect)
     }
 }
 
@@ -182,18 +133,4 @@ fn mismatch(kind: Kind, value: &Value) -> Option<String> {
         (Kind::Word(_), Value::String(text)) => format!("{:?}", text.chars().take(40).collect::<String>()),
         _ => shown(value),
     })
-}
-
-/// Long or secret values are not repeated in messages: texts are called a string.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::String(_) => "a string".into(),
-        Value::Array(items) if items.iter().all(Value::is_string) => "a list of strings".into(),
-        Value::Array(_) => "a list with other things in it".into(),
-        Value::Object(map) => map
-            .iter()
-            .find(|(_, value)| !value.is_string())
-            .map_or_else(|| "an object".into(), |(name, value)| format!("{} at {name:?}", shown(value))),
-        other => other.to_string(),
-    }
 }

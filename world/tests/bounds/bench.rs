@@ -188,6 +188,7 @@ fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<O
         boot_id: "one boot".to_owned(),
         token: Some(TOKEN.to_owned()),
         session_tokens: Default::default(),
+        operator_token: None,
         seed,
         recovery_lag: Span::from_secs(2),
         sweep_every: Span::from_secs(60),
