@@ -71,7 +71,7 @@ fn seconds(value: f64, what: &str) -> PyResult<Span> {
 }
 
 /// The two ways to give a token exclude each other.
-fn given(token: Option<String>, file: Option<PathBuf>) -> PyResult<Given> {
+pub(crate) fn given(token: Option<String>, file: Option<PathBuf>) -> PyResult<Given> {
     match (token, file) {
         (Some(_), Some(_)) => Err(PyValueError::new_err("give token= or token_file=, not both")),
         (Some(token), None) => Ok(Given::Text(token)),
@@ -105,7 +105,11 @@ fn declared(heartbeat: Option<f64>, on_lost: &str, grace: f64, trading: bool) ->
 }
 
 /// What TLS needs, at an address that speaks it.
-fn secured(py: Python<'_>, address: &Address, ca: Option<PathBuf>) -> PyResult<Option<Arc<ClientConfig>>> {
+pub(crate) fn secured(
+    py: Python<'_>,
+    address: &Address,
+    ca: Option<PathBuf>,
+) -> PyResult<Option<Arc<ClientConfig>>> {
     if !address.is_tls() {
         let unused = || PyValueError::new_err("ca= is for addresses that begin with wss://");
         return ca.map_or(Ok(None), |_| Err(unused()));

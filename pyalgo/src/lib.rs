@@ -10,6 +10,7 @@ mod desk;
 mod dispatch;
 mod engine;
 mod market_data;
+mod operator;
 mod reactor;
 mod records;
 mod session;
@@ -31,6 +32,8 @@ mod _core {
     use crate::engine::{Engine, Timer};
     #[pymodule_export]
     use crate::market_data::{Bar, Depth, Trade};
+    #[pymodule_export]
+    use crate::operator::{Operator, plain_json};
     #[pymodule_export]
     use crate::records::{Balance, Notice, Order, OrderError, Position, Product, SessionState};
     #[pymodule_export]

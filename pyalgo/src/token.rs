@@ -119,6 +119,40 @@ pub(crate) fn find(address: &Address, given: &Given) -> Result<String, String> {
     ))
 }
 
+/// The operator's token of the gateway at an address: what was given, else from `TRADINGSYS_OPERATOR_TOKEN_FILE`, else
+/// beside the token of strategies, `operator.` before its name.
+pub(crate) fn find_operators(address: &Address, given: &Given) -> Result<String, String> {
+    let chosen = match given {
+        Given::Text(token) => return Ok(token.clone()),
+        Given::File(file) => Some(file.clone()),
+        Given::Nothing => None,
+    };
+    let named = |variable: &str| std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let chosen = chosen.or_else(|| named("TRADINGSYS_OPERATOR_TOKEN_FILE"));
+    let beside = || match named("TRADINGSYS_TOKEN_FILE") {
+        Some(file) => vec![beside_it(&file)],
+        None => address.token_files().iter().map(|file| beside_it(file)).collect(),
+    };
+    let mut tried = Vec::new();
+    for file in chosen.map_or_else(beside, |file| vec![file]) {
+        match read(&file) {
+            Ok(token) => return Ok(token),
+            Err(error) => tried.push(format!("{} ({error})", file.display())),
+        }
+    }
+    Err(format!(
+        "the operator's token was not found: {}; run this as the gateway's user, or give the file",
+        tried.join(", ")
+    ))
+}
+
+/// Where the operator's token lies, if a strategy's lies there.
+fn beside_it(file: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from("operator.");
+    name.push(file.file_name().unwrap_or_default());
+    file.with_file_name(name)
+}
+
 fn read(file: &Path) -> std::io::Result<String> {
     fs::read_to_string(file).map(|text| text.trim().to_owned())
 }

@@ -23,6 +23,7 @@ __all__ = [
     "Mark",
     "MarkSubscription",
     "Notice",
+    "Operator",
     "Order",
     "OrderError",
     "Position",
@@ -34,6 +35,7 @@ __all__ = [
     "Timer",
     "Trade",
     "TradeSubscription",
+    "plain_json",
 ]
 
 _Number: TypeAlias = float | int | str | Decimal | SupportsFloat
@@ -585,3 +587,22 @@ class Product:
     def working_types(self) -> list[WorkingType]: ...
     @property
     def callback_rates(self) -> tuple[float, float] | None: ...
+
+@final
+class Operator:
+    def __new__(
+        cls,
+        addr: str,
+        *,
+        name: str = "pyalgo",
+        token: str | None = None,
+        token_file: str | PathLike[str] | None = None,
+        ca: str | PathLike[str] | None = None,
+        timeout: float = 10.0,
+    ) -> Self: ...
+    @property
+    def gateway(self) -> str: ...
+    def ask(self, method: str, params: str) -> str: ...
+    def close(self) -> None: ...
+
+def plain_json(text: str) -> str: ...

@@ -1,0 +1,362 @@
+"""The operator's commands, as processes, at a real gateway with a strategy that trades."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MachineLacks
+from support.certificates import make_certificate
+from support.processes import Client, Refused, eventually, free_port
+from support.system import System
+
+import pyalgo
+
+GOLDEN = Path(__file__).resolve().parents[2] / "docs" / "golden" / "operator.json"
+# The replies of the golden frames by the number of their request.
+REPLIES = {"status": 3, "sessions": 4, "orders": 5, "positions": 6, "limits": 7}
+
+
+class Desk:
+    """A gateway, a strategy that has bought and has an order open, and the command."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.engine = pyalgo.Engine()
+        self.session = self.engine.make_session(
+            system.address, 1, name="maker", trading=True, token_file=system.token_file
+        )
+        self.sub = self.session.subscribe("dogeusdt", "bbo")
+
+    def buys(self, qty: float, price: float | None = None) -> pyalgo.SmartOrder:
+        """Sends an order and waits until it is more than sent."""
+        order = pyalgo.SmartOrder(self.sub, adopt=False)
+        kind = pyalgo.OrderType.MARKET if price is None else pyalgo.OrderType.LIMIT
+        order.send(price, qty, pyalgo.Side.BUY, kind)
+        while order.state == pyalgo.OrderState.PENDING or (price is None and order.is_active):
+            self.engine.process()
+        return order
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """`pyalgo`, with the address of this gateway unless it is given."""
+        where = [] if "--addr" in arguments else ["--addr", self.system.address]
+        return subprocess.run(
+            [sys.executable, "-m", "pyalgo", *arguments, *where], cwd=self.system.folder, text=True,
+            env={**self.system.environment(), **environment}, capture_output=True, timeout=60,
+        )  # fmt: skip
+
+    def lines(self, *arguments: str) -> list[str]:
+        """What a command that succeeds says to people."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+    def told(self, *arguments: str) -> Any:
+        """What it says to machines."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+
+def code(order: pyalgo.SmartOrder) -> int | None:
+    """Why it was refused, if it was."""
+    return order.order.code if order.order else None
+
+
+@pytest.fixture
+def desk(system: System) -> Iterator[Desk]:
+    """A strategy that holds 50 DOGE and has an order for 100 more far below the market."""
+    desk = Desk(system)
+    with desk.engine:
+        desk.buys(50)
+        desk.buys(100, desk.sub.bid_prc(0) * 0.9)
+        yield desk
+
+
+def members(value: Any, place: str = "") -> set[str]:
+    """Names of all members, by where they stand; within `limits` and `stop` they are others'."""
+    if isinstance(value, list):
+        return set().union(*(members(item, place) for item in value))
+    if not isinstance(value, dict):
+        return set()
+    names = {f"{place}.{name}" for name in value}
+    within = ((name, item) for name, item in value.items() if f"{place}.{name}" not in (".limits", ".stop"))
+    return names.union(*(members(item, f"{place}.{name}") for name, item in within))
+
+
+def golden(command: str) -> set[str]:
+    """The members that the documentation shows of a reply."""
+    frames = [g["frame"] for g in json.loads(GOLDEN.read_text()) if g["from"] == "gateway"]
+    return members([f["result"] for f in frames if f["id"] == REPLIES[command] and "result" in f])
+
+
+@pytest.mark.parametrize("command", REPLIES)
+def test_every_reply_has_the_documented_members(desk: Desk, command: str) -> None:
+    found = members(desk.told(command))
+    # What is shown only where there is something to say.
+    optional = {name for name in golden(command) if name.rpartition(".")[2] in OPTIONAL}
+    assert found <= golden(command)
+    assert golden(command) - optional <= found
+
+
+OPTIONAL = {
+    "reason", "symbol", "stop_price", "conditional_id", "of", "limit", "value", "used", "session_id", "tif",
+    "price",
+}  # fmt: skip
+
+
+def test_the_operator_sees_what_a_strategy_does(desk: Desk) -> None:
+    status = desk.told("status")
+    assert (status["state"], status["recovery"], status["limits"]) == ("ready", "ready", "none")
+    assert status["orders"] == {"open": 1, "external": 0, "unknown": 0}
+    assert status["sessions"] == {"connected": 1, "known": 1}
+    assert status["entry"]["up"] and status["feed"]["up"]
+    assert any(window["used"] > 0 and window["limit"] > 0 for window in status["budget"])
+    (session,) = desk.told("sessions")
+    assert (session["name"], session["trading"], session["positions"]) == ("maker", True, 1)
+    (order,) = desk.told("orders", "--session", "1")
+    assert (order["symbol"], order["qty"], order["state"]) == ("dogeusdt", "100", "NEW")
+    assert desk.told("orders", "--session", "2") == []
+    held = desk.told("positions")
+    (position,) = held["positions"]
+    assert float(position["net"]) == pytest.approx(desk.sub.net)
+    assert held["compared"] and all(float(asset["difference"]) == 0 for asset in held["assets"])
+    doge = next(asset for asset in held["assets"] if asset["asset"] == "DOGE")
+    assert doge["sessions"] == [{"session_id": 1, "amount": position["net"]}]
+
+
+def test_tables_are_for_people(desk: Desk) -> None:
+    status = "\n".join(desk.lines("status"))
+    assert "state       ready" in status and "open orders 1, of them 0 unknown" in status
+    assert "orders      up for" in status and "market data up for" in status
+    sessions = desk.lines("sessions")
+    assert sessions[0].split()[:2] == ["session", "name"] and sessions[1].split()[:2] == ["1", "maker"]
+    orders = desk.lines("orders")
+    assert "dogeusdt" in orders[1] and "NEW" in orders[1] and "100" in orders[1].split()
+    assert desk.lines("orders", "--session", "7") == ["no sessions"] or desk.lines("orders", "--session", "7")
+    positions = desk.lines("positions")
+    assert any(line.startswith("USDT") and line.endswith("  0") for line in positions)
+    assert desk.lines("limits")[0].startswith("limits of: none, revision 0")
+
+
+def test_r61_a_limit_set_while_a_strategy_trades_judges_its_next_order(desk: Desk) -> None:
+    price = desk.sub.bid_prc(0) * 0.9
+    assert desk.buys(100, price).state == "NEW"
+    shown = desk.lines("limits", "--set", "session.order_qty.dogeusdt=99")
+    assert any(line.split() == ["session", "1", "order_qty", "dogeusdt", "-", "99"] for line in shown)
+    refused = desk.buys(100, price)
+    assert (refused.state, code(refused)) == ("REJECTED", -21002)
+    assert desk.buys(99, price).state == "NEW"
+    told = desk.told(
+        "limits", "--set", "sessions.1.open_orders=3", "--set", "account.symbols=dogeusdt,btcusdt"
+    )
+    assert told["limits"]["session"] == {"order_qty": {"dogeusdt": "99"}}, "what was set before holds on"
+    assert told["limits"]["account"] == {"symbols": ["btcusdt", "dogeusdt"]}
+    used = {(row["session_id"], row["limit"]): row["used"] for row in told["in_force"]}
+    assert used[1, "open_orders"] == "3"
+    refused = desk.buys(50, price)
+    assert code(refused) == -21005, "limit_open_orders"
+    assert desk.system.gateway.logged("limits set by the operator", by="pyalgo")
+    desk.lines("limits", "--unset", "sessions.1.open_orders")
+    assert desk.buys(50, price).state == "NEW"
+    assert desk.told("limits", "--reset")["source"] == "none"
+    assert desk.buys(100, price).state == "NEW"
+
+
+def test_r61_limits_set_while_it_runs_outlive_the_gateway(system: System) -> None:
+    desk = Desk(system)
+    desk.lines("limits", "--set", "session.order_qty.dogeusdt=9", "--set", "refuse_self_trade=true")
+    desk.engine.stop()
+    system.gateway.running.kill()
+    system.gateway.start()
+    client = system.gateway.client(2)
+    with pytest.raises(Refused) as refused:
+        client.order(type="MARKET", qty="10")
+    assert refused.value.error["name"] == "limit_order_size"
+    assert desk.told("limits")["source"] == "operator"
+    system.gateway.running.end()
+    system.gateway.config["limits"] = {"session": {"open_orders": 5}}
+    system.gateway.write_config()
+    system.gateway.start()
+    told = desk.told("limits")
+    assert (told["source"], told["limits"]) == ("configuration", {"session": {"open_orders": 5}})
+    assert system.gateway.logged("limits of the operator hold no more")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "session.order_qty=5"], "must be an object of amounts in quotes by symbol"),
+        (["--set", "session.order_quantity.dogeusdt=5"], 'did you mean "order_qty"'),
+        (["--set", "session.open_orders=many"], "session.open_orders=many"),
+        (["--set", "everyone.open_orders=5"], "no path of a limit"),
+        (["--set", "session.open_orders"], "write PATH=VALUE"),
+        (["--unset", "session.open_orders"], "there is no such limit"),
+        (["--file", "nowhere.json"], "nowhere.json"),
+        (["--set", "sessions.65536.open_orders=5"], "no session number"),
+    ],
+)
+def test_a_wrong_limit_is_named_and_changes_nothing(desk: Desk, arguments: list[str], words: str) -> None:
+    done = desk.run("limits", *arguments)
+    assert done.returncode in (1, 2) and words in done.stderr, done
+    assert desk.told("limits")["revision"] == 0
+
+
+def test_who_is_not_the_operator_is_told_so(desk: Desk) -> None:
+    system = desk.system
+    done = desk.run("status", "--token-file", str(system.token_file))
+    assert done.returncode == 77 and "does not match the operator's token" in done.stderr
+    wrong = system.folder / "wrong.token"
+    wrong.write_text("f" * 64)
+    assert desk.run("orders", "--token-file", str(wrong)).returncode == 77
+    done = desk.run("status", "--token-file", "nowhere", "--json")
+    assert done.returncode == 77 and json.loads(done.stdout)["error"]["name"] == "bad_proof"
+    assert desk.run("status", TRADINGSYS_OPERATOR_TOKEN_FILE="nowhere").returncode == 77
+    assert system.gateway.operator_token not in done.stderr
+    nobody = f"ws://localhost:{free_port()}"
+    done = desk.run("status", "--addr", nobody)
+    assert done.returncode == 69 and f"no gateway at {nobody}" in done.stderr
+    assert desk.run("status", "--addr", "localhost").returncode == 69
+    for wrong_use in (
+        ["status", "--nonsense"],
+        ["orders", "--session", "65536"],
+        ["pause", "--session", "x"],
+    ):
+        assert desk.run(*wrong_use).returncode == 2, wrong_use
+
+
+def test_r73_a_session_has_none_of_the_operators_requests(desk: Desk) -> None:
+    session = Client(desk.system.gateway, 3)
+    asked = {
+        "operator.status": {}, "operator.orders": {}, "operator.positions": {}, "operator.limits": {},
+        "operator.set_limits": {"limits": None},
+    }  # fmt: skip
+    for method, params in asked.items():
+        with pytest.raises(Refused) as refused:
+            session.call(method, **params)
+        assert refused.value.error["name"] == "not_operator", method
+    session.close()
+
+
+def test_the_unix_socket_and_tls_lead_to_the_operators_door(
+    system: System, machine_lacks: MachineLacks
+) -> None:
+    gateway = system.gateway
+    gateway.running.end()
+    make_certificate(gateway.folder, machine_lacks, "DNS:localhost,IP:127.0.0.1")
+    gateway.config |= {
+        "local": "wss://localhost:0", "tls": {"cert": "tls.pem", "key": "tls.key"}, "unix_socket": "s.sock",
+    }  # fmt: skip
+    gateway.write_config()
+    gateway.start()
+    desk = object.__new__(Desk)
+    desk.system = system
+    assert desk.told("status", "--ca", "tls.pem")["market"] == "spot"
+    kept = gateway.operator_token
+    socket = f"unix:{gateway.folder / 's.sock'}"
+    done = desk.run(
+        "status", "--addr", socket, "--json", TRADINGSYS_TOKEN_FILE=str(gateway.folder / "s.sock.token")
+    )
+    assert done.returncode == 0, done.stderr
+    assert desk.run("status").returncode == 69, "the certificate is not to be trusted"
+    gateway.running.end()
+    gateway.start()
+    assert gateway.operator_token == kept, "with TLS it may have been carried elsewhere"
+
+
+def test_watch_asks_again_and_again(desk: Desk) -> None:
+    command = [sys.executable, "-u", "-m", "pyalgo", "status", "--watch", "0.1", "--json", "--addr"]
+    with subprocess.Popen(
+        [*command, desk.system.address], env=desk.system.environment(), stdout=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stdout is not None
+        times = [json.loads(watching.stdout.readline())["time"] for _ in range(3)]
+        watching.terminate()
+    assert times == sorted(set(times))
+
+
+def findings(desk: Desk, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    """Exit code of the doctor, and what he has found by what he looked at."""
+    program = str(desk.system.gateway.running.popen.args[0])  # type: ignore[index]
+    done = desk.run("doctor", "--gateway", program, *arguments, "--json")
+    told = json.loads(done.stdout)
+    assert told["well"] == (done.returncode == 0)
+    return done.returncode, {f["what"]: (f["status"], f["words"]) for f in told["findings"]}
+
+
+def test_the_doctor_asks_the_gateway_and_looks_where_it_cannot(desk: Desk) -> None:
+    system = desk.system
+    code, found = findings(desk, "-c", "spot.json")
+    assert code == 0, found
+    for what in (
+        "python",
+        "configuration",
+        "key",
+        "clock",
+        "exchange",
+        "permissions",
+        "database",
+        "mode",
+        "disk",
+    ):
+        assert found[what][0] == "ok", what
+    for what in ("token", "operator token", "door", "versions", "state"):
+        assert found[what][0] == "ok", what
+    assert "mode 600" in found["operator token"][1] and found["state"][1] == "ready"
+    (system.folder / "operator.token").chmod(0o644)
+    code, found = findings(desk, "-c", "spot.json")
+    assert code == 77 and found["operator token"][0] == "fail" and "chmod 600" in found["operator token"][1]
+    (system.folder / "operator.token").chmod(0o600)
+    system.exchange.kill()
+    code, found = findings(desk, "-c", "spot.json")
+    assert code == 69 and found["exchange"][0] == "fail"
+    eventually(lambda: desk.told("status")["state"] == "down", "the gateway to notice")
+    assert findings(desk, "-c", "spot.json")[1]["state"][0] == "warn"
+
+
+def test_the_doctor_says_what_he_could_not_look_at(desk: Desk) -> None:
+    system = desk.system
+    (system.folder / "bad.json").write_text('{"apikey": "k", "pem": "p", "locale": "ws://localhost:1"}')
+    code, found = findings(desk, "-c", "bad.json")
+    assert code == 78 and "did you mean" in found["gateway"][1]
+    done = desk.run("doctor", "--gateway", "nowhere", "-c", "spot.json")
+    assert done.returncode == 69 and "fail gateway: nowhere check" in done.stdout
+    nobody = f"ws://localhost:{free_port()}"
+    done = desk.run("doctor", "--addr", nobody)
+    assert done.returncode != 0 and f"fail door: no gateway at {nobody}" in done.stdout
+
+
+def test_r60_the_operator_stops_everything_and_lets_it_go_on(desk: Desk) -> None:
+    system, price = desk.system, desk.sub.bid_prc(0) * 0.9
+    assert any(
+        "PAUSED" in line and "at lunch" in line for line in desk.lines("pause", "--reason", "at lunch")
+    )
+    refused = desk.buys(100, price)
+    assert code(refused) == -22002, "paused"
+    assert desk.told("sessions")[0]["stopped"] == "paused"
+    assert desk.lines("resume") == ["nothing is stopped"]
+    assert desk.buys(100, price).state == "NEW" and len(system.orders()) == 2
+    stop = desk.told("kill", "--reason", "too fast", "--wait", "30")
+    assert stop["killed"]["reason"] == "too fast" and stop["live"] == [] and stop["confirmed"]
+    assert system.orders() == [], "gone at the exchange, by its own word"
+    refused = desk.buys(100, price)
+    assert code(refused) == -22001, "killed"
+    assert any(line.startswith("KILLED") and "too fast" in line for line in desk.lines("status"))
+    assert (system.folder / "db" / "KILL").exists()
+    system.gateway.running.kill()
+    system.gateway.start()
+    assert desk.told("status")["stop"]["killed"], "a restart forgets nothing of it"
+    assert desk.lines("clear") == ["nothing is stopped"]
+    assert not desk.told("status")["stop"]["killed"]
+
+
+def test_r60_what_cannot_be_cancelled_is_told_with_an_exit_code(desk: Desk) -> None:
+    desk.system.exchange.kill()
+    done = desk.run("kill", "--wait", "0.5")
+    assert done.returncode == 1 and "not finished" in done.stdout, done
+    assert any(line.startswith("still live") for line in done.stdout.splitlines())
