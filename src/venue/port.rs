@@ -185,7 +185,7 @@ pub trait OrderEntry {
     /// The longest time after a send at which the venue could still accept that request (recvWindow).
     fn receive_window(&self) -> Span;
     /// Sends a request of the stop by that way, whatever else is up: exactly one [`VenueEvent::Urgent`] of the same
-    /// number follows. It takes from what the rate budget keeps for cancels, and is nobody's part.
+    /// number follows. A cancel takes from what the rate budget keeps for cancels, and is nobody's part.
     ///
     /// # Errors
     /// [`NotSent`] if nothing left the house; [`NotSent::Disconnected`] if that way is not open.

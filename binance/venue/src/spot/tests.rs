@@ -14,7 +14,7 @@ use tradingsys::order::request::{NewOrder, Terms};
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::port::{
     Answer, Cancel, CancelOutcome, Fill, LinkAction, LinkInput, MarketFeed, NotSent, OrderEntry, OrderReport,
-    Outbox, PlaceOutcome, Query, VenueEvent, VenueStatus,
+    Outbox, PlaceOutcome, Query, Urgent, VenueEvent, VenueStatus, Way,
 };
 
 use super::{Entry, Feed, SpotConfig, ports};
@@ -617,6 +617,29 @@ fn r13_a_flood_makes_the_venue_refuse_nothing() {
         _ => false,
     };
     assert!(!world.has(refused));
+}
+
+/// However often the stop looks for open orders, its cancels find room: a look is dear.
+#[test]
+fn r60_looks_leave_to_cancels_what_is_kept_for_them() {
+    let mut world = World::up();
+    let wish = resting("o1");
+    world.accepted(&wish);
+    let look = Urgent::OpenOrders { conditional: false };
+    let mut looks = 0;
+    let refused = loop {
+        let mut out = Outbox::default();
+        match world.entry.urgent(world.now, looks, &look, Way::Session, &mut out) {
+            Ok(()) => looks += 1,
+            Err(refused) => break refused,
+        }
+        world.perform(out);
+        world.run(Span::from_millis(10));
+    };
+    assert!(looks > 10 && matches!(refused, NotSent::RateLimited { .. }), "{looks} {refused}");
+    for at in 0..100 {
+        world.canceled(&wish, &format!("c{at}"));
+    }
 }
 
 mod faults;

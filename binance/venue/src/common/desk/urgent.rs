@@ -36,7 +36,8 @@ impl<D: Dialect> Desk<D> {
         let cost = match urgent {
             Urgent::Cancel(_) => self.dialect.cancel_cost(),
             Urgent::OpenOrders { conditional } => {
-                Cost { purpose: Purpose::Cancel, ..self.dialect.query_cost(&open_query(*conditional)) }
+                // Dear, and repeated: it leaves to cancels what is kept for them.
+                Cost { purpose: Purpose::Doubt, ..self.dialect.query_cost(&open_query(*conditional)) }
             }
         };
         let taken = self.budget.take(self.clock.venue_time(now), cost);
