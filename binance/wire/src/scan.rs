@@ -18,6 +18,10 @@ impl<'a> Scan<'a> {
         let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at(end);
         self.0 = rest;
+        // No number of JSON.
+        if digits.len() > 1 && digits.starts_with('0') {
+            return None;
+        }
         digits.parse().ok()
     }
 
@@ -26,7 +30,7 @@ impl<'a> Scan<'a> {
         let end = rest.bytes().position(|byte| byte == b'"')?;
         let (text, rest) = rest.split_at(end);
         self.0 = &rest[1..];
-        (!text.contains('\\')).then_some(text)
+        text.bytes().all(|byte| byte >= b' ' && byte != b'\\').then_some(text)
     }
 
     fn price(&mut self) -> Option<Price> {
@@ -89,4 +93,27 @@ pub(crate) fn book_ticker(data: &str) -> Option<(u64, Level, Level)> {
     scan.literal("}")?;
     scan.end()?;
     Some((update_id, bid, ask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_left_to_the_general_reader() {
+        let ticker = r#"{"u":7,"s":"BTCUSDT","b":"1","B":"2","a":"3","A":"4"}"#;
+        assert!(book_ticker(ticker).is_some());
+        for (from, to) in
+            [("7", "07"), ("7", "-7"), ("7", ""), ("BTC", "B\nC"), ("BTC", "B\\C"), ("BTC", "B\0")]
+        {
+            assert!(book_ticker(&ticker.replace(from, to)).is_none(), "{from} {to:?}");
+        }
+        let partial = r#"{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[]}"#;
+        assert!(depth(partial).is_some());
+        for (from, to) in
+            [("160", "0160"), ("\"0.0024\"", "\"0.0\n024\""), ("]],", "],],"), ("[[", "[,["), ("}", "}}")]
+        {
+            assert!(depth(&partial.replace(from, to)).is_none(), "{from} {to:?}");
+        }
+    }
 }

@@ -75,9 +75,18 @@ struct RawStreamError<'a> {
 /// # Errors
 /// [`Malformed`] if it is not JSON of the documented kind.
 pub fn stream_frame(text: &str) -> Result<StreamFrame<'_>, Malformed> {
-    if let Some((name, data)) = cut(text) {
-        return Ok(StreamFrame::Data { name, data });
+    match cut(text) {
+        Some((name, data)) => Ok(StreamFrame::Data { name, data }),
+        None => whole_frame(text),
     }
+}
+
+/// The same by a parse of the whole frame. What [`stream_frame`] has cut from one in which members follow the data
+/// cannot be read; this cuts it right.
+///
+/// # Errors
+/// As for [`stream_frame`].
+pub fn whole_frame(text: &str) -> Result<StreamFrame<'_>, Malformed> {
     let raw: RawStreamFrame<'_> = read("a frame of the market-data host", text)?;
     if raw.stream == Some("!serverShutdown") || raw.e == Some("serverShutdown") {
         return Ok(StreamFrame::Shutdown);
@@ -97,7 +106,8 @@ fn cut(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix(r#"{"stream":""#)?;
     let (name, rest) = rest.split_once('"')?;
     let data = rest.strip_prefix(r#","data":"#)?.strip_suffix('}')?;
-    (!name.contains('\\') && name != "!serverShutdown").then_some((name, data))
+    let plain = name.bytes().all(|byte| byte >= b' ' && byte != b'\\');
+    (plain && name != "!serverShutdown").then_some((name, data))
 }
 
 /// Reads a partial depth. The venue sends no time with it: `received` is written in.

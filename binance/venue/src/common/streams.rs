@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use binance_wire::book::{difference, mark};
 use binance_wire::reply::Malformed;
-use binance_wire::stream::{StreamFrame, book_ticker, kline, stream_frame, trade};
+use binance_wire::stream::{StreamFrame, book_ticker, kline, stream_frame, trade, whole_frame};
 use indexmap::IndexMap;
 use tradingsys::book::{BookInput, Difference};
 use tradingsys::ids::{LinkId, Symbol};
@@ -245,7 +245,13 @@ impl Streams {
             }
             LinkInput::Down(why) => self.lost(now, id, why, dialer, out),
             LinkInput::Text(text) => match stream_frame(text) {
-                Ok(StreamFrame::Data { name, data }) => self.data(now, id, (name, data), dialer, out),
+                Ok(StreamFrame::Data { name, data }) => {
+                    let read = self.data(now, id, (name, data), dialer, out);
+                    // The venue may add members behind the data.
+                    if !read && let Ok(StreamFrame::Data { name, data }) = whole_frame(text) {
+                        self.data(now, id, (name, data), dialer, out);
+                    }
+                }
                 Ok(StreamFrame::Answer { id: request, result }) => {
                     let names = link.answered(now, request, result.is_ok());
                     if self.active == Some(id) {
@@ -295,7 +301,7 @@ impl Streams {
         }
     }
 
-    /// The hot path: a frame of data. One lookup by name, one parse, one event.
+    /// The hot path: a frame of data. One lookup by name, one parse, one event. `false`: it cannot be read.
     fn data(
         &mut self,
         now: Time,
@@ -303,10 +309,10 @@ impl Streams {
         (name, data): (&str, &str),
         dialer: &mut Dialer,
         out: &mut Outbox,
-    ) {
-        let Some(wanted) = self.wanted.get_mut(name) else { return };
-        let Some((mark, data)) = self.spelling.read(&wanted.stream, data, now) else { return };
-        let Some(link) = self.links.get_mut(&id) else { return };
+    ) -> bool {
+        let Some(wanted) = self.wanted.get_mut(name) else { return true };
+        let Some((mark, data)) = self.spelling.read(&wanted.stream, data, now) else { return false };
+        let Some(link) = self.links.get_mut(&id) else { return true };
         if link.data_at.replace(now).is_none() {
             dialer.proven();
         }
@@ -323,6 +329,7 @@ impl Streams {
                 self.switch(now, out);
             }
         }
+        true
     }
 
     fn tell(&mut self, now: Time, data: Data, out: &mut Outbox) {

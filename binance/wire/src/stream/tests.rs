@@ -33,6 +33,10 @@ fn outsides() {
     let expected = ("btcusdt@trade".to_owned(), r#"{"t":1}"#.to_owned());
     assert_eq!(data(r#"{"stream":"btcusdt@trade","data":{"t":1}}"#), expected);
     assert_eq!(data("{ \"data\" : {\"t\":1}, \"stream\" : \"btcusdt@trade\", \"more\": 0 }"), expected);
+    // A member behind the data is cut with it, and the data cannot be read; the whole frame can.
+    let more = r#"{"stream":"btcusdt@trade","data":{"t":1},"more":{"x":0}}"#;
+    assert!(serde_json::from_str::<serde_json::Value>(&data(more).1).is_err());
+    assert_eq!(whole_frame(more).unwrap(), StreamFrame::Data { name: "btcusdt@trade", data: r#"{"t":1}"# });
     let shutdown = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#;
     assert_eq!(stream_frame(shutdown).unwrap(), StreamFrame::Shutdown);
     assert_eq!(stream_frame(r#"{"e":"serverShutdown","E":1}"#).unwrap(), StreamFrame::Shutdown);
@@ -51,7 +55,7 @@ fn outsides() {
         let result = Err("Invalid request: unknown variant".to_owned());
         assert_eq!(stream_frame(refusal).unwrap(), StreamFrame::Answer { id: 5, result });
     }
-    for bad in ["", "x", r#"{"stream":"#, r#"{"id":1"#] {
+    for bad in ["", "x", r#"{"stream":"#, r#"{"id":1"#, "{\"stream\":\"a\nb\",\"data\":{}}"] {
         assert!(stream_frame(bad).is_err(), "{bad}");
     }
 }

@@ -318,3 +318,22 @@ fn damaged_run(seed: u64) {
     let lively = world.events.iter().any(|(at, event)| *at > now && matches!(event, VenueEvent::Bbo(..)));
     assert!(lively, "seed {seed}: market data is back");
 }
+
+#[test]
+fn members_behind_the_data_of_a_stream_change_nothing() {
+    let mut world = World::new(venue(), &ours(), Span::ZERO);
+    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
+    let mut out = Outbox::default();
+    world.feed.subscribe(world.now, &stream, &mut out);
+    world.perform(out);
+    world.sabotage = Box::new(|frames| {
+        for frame in frames.iter_mut().filter(|frame| frame.starts_with(b"{\"stream\":")) {
+            let text = std::str::from_utf8(frame).unwrap();
+            let more = format!("{},\"novelty\":{{\"of\":[1,null]}}}}", text.strip_suffix('}').unwrap());
+            *frame = Bytes::from(more);
+        }
+    });
+    world.run_until(
+        |event| matches!(event, VenueEvent::Bbo(found, depth) if *found == stream && !depth.bids.is_empty()),
+    );
+}
