@@ -177,8 +177,8 @@ pub fn subscribed_until(text: &str) -> Result<Time, Malformed> {
 
 /// The documents show milliseconds in one place and microseconds in another: the magnitude tells.
 fn moment(number: i64) -> Time {
-    const LAST_MILLISECOND: i64 = 10_000_000_000_000;
-    if number.abs() < LAST_MILLISECOND {
+    const LAST_MILLISECOND: u64 = 10_000_000_000_000;
+    if number.unsigned_abs() < LAST_MILLISECOND {
         Time::from_millis(number)
     } else {
         Time::from_nanos(number.saturating_mul(1_000))
@@ -328,6 +328,11 @@ mod tests {
         let until = subscribed_until(r#"{"subscriptionId":1,"expirationTime":1749094553955907}"#).unwrap();
         assert_eq!(until.millis(), 1_749_094_553_955);
         assert!(subscribed_until("null").is_err());
+        // No time is too far away to be read.
+        for far in [i64::MIN, i64::MAX] {
+            let text = format!(r#"{{"subscriptionId":1,"expirationTime":{far}}}"#);
+            assert!(subscribed_until(&text).is_ok(), "{far}");
+        }
     }
 
     #[test]
