@@ -56,6 +56,14 @@ pub enum RestoreError {
     /// An open order off the grid, or of a kind that never stays open.
     #[error("order {0} of {1} cannot be open with these terms")]
     Order(VenueOrderId, Symbol),
+    /// An account has less than nothing.
+    #[error("account {} has less than no {asset}: lines that tell where it came from are missing", account.0)]
+    Negative {
+        /// Whose.
+        account: AccountId,
+        /// Of which asset.
+        asset: Asset,
+    },
     /// An account has less than its open orders need.
     #[error("account {} has less {asset} than its open orders hold", account.0)]
     TooLittle {
@@ -74,6 +82,9 @@ impl Exchange<Bank> {
     pub fn restore(&mut self, past: &Past) -> Result<(), RestoreError> {
         for (account, asset, amount) in &past.holdings {
             self.account(*account).map_err(|_| RestoreError::UnknownAccount(*account))?;
+            if amount.is_negative() && *account != AccountId::HOUSE {
+                return Err(RestoreError::Negative { account: *account, asset: asset.clone() });
+            }
             self.settlement.credit(*account, asset, *amount);
         }
         for (symbol, numbers) in &past.numbers {

@@ -131,6 +131,9 @@ fn a_past_that_does_not_fit_is_refused() {
     let mut poor = good.clone();
     poor.holdings.retain(|(_, asset, _)| asset.as_str() != "BTC");
     assert!(matches!(fresh().restore(&poor), Err(RestoreError::TooLittle { .. })));
+    let mut owing = good.clone();
+    owing.holdings[0].2 = -owing.holdings[0].2;
+    assert!(matches!(fresh().restore(&owing), Err(RestoreError::Negative { .. })));
     let mut stranger = good.clone();
     stranger.orders[0].account = AccountId(77);
     assert_eq!(fresh().restore(&stranger), Err(RestoreError::UnknownAccount(AccountId(77))));
