@@ -643,3 +643,4 @@ fn r60_looks_leave_to_cancels_what_is_kept_for_them() {
 }
 
 mod faults;
+mod sharing;
