@@ -8,7 +8,8 @@
 //!                 └ no answer: asked again, three times in all; then a warning, and trading goes on
 //! ```
 //!
-//! The answer is there long before the second pass of a recovery, which orders wait for.
+//! Orders do not wait for the answer. It is there long before the second pass of a recovery, which they do wait for,
+//! unless the venue is slow to give it: then a key that may withdraw is refused after orders were sent.
 
 use std::collections::BTreeSet;
 
@@ -386,6 +387,28 @@ mod tests {
         let [VenueEvent::Warning { event: "key without IP restriction", .. }] = &told[..] else {
             panic!("{told:?}");
         };
+    }
+
+    #[test]
+    fn r71_an_answer_that_comes_late_ends_it_all_the_same() {
+        let body = r#"{"ipRestrict":true,"enableWithdrawals":true}"#;
+        let refusal = LinkInput::Response { status: 200, headers: &[], body };
+        // At the last moment, and by the last try: orders may have been sent meanwhile.
+        for lost in 0..TRIES {
+            let mut bench = Bench::new("https://host");
+            bench.up();
+            for _ in 0..lost {
+                let link = bench.asked()[0].0;
+                assert_eq!(bench.hears(link, LinkInput::Down("reset")), []);
+                bench.now = bench.guarded.deadline().unwrap();
+                bench.guarded.timer(bench.now, &mut bench.out);
+            }
+            let link = bench.asked()[0].0;
+            bench.now = bench.guarded.due().unwrap() - Span::from_nanos(1);
+            bench.guarded.timer(bench.now, &mut bench.out);
+            let told = bench.hears(link, refusal.clone());
+            assert!(matches!(&told[..], [VenueEvent::Refused(_)]), "after {lost} lost: {told:?}");
+        }
     }
 
     #[test]
