@@ -126,7 +126,10 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
             trust_books,
             session_tokens: tokens.of_sessions.clone(),
             kept: kept.clone(),
-            clear_advice: format!("remove the file {}", config.db.join(stop::KILL).display()),
+            clear_advice: format!(
+                "pyalgo clear, or remove the file {}",
+                config.db.join(stop::KILL).display()
+            ),
             ..gateway_config(config, tokens.token.clone(), seed)
         };
         let mut first = Vec::new();

@@ -32,6 +32,7 @@ impl Tokens {
         let operators = config.operator_token_file.clone();
         let operators = operators.unwrap_or_else(|| files::operators_token_path(&path));
         let socket = config.unix_socket.as_deref().map(files::token_path_of_socket);
+        let strategies: Vec<PathBuf> = std::iter::once(path.clone()).chain(socket.clone()).collect();
         let mut written = Vec::new();
         let mut one = |path: PathBuf, beside: Option<PathBuf>| -> Result<String, Exit> {
             let kept = config.tls.is_some();
@@ -57,6 +58,7 @@ impl Tokens {
                 "the operator's token is also a strategy's: remove the file of one, and the next start makes another",
             ));
         }
+        kept_apart(&strategies, &operator)?;
         Ok(Self { token, of_sessions, operator, written })
     }
 
@@ -65,5 +67,36 @@ impl Tokens {
         for file in self.written {
             let _ = std::fs::remove_file(file);
         }
+    }
+}
+
+/// Two keys may name one file, by whatever path: what strategies read would be the token that was written last.
+fn kept_apart(strategies: &[PathBuf], operator: &str) -> Result<(), Exit> {
+    let shared = |file: &&PathBuf| std::fs::read_to_string(file).is_ok_and(|found| found.trim() == operator);
+    let Some(file) = strategies.iter().find(shared) else { return Ok(()) };
+    let _ = std::fs::remove_file(file);
+    Err(Exit::configuration(format!(
+        "{} is to hold the token of strategies and the operator's: name another file for one of them",
+        file.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::scratch::Scratch;
+
+    #[test]
+    fn r64_a_file_that_is_named_twice_gives_no_strategy_the_operators_token() {
+        let folder = Scratch::new("tokens");
+        let (door, operators) = (folder.path("door"), folder.path("operators"));
+        files::write_token(&door, "theirs").unwrap();
+        files::write_token(&operators, "his").unwrap();
+        assert!(kept_apart(&[door.clone(), folder.path("nowhere")], "his").is_ok());
+        let again = folder.path("again");
+        std::os::unix::fs::symlink(&operators, &again).unwrap();
+        let refused = kept_apart(&[door.clone(), again.clone()], "his").unwrap_err();
+        assert!(refused.message.contains("again is to hold"), "{}", refused.message);
+        assert!(door.exists() && !again.exists());
     }
 }

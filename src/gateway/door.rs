@@ -238,10 +238,11 @@ impl Gateway {
             }
             (Stage::GreetedOperator { client_nonce, gateway_nonce }, Call::Operate(operate)) => {
                 if self.is_operator(&client_nonce, &gateway_nonce, &operate.proof) {
+                    let name = self.operate(now, conn, id, &operate);
                     if let Some(client) = self.clients.get_mut(&conn) {
-                        client.stage = Stage::Operator { name: operate.name.clone() };
+                        client.stage = Stage::Operator { name };
                     }
-                    return self.operate(now, conn, id, &operate);
+                    return;
                 }
                 let message = "the proof does not match the operator's token: read its file anew";
                 self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadProof, message));

@@ -338,8 +338,11 @@ impl Gateway {
     pub(super) fn doubt_limit_names(&mut self) {
         let misnamed = self.misnamed();
         if !misnamed.is_empty() && misnamed != self.guard.misnamed {
-            let fields =
-                format!("names={} advice={:?}", misnamed.join(","), "correct \"limits\" and restart");
+            let fields = format!(
+                "names={} advice={:?}",
+                misnamed.join(","),
+                "correct \"limits\" and restart, or pyalgo limits"
+            );
             self.log(LogLevel::Error, "limits name what the exchange does not have", fields);
         }
         self.guard.misnamed = misnamed;

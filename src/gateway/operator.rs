@@ -22,6 +22,10 @@ use crate::wire::operator::{ClockView, LinkView, Operate, Operating};
 use crate::wire::proof;
 use crate::wire::request::Call;
 
+/// Characters kept of his name, and of his words: they are written into files, told to sessions and logged.
+const NAME_MAX: usize = 40;
+const REASON_MAX: usize = 200;
+
 /// What the operator is told that nothing else keeps, and what he has set.
 #[derive(Debug)]
 pub(super) struct Operator {
@@ -59,6 +63,11 @@ impl Operator {
     }
 }
 
+/// The beginning of somebody's words. What is stopped in a hurry must not fail because they are too many.
+fn clipped(words: &str, most: usize) -> String {
+    words.chars().take(most).collect()
+}
+
 /// A link came up, or went down for this reason. One that stays down is told of again and again.
 fn turned(link: &mut LinkView, now: Time, reason: Option<&str>) {
     let up = reason.is_none();
@@ -75,23 +84,27 @@ impl Gateway {
         token.is_some_and(|token| proof::is_operator(token, client_nonce, gateway_nonce, shown))
     }
 
-    /// He is in.
-    pub(super) fn operate(&mut self, now: Time, conn: ConnId, id: u64, operate: &Operate) {
-        self.log(LogLevel::Info, "operator connected", format!("conn={} name={:?}", conn.0, operate.name));
+    /// He is in, by that name.
+    pub(super) fn operate(&mut self, now: Time, conn: ConnId, id: u64, operate: &Operate) -> String {
+        let name = clipped(&operate.name, NAME_MAX);
+        self.log(LogLevel::Info, "operator connected", format!("conn={} name={name:?}", conn.0));
         let reply =
             Operating { install: self.config.install.as_str().to_owned(), epoch: self.epoch, time: now };
         self.reply(conn, id, &reply);
+        name
     }
 
     fn stop_or_go(&mut self, now: Time, by: &str, call: &Call) {
         let by = format!("operator {by:?}");
         match call {
             Call::Kill(kill) => {
-                let (reason, flatten) = (kill.reason.clone(), kill.flatten);
+                let (reason, flatten) = (clipped(&kill.reason, REASON_MAX), kill.flatten);
                 self.kill(now, Kill { by, reason, flatten, since: now });
             }
             Call::Clear(_) => drop(self.clear(&by)),
-            Call::Pause(pause) => self.pause(now, pause.session_id, &by, &pause.reason),
+            Call::Pause(pause) => {
+                self.pause(now, pause.session_id, &by, &clipped(&pause.reason, REASON_MAX));
+            }
             Call::Resume(of) => drop(self.resume(of.session_id, &by)),
             _ => {}
         }

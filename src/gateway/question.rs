@@ -42,7 +42,6 @@ impl Gateway {
     pub(super) fn seated_call(&mut self, now: Time, seat: Seat, id: u64, call: Call) {
         match call {
             Call::Ack(ack) => self.ack(now, seat.session, ack),
-            Call::Operate(_) => {}
             Call::Status(_)
             | Call::Sessions(_)
             | Call::AllOrders(_)
@@ -84,7 +83,7 @@ impl Gateway {
             Call::History(history) => self.history(now, seat.conn, id, &history),
             Call::Time(_) => self.reply(seat.conn, id, &serde_json::json!({ "time": now })),
             Call::Beat(_) => self.beat(now, seat.session),
-            Call::Hello(_) | Call::Login(_) => {}
+            Call::Hello(_) | Call::Login(_) | Call::Operate(_) => {}
         }
     }
 

@@ -98,6 +98,8 @@ pub struct Status {
     /// Why not, where there is something to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// What is in the way of orders, as `/healthz` says it.
+    pub problems: Vec<ProblemView>,
     /// How far comparing with the exchange has come: `down`, `waiting`, `first_pass`, `lag`,
     /// `second_pass`, `ready`.
     pub recovery: String,
@@ -127,6 +129,15 @@ pub struct Status {
     pub limits: LimitSource,
     /// Kill switch, pauses, and sessions that are lost: as `operator.kill` and its like are answered.
     pub stop: Value,
+}
+
+/// Something that is in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemView {
+    /// Which kind: docs/monitoring.md lists them.
+    pub kind: String,
+    /// In words.
+    pub reason: String,
 }
 
 /// Why a symbol takes no orders.

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="pyalgo",
         description="Asks a gateway that runs, tells it what to stop, or looks at its files.",
         epilog="exit codes: 0 done, all is well; 1 refused, or not well; 2 usage, or no files; "
-        "69 no gateway; 76 another version; 77 token refused",
+        "69 no gateway; 76 another version; 77 token refused; 130 interrupted",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = commands.add_parser("explain", help="the life of one order, with its times, from the files")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from ._core import Operator, plain_json
 from ._errors import Error
 from ._operate import TOKEN, UNREACHABLE, exit_code
+from ._tables import plain
 
 CONFIGURATION = 78
 _LEAST_PYTHON = (3, 11)
@@ -42,7 +43,7 @@ def doctor(asked: Namespace) -> int:
     for finding in _look(asked):
         findings.append(finding)
         if not asked.json:
-            print(f"{finding.status:<4} {finding.what}: {finding.words}", flush=True)
+            print(plain(f"{finding.status:<4} {finding.what}: {finding.words}"), flush=True)
     failed = [finding for finding in findings if finding.status == "fail"]
     if asked.json:
         told = [{"status": f.status, "what": f.what, "words": f.words} for f in findings]
@@ -91,7 +92,7 @@ def _version() -> str | None:
 def _program(asked: Namespace, file: Path) -> Path | None:
     if asked.gateway is not None:
         return Path(asked.gateway)
-    name = "usdt" if "usdt" in file.stem else "spot"
+    name = "usdt" if "usdt" in re.split(r"[^a-z]+", file.stem.lower()) else "spot"
     found = shutil.which(name)
     folders = (Path("target/release"), Path("target/debug"))
     return (
@@ -115,6 +116,7 @@ def _checked(asked: Namespace, file: Path) -> Iterator[Finding]:
             [program, "check", "-c", file],
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=_CHECK_WITHIN,
             stdin=subprocess.DEVNULL,
         )
@@ -222,5 +224,6 @@ def _door(asked: Namespace, file: Path | None, config: dict[str, Any], address: 
         yield Finding("ok", "versions", f"gateway {operator.gateway}, pyalgo {ours or 'of this folder'}")
     status = json.loads(operator.ask("operator.status", "{}"))
     operator.close()
-    reason = f": {status['reason']}" if status.get("reason") else ""
-    yield Finding("ok" if status["state"] == "ready" else "warn", "state", f"{status['state']}{reason}")
+    in_the_way = [f"{problem['kind']} ({problem['reason']})" for problem in status["problems"]]
+    words = ", ".join(in_the_way) or status["state"]
+    yield Finding("warn" if in_the_way else "ok", "state", words)

@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 from ._core import Operator
 from ._errors import BadProof, ConnectError, Error, ProtocolError, RequestTimeout, VersionMismatch
 from ._limits import WrongLimit, changed
-from ._tables import age, moment, table
+from ._tables import age, moment, plain, table
 
 Reply = Any
 Lines = Iterator[str]
 
-DONE, REFUSED, USAGE, UNREACHABLE, PROTOCOL, TOKEN = 0, 1, 2, 69, 76, 77
+DONE, REFUSED, USAGE, UNREACHABLE, PROTOCOL, TOKEN, INTERRUPTED = 0, 1, 2, 69, 76, 77, 130
 # How often a stop is looked at while it is waited for.
 LOOK_EVERY = 0.1
-# What was stopped is on the disk by then, if the disk takes anything.
-KEPT_WITHIN = 2.0
+# What keeps orders from being taken, and no other line of `status` tells.
+_OTHERWISE_UNTOLD = ("stopping", "clock_off", "rate_stopped", "bad_position")
 
 
 class Answer(NamedTuple):
@@ -35,22 +35,27 @@ class Answer(NamedTuple):
 
 def operate(asked: Namespace) -> int:
     """Runs a command against the gateway; the exit code."""
-    command = COMMANDS[asked.command]
+    command, watch = COMMANDS[asked.command], getattr(asked, "watch", None)
     try:
+        if watch is not None and _changes(asked):
+            raise WrongLimit("--watch shows again and again; what is changed is changed once")
         operator = Operator(
             asked.addr, token_file=asked.token_file, ca=asked.ca, timeout=asked.timeout, name="pyalgo"
         )
         while True:
             answer = command(operator, asked)
             _print(asked, answer)
-            if getattr(asked, "watch", None) is None:
+            if watch is None:
                 break
-            time.sleep(asked.watch)
+            time.sleep(watch)
         operator.close()
-    except (Error, ValueError) as error:
+    except (Error, ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
         return _failed(asked, error)
     except KeyboardInterrupt:
-        return DONE
+        # The end of watching; what was asked for otherwise may or may not be done.
+        return INTERRUPTED if watch is None else DONE
     return answer.code
 
 
@@ -75,7 +80,7 @@ def _failed(asked: Namespace, error: Exception) -> int:
     if asked.json:
         number, name = (error.code, error.name) if isinstance(error, Error) else (0, "usage")
         print(json.dumps({"error": {"code": number, "name": name, "message": str(error)}}))
-    print(f"pyalgo: {error}", file=sys.stderr)
+    print(plain(f"pyalgo: {error}"), file=sys.stderr)
     return code
 
 
@@ -85,7 +90,7 @@ def _print(asked: Namespace, answer: Answer) -> None:
         return
     if getattr(asked, "watch", None) is not None:
         print(datetime.now(UTC).strftime("-- %Y-%m-%d %H:%M:%S UTC"))
-    print("\n".join(answer.lines), flush=True)
+    print("\n".join(map(plain, answer.lines)), flush=True)
 
 
 def _status(operator: Operator, asked: Namespace) -> Answer:
@@ -99,7 +104,10 @@ def _status_lines(told: Reply) -> Lines:
     yield f"gateway     {gateway}, up {age(now - told['started'])}"
     reason = f": {told['reason']}" if told.get("reason") else ""
     yield f"state       {told['state']}{reason}"
-    yield from stop_lines(told["stop"], now) if "stop" in told else ()
+    yield from stop_lines(told["stop"], now)
+    for problem in told["problems"]:
+        if problem["kind"] in _OTHERWISE_UNTOLD:
+            yield f"in the way  {problem['kind'].replace('_', ' ')}: {problem['reason']}"
     for name, link in (("orders", told["entry"]), ("market data", told["feed"])):
         why = f": {link['reason']}" if link.get("reason") else ""
         yield f"{name:<11} {'up' if link['up'] else 'down'} for {age(now - link['since'])}{why}"
@@ -164,7 +172,7 @@ def _sessions(operator: Operator, asked: Namespace) -> Answer:
         )
         for row in told
     ]  # fmt: skip
-    return Answer(told, table(head, rows))
+    return Answer(told, table(head, rows, "sessions"))
 
 
 def _of_session(asked: Namespace) -> dict[str, int]:
@@ -184,14 +192,14 @@ def _orders(operator: Operator, asked: Namespace) -> Answer:
         )
         for row in told
     ]  # fmt: skip
-    return Answer(told, table(head, rows))
+    return Answer(told, table(head, rows, "open orders"))
 
 
 def _positions(operator: Operator, asked: Namespace) -> Answer:
     told = ask(operator, "operator.positions", **_of_session(asked))
     keys = ("session_id", "symbol", "net", "avg_price", "realised")
     held = [tuple(row[key] for key in keys) for row in told["positions"]]
-    lines = table(("session", "symbol", "net", "average", "realised"), held)
+    lines = table(("session", "symbol", "net", "average", "realised"), held, "positions")
     assets = []
     for asset in told["assets"]:
         own = " + ".join(f"{row['session_id']}: {row['amount']}" for row in asset["sessions"]) or "0"
@@ -200,15 +208,21 @@ def _positions(operator: Operator, asked: Namespace) -> Answer:
             (asset["asset"], own, asset["external"], asset["unattributed"], asset["clearing"], *seen)
         )
     head = ("asset", "sessions", "external", "unattributed", "clearing", "exchange", "difference")
-    lines += ["", *table(head, assets)]
+    lines += ["", *table(head, assets, "assets")]
     if not told["compared"]:
         lines.append("not compared with the exchange yet")
     return Answer(told, lines)
 
 
+def _changes(asked: Namespace) -> bool:
+    return bool(asked.command == "limits" and (asked.reset or asked.file or asked.set or asked.unset))
+
+
 def _limits(operator: Operator, asked: Namespace) -> Answer:
+    if asked.reset and (asked.file or asked.set or asked.unset):
+        raise WrongLimit("--reset takes the limits of the configuration, all of them: nothing goes with it")
     told = ask(operator, "operator.limits")
-    if asked.reset or asked.file or asked.set or asked.unset:
+    if _changes(asked):
         limits = None if asked.reset else changed(told["limits"], asked.file, asked.set, asked.unset)
         told = ask(operator, "operator.set_limits", limits=limits, revision=told["revision"])
     lines = list(_limits_lines(told))
@@ -226,7 +240,7 @@ def _limits_lines(told: Reply) -> Lines:
         )
         for row in told["in_force"]
     ]  # fmt: skip
-    yield from table(head, rows)
+    yield from table(head, rows, "limits")
     if told["limits"].get("refuse_self_trade"):
         yield "orders that would trade with another of the account are refused"
     for name in told["misnamed"]:
@@ -235,27 +249,30 @@ def _limits_lines(told: Reply) -> Lines:
 
 def _kill(operator: Operator, asked: Namespace) -> Answer:
     stop = ask(operator, "operator.kill", flatten=asked.flatten, reason=asked.reason)
-    until = time.monotonic() + asked.wait
-    while _unfinished(stop) and time.monotonic() < until:
+    return _stopped(operator, stop, asked.wait, _is_empty)
+
+
+def _is_empty(stop: Reply) -> bool:
+    """Is there nothing left at the exchange that was to go, by its own word?"""
+    return bool(stop["confirmed"] and not stop["live"] and not stop["closing"])
+
+
+def _stopped(operator: Operator, stop: Reply, wait: float, is_done: Callable[[Reply], bool]) -> Answer:
+    """How it stands once it is done and a restart would remember it too, or time is over."""
+    until = time.monotonic() + wait
+    late = False
+    while not _holds(stop, is_done) and not late:
+        late = time.monotonic() >= until
         time.sleep(LOOK_EVERY)
         stop = ask(operator, "operator.status")["stop"]
     lines = list(stop_lines(stop, time.time_ns()))
-    if _unfinished(stop):
+    if not is_done(stop):
         lines.append("not finished; the gateway goes on: pyalgo status")
-    return Answer(stop, lines, REFUSED if _unfinished(stop) else DONE)
+    return Answer(stop, lines or ["nothing is stopped"], DONE if _holds(stop, is_done) else REFUSED)
 
 
-def _unfinished(stop: Reply) -> bool:
-    return bool(stop["live"] or stop["closing"] or not stop["confirmed"])
-
-
-def _kept(operator: Operator, stop: Reply) -> Reply:
-    """How it stands once a restart would remember it too, if that comes soon."""
-    until = time.monotonic() + KEPT_WITHIN
-    while stop["not_kept"] and time.monotonic() < until:
-        time.sleep(LOOK_EVERY)
-        stop = ask(operator, "operator.status")["stop"]
-    return stop
+def _holds(stop: Reply, is_done: Callable[[Reply], bool]) -> bool:
+    return is_done(stop) and not stop["not_kept"]
 
 
 def _stop(method: str) -> Callable[[Operator, Namespace], Answer]:
@@ -263,8 +280,8 @@ def _stop(method: str) -> Callable[[Operator, Namespace], Answer]:
         params = {"session_id": asked.session} if getattr(asked, "session", None) is not None else {}
         if hasattr(asked, "reason"):
             params["reason"] = asked.reason
-        stop = _kept(operator, ask(operator, method, **params))
-        return Answer(stop, list(stop_lines(stop, time.time_ns())) or ["nothing is stopped"])
+        stop = ask(operator, method, **params)
+        return _stopped(operator, stop, asked.timeout, lambda _: True)
 
     return command
 

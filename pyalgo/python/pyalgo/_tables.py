@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 _NOT_SHOWN = "\ufffd"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Columns as wide as their longest entry, under their names."""
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], what: str) -> list[str]:
+    """Columns as wide as their longest entry, under their names; or that there is none of `what`."""
     if not rows:
-        return [f"no {head[0]}s"]
-    cells = [list(head), *([_plain(str(cell)) for cell in row] for row in rows)]
+        return [f"no {what}"]
+    cells = [list(head), *([plain(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -20,8 +20,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     ]
 
 
-def _plain(text: str) -> str:
-    """Names come from outside: none of them moves the cursor."""
+def plain(text: str) -> str:
+    """Names and reasons come from outside: none of them moves the cursor."""
     return "".join(letter if letter.isprintable() else _NOT_SHOWN for letter in text)
 
 

@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::Gateway;
+use super::super::gauges::Problem;
 use crate::ids::{Asset, SessionId, Symbol};
 use crate::journal::Owner;
 use crate::market::OrderStatus;
 use crate::order::state::Order;
 use crate::time::Time;
 use crate::venue::limit::LimitKind;
-use crate::wire::event::GatewayState;
 use crate::wire::operator::{
     AssetView, BudgetView, Counts, Holding, Holdings, JournalView, NotReady, OpenOrder, OrderCounts,
-    SessionAsset, SessionView, Status,
+    ProblemView, SessionAsset, SessionView, Status,
 };
 
 impl Gateway {
     pub(super) fn status(&self, now: Time) -> Status {
         let connected = self.sessions.values().filter(|session| session.owner.is_some()).count();
+        let told = self.state_event(SessionId(0));
         Status {
             gateway: self.config.product.clone(),
             market: self.config.market.to_owned(),
@@ -27,12 +28,9 @@ impl Gateway {
             epoch: self.epoch,
             started: self.started,
             time: now,
-            state: match self.recovery.word() {
-                "down" => GatewayState::Down,
-                "ready" => GatewayState::Ready,
-                _ => GatewayState::Recovering,
-            },
-            reason: self.recovery.reason().to_owned(),
+            state: told.state,
+            reason: told.reason,
+            problems: self.condition(now).problems.into_iter().map(problem).collect(),
             recovery: self.recovery.word().to_owned(),
             looked: self.recovery.looked(),
             not_ready: self.symbols_not_ready(),
@@ -111,12 +109,15 @@ impl Gateway {
                 *unknown += u64::from(order.status() == OrderStatus::Unknown);
             }
         }
+        let mut held: BTreeMap<SessionId, u64> = BTreeMap::new();
+        for (session, _, totals) in self.books.positions() {
+            *held.entry(session).or_default() += u64::from(!totals.qty.is_zero());
+        }
         let view = |id: SessionId| {
             let session = self.sessions.get(&id);
             let owner = session.and_then(|session| session.owner);
             let seat = owner.and_then(|conn| self.clients.get(&conn));
             let (open_orders, unknown_orders) = orders.get(&id).copied().unwrap_or_default();
-            let held = self.books.positions().filter(|(of, _, totals)| *of == id && !totals.qty.is_zero());
             SessionView {
                 session_id: id,
                 name: session.map(|session| session.name.clone()).unwrap_or_default(),
@@ -125,7 +126,7 @@ impl Gateway {
                 since: seat.map(|client| client.opened),
                 open_orders,
                 unknown_orders,
-                positions: count(held.count()),
+                positions: held.get(&id).copied().unwrap_or_default(),
                 last_event: session.map_or(0, |session| session.log.last()),
                 unacknowledged: session.map_or(0, |session| session.log.unacknowledged()),
                 own_limits: self.guard.rules().own.contains_key(&id),
@@ -153,24 +154,27 @@ impl Gateway {
             realised: totals.realised,
         });
         let compared = self.recovery.looked().is_some();
-        let mut assets: BTreeSet<Asset> = self.tie_out.balances().map(|b| b.asset.clone()).collect();
-        assets.extend(self.books.assets().map(|(_, asset, _)| asset.clone()));
-        let assets = assets.iter().map(|asset| self.asset_view(asset, compared, wanted));
+        let mut assets: BTreeMap<&Asset, Vec<SessionAsset>> =
+            self.tie_out.balances().map(|balance| (&balance.asset, Vec::new())).collect();
+        for (owner, asset, amount) in self.books.assets() {
+            let sessions = assets.entry(asset).or_default();
+            match owner {
+                Owner::Session(session_id) if !amount.is_zero() && wanted(session_id) => {
+                    sessions.push(SessionAsset { session_id, amount });
+                }
+                _ => {}
+            }
+        }
+        let assets = assets.into_iter().map(|(asset, sessions)| self.asset_view(asset, sessions, compared));
         Holdings { positions: positions.collect(), assets: assets.collect(), compared }
     }
 
-    fn asset_view(&self, asset: &Asset, compared: bool, wanted: impl Fn(SessionId) -> bool) -> AssetView {
-        let sessions = self.books.assets().filter_map(|(owner, of, amount)| match owner {
-            Owner::Session(session_id) if of == asset && !amount.is_zero() && wanted(session_id) => {
-                Some(SessionAsset { session_id, amount })
-            }
-            _ => None,
-        });
+    fn asset_view(&self, asset: &Asset, sessions: Vec<SessionAsset>, compared: bool) -> AssetView {
         let books = self.books.total(asset);
         let exchange = compared.then(|| self.tie_out.net(asset));
         AssetView {
             asset: asset.clone(),
-            sessions: sessions.collect(),
+            sessions,
             external: self.books.asset(Owner::External, asset),
             unattributed: self.books.asset(Owner::Unattributed, asset),
             clearing: self.books.asset(Owner::Clearing, asset),
@@ -179,6 +183,10 @@ impl Gateway {
             difference: exchange.map(|exchange| exchange - books),
         }
     }
+}
+
+fn problem(of: Problem) -> ProblemView {
+    ProblemView { kind: of.kind.to_owned(), reason: of.reason }
 }
 
 fn count(of: usize) -> u64 {

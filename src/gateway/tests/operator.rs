@@ -6,6 +6,10 @@ use crate::limits::{Bounds, Caps};
 impl Bench {
     /// A connection that has greeted as an operator and shows a proof made with that token.
     fn operates_with(&mut self, token: &str) -> Value {
+        self.operates_as("ops", token)
+    }
+
+    fn operates_as(&mut self, name: &str, token: &str) -> Value {
         self.conn = ConnId(self.conn.0 + 1000);
         self.input(Input::ClientOpened(self.conn));
         let nonce = "ef".repeat(16);
@@ -15,7 +19,7 @@ impl Bench {
         let shown = hello["result"]["proof"].as_str().unwrap();
         assert_eq!(proof::is_gateway(token, &nonce, theirs, shown), token == "the operator's");
         let proof = proof::of_operator(token, &nonce, theirs);
-        self.call(&json!({"id": 2, "method": "operate", "params": {"name": "ops", "proof": proof}}))
+        self.call(&json!({"id": 2, "method": "operate", "params": {"name": name, "proof": proof}}))
     }
 
     fn operator(&mut self) -> ConnId {
@@ -172,6 +176,8 @@ fn a_link_that_is_down_and_a_disk_that_fails_hide_nothing() {
     let entry = json!({"up": false, "since": now, "reason": "still"});
     assert_eq!((&status["entry"], &status["recovery"]), (&entry, &json!("down")));
     assert_eq!(status["journal"]["failed"], "disk full");
+    let problems: Vec<&Value> = status["problems"].as_array().unwrap().iter().map(|p| &p["kind"]).collect();
+    assert_eq!(problems[..2], [&json!("disk_failing"), &json!("link_down")], "as /healthz says it");
     assert_eq!(bench.asks("operator.orders", &json!({}))["result"].as_array().unwrap().len(), 1);
 }
 
@@ -305,4 +311,19 @@ fn r60_the_operator_kills_clears_pauses_and_resumes() {
     assert_eq!(stop["live"].as_array().unwrap().len(), 2, "{stop}");
     assert_eq!(asks(&mut bench, "operator.clear", json!({}))["killed"], Value::Null);
     assert_eq!(tries(&mut bench, 5), "none");
+}
+
+#[test]
+fn r60_words_that_are_too_many_keep_nothing_from_being_stopped() {
+    let mut bench = Bench::ready();
+    // As long as they may be in a file that is read up to 4096 bytes.
+    let long = "\u{1}".repeat(10_000);
+    bench.operates_as(&"\u{1}".repeat(10_000), "the operator's");
+    for (method, whose) in [("operator.kill", "killed"), ("operator.pause", "paused_all")] {
+        let stop = bench.asks(method, &json!({"reason": long}));
+        let told = &stop["result"][whose];
+        assert_eq!(told["reason"].as_str().map(str::len), Some(200), "{method}: {stop}");
+        let kept = serde_json::to_string(told).unwrap();
+        assert!(kept.len() < 4_096, "{method}: {} bytes", kept.len());
+    }
 }
