@@ -74,22 +74,27 @@ def strike(desk: Desk, fault: str, **rule: object) -> None:
     desk[0].control("POST", "/control/faults", body)
 
 
+def struck(desk: Desk, reader: Reader, reasons: tuple[str, ...], fault: str, **rule: object) -> None:
+    """The book is stale for one of these reasons, and good again afterwards.
+
+    On a machine that stands still a silence may be told first, and the strike meet no good book: once more.
+    """
+    said = []
+    for _ in range(10):
+        strike(desk, fault, **rule)
+        said.append(reader.until_stale())
+        desk[0].control("DELETE", "/control/faults")
+        reader.until_good(changes=20)
+        if any(reason in said[-1] for reason in reasons):
+            return
+    pytest.fail(f"{fault}: {said}")
+
+
 def test_r27_r30_a_falsified_a_cut_and_a_frozen_book_is_stale_and_comes_back(desk: Desk) -> None:
     """In fair weather no word of it; each fault is said with its reason, and a good book follows."""
-    exchange, gateway = desk
+    _, gateway = desk
     reader = Reader(gateway.client(1))
     reader.until_good(changes=60)
-    strike(desk, "stream.poison")
-    why = reader.until_stale()
-    assert "does not agree with the best prices" in why or "the book is crossed" in why
-    exchange.control("DELETE", "/control/faults")
-    reader.until_good(changes=20)
-    strike(desk, "stream.drop", nth=1)
-    assert "missing after update" in reader.until_stale()
-    exchange.control("DELETE", "/control/faults")
-    reader.until_good(changes=20)
-    strike(desk, "stream.drop")
-    why = reader.until_stale()
-    assert "no change of the book for" in why or "the best prices at" in why
-    exchange.control("DELETE", "/control/faults")
-    reader.until_good(changes=20)
+    struck(desk, reader, ("does not agree with the best prices", "the book is crossed"), "stream.poison")
+    struck(desk, reader, ("missing after update",), "stream.drop", nth=1)
+    struck(desk, reader, ("no change of the book for", "the best prices at"), "stream.drop")

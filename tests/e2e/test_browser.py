@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from support.processes import Gateway, trading
+from support.processes import PATIENCE, Gateway, trading
 
 PAGE = Path(__file__).parent / "browser" / "page.html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -93,12 +93,12 @@ def browsed(folder: Path, site: Site, url: str, browser: str) -> dict[str, Any]:
     with (folder / "browser.err").open("wb") as err:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=err, stderr=err)
     try:
-        return site.reports.get(timeout=60)
+        return site.reports.get(timeout=PATIENCE)
     except queue.Empty:
         pytest.fail((folder / "browser.err").read_text()[-2000:])
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
         shutil.rmtree(profile, ignore_errors=True)
 
 
@@ -113,7 +113,8 @@ def test_r64_a_page_trades_from_an_allowed_origin_and_from_no_other(
         "origin": f"http://127.0.0.1:{site.port}", "opened": False, "greeted": False, "seated": False,
         "subscribed": False, "end": "closed with 1006",
     }  # fmt: skip
-    assert gateway.logged("handshake_refused", f"http://127.0.0.1:{site.port}"), "by us, not by the browser"
+    # By us, not by the browser.
+    gateway.await_logged("handshake_refused", f"http://127.0.0.1:{site.port}")
     allowed = browsed(tmp_path, site, f"http://localhost:{site.port}/", browser)
     assert allowed["origin"] == f"http://localhost:{site.port}"
     assert allowed["opened"] and allowed["seated"] and allowed["subscribed"], allowed

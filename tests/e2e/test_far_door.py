@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 from support.certificates import make_certificate
-from support.processes import Gateway, free_port, open_socket, trading
+from support.processes import PATIENCE, Gateway, free_port, open_socket, trading
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.sync.server import ServerConnection, serve
 
@@ -110,17 +110,17 @@ def test_the_tls_door_is_as_shut_as_the_other(far: Gateway) -> None:
         headers = {"Origin": "https://desk.example"}
         inside = open_socket(address(far), stack, ssl=trusted, additional_headers=headers)
         inside.send(json.dumps({"id": 1, "method": "balances"}))
-        assert json.loads(inside.recv(30))["error"]["name"] == "not_logged_in"
+        assert json.loads(inside.recv(PATIENCE))["error"]["name"] == "not_logged_in"
         # An old version of TLS, and a greeting that goes no further.
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             old.maximum_version = ssl.TLSVersion.TLSv1_1
-        raw = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        raw = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
         with pytest.raises((ssl.SSLError, OSError)):
             old.wrap_socket(raw)
-        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
         slow.sendall(b"\x16\x03\x01")
         with suppress(ConnectionError):
             assert slow.recv(100) == b"", "closed for being slow"
@@ -187,7 +187,7 @@ def test_r64_who_takes_the_port_while_the_gateway_is_down_learns_nothing(gateway
         # What the true gateway once said, of the same nonce even: as good as a squatter can do.
         listening = open_socket(gateway.url, stack)
         listening.send(json.dumps({"id": 1, "method": "hello", "params": {"version": 1, "nonce": "ab" * 16}}))
-        welcome = str(listening.recv(30))
+        welcome = str(listening.recv(PATIENCE))
     with pyalgo.Engine() as engine:
         session = engine.make_session(f"ws://127.0.0.1:{port}", 1, token_file=gateway.folder / "token")
         gateway.running.kill()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import MachineLacks
 from support.futures import Account
-from support.processes import Client, Exchange, Gateway, ended, eventually, trading
+from support.processes import Client, Exchange, Gateway, ended, eventually, trading, whole_lines
 from support.reckoning import EXTERNAL, Reckoning, reckon
 
 BTC = "BTCUSDT"
@@ -34,10 +33,7 @@ def desk(tmp_path: Path, machine_lacks: MachineLacks) -> Iterator[Desk]:
 
 def fundings(account: Account) -> list[dict[str, Any]]:
     """Of the contract, as the exchange wrote them down."""
-    file = account.folder / "sim" / "funding.jsonl"
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    rows = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    return [row for row in rows if row["symbol"] == BTC]
+    return [row for row in whole_lines(account.folder / "sim" / "funding.jsonl") if row["symbol"] == BTC]
 
 
 def set_rate(exchange: Exchange, rate: str) -> None:
@@ -91,7 +87,7 @@ def truth(account: Account, owners: dict[str, str]) -> Reckoning:
 def lose_what_is_told_of_orders(exchange: Exchange) -> None:
     """Events of orders are lost, queries answer from the past: only the wallet's events come through."""
     lost = {"fault": "event.drop", "product": "futures", "event": ["ORDER_TRADE_UPDATE", "TRADE_LITE"]}
-    lag = {"fault": "query.lag", "product": "futures", "ms": 60_000}
+    lag = {"fault": "query.lag", "product": "futures", "ms": 600_000}
     exchange.control("POST", "/control/faults", [lost, lag])
 
 

@@ -55,6 +55,6 @@ def test_row_002_75_a_history_and_the_live_bars_join(desk: Desk, interval: str, 
     assert starts == list(range(starts[0], starts[-1] + 1, length)), "one is missing, or comes twice"
     assert len({bar["start"] for bar in live}) == len(live), "told twice"
     path = "/api/v3/klines" if gateway.exe == "spot" else "/fapi/v1/klines"
-    rows = exchange.control("GET", f"{path}?symbol=DOGEUSDT&interval={interval}&limit=100")
+    rows = exchange.control("GET", f"{path}?symbol=DOGEUSDT&interval={interval}&limit=1000")
     real = {row[0]: (row[0], *map(Decimal, row[1:6])) for row in rows}
     assert [facts(bar) for bar in line] == [real[bar["start"] // MILLI] for bar in line]

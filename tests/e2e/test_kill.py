@@ -19,18 +19,20 @@ from typing import Any
 import pytest
 from pyalgo._verify import verify
 from support.log import told
-from support.processes import Exchange, Gateway, eventually, free_port
+from support.processes import PATIENCE, Exchange, Gateway, eventually, free_port, whole_lines
 from support.strategies import StartStrategy, Strategy
 
 KILLS = 50
+# What a kill may fall into: it goes on until each has been met, on a machine where one of them is seldom.
+MOST_KILLS = 300
+STATES = (
+    "intended, not at the exchange",
+    "sent, unacknowledged",
+    "filled, uncommitted",
+    "committed, not handled",
+    "recovering",
+)
 SEED = int(os.environ.get("TRADINGSYS_SEED", "1"))
-
-
-def lines(file: Path) -> list[Any]:
-    """Complete lines of JSON."""
-    if not file.exists():
-        return []
-    return [json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 class Bookkeeper:
@@ -42,11 +44,11 @@ class Bookkeeper:
 
     def trades(self) -> list[Any]:
         """The exchange's trades of the account."""
-        return lines(self.folder / "sim" / "trades.jsonl")
+        return whole_lines(self.folder / "sim" / "trades.jsonl")
 
     def placed(self) -> Counter[str]:
         """How often each client id was placed at the exchange."""
-        orders = lines(self.folder / "sim" / "orders.jsonl")
+        orders = whole_lines(self.folder / "sim" / "orders.jsonl")
         return Counter(o["client_order_id"] for o in orders if o["event"] == "NEW")
 
     def await_growth(self, journal: str) -> None:
@@ -58,19 +60,19 @@ class Bookkeeper:
 
     def open_orders(self) -> list[str]:
         """Client ids of the orders that are open at the exchange."""
-        last = {o["order_id"]: o for o in lines(self.folder / "sim" / "orders.jsonl")}
+        last = {o["order_id"]: o for o in whole_lines(self.folder / "sim" / "orders.jsonl")}
         return [o["client_order_id"] for o in last.values() if o["status"] in ("NEW", "PARTIALLY_FILLED")]
 
     def records(self, kind: str) -> list[Any]:
         """Records of one kind in the journal."""
-        with sqlite3.connect(self.folder / "db" / "journal.db") as db:
+        with sqlite3.connect(self.folder / "db" / "journal.db", timeout=PATIENCE) as db:
             rows = db.execute("SELECT body FROM record WHERE kind=? ORDER BY seq", [kind]).fetchall()
         db.close()
         return [json.loads(row[0]) for row in rows]
 
     def events(self, session: int) -> list[Any]:
         """What the strategy has written down."""
-        return [line for line in lines(self.folder / f"s{session}.jsonl") if line[0] == "event"]
+        return [line for line in whole_lines(self.folder / f"s{session}.jsonl") if line[0] == "event"]
 
     def interrupted(self, recovering: bool) -> set[str]:
         """What the kill of the gateway just now cut short."""
@@ -103,7 +105,7 @@ def revive(processes: list[Strategy]) -> None:
             process.start()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(7_200)
 def test_r51_r52_i1_i5_killed_a_hundred_times(
     desk: tuple[Exchange, Gateway], strategy: StartStrategy, tmp_path: Path
 ) -> None:
@@ -123,7 +125,9 @@ def test_r51_r52_i1_i5_killed_a_hundred_times(
     seen: Counter[str] = Counter()
     print(f"seed {SEED}; replay: TRADINGSYS_SEED={SEED} pytest {__file__}")
     run_began = 0
-    for turn in range(KILLS):
+    for turn in range(MOST_KILLS):
+        if turn >= KILLS and all(seen[state] for state in STATES):
+            break
         if turn == KILLS // 2:
             exchange.control("POST", "/control/faults", [{"fault": "event.drop", "probability": 0.05}])
         kill_gateway(gateway, books, rng, seen, run_began)
@@ -140,13 +144,7 @@ def test_r51_r52_i1_i5_killed_a_hundred_times(
     finish(processes, files)
     print(dict(seen))
     check(books)
-    for state in (
-        "intended, not at the exchange",
-        "sent, unacknowledged",
-        "filled, uncommitted",
-        "committed, not handled",
-        "recovering",
-    ):
+    for state in STATES:
         assert seen[state], f"no kill fell into: {state}; {dict(seen)}"
 
 
@@ -186,13 +184,14 @@ def finish(processes: list[Strategy], files: list[Path]) -> None:
         return process.popen.poll() == 0
 
     for process in processes:
-        eventually(partial(ended, process), "the strategy to end in order", patience=90)
+        eventually(partial(ended, process), "the strategy to end in order")
 
 
 def check(books: Bookkeeper) -> None:
     """Every fill once and under its session; every event in order and once; nothing open."""
     trades = books.trades()
-    fills = eventually(lambda: books.records("fill"), "fills")
+    eventually(lambda: len(books.records("fill")) >= len(trades), "all fills to be booked")
+    fills = books.records("fill")
     booked = Counter((f["trade_id"], f["venue_id"]) for f in fills)
     assert set(booked) == {(t["trade_id"], t["order_id"]) for t in trades}
     assert set(booked.values()) == {1}
@@ -206,8 +205,8 @@ def check(books: Bookkeeper) -> None:
         real = Counter(t["trade_id"] for t in trades if session_of(t["client_order_id"]) == session)
         assert told == real, f"session {session} was told each of its fills once"
     assert books.open_orders() == []
-    found = verify(books.folder / "db")
-    assert found.holds, "\n".join(found.lines())
+    # `pos.db` follows the journal at some distance.
+    eventually(lambda: verify(books.folder / "db").holds, "the files to agree")
 
 
 def session_of(client_order_id: str) -> int:

@@ -6,7 +6,6 @@ reckoned from it here.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from support.futures import Account
-from support.processes import ANEW, Client, Exchange, Gateway, eventually, trading
+from support.processes import ANEW, Client, Exchange, Gateway, eventually, trading, whole_lines
 from websockets.exceptions import ConnectionClosedError
 
 Desk = tuple[Exchange, Gateway]
@@ -39,8 +38,7 @@ def session_of(client_id: str) -> int | None:
 def trades(gateway: Gateway) -> dict[int, list[Any]]:
     """The exchange's trades of each session, in its order."""
     found: dict[int, list[Any]] = defaultdict(list)
-    text = (gateway.folder / "sim" / FILES[gateway.exe]).read_text()
-    for trade in map(json.loads, text.splitlines()):
+    for trade in whole_lines(gateway.folder / "sim" / FILES[gateway.exe]):
         session = session_of(trade["client_order_id"]) if trade["account"] == "main" else None
         if session is not None:
             found[session].append(trade)
@@ -120,7 +118,7 @@ def comes_back(gateway: Gateway) -> None:
         eventually(lambda fees=fees, session=session: paid(gateway, session) == fees, f"fees of {fees}")
         client.close()
     eventually(lambda: adds_up(gateway), "the books are the account")
-    assert unattributed(gateway) == []
+    eventually(lambda: unattributed(gateway) == [], "everything is explained")
 
 
 def paid(gateway: Gateway, session: int) -> dict[str, Decimal]:

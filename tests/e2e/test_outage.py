@@ -14,7 +14,6 @@ Not applicable: I16 (nobody logs in twice), I17 (no limits are set), I21 (nothin
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,19 @@ from typing import Any
 import pytest
 from conftest import MachineLacks
 from support.futures import Account
-from support.processes import APIKEY, Client, Exchange, Frame, Gateway, Refused, ended, eventually, trading
+from support.processes import (
+    APIKEY,
+    PATIENCE,
+    Client,
+    Exchange,
+    Frame,
+    Gateway,
+    Refused,
+    ended,
+    eventually,
+    trading,
+    whole_lines,
+)
 from support.reckoning import reckon
 
 DOGE = "DOGEUSDT"
@@ -42,7 +53,7 @@ class Session(Client):
         self.sent: list[str] = []
         super().__init__(gateway, session)
 
-    def receive(self, patience: float = 30.0) -> Frame:
+    def receive(self, patience: float = PATIENCE) -> Frame:
         frame = super().receive(patience)
         self.heard.append(frame)
         return frame
@@ -79,8 +90,7 @@ def mine(account: Account, name: str) -> list[Frame]:
 
 def rates(account: Account) -> list[Frame]:
     """Fundings of the contract."""
-    lines = (account.folder / "sim" / "funding.jsonl").read_text().splitlines()
-    return [row for row in map(json.loads, lines) if row["symbol"] == DOGE]
+    return [row for row in whole_lines(account.folder / "sim" / "funding.jsonl") if row["symbol"] == DOGE]
 
 
 def fund_every(exchange: Exchange, millis: int) -> None:

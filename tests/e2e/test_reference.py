@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import fcntl
 import signal
+import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from support.processes import PATIENCE, Exchange, Gateway, eventually
+import pytest
+from conftest import MachineLacks
+from support.processes import PATIENCE, Exchange, Gateway, bindable, eventually, whole_lines
 from support.strategies import StartStrategy
 
 Desk = tuple[Exchange, Gateway]
 
 
+@pytest.fixture
+def usual_port(machine_lacks: MachineLacks) -> Iterator[None]:
+    """8111, as the programs have it, for one test at a time of all that run on this machine."""
+    with (Path(tempfile.gettempdir()) / "tradingsys-port-8111").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all(bindable(family, 8111) for family in (socket.AF_INET, socket.AF_INET6)):
+            machine_lacks("something else listens at port 8111")
+        yield
+
+
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:
     """A journal of the exchange."""
-    file = folder / "sim" / name
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return whole_lines(folder / "sim" / name)
 
 
+@pytest.mark.usefixtures("usual_port")
 def test_row_004_05_17_49_the_reference_demo_places_one_order_and_ends_it(
     desk: Desk, strategy: StartStrategy, tmp_path: Path
 ) -> None:
@@ -44,6 +59,7 @@ def test_row_004_05_17_49_the_reference_demo_places_one_order_and_ends_it(
         eventually(lambda: gateway.position() == "9.99", "the fill, less its fee in DOGE, in pos.db")
 
 
+@pytest.mark.usefixtures("usual_port")
 def test_row_004_40_41_the_reference_printer_prints_and_stops(desk: Desk, strategy: StartStrategy) -> None:
     """`eng.start()`, a lambda that prints, a signal."""
     _, gateway = desk

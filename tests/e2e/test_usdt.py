@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import MachineLacks
 from support.futures import Account
-from support.processes import Client, Exchange, Gateway, Refused, ended, eventually, trading
+from support.processes import PATIENCE, Client, Exchange, Gateway, Refused, ended, eventually, trading
 from support.strategies import Strategy
 
 HERE = Path(__file__).parent
@@ -90,6 +90,12 @@ def books(gateway: Gateway, asset: str) -> Decimal:
     return sum((Decimal(row[0]) for row in rows), Decimal(0))
 
 
+def all_explained(gateway: Gateway) -> None:
+    """Nothing is left that nobody can attribute."""
+    unexplained = "SELECT * FROM _asset WHERE owner='unattributed' AND amount != '0'"
+    eventually(lambda: not gateway.sql(unexplained), "everything to be explained")
+
+
 def test_row_004_04_one_order_one_fill_one_row_one_callback(desk: Desk, tmp_path: Path) -> None:
     """A strategy in Python buys once: the exchange's file, pos.db and the callback tell of the same."""
     _, gateway, account = desk
@@ -106,7 +112,7 @@ def test_row_004_04_one_order_one_fill_one_row_one_callback(desk: Desk, tmp_path
         environment=environment,
     )
     try:
-        assert once.popen.wait(30) == 0, once.words()
+        assert once.popen.wait(PATIENCE) == 0, once.words()
     finally:
         once.kill()
     lines = [json.loads(line) for line in heard.read_text().splitlines()]
@@ -133,7 +139,7 @@ def test_money_and_positions_are_the_exchanges_to_the_last_unit(desk: Desk) -> N
     # A session may close what it owns though the account's net is the other way.
     assert trade(long, "SELL", "300", reduce_only=True)["state"] == "FILLED"
     eventually(lambda: gateway.position(1) is None or gateway.position(1) == "0", "the row to be flat")
-    assert not gateway.sql("SELECT * FROM _asset WHERE owner='unattributed' AND amount != '0'")
+    all_explained(gateway)
 
 
 def test_orders_rest_are_changed_and_cancelled_under_one_name(desk: Desk) -> None:
@@ -314,7 +320,7 @@ def test_r58_kill_9_in_mid_flight_keeps_the_books_exact(desk: Desk) -> None:
     eventually(lambda: books(gateway, "USDT") == account.wallet(), "the wallet to tie out")
     placed = Counter(row["client_order_id"] for row in account.journal("orders") if row["event"] == "NEW")
     assert set(placed.values()) <= {1}, "an order was sent twice"
-    assert not gateway.sql("SELECT * FROM _asset WHERE owner='unattributed' AND amount != '0'")
+    all_explained(gateway)
 
 
 def test_row_004_32_a_margin_key_is_unknown_to_usdt(desk: Desk) -> None:

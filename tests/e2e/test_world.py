@@ -24,7 +24,7 @@ def world(*arguments: str, program: Path = STEPPED) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3_600)
 def test_i1_i5_i14_a_python_strategy_is_told_of_everything_once_under_all_faults() -> None:
     """Of each event of an order, once and in order; killed, cut off, dead in the middle of a callback."""
     status, words = world(f"--seeds={FIRST}..{FIRST + SCHEDULES}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from support.processes import Gateway
+from support.processes import Gateway, free_port, whole_lines
 from support.system import ACCOUNT, System
 
 ZERO = Decimal(0)
@@ -17,8 +16,10 @@ class Both(System):
     """An exchange with a gateway for spot and one for futures, their tokens where strategies look."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        super().__init__(folder, ["--ticks-per-second", "50", *options], token_file=None)
-        self.usdt = Gateway(folder, self.exchange.listening, "usdt")
+        # Ports that are still free where a test ends one of them and starts it again.
+        local = [f"ws://localhost:{free_port()}" for _ in range(2)]
+        super().__init__(folder, ["--ticks-per-second", "50", *options], token_file=None, local=local[0])
+        self.usdt = Gateway(folder, self.exchange.listening, "usdt", local=local[1])
         del self.usdt.config["token_file"]
         self.usdt.write_config()
         try:
@@ -44,8 +45,7 @@ class Both(System):
     def futures(self, file: str) -> list[dict[str, Any]]:
         """Lines of a file of the exchange."""
         path = self.folder / "sim" / f"futures_{file}.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [line for line in map(json.loads, lines) if line["account"] == ACCOUNT]
+        return [line for line in whole_lines(path) if line["account"] == ACCOUNT]
 
     def move_perpetual(self, symbol: str, price: str) -> None:
         """Moves the perpetual's market to a price."""

@@ -70,11 +70,27 @@ def leaks(folder: Path, secrets: Secrets) -> list[str]:
     found = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if HOLDERS.search(name) or not file.is_file() or file.stat().st_size > LARGEST:
+        if HOLDERS.search(name) or not file.is_file() or size(file) > LARGEST:
             continue
-        text = file.read_bytes()
+        text = content(file)
         found += [f"{name}: {what}" for what, secret in secrets.items() if secret in text]
     return found
+
+
+def size(file: Path) -> int:
+    """Bytes; of one that somebody takes away meanwhile, none."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def content(file: Path) -> bytes:
+    """What is in a file; of one that somebody takes away meanwhile, nothing."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def remember(secrets: Secrets) -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from support.processes import APIKEY, PATIENCE, Exchange
+from support.processes import APIKEY, PATIENCE, Exchange, whole_lines
 
 
 class Account:
@@ -54,6 +54,4 @@ class Account:
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """Lines of a file of the exchange."""
-        file = self.folder / "sim" / f"futures_{name}.jsonl"
-        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return whole_lines(self.folder / "sim" / f"futures_{name}.jsonl")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
 from support.futures import Account
+from support.processes import whole_lines
 
 WALLET = "main/margin"
 
@@ -37,7 +37,5 @@ class Wallet(Account):
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """Lines of a file of the exchange about this wallet."""
-        file = self.folder / "sim" / f"{name}.jsonl"
-        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-        read = (json.loads(line) for line in lines if line.endswith(b"\n"))
-        return [line for line in read if line["account"] == WALLET]
+        lines = whole_lines(self.folder / "sim" / f"{name}.jsonl")
+        return [line for line in lines if line["account"] == WALLET]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 
-from support.processes import Client, Gateway, eventually
+from support.processes import Client, Gateway, eventually, whole_lines
 
 SYMBOL = "dogeusdt"
 
@@ -13,7 +12,7 @@ SYMBOL = "dogeusdt"
 def held(gateway: Gateway) -> Decimal:
     """What the exchange's trades come to, less what was paid in the asset itself."""
     total = Decimal(0)
-    for trade in map(json.loads, (gateway.folder / "sim" / "trades.jsonl").read_text().splitlines()):
+    for trade in whole_lines(gateway.folder / "sim" / "trades.jsonl"):
         if trade["account"] == "main" and trade["symbol"] == SYMBOL.upper():
             total += Decimal(trade["qty"]) * (1 if trade["side"] == "BUY" else -1)
             total -= Decimal(trade["commission"]) if trade["commission_asset"] == "DOGE" else 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -27,7 +29,8 @@ from support.log import Line, told
 Frame = dict[str, Any]
 
 APIKEY = "canary-apikey-5f0c2b71"
-PATIENCE = 30.0
+# A wait ends with what is waited for; this is for machines that are busy, or stand still for a while.
+PATIENCE = 120.0
 # The gateway asks to log in again.
 ANEW = 1012
 
@@ -47,11 +50,28 @@ def eventually(condition: Callable[[], object], what: str, patience: float = PAT
         time.sleep(0.01)
 
 
+# Below what the system gives to connections that leave: nobody else's takes it while a program is restarted.
+PORTS = range(20_000, 32_000)
+GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens at, another one each time."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        if port not in GIVEN and all(bindable(family, port) for family in (socket.AF_INET, socket.AF_INET6)):
+            GIVEN.add(port)
+            return port
+
+
+def bindable(family: socket.AddressFamily, port: int) -> bool:
+    """May somebody listen there? Where there is no such loopback, nobody is in the way."""
+    try:
+        with socket.socket(family) as probe:
+            probe.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
 
 
 def keygen(folder: Path) -> str:
@@ -60,6 +80,12 @@ def keygen(folder: Path) -> str:
     public = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     canary.remember(canary.of_key(folder / "private_key.pem"))
     return public
+
+
+def whole_lines(file: Path) -> list[Any]:
+    """Lines of JSON that are complete: a file may be read while the next one is written."""
+    rows = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(row) for row in rows if row.endswith(b"\n")]
 
 
 class Process:
@@ -196,11 +222,15 @@ class Gateway:
         """Lines of the log of that event, with these words in its fields and these fields."""
         return told(self.running.log(), event, *words, **fields)
 
+    def await_logged(self, event: str, *words: str, **fields: str) -> list[Line]:
+        """The same, once there are any: a thread of its own writes the log, later than what it tells of."""
+        return list(eventually(lambda: self.logged(event, *words, **fields), f"{event} in the log"))
+
     def client(self, session: int = 1, **login: Any) -> Client:
         """A client that is logged in and has been told that orders are taken."""
         while True:
-            client = Client(self, session, **login)
             try:
+                client = Client(self, session, **login)
                 client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
             except ConnectionClosedError as closed:
                 if closed.rcvd is None or closed.rcvd.code != ANEW:
@@ -210,7 +240,8 @@ class Gateway:
 
     def sql(self, text: str, file: str = "pos.db") -> list[tuple[Any, ...]]:
         """What a user with an SQL shell does."""
-        with sqlite3.connect(self.folder / str(self.config["db"]) / file) as connection:
+        path = self.folder / str(self.config["db"]) / file
+        with sqlite3.connect(path, timeout=PATIENCE) as connection:
             rows = connection.execute(text).fetchall()
         connection.close()
         return rows
@@ -274,19 +305,15 @@ class Client:
 
     def order(self, symbol: str = "dogeusdt", side: str = "BUY", **params: Any) -> str:
         """Places an order; its id."""
-        try:
-            return self.place(symbol, side, **params)
-        except Refused as refused:
-            if "past orders and trades" not in str(refused):
-                raise
-        # The first use of a symbol in this journal's life: a state without it follows.
-        while symbol in self.states()[-1].get("not_ready", []):
-            self.frames.append(self.receive())
-        return self.place(symbol, side, **params)
-
-    def states(self) -> list[Frame]:
-        """States told and not looked at yet."""
-        return [frame for frame in self.frames if frame.get("event") == "state"]
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.place(symbol, side, **params)
+            except Refused as refused:
+                # The first use of a symbol in this journal's life: its past is read.
+                if "past orders and trades" not in str(refused) or time.monotonic() > until:
+                    raise
+            time.sleep(0.02)
 
     def place(self, symbol: str, side: str, **params: Any) -> str:
         """Sends one order; its id."""
@@ -304,8 +331,9 @@ class Client:
 
 
 def open_socket(url: str, stack: ExitStack, **options: Any) -> ClientConnection:
-    """A plain websocket, closed by the stack."""
-    return stack.enter_context(connect(url, compression=None, close_timeout=1, **options))
+    """A plain websocket, closed by the stack; it asks for no sign of life, and waits long for a goodbye."""
+    patient = {"open_timeout": PATIENCE, "close_timeout": 10, "ping_interval": None}
+    return stack.enter_context(connect(url, compression=None, **(patient | options)))
 
 
 def ended(frame: Frame, order: str) -> bool:
@@ -322,10 +350,10 @@ def proof(token: str, *parts: str) -> str:
 
 @contextmanager
 def trading(
-    folder: Path, *options: str, exe: str = "spot", **keys: object
+    folder: Path, *options: str, exe: str = "spot", port: int = 0, **keys: object
 ) -> Iterator[tuple[Exchange, Gateway]]:
     """An exchange, and a gateway not yet started, both ended afterwards; what they leave holds no secret."""
-    exchange = Exchange(folder, keygen(folder), *options)
+    exchange = Exchange(folder, keygen(folder), *options, port=port)
     secrets = canary.of_key(folder / "private_key.pem")
     gateway = Gateway(folder, exchange.listening, exe, **keys)
     try:

@@ -20,7 +20,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from support.processes import proof
+from support.processes import PATIENCE, proof
 
 TOKEN = "0123456789abcdef" * 4
 INSTALL = "7cz1k"
@@ -88,7 +88,7 @@ class Link:
         """Refuses a call."""
         self.send(id=call["id"], error={"code": code, "name": name, "message": message})
 
-    def receive(self, timeout: float = 20) -> Frame:
+    def receive(self, timeout: float = PATIENCE) -> Frame:
         """The next frame, of whatever kind."""
         try:
             frame: Frame = json.loads(self.socket.recv(timeout=timeout))
@@ -100,7 +100,7 @@ class Link:
             self.calls.append(frame)
         return frame
 
-    def next(self, *methods: str, timeout: float = 20) -> Frame:
+    def next(self, *methods: str, timeout: float = PATIENCE) -> Frame:
         """The next call of one of these methods; others are answered in the ordinary way."""
         while True:
             call = self.receive(timeout)

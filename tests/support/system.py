@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support import canary
-from support.processes import PATIENCE, Exchange, Gateway, eventually, keygen
+from support.processes import PATIENCE, Exchange, Gateway, eventually, keygen, whole_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "main"
@@ -96,8 +95,7 @@ class System:
     def trades(self) -> list[dict[str, Any]]:
         """Trades of the account, from the exchange's own file."""
         file = self.folder / "sim" / "trades.jsonl"
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [line for line in map(json.loads, lines) if line["account"] == ACCOUNT]
+        return [line for line in whole_lines(file) if line["account"] == ACCOUNT]
 
     def move(self, symbol: str, price: str) -> None:
         """Moves the market to a price."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from pyalgo import Engine, OrderType, Side, SmartOrder, Tif
@@ -25,9 +26,11 @@ for order, price in zip(orders, (0.15, 0.151), strict=False):
 
 
 def hang() -> None:
-    """Sleeps, and sends an order when it wakes up."""
+    """Sleeps until it is woken, and sends an order then."""
     print("hangs", flush=True)
     time.sleep(3)
+    while not Path("wake").exists():
+        time.sleep(0.1)
     orders[2].send(0.152, 70, Side.BUY, OrderType.LIMIT, Tif.GTC)
 
 

@@ -1,16 +1,20 @@
-"""Places ten market orders, sleeps in a callback while they fill, and writes down what it hears."""
+"""Places ten market orders, sleeps in a callback while they fill, and writes down what it hears.
+
+Arguments: address, the exchange's for questions, file. It sleeps until the exchange is sixty updates ahead.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 from pyalgo import Depth, Engine, Order, OrderType, Side, SmartOrder
 
 
-def main(addr: str, out: str) -> None:
+def main(addr: str, rest: str, out: str) -> None:
     """Runs until it has heard of all its orders."""
     file = Path(out).open("a", encoding="utf-8")  # noqa: SIM115 - open as long as the process lives
     eng = Engine(0.001)
@@ -22,13 +26,19 @@ def main(addr: str, out: str) -> None:
     def write(*words: object) -> None:
         print(json.dumps(words), file=file, flush=True)
 
+    def newest() -> int:
+        with urllib.request.urlopen(f"{rest}/api/v3/depth?symbol=DOGEUSDT&limit=5", timeout=60) as answer:
+            return int(json.load(answer)["lastUpdateId"])
+
     def on_data(depth: Depth) -> None:
-        write("bbo", depth.update_id, eng.now() - depth.time)
+        write("bbo", depth.update_id)
         if session.state == "ready" and orders[0].state is None:
             for order in orders:
                 order.send(0, 20, Side.BUY, OrderType.MARKET)
             time.sleep(5)
-            write("slept", depth.update_id)
+            while newest() < depth.update_id + 60:
+                time.sleep(0.2)
+            write("slept", depth.update_id, newest())
 
     def on_order(order: Order) -> None:
         if order.cursor is not None:
