@@ -14,7 +14,17 @@ from typing import NoReturn
 
 import pytest
 from support import canary
-from support.processes import Client, Exchange, Gateway, Refused, eventually, keygen, open_socket, program
+from support.processes import (
+    PATIENCE,
+    Client,
+    Exchange,
+    Gateway,
+    Refused,
+    eventually,
+    keygen,
+    open_socket,
+    program,
+)
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 PASSPHRASE = "canary-passphrase-5f0c2b71"
@@ -44,7 +54,7 @@ def ran(gateway: Gateway, name: str, *arguments: str, passphrase: str | None = P
     with (gateway.folder / f"{name}.out").open("wb") as out:
         return subprocess.run(
             [program("spot"), *arguments], cwd=gateway.folder, env=env, stdin=subprocess.DEVNULL,
-            stdout=out, stderr=out, start_new_session=True, timeout=60, check=False,
+            stdout=out, stderr=out, start_new_session=True, timeout=PATIENCE, check=False,
         ).returncode  # fmt: skip
 
 
@@ -161,7 +171,7 @@ def test_r70_a_secret_that_any_test_lets_out_fails_the_whole_run(
     tests = Path(__file__).resolve().parents[1]
     env = os.environ | {"PLACE": place, "LEAK": leak.encode().hex(), "PYTHONPATH": str(tests)}
     done = subprocess.run(
-        [*command, *beside, "test_it.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=90
+        [*command, *beside, "test_it.py"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert ("secrets in what the run has left" in done.stdout) == bool(code), done.stdout

@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from pyalgo._verify import verify
-from support.processes import Client, Gateway, eventually, program
+from support.processes import PATIENCE, Client, Gateway, eventually, program
 
 SEED = int(os.environ.get("TRADINGSYS_SEED", "1"))
-PATIENT = 10
 
 
 def rows(gateway: Gateway) -> list[tuple[int, str, str, str]]:
@@ -130,7 +129,7 @@ def test_everything_acknowledged_is_remembered_by_its_numbers(gateway: Gateway) 
     assert gateway.client(1).buy("10")["seq"] == 6
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(3_600)
 def test_r51_a_kill_at_any_moment_leaves_a_journal_that_is_whole(gateway: Gateway) -> None:
     """20 kills of `compact`, each on a journal with much to do."""
     traded(gateway, orders=60, acknowledged=119)
@@ -152,10 +151,13 @@ def test_r51_a_kill_at_any_moment_leaves_a_journal_that_is_whole(gateway: Gatewa
         # The moment of the kill, not a wait for something.
         time.sleep(rng.uniform(0.0, length))
         process.kill()
-        process.wait(PATIENT)
+        process.wait(PATIENCE)
         verified = gateway.run("verify", "-c=spot.json")
         assert verified.returncode == 0, verified.stdout + verified.stderr
         assert [row for row in rows(gateway) if row[1] not in ("event", "answer", "ack")] == before
-        done += "without text" in verified.stdout
+        late = "without text" in verified.stdout
+        done += late
+        # As long as it takes here, however long the first one took: kills fall on both sides of its end.
+        length *= 0.8 if late else 1.2
     print(f"{done} of 20 kills came after the transaction")
     assert done < 20, "some kill came before it was done"

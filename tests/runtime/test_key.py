@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 from support import canary
-from support.processes import Gateway, eventually, program
+from support.processes import PATIENCE, Gateway, eventually, program
 
 PASSPHRASE = "canary passphrase \u00e4 5f0c2b71"
 
@@ -53,7 +53,7 @@ def checked(gateway: Gateway, *arguments: str, **options: Any) -> subprocess.Com
     command = [program("spot"), "check", "-c=spot.json", *arguments]
     options = {"start_new_session": True, "stdin": subprocess.DEVNULL} | options
     return subprocess.run(
-        command, cwd=gateway.folder, capture_output=True, text=True, timeout=60, check=False, **options
+        command, cwd=gateway.folder, capture_output=True, text=True, timeout=PATIENCE, check=False, **options
     )
 
 
@@ -197,7 +197,7 @@ def test_the_shut_key_is_told_in_the_log_of_a_start(gateway: Gateway, machine_la
     encrypted(gateway, machine_lacks)
     done = subprocess.run(
         [program("spot"), "-c=spot.json"], cwd=gateway.folder, env=passphrase_file(gateway, "wrong"),
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 77 and "wrong passphrase" in done.stderr
     log = gateway.folder / "log"

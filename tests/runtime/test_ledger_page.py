@@ -131,9 +131,10 @@ def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gatewa
     eventually(
         lambda: gateway.sql("SELECT session_id, symbol, qty, avg_price FROM position") == rows, "the rows"
     )
-    assert (gateway.sql("SELECT * FROM _profit"), gateway.sql("SELECT * FROM _fee")) == (profit, fees)
+    eventually(lambda: gateway.sql("SELECT * FROM _profit") == profit, "the profit")
+    eventually(lambda: gateway.sql("SELECT * FROM _fee") == fees, "the fees")
     eventually(lambda: doge(gateway, "external") == 0, "external has what it had")
-    assert doge(gateway, "unattributed") == 0
+    eventually(lambda: doge(gateway, "unattributed") == 0, "everything is explained")
     eventually(lambda: gateway.logged("position found again at the exchange"), "the comparison")
     assert not gateway.logged("position differs from what the lost journal's pos.db showed")
 

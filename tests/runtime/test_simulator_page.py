@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from support.processes import eventually, free_port, program
+from support.processes import PATIENCE, eventually, free_port, program
 from support.system import ROOT
 
 PAGE = (ROOT / "docs" / "simulator.md").read_text()
@@ -27,9 +27,8 @@ class Steps:
     """The page with its ports replaced, typed into a shell in a checkout that has been built."""
 
     def __init__(self, checkout: Path) -> None:
-        self.text = PAGE
-        for port in ("9080", "8111", "8112", "8113"):
-            self.text = self.text.replace(port, str(free_port()))
+        ports = {port: str(free_port()) for port in ("9080", "8111", "8112", "8113")}
+        self.text = re.sub("|".join(ports), lambda found: ports[found[0]], PAGE)
         self.checkout = checkout
         self.folder = checkout / "try"
         (checkout / "target").mkdir()
@@ -50,7 +49,7 @@ class Steps:
     def typed(self, command: str, folder: Path) -> str:
         """What the command prints."""
         done = subprocess.run(
-            ["sh", "-ec", command], cwd=folder, env=self.env, capture_output=True, text=True, timeout=60
+            ["sh", "-ec", command], cwd=folder, env=self.env, capture_output=True, text=True, timeout=600
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -68,7 +67,7 @@ class Steps:
             yield
         finally:
             started.send_signal(signal.SIGINT)
-            started.wait(30)
+            started.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("market", ["spot", "usdt"])

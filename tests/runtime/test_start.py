@@ -17,6 +17,7 @@ import pytest
 from support.log import told
 from support.processes import (
     APIKEY,
+    PATIENCE,
     Client,
     Exchange,
     Gateway,
@@ -26,6 +27,7 @@ from support.processes import (
     keygen,
     open_socket,
     program,
+    trading,
 )
 from websockets.exceptions import ConnectionClosed
 
@@ -133,11 +135,11 @@ def test_row_004_24_the_key_is_found_beside_the_configuration(gateway: Gateway, 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     command = [program("spot"), "check", f"-c={gateway.folder / 'spot.json'}"]
-    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout
     gateway.config["pem"] = str(gateway.folder / "private_key.pem")
     gateway.write_config()
-    assert subprocess.run(command, cwd=elsewhere, capture_output=True, timeout=30).returncode == 0
+    assert subprocess.run(command, cwd=elsewhere, capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 def test_row_004_31_a_port_in_use_is_named(gateway: Gateway, tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> 
             "trading",
         )
         process.terminate()
-        assert process.wait(30) == 143
+        assert process.wait(PATIENCE) == 143
 
 
 def test_row_004_33_59_without_db_and_log_dir_files_appear_in_the_working_directory(gateway: Gateway) -> None:
@@ -221,7 +223,8 @@ def test_row_004_33_59_without_db_and_log_dir_files_appear_in_the_working_direct
     gateway.start()
     eventually(lambda: (gateway.folder / "pos.db").exists(), "pos.db")
     logs = [path.name for path in (gateway.folder / "log").iterdir()]
-    assert len(logs) == 1 and re.fullmatch(r"spot_\d{8}\.log", logs[0])
+    # Two, if a day ended meanwhile.
+    assert logs and all(re.fullmatch(r"spot_\d{8}\.log", name) for name in logs)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -248,26 +251,25 @@ def test_a_key_the_exchange_refuses_ends_it_with_77(gateway: Gateway) -> None:
     (gateway.folder / "private_key.pem").unlink()
     keygen(gateway.folder)
     gateway.start()
-    assert gateway.running.popen.wait(30) == 77
+    assert gateway.running.popen.wait(PATIENCE) == 77
     last = gateway.running.log().splitlines()[-1]
     assert "the exchange refused the key" in last and "IP restriction" in last and "may trade" in last
 
 
-def test_an_exchange_that_cannot_be_reached_is_tried_again_and_again(
-    gateway: Gateway, exchange: Exchange
-) -> None:
-    port = int(exchange.listening["listening"].rsplit(":", 1)[1])
-    public = (gateway.folder / "public_key.pem").read_text()
-    exchange.kill()
-    gateway.start()
-    client = Client(gateway, 1)
-    assert client.seat["state"]["state"] == "down"
-    again = Exchange(gateway.folder, public, port=port)
-    try:
-        client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
-        assert client.buy("10")["order"]["state"] == "FILLED"
-    finally:
-        again.kill()
+def test_an_exchange_that_cannot_be_reached_is_tried_again_and_again(tmp_path: Path) -> None:
+    port = free_port()
+    with trading(tmp_path, port=port) as (exchange, gateway):
+        public = (gateway.folder / "public_key.pem").read_text()
+        exchange.kill()
+        gateway.start()
+        client = Client(gateway, 1)
+        assert client.seat["state"]["state"] == "down"
+        again = Exchange(gateway.folder, public, port=port)
+        try:
+            client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
+            assert client.buy("10")["order"]["state"] == "FILLED"
+        finally:
+            again.kill()
 
 
 def test_i20_no_secret_in_any_output(gateway: Gateway) -> None:

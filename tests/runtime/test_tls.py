@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 from support.certificates import make_certificate
-from support.processes import Exchange, Gateway
+from support.processes import PATIENCE, Exchange, Gateway
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ class TlsFront:
         self.ready = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self.main()))
         self.thread.start()
-        self.ready.wait(10)
+        self.ready.wait(PATIENCE)
 
     async def main(self) -> None:
         """Serves until it is told to stop."""
