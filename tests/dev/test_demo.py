@@ -63,7 +63,7 @@ def typed(command: str) -> Iterator[None]:
         yield
     finally:
         running.send_signal(signal.SIGINT)
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
 
 
 def test_ctrl_c_leaves_no_process_behind(command: list[str], tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_no_process_behind(command: list[str], tmp_path: Path) -> 
         if "strategy hedge started" in line:
             break
     demo.send_signal(signal.SIGINT)
-    demo.communicate(timeout=60)
+    demo.communicate(timeout=300)
     assert demo.returncode == 130
     assert living_in(tmp_path) == []
 

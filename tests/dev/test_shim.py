@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def dev(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if name != "PYTHON"} | environment
     return subprocess.run(
-        [str(ROOT / "dev"), *arguments], env=env, capture_output=True, text=True, check=False, timeout=60
+        [str(ROOT / "dev"), *arguments], env=env, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -104,5 +104,5 @@ with lock.exclusive(Path({str(tmp_path)!r}) / "lock"):
         second = subprocess.Popen([sys.executable, "-c", script], env=env, stdout=subprocess.PIPE, text=True)
         assert second.stdout is not None
         assert second.stdout.readline() == "dev: waiting for another ./dev in this checkout (process 4711)\n"
-    assert second.communicate(timeout=60)[0] == "mine\n"
+    assert second.communicate(timeout=300)[0] == "mine\n"
     assert second.returncode == 0

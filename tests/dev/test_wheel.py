@@ -16,7 +16,7 @@ QUICK = [f"--config=profile.dev.package.{name}.opt-level=0" for name in ("tradin
 ONE_LINE = "import pyalgo; pyalgo.Engine().stop(); print(pyalgo.__file__)"
 
 
-@pytest.mark.timeout(600)  # some crates are compiled with other features than the workspace's
+@pytest.mark.timeout(7_200)  # some crates are compiled with other features than the workspace's
 def test_row_004_36_maturin_makes_a_wheel_that_imports(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "maturin", "build", "--locked", "--offline", "--interpreter"]
     environment = os.environ | {"CARGO_TARGET_DIR": str(program("spot").parents[1])}

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from support.processes import PATIENCE
 from support.system import ROOT, System, interrupt, wait_for
 
 EXAMPLES = ROOT / "examples"
@@ -77,7 +78,7 @@ def test_row_004_37_81_pair_trades_both_symbols_against_each_other(busy: System)
         busy.move("ETHUSDT", next(prices))
         return {trade["symbol"] for trade in busy.trades()} == {"ETHUSDT", "SOLUSDT"}
 
-    wait_for("trades in both", both, 60)
+    wait_for("trades in both", both)
     code, _ = interrupt(program)
     assert code == 0
 
@@ -98,7 +99,7 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
     program = busy.strategy(EXAMPLES / "market_maker.py", *arguments)
 
     def told() -> list[tuple[str, Decimal]]:
-        rows = [line.split() for line in fills.read_text().splitlines()]
+        rows = [line.split() for line in fills.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [(row[3], Decimal(row[4])) for row in rows]
 
     def happened() -> list[tuple[str, Decimal]]:
@@ -120,7 +121,7 @@ def test_exactly_once_books_every_fill_once_though_it_is_killed(busy: System) ->
     def booked() -> list[tuple[int, str, Decimal]]:
         if not file.exists():
             return []
-        with sqlite3.connect(file) as db:
+        with sqlite3.connect(file, timeout=PATIENCE) as db:
             made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursor'").fetchall()
             query = "SELECT trade_id, side, quantity FROM fill ORDER BY rowid"
             rows = db.execute(query).fetchall() if made else []
@@ -144,8 +145,8 @@ def test_exactly_once_books_every_fill_once_though_it_is_killed(busy: System) ->
 def test_momentum_holds_at_most_its_quantity(busy: System) -> None:
     notional = 200
     program = busy.strategy(EXAMPLES / "momentum.py", busy.address, "5", "dogeusdt", "1s", str(notional))
-    wait_for("an order", lambda: busy.orders("all"), 60)
-    wait_for("a second one", lambda: len(busy.orders("all")) > 1, 60)
+    wait_for("an order", lambda: busy.orders("all"))
+    wait_for("a second one", lambda: len(busy.orders("all")) > 1)
     assert len(busy.orders()) <= 1
     code, said = interrupt(program)
     assert code == 0
@@ -161,7 +162,7 @@ def test_two_strategies_share_a_symbol(busy: System) -> None:
         found = busy.positions()
         return found.get((6, "dogeusdt"), Decimal()) > 0 > found.get((7, "dogeusdt"), Decimal())
 
-    wait_for("one long and one short", both, 60)
+    wait_for("one long and one short", both)
     code, said = interrupt(program)
     assert code == 0
     assert "together" in said
@@ -181,9 +182,9 @@ def test_two_strategies_add_up_in_rough_weather(tmp_path: Path) -> None:
             found = system.positions()
             return found.get((6, "dogeusdt"), Decimal()) > 0 > found.get((7, "dogeusdt"), Decimal())
 
-        wait_for("one long and one short", both, 90)
+        wait_for("one long and one short", both)
         struck = tmp_path / "sim" / "faults.jsonl"
-        wait_for("the storm", lambda: '"note":"storm"' in struck.read_text(), 60)
+        wait_for("the storm", lambda: struck.exists() and '"note":"storm"' in struck.read_text())
         code, _ = interrupt(program)
         assert code == 0
         system.exchange.control("DELETE", "/control/faults")

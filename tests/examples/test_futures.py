@@ -24,7 +24,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
 
 def test_row_004_37_81_the_hedge_is_long_on_spot_and_short_on_futures_alike(both: Both) -> None:
     program = both.strategy(EXAMPLES / "hedge.py", both.address, both.usdt.url, "7", "ethusdt", "200")
-    wait_for("the login", lambda: both.usdt.logged("session taken", name="hedge"), 60)
+    wait_for("the login", lambda: both.usdt.logged("session taken", name="hedge"))
     both.move("ETHUSDT", "3000")
     both.move_perpetual("ETHUSDT", "3030")
 
@@ -32,17 +32,17 @@ def test_row_004_37_81_the_hedge_is_long_on_spot_and_short_on_futures_alike(both
         held = both.positions().get((7, "ethusdt"), ZERO)
         return held > 0 and abs(held + both.perpetual("ethusdt")) < Decimal("0.002")
 
-    wait_for("both legs", hedged, 60)
+    wait_for("both legs", hedged)
     # The premium is gone, and turned: both legs are closed.
     both.move_perpetual("ETHUSDT", "2970")
-    wait_for("the perpetual closed", lambda: both.perpetual("ethusdt") == 0, 60)
+    wait_for("the perpetual closed", lambda: both.perpetual("ethusdt") == 0)
     code, said = interrupt(program)
     assert code == 0, said
 
 
 def test_row_004_37_the_keeper_holds_its_position_and_steps_aside(both: Both) -> None:
     program = both.strategy(EXAMPLES / "funding.py", both.usdt.url, "8", "btcusdt", "500", "0.5")
-    held = wait_for("the position", lambda: both.perpetual("btcusdt"), 60)
+    held = wait_for("the position", lambda: both.perpetual("btcusdt"))
     assert held > 0
     code, said = interrupt(program)
     assert code == 0, said
@@ -50,7 +50,7 @@ def test_row_004_37_the_keeper_holds_its_position_and_steps_aside(both: Both) ->
     # Now any funding costs too much, however far away it is.
     arguments = (both.usdt.url, "8", "btcusdt", "500", "-1", "1000000")
     program = both.strategy(EXAMPLES / "funding.py", *arguments)
-    wait_for("it steps aside", lambda: both.perpetual("btcusdt") == 0, 60)
+    wait_for("it steps aside", lambda: both.perpetual("btcusdt") == 0)
     code, said = interrupt(program)
     assert (code, "aside" in said) == (0, True), said
 
@@ -58,7 +58,7 @@ def test_row_004_37_the_keeper_holds_its_position_and_steps_aside(both: Both) ->
 def test_row_004_37_the_trailing_stop_sells_when_the_price_turns(both: Both) -> None:
     program = both.strategy(EXAMPLES / "trailing_stop.py", both.usdt.url, "9", "solusdt", "100", "1")
     assert program.stdout is not None
-    bought = wait_for("the position", lambda: both.perpetual("solusdt"), 60)
+    bought = wait_for("the position", lambda: both.perpetual("solusdt"))
     for line in program.stdout:
         if "stop follows" in line:
             break
@@ -74,7 +74,7 @@ def test_row_004_37_the_trailing_stop_sells_when_the_price_turns(both: Both) -> 
         both.move_perpetual("SOLUSDT", next(prices))
         return both.perpetual("solusdt") == 0
 
-    wait_for("the exit", left, 60)
+    wait_for("the exit", left)
     sold = sum(Decimal(row["qty"]) for row in both.futures("trades") if row["side"] == "SELL")
     assert sold == bought
     booked = wait_for(

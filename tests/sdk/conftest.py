@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import PATIENCE
 from support.scripted import Script, scripted
 from support.system import System
 
@@ -28,7 +29,7 @@ class Play:
         """A depth subscription."""
         return self.session.subscribe(symbol, "depth")
 
-    def run_until(self, done: Callable[[], object], seconds: float = 20) -> None:
+    def run_until(self, done: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Runs the engine until something holds."""
         until = self.eng.now() + int(seconds * 1e9)
         checks = self.eng.every(0.0005, lambda: done() and self.eng.stop())

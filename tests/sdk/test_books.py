@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sdk.conftest import Start
+from support.processes import PATIENCE
 from support.scripted import PRODUCT, Frame, Link
 
 from pyalgo import BookSubscription, InvalidStream, MarkSubscription
@@ -35,10 +36,10 @@ def test_a_whole_book_to_any_depth(start: Start) -> None:
         call = link.next("subscribe")
         assert call["params"]["streams"] == [BOOK]
         link.ordinary(call)
-        assert first.wait(20)
+        assert first.wait(PATIENCE)
         bids = [[f"{0.2 - at * 0.001:.3f}", str(at + 1)] for at in range(30)]
         link.send(stream=BOOK, data=whole(10, bids, [["0.21", "5"], ["0.22", "6"]]))
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.send(stream=BOOK, data=change(8, 9, [["0.3", "1"]], []))
         link.send(stream=BOOK, data=change(10, 12, [["0.200", "0"], ["0.199", "7"]], [["0.205", "1"]]))
         link.serve()
@@ -75,11 +76,11 @@ def test_r27_a_book_that_is_not_good_is_empty(start: Start) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
         link.send(stream=BOOK, data=whole(10, [["0.2", "1"]], [["0.21", "5"]]))
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.send(stream=BOOK, stale="a change of the book is missing after update 10")
         link.send(stream=BOOK, data=change(10, 11, [["0.2", "2"]], []))
         go.clear()
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.send(stream=BOOK, data=whole(30, [["0.1", "3"]], []))
         link.serve()
 
@@ -125,7 +126,7 @@ def test_marks_and_their_absence(start: Start) -> None:
     def script(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
-        assert first.wait(20)
+        assert first.wait(PATIENCE)
         mark = {
             "time": NOON,
             "mark": "0.2005",
@@ -193,7 +194,7 @@ def test_r42_changed_rules_hold_while_the_session_runs(start: Start) -> None:
     def script(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.send(event="products", time=1, products=[PRODUCT | {"tick_size": "0.01", "lot": "5"}])
         link.serve()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sdk.conftest import Start
+from support.processes import PATIENCE, eventually
 from support.scripted import Link, scripted
 
 import pyalgo
@@ -29,9 +30,14 @@ def turns_in(interval: float, seconds: float) -> int:
 
 
 def test_row_004_38_the_interval_is_the_longest_sleep() -> None:
-    slow, fast = turns_in(0.01, 0.3), turns_in(0, 0.3)
-    assert 10 <= slow <= 60
-    assert fast > 10 * slow
+
+    def as_they_should() -> bool:
+        """Not while the machine stands still: then there are fewer."""
+        slow, fast = turns_in(0.01, 0.3), turns_in(0, 0.3)
+        assert slow <= 60
+        return slow >= 10 and fast > 10 * slow
+
+    eventually(as_they_should, "turns")
     assert Engine().interval == 0.001
     for bad in (-1, -0.0001, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="interval"):
@@ -42,13 +48,15 @@ def test_it_wakes_at_once_on_data(start: Start) -> None:
     """With an interval of a minute, data still arrives without delay."""
     sent: list[float] = []
     seen: list[float] = []
-    more = threading.Semaphore(0)
+    more, over = threading.Semaphore(0), threading.Event()
 
     def script(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
-        for number in range(1, 21):
-            assert more.acquire(timeout=20)
+        for number in itertools.count(1):
+            assert more.acquire(timeout=PATIENCE)
+            if over.is_set():
+                break
             sent.append(time.perf_counter())
             link.depth(number, "0.19999", "0.20001")
         link.serve()
@@ -56,17 +64,26 @@ def test_it_wakes_at_once_on_data(start: Start) -> None:
     play = start(script, interval=60)
     sub = play.depth()
 
+    def usual() -> float:
+        """The median of the last twenty."""
+        return sorted(b - a for a, b in zip(sent[-20:], seen[-20:], strict=True))[10]
+
     def on_data(_: Any) -> None:
         seen.append(time.perf_counter())
-        if len(seen) == 20:
+        # A busy machine is late for a while; an engine that sleeps is late each time.
+        if len(seen) >= 20 and usual() < 0.02:
             play.eng.stop()
-        more.release()
+        else:
+            more.release()
 
     sub.on_data = on_data
+    late = play.eng.after(PATIENCE, play.eng.stop)
     more.release()
     play.eng.run()
-    delays = sorted(b - a for a, b in zip(sent, seen, strict=True))
-    assert delays[10] < 0.02, delays
+    late.cancel()
+    over.set()
+    more.release()
+    assert len(seen) >= 20 and usual() < 0.02, usual()
 
 
 def test_row_004_39_a_turn_without_data_does_not_wait(start: Start) -> None:
@@ -85,7 +102,7 @@ def test_stop_ends_run_from_any_thread(name: str) -> None:
     threading.Timer(0.1, eng.stop).start()
     begin = time.perf_counter()
     getattr(eng, name)()
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 50, "it slept for the whole interval"
 
 
 def test_stop_before_run_and_run_again() -> None:
@@ -97,6 +114,18 @@ def test_stop_before_run_and_run_again() -> None:
 
 
 def test_timers_follow_the_engines_clock() -> None:
+    eventually(beats_evenly, "a run in which the machine keeps time")
+    eng = Engine()
+    before = time.time_ns()
+    now = eng.now()
+    assert before - 1_000_000_000 < now < time.time_ns() + 1_000_000_000
+    for bad in (-1, float("nan")):
+        with pytest.raises(ValueError, match="seconds"):
+            eng.every(bad, eng.stop)
+
+
+def beats_evenly() -> bool:
+    """What has to come does, not too early, and once; and what comes again and again did so evenly."""
     eng = Engine()
     log: list[tuple[str, int]] = []
     eng.after(0.05, lambda: log.append(("after", eng.now())))
@@ -112,13 +141,9 @@ def test_timers_follow_the_engines_clock() -> None:
     after = [when for what, when in log if what == "after"]
     assert len(after) == 1
     assert after[0] - begin >= 50_000_000
-    assert 2 <= len(beats) <= 5
-    assert all(later - sooner > 5_000_000 for sooner, later in itertools.pairwise(beats))
+    assert len(beats) <= 5
     assert not any(what == "never" for what, _ in log)
-    assert abs(eng.now() - time.time_ns()) < 1_000_000_000
-    for bad in (-1, float("nan")):
-        with pytest.raises(ValueError, match="seconds"):
-            eng.every(bad, eng.stop)
+    return len(beats) >= 2 and all(b - a > 5_000_000 for a, b in itertools.pairwise(beats))
 
 
 def test_missed_beats_are_not_made_up_for() -> None:
@@ -223,11 +248,11 @@ def test_an_engine_may_run_in_another_thread(start: Start) -> None:
     play.eng.after(0, lambda: (seen.append(sub.net), running.set()))
     thread = threading.Thread(target=play.eng.run)
     thread.start()
-    assert running.wait(20)
+    assert running.wait(PATIENCE)
     with pytest.raises(WrongThread):
         _ = sub.net
     play.eng.stop()
-    thread.join(20)
+    thread.join(PATIENCE)
     assert seen == [0.0]
     assert sub.net == 0.0, "it is ours again"
 
@@ -304,6 +329,17 @@ print("returned", session.state, flush=True)
 """
 
 
+def ask_until_it_ends(strategy: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Two signals before a busy process gets round to the first are one to it."""
+    for _ in range(5):
+        strategy.send_signal(number)
+        try:
+            strategy.wait(PATIENCE / 5)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("what", ["idle", "start", "in a callback", "stuck"])
 def test_row_004_41_signals_end_it_in_order(tmp_path: Path, number: signal.Signals, what: str) -> None:
@@ -328,11 +364,11 @@ def test_row_004_41_signals_end_it_in_order(tmp_path: Path, number: signal.Signa
                 # The first one asks; a callback that never returns needs a second one.
                 with pytest.raises(subprocess.TimeoutExpired):
                     strategy.wait(0.5)
-                strategy.send_signal(number)
-            rest, _ = strategy.communicate(timeout=20)
+                ask_until_it_ends(strategy, number)
+            rest, _ = strategy.communicate(timeout=PATIENCE)
             assert strategy.returncode == 0
         assert rest == ("callback done\n" if what == "in a callback" else "") + "returned down\n"
-        assert left.wait(20)
+        assert left.wait(PATIENCE)
     code = gateway.links[0].socket.close_code
     assert code == 1000, "it left without a word"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sdk.conftest import Start
+from support.processes import PATIENCE
 from support.scripted import Frame, Link
 
 from pyalgo import (
@@ -262,7 +263,7 @@ def test_only_the_newest_book_is_given_after_a_slow_callback(start: Start) -> No
         log.append(depth.update_id)
         if depth.update_id == 1:
             SmartOrder(sub).send(0.2, 10, Side.BUY, OrderType.LIMIT)
-            assert slow.wait(20)
+            assert slow.wait(PATIENCE)
             # What was sent has reached this machine's socket, if not this process, by now.
             time.sleep(0.2)
 
@@ -272,7 +273,8 @@ def test_only_the_newest_book_is_given_after_a_slow_callback(start: Start) -> No
     assert [entry for entry in log if isinstance(entry, tuple)] == [(1, number) for number in range(1, 11)]
     books = [entry for entry in log if isinstance(entry, int)]
     assert books[0] == 1
-    assert len(books) < 20, books
+    # One for each time that the socket was read dry, of two thousand.
+    assert len(books) < 400, len(books)
     assert books == sorted(books)
 
 
@@ -284,7 +286,7 @@ def test_old_data_is_called_old(start: Start) -> None:
         link.ordinary(link.next("subscribe"))
         link.depth(1, "0.1", "0.2")
         link.send(stream="dogeusdt@depth", stale="the exchange's market data connection is down")
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.depth(2, "0.1", "0.2")
         link.serve()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from sdk.conftest import Start
-from support.processes import free_port
+from support.processes import PATIENCE, eventually, free_port
 from support.scripted import Frame, Gone, Link, scripted
 
 from pyalgo import (
@@ -117,16 +117,17 @@ def test_a_notebook_cell_may_be_run_again(tmp_path: Path) -> None:
         sub.on_data = lambda _: sub
 
     with scripted(tmp_path, script) as gateway:
-        cell()
-        for _ in range(50):
+
+        def again() -> bool:
             try:
                 cell()
-                break
             except DuplicateLogin:
                 # Its goodbye is on the way.
-                time.sleep(0.02)
-        else:
-            pytest.fail("the forgotten session was never closed")
+                return False
+            return True
+
+        cell()
+        eventually(again, "the forgotten session to be closed")
 
 
 def test_take_over_is_asked_for_once(start: Start) -> None:
@@ -257,7 +258,7 @@ def test_states_are_told(start: Start) -> None:
 
     def script(link: Link) -> None:
         link.accept()
-        assert go.wait(20)
+        assert go.wait(PATIENCE)
         link.send(event="state", state="down", reason="the order link is down")
         link.send(event="state", state="recovering")
         link.send(event="state", state="ready", not_ready=["solusdt"])
@@ -375,7 +376,7 @@ def test_row_004_62_while_away_orders_are_refused_at_once(start: Start) -> None:
     def script(link: Link) -> None:
         if link.number:
             # Not let in again until the test is over.
-            gone.wait(20)
+            gone.wait(PATIENCE)
             return
         link.accept()
         link.ordinary(link.next("subscribe"))
@@ -384,9 +385,12 @@ def test_row_004_62_while_away_orders_are_refused_at_once(start: Start) -> None:
     play = start(script)
     order = SmartOrder(play.depth())
     play.run_until(lambda: play.session.state == "down")
-    begin = time.perf_counter()
-    assert order.send(0.2, 10, Side.BUY, OrderType.LIMIT) is False
-    assert time.perf_counter() - begin < 0.1
+    took = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        assert order.send(0.2, 10, Side.BUY, OrderType.LIMIT) is False
+        took.append(time.perf_counter() - begin)
+    assert min(took) < 0.1, "it waits for nothing; only the machine may make it"
     assert (order.code, order.state, order.is_active) == (-30002, None, False)
     assert "no connection to the gateway" in order.reason
     for ask in (play.session.balances, play.session.cancel_all, lambda: play.session.history("x", "1m", 1)):
@@ -405,7 +409,7 @@ def test_a_reply_that_never_comes_times_out(start: Start, monkeypatch: pytest.Mo
     begin = time.perf_counter()
     with pytest.raises(RequestTimeout):
         play.session.balances()
-    assert 9 < time.perf_counter() - begin < 15
+    assert 9 < time.perf_counter() - begin < 60
     assert play.session.history("dogeusdt", "1m", 1) == [], "the session goes on"
 
 
@@ -470,7 +474,7 @@ def test_a_gateway_that_talks_nonsense_is_named_not_obeyed(start: Start, text: s
         if link.number == 0:
             for _ in range(2):
                 link.ordinary(link.next("subscribe"))
-            assert go.wait(20)
+            assert go.wait(PATIENCE)
             link.send_text(text)
         link.serve()
 
@@ -504,14 +508,14 @@ def test_a_gateway_that_does_not_read_is_noticed(start: Start) -> None:
     def script(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
-        over.wait(30)
+        over.wait(PATIENCE)
 
     play = start(script)
     sub = play.depth()
     orders = [SmartOrder(sub, adopt=False) for _ in range(5000)]
     begin = time.perf_counter()
     sent = [order.send(0.2, 10, Side.BUY, OrderType.LIMIT) for order in orders]
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < PATIENCE / 2, "longer than nobody reads"
     over.set()
     assert sent[0] is True
     assert sent[-1] is False
@@ -521,17 +525,18 @@ def test_a_gateway_that_does_not_read_is_noticed(start: Start) -> None:
 
 def test_one_gateways_silence_does_not_delay_another(start: Start, tmp_path: Path) -> None:
     """A session that is lost and whose gateway hangs in the handshake leaves the others alone."""
-    hang = threading.Event()
+    hang, go = threading.Event(), threading.Event()
 
     def lost(link: Link) -> None:
         if link.number == 0:
             link.accept()
             link.close(1001, "bye")
-        hang.wait(20)
+        hang.wait(PATIENCE)
 
     def good(link: Link) -> None:
         link.accept()
         link.ordinary(link.next("subscribe"))
+        assert go.wait(PATIENCE)
         for number in range(1, 101):
             link.depth(number, "0.1", "0.2")
             time.sleep(0.002)
@@ -543,17 +548,14 @@ def test_one_gateways_silence_does_not_delay_another(start: Start, tmp_path: Pat
     with scripted(other, lost) as gateway:
         session = play.eng.make_session(addr=gateway.address, session_id=9, token_file=gateway.token_file)
         sub = play.depth()
-        late: list[float] = []
-        last = [time.perf_counter()]
-
-        def on_data(_: Any) -> None:
-            late.append(time.perf_counter() - last[0])
-            last[0] = time.perf_counter()
-
-        sub.on_data = on_data
+        states: list[str] = []
+        sub.on_data = lambda _: states.append(session.state)
+        play.run_until(lambda: len(gateway.links) == 2)
+        go.set()
         play.run_until(lambda: sub.depth and sub.depth.update_id == 100)
-        assert session.state == "down"
-        assert max(late[1:]) < 0.2
+        # All of it while the other one hung. Ten seconds it may take for a handshake to be given up.
+        assert set(states) == {"down"}
+        assert len(gateway.links) == 2, "the first of its handshakes was given up meanwhile"
         hang.set()
 
 

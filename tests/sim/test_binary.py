@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -42,7 +43,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     yield run
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
         assert process.stdout is not None
         process.stdout.close()
 
@@ -55,14 +56,14 @@ def call(link: ClientConnection, method: str, params: dict[str, Any], signed: bo
         params["signature"] = hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
     number = time.monotonic_ns()
     link.send(json.dumps({"id": number, "method": method, "params": params}))
-    while (frame := json.loads(link.recv(10))).get("id") != number:
+    while (frame := json.loads(link.recv(PATIENCE))).get("id") != number:
         pass
     return frame
 
 
 def control(address: dict[str, str], what: str, body: Any) -> Any:
     request = urllib.request.Request(f"{address['rest']}/control/{what}", json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
         return json.load(reply)
 
 
@@ -74,7 +75,7 @@ def test_every_fill_is_in_the_journal_before_its_event_is_seen(start: Start, tmp
             order = {"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "10"}
             link.send(json.dumps(signed_place(order, f"n{number}")))
             while True:
-                event = json.loads(link.recv(10)).get("event", {})
+                event = json.loads(link.recv(PATIENCE)).get("event", {})
                 if event.get("x") == "TRADE":
                     break
             lines = (tmp_path / "data" / "trades.jsonl").read_text(encoding="utf-8").splitlines()
@@ -121,7 +122,7 @@ def test_accounts_survive_a_killed_simulator(start: Start, tmp_path: Path) -> No
 
 
 def state(address: dict[str, str]) -> Any:
-    with urllib.request.urlopen(f"{address['rest']}/control/state?orders=all", timeout=10) as reply:
+    with urllib.request.urlopen(f"{address['rest']}/control/state?orders=all", timeout=PATIENCE) as reply:
         return json.load(reply)["accounts"]
 
 
@@ -134,7 +135,7 @@ def test_both_sides_of_a_close_say_goodbye(start: Start) -> None:
     with connect(address["ws_api"]) as link:
         control(address, "faults", [{"fault": "connection.close", "side": "api"}])
         with pytest.raises(ConnectionClosed, match="1001"):
-            link.recv(10)
+            link.recv(PATIENCE)
 
 
 def test_a_cut_connection_ends_without_goodbye_and_a_half_open_one_is_silent(start: Start) -> None:
@@ -142,13 +143,13 @@ def test_a_cut_connection_ends_without_goodbye_and_a_half_open_one_is_silent(sta
     with connect(address["ws_api"]) as link:
         control(address, "faults", [{"fault": "connection.abort"}])
         with pytest.raises(ConnectionClosed, match="no close frame"):
-            link.recv(10)
+            link.recv(PATIENCE)
     with connect(address["ws_api"], ping_interval=None) as link:
-        control(address, "faults", [{"fault": "connection.half_open"}])
-        link.send(json.dumps({"id": 1, "method": "ping"}))
         begun = time.monotonic()
+        control(address, "faults", [{"fault": "connection.half_open"}])
         with pytest.raises(ConnectionClosed, match="no close frame"):
-            link.recv(10)
+            link.send(json.dumps({"id": 1, "method": "ping"}))
+            link.recv(PATIENCE)
         assert time.monotonic() - begun > 0.5, "it stayed open until the ping was overdue"
 
 
@@ -157,7 +158,7 @@ def test_a_lost_http_reply_keeps_the_client_waiting(start: Start) -> None:
     control(address, "faults", [{"fault": "reply.drop", "method": "ping", "nth": 1}])
     with pytest.raises(TimeoutError):
         urllib.request.urlopen(f"{address['rest']}/api/v3/ping", timeout=0.3)
-    with urllib.request.urlopen(f"{address['rest']}/api/v3/ping", timeout=10) as reply:
+    with urllib.request.urlopen(f"{address['rest']}/api/v3/ping", timeout=PATIENCE) as reply:
         assert reply.read() == b"{}"
 
 
@@ -165,7 +166,7 @@ def test_handshakes_follow_the_rfc(start: Start) -> None:
     address = start()
     host, port = address["listening"].split(":")
     key = base64.b64encode(b"sixteen bytes!!!").decode()
-    with socket.create_connection((host, int(port)), timeout=10) as raw:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as raw:
         raw.sendall(
             f"GET /ws/dogeusdt@trade HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
             f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
@@ -175,7 +176,7 @@ def test_handshakes_follow_the_rfc(start: Start) -> None:
     assert head.startswith("http/1.1 101")
     assert f"sec-websocket-accept: {accept.decode().lower()}" in head
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"{address['rest']}/nothing", timeout=10)
+        urllib.request.urlopen(f"{address['rest']}/nothing", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -184,7 +185,7 @@ def test_signals_end_it_with_0(how: signal.Signals, tmp_path: Path) -> None:
         assert process.stdout is not None
         assert "listening" in process.stdout.readline()
         process.send_signal(how)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_what_cannot_be_used_is_said(start: Start, tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def test_what_cannot_be_used_is_said(start: Start, tmp_path: Path) -> None:
         (["--colour"], 2, "--colour"),
     ]:
         result = subprocess.run(
-            [str(BINARY), *arguments], capture_output=True, text=True, timeout=30, check=False
+            [str(BINARY), *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert result.returncode == code, (arguments, result.stderr)
         assert words in result.stderr

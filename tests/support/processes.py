@@ -224,7 +224,11 @@ class Gateway:
 
     def await_logged(self, event: str, *words: str, **fields: str) -> list[Line]:
         """The same, once there are any: a thread of its own writes the log, later than what it tells of."""
-        return list(eventually(lambda: self.logged(event, *words, **fields), f"{event} in the log"))
+
+        def there() -> list[Line]:
+            return told(self.running.log(), event, *words, **fields)
+
+        return list(eventually(there, f"{event} in the log"))
 
     def client(self, session: int = 1, **login: Any) -> Client:
         """A client that is logged in and has been told that orders are taken."""

@@ -10,11 +10,13 @@ from walls.planting import Plant
 from walls.rust_text import product_code, product_files
 from walls.text import files, rust_folders
 
+ASKS = ("logged", "await_logged")
+
 
 def asked(file: Path) -> Iterator[tuple[int, str | None]]:
     """Events that a test asks a log for; `None` where it is no literal."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "logged":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKS:
             event = node.args[0] if node.args else None
             literal = isinstance(event, ast.Constant) and isinstance(event.value, str)
             yield node.lineno, event.value if literal else None  # type: ignore[union-attr]
@@ -47,10 +49,12 @@ def test_an_event_that_nobody_logs_is_found(plant: Plant) -> None:
         {
             "Cargo.toml": "[package]\n",
             "src/lib.rs": 'fn f() { log("link down") }\n#[cfg(test)]\nfn g() { log("link up") }\n',
-            "tests/test_it.py": 'a.logged("link down")\nnot a.logged("link up")\na.logged(429)\n',
+            "tests/test_it.py": 'a.logged("link down")\nnot a.logged("link up")\na.logged(429)\n'
+            'a.await_logged("x")\n',
         }
     )
     assert findings(root) == [
         "tests/test_it.py:2: no program logs 'link up'",
         "tests/test_it.py:3: no program logs None",
+        "tests/test_it.py:4: no program logs 'x'",
     ]

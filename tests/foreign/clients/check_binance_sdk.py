@@ -115,7 +115,7 @@ async def executions(events: asyncio.Queue[Any]) -> list[str]:
     """Execution types of the next three order events."""
     seen: list[str] = []
     while len(seen) < 3:
-        event = await asyncio.wait_for(events.get(), 5)
+        event = await asyncio.wait_for(events.get(), 120)
         report = getattr(event, "actual_instance", event)
         kind = getattr(report, "x", None)
         if kind is not None:
@@ -148,7 +148,7 @@ def test_streams(exchange: Exchange) -> None:
             # A busy client hands what several streams bring to the first one's listener.
             kinds: dict[str, Any] = {}
             while len(kinds) < 4:
-                message = await asyncio.wait_for(heard.get(), 20)
+                message = await asyncio.wait_for(heard.get(), 120)
                 kinds.setdefault(type(message).__name__, message)
             trading.cancel()
             trade, book, bar, best = (

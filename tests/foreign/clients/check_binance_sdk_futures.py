@@ -144,7 +144,7 @@ def test_streams(exchange: Exchange) -> None:
             market = ("AggregateTrade", "PartialBookDepth", "Kline", "IndividualSymbolBookTicker")
             # All of these, and what the account's own stream says.
             while sum(name.startswith(market) for name in kinds) < 4 or len(kinds) < 5:
-                message = await asyncio.wait_for(heard.get(), 20)
+                message = await asyncio.wait_for(heard.get(), 120)
                 kinds.setdefault(type(message).__name__, message)
             trading.cancel()
             trade, book, bar, best = (

@@ -123,7 +123,7 @@ async def watch_market(exchange: Exchange, client: AsyncClient) -> None:
     assert len(seen[names[0]]["bids"]) == 5
     async with manager.trade_socket(SYMBOL) as socket:
         exchange.house("BUY", "10", "0.3")
-        assert (await asyncio.wait_for(socket.recv(), 5))["e"] == "trade"
+        assert (await asyncio.wait_for(socket.recv(), 120))["e"] == "trade"
         soon(exchange.house, "BUY", "10", "0.3")
 
 
@@ -148,7 +148,7 @@ async def watch_account(exchange: Exchange, client: AsyncClient) -> None:
         await client.cancel_order(symbol=SYMBOL, orderId=order["orderId"])
         executions = []
         while len(executions) < 3:
-            event = await asyncio.wait_for(socket.recv(), 5)
+            event = await asyncio.wait_for(socket.recv(), 120)
             event = event.get("event", event)
             if event["e"] == "executionReport":
                 executions.append((event["x"], event["X"], event["i"]))

@@ -103,7 +103,7 @@ def test_streams(exchange: Exchange) -> None:
                 await client.futures_cancel_order(symbol=SYMBOL, orderId=order["orderId"])
                 seen = []
                 while len(seen) < 3:
-                    event = await asyncio.wait_for(socket.recv(), 5)
+                    event = await asyncio.wait_for(socket.recv(), 120)
                     if event["e"] == "ORDER_TRADE_UPDATE":
                         seen.append((event["o"]["x"], event["o"]["X"]))
                 assert seen == [("NEW", "NEW"), ("TRADE", "PARTIALLY_FILLED"), ("CANCELED", "CANCELED")]

@@ -78,9 +78,9 @@ def test_private_events(exchange: Exchange) -> None:
                 await client.create_margin_order(
                     symbol=SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity=10, price="0.1"
                 )
-                event = await asyncio.wait_for(socket.recv(), 10)
+                event = await asyncio.wait_for(socket.recv(), 120)
                 while event.get("e") != "executionReport":
-                    event = await asyncio.wait_for(socket.recv(), 10)
+                    event = await asyncio.wait_for(socket.recv(), 120)
                 assert (event["s"], event["X"]) == (SYMBOL, "NEW")
         finally:
             await client.close_connection()

@@ -36,7 +36,7 @@ class Exchange:
         request = urllib.request.Request(
             f"{self.rest}/control/{what}", json.dumps(body).encode(), {"content-type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             return json.load(reply)
 
     def price(self, price: str) -> None:
