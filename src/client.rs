@@ -14,6 +14,7 @@
 //! Everything leads to `Closed` by `close`, by a refusal that waiting cannot mend, and by any failure before the
 //! first login.
 
+mod anew;
 pub mod backoff;
 pub mod event;
 #[cfg(test)]

@@ -174,6 +174,12 @@ impl EventLog {
         self.kept.iter().filter(wanted).map(|k| k.frame.clone()).collect()
     }
 
+    /// Does an event that is kept, committed or not, have this in it?
+    pub fn tells_of(&self, word: &str) -> bool {
+        let has = |k: &Kept| std::str::from_utf8(&k.frame).is_ok_and(|frame| frame.contains(word));
+        self.kept.iter().any(has)
+    }
+
     /// Number of the last event that is not kept any more.
     fn gone(&self) -> u64 {
         self.kept.front().map_or(self.last, |k| k.sequence - 1)

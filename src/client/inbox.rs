@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 
 use indexmap::IndexMap;
 
-use super::event::Market;
+use super::event::{Event, Market, Placed};
 use super::machine::Queued;
 use crate::book::levels::Levels;
+use crate::ids::ClientOrderId;
 use crate::market::{Channel, Depth, Level};
 use crate::time::Time;
 use crate::wire::event::{BarData, BookData, TradeData};
@@ -117,6 +118,15 @@ impl Inbox {
     /// Another has the session now: its numbered events are the other's to handle.
     pub(super) fn drop_numbered(&mut self) {
         self.private.retain(|queued| matches!(queued, Queued::Event(placed, _) if placed.at.is_none()));
+    }
+    /// Orders that an event which waits tells to be over.
+    pub(super) fn ending(&self) -> impl Iterator<Item = &ClientOrderId> {
+        self.private.iter().filter_map(|queued| match queued {
+            Queued::Event(Placed { event: Event::Order(change), .. }, _) => {
+                change.order.state.is_terminal().then_some(&change.order.order_id)
+            }
+            _ => None,
+        })
     }
     /// Private events waiting.
     pub fn private_len(&self) -> usize {

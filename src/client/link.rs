@@ -2,8 +2,10 @@
 
 use super::event::{Event, LocalError, Placed, down};
 use super::machine::{Aim, Reply};
-use super::machine::{Asked, Client, Identity, InFlight, LISTED_LONGER, Output, Phase, Queued, STEP_TIMEOUT};
-use super::orders::Kill;
+use super::machine::{
+    Asked, Client, Identity, InFlight, LISTED_LONGER, Output, Phase, Queued, STEP_TIMEOUT, Stand,
+};
+use super::orders::{Kill, Tracked};
 use crate::ids::Install;
 use crate::market::{OrderStatus, Stream};
 use crate::time::{Span, Time};
@@ -58,6 +60,10 @@ impl Client {
                            or the token file is of an earlier run";
             return self.refused(now, ErrorBody::new(ErrorCode::BadProof, message), out);
         }
+        let before = self.known_by_another(welcome.generation);
+        if before.is_some() {
+            self.list_open_orders();
+        }
         let proof = proof::of_client(&token, &nonce, &welcome.nonce, self.config.session_id);
         let pending = self.unanswered.iter().map(|command| Pending {
             epoch: command.epoch,
@@ -71,7 +77,7 @@ impl Client {
             name: self.config.name.clone(),
             trading: self.config.trading,
             proof,
-            cursor: self.handled,
+            cursor: self.handled.or(before),
             pending: pending.collect(),
             take_over: self.config.take_over && !self.ever_live,
             heartbeat_ms: declared.heartbeat.map(millis),
@@ -203,19 +209,24 @@ impl Client {
 
     pub(super) fn snapshot(&mut self, snapshot: Snapshot) {
         self.received = Some(snapshot.last);
-        let known = self.last_made;
+        let asked = |key| {
+            let commands = self.unanswered.iter().chain(&self.untold);
+            commands.into_iter().any(|command| command.aim == Aim::Order(key))
+        };
+        let judged = self.orders.open().map(|(key, _)| (key, asked(key))).collect();
+        let stand = Stand { snapshot, known: self.last_made, judged };
         if self.ever_live {
-            self.inbox.push_private(Queued::Snapshot(snapshot, known));
+            self.inbox.push_private(Queued::Snapshot(Box::new(stand)));
         } else {
             // Nothing can wait before it: the state is there as soon as the login is done.
-            self.apply_snapshot(snapshot, known);
+            self.apply_snapshot(stand);
         }
         self.restoring(|_, _, snapshot| *snapshot = true);
     }
 
     /// Brings orders and positions to a snapshot, and tells what changed without having been told. Events up to `known`
     /// are in it, also those that follow it.
-    pub(super) fn apply_snapshot(&mut self, snapshot: Snapshot, known: Option<Ack>) {
+    pub(super) fn apply_snapshot(&mut self, Stand { snapshot, known, judged }: Stand) {
         self.known_up_to = known;
         let told: Vec<_> = snapshot.orders.iter().map(|order| order.order_id.clone()).collect();
         let mut changes = Vec::new();
@@ -228,20 +239,22 @@ impl Client {
                 changes.push(key);
             }
         }
-        let waiting: Vec<_> = self.unanswered.iter().map(|command| command.aim.clone()).collect();
-        let gone: Vec<_> = self
-            .orders
-            .open()
-            .filter(|(key, tracked)| {
-                !told.contains(&tracked.order.order_id) && !waiting.contains(&Aim::Order(*key))
-            })
-            .map(|(key, _)| key)
-            .collect();
-        for key in gone {
-            self.told_of(key);
-            let words = "it ended while its events were lost: the position tells what it did";
-            let code = ErrorCode::Undefined.code();
-            self.orders.set_state(key, OrderStatus::Expired, Some(code), Some(words.to_owned()));
+        let shown = |tracked: &Tracked| told.contains(&tracked.order.order_id);
+        for (key, asked) in judged {
+            let Some(tracked) = self.orders.get(key).filter(|t| t.is_active() && !shown(t)) else { continue };
+            let (state, code, words) = if !asked {
+                let code = Some(ErrorCode::Undefined.code());
+                (
+                    OrderStatus::Expired,
+                    code,
+                    "it ended while its events were lost: the position tells what it did",
+                )
+            } else if tracked.order.state != OrderStatus::Unknown {
+                (OrderStatus::Unknown, None, "the gateway had no record of it; being found out")
+            } else {
+                continue;
+            };
+            self.orders.set_state(key, state, code, Some(words.to_owned()));
             changes.push(key);
         }
         self.positions.clear();
@@ -258,12 +271,13 @@ impl Client {
     /// come. What was committed before is of no use to this gateway, and not to be compared with what it tells.
     fn begin_at(&mut self, last: Ack, missed: bool) {
         self.committed = None;
-        if self.handled.is_none() && last.sequence == 0 && !missed {
+        if self.handled.is_none() && last.sequence == 0 && !missed && !self.ever_live {
             self.handled = Some(last);
             return;
         }
         let before = match self.handled {
             Some(Ack { generation, sequence }) => format!("after {generation}/{sequence}"),
+            None if self.ever_live => "under the numbering of before".to_owned(),
             None => "that were never acknowledged".to_owned(),
         };
         let Ack { generation, sequence } = last;
@@ -286,6 +300,7 @@ impl Client {
         if let Phase::Restoring { orders: true, positions: true, snapshot: true, .. } = self.phase {
             self.phase = Phase::Live;
             self.ever_live = true;
+            self.known_in = self.last_made.map(|last| last.generation);
             self.backoff.reset();
         }
     }

@@ -158,8 +158,17 @@ pub type Reply = Result<Box<RawValue>, ErrorBody>;
 #[derive(Debug)]
 pub(super) enum Queued {
     Event(Placed, bool),
-    /// With the last event whose effect it holds.
-    Snapshot(Snapshot, Option<Ack>),
+    Snapshot(Box<Stand>),
+}
+
+/// A snapshot, in its place among the events.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub(super) snapshot: Snapshot,
+    /// The last event whose effect it holds.
+    pub(super) known: Option<Ack>,
+    /// Orders that were open when it came, and whether the gateway finds out about them.
+    pub(super) judged: Vec<(OrderKey, bool)>,
 }
 
 /// One session's machine. See the module above.
@@ -192,6 +201,8 @@ pub struct Client {
     pub(super) acked: Option<Ack>,
     /// The last event there was at the login.
     pub(super) last_made: Option<Ack>,
+    /// The numbering under which orders and positions are known here.
+    pub(super) known_in: Option<u64>,
     /// Events up to here are contained in the orders and positions that the login gave.
     pub(super) known_up_to: Option<Ack>,
     pub(super) state: StateEvent,
@@ -234,6 +245,7 @@ impl Client {
             committed,
             acked: None,
             last_made: None,
+            known_in: None,
             known_up_to: None,
             state: down("not connected yet"),
             begun: false,
@@ -347,7 +359,7 @@ impl Client {
     pub fn next_private(&mut self) -> Option<Placed> {
         loop {
             match self.inbox.pop_private()? {
-                Queued::Snapshot(snapshot, known) => self.apply_snapshot(snapshot, known),
+                Queued::Snapshot(stand) => self.apply_snapshot(*stand),
                 Queued::Event(mut placed, replayed) => {
                     self.apply(&mut placed, replayed);
                     self.current = placed.at;

@@ -1,5 +1,6 @@
 //! The machine against a scripted gateway: frames as `docs/protocol.md` has them, written out by hand.
 
+mod anew;
 mod kill;
 
 use super::event::{Event, LocalError, Market, OrderKey, Placed};
@@ -22,6 +23,8 @@ struct Desk {
     client: Client,
     out: Vec<Output>,
     now: Time,
+    /// What its gateway says to be the numbering in force.
+    generation: Option<u64>,
 }
 
 fn config() -> Config {
@@ -40,7 +43,8 @@ fn config() -> Config {
 
 impl Desk {
     fn new(config: Config) -> Self {
-        let mut desk = Self { client: Client::new(config), out: Vec::new(), now: Time::from_millis(1_000) };
+        let (client, now) = (Client::new(config), Time::from_millis(1_000));
+        let mut desk = Self { client, out: Vec::new(), now, generation: None };
         desk.input(Input::Start);
         assert_eq!(desk.out.pop(), Some(Output::Connect));
         desk
@@ -73,8 +77,9 @@ impl Desk {
         self.input(Input::Opened { token: TOKEN, nonce: NONCE });
         let [(Some(id), Call::Hello(hello))] = &self.calls()[..] else { panic!("no hello") };
         let proof = proof::of_gateway(TOKEN, &hello.nonce, "bb");
+        let numbering = self.generation.map(|number| format!(r#","gen":{number}"#)).unwrap_or_default();
         self.frame(&format!(
-            r#"{{"id":{id},"result":{{"version":1,"market":"spot","gateway":"t 0","nonce":"bb","proof":"{proof}"}}}}"#
+            r#"{{"id":{id},"result":{{"version":1,"market":"spot","gateway":"t 0","nonce":"bb","proof":"{proof}"{numbering}}}}}"#
         ));
         let [(Some(id), Call::Login(login))] = &self.calls()[..] else { panic!("no login") };
         assert!(proof::is_client(TOKEN, NONCE, "bb", 1, &login.proof));

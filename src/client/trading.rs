@@ -313,6 +313,6 @@ impl Client {
     }
 }
 
-fn value<T: serde::Serialize>(params: &T) -> Value {
+pub(super) fn value<T: serde::Serialize>(params: &T) -> Value {
     serde_json::to_value(params).expect("params are made of strings, numbers and plain structs")
 }

@@ -9,7 +9,7 @@ use super::io::{LogLevel, Output};
 use super::question::{order_view, reply_frame};
 use super::queue::Queue;
 use super::stop::policy;
-use crate::ids::{ConnId, SessionId};
+use crate::ids::{ClientOrderId, ConnId, SessionId};
 use crate::market::Stream;
 use crate::session::{EVENTS_MAX, Resumption};
 use crate::time::{Span, Time};
@@ -293,6 +293,7 @@ impl Gateway {
             gateway: self.config.product.clone(),
             proof: proof::of_gateway(token, &hello.nonce, &nonce),
             nonce: nonce.clone(),
+            generation: Some(self.generation),
         };
         if let Some(client) = self.clients.get_mut(&conn) {
             let client_nonce = hello.nonce.clone();
@@ -460,10 +461,11 @@ impl Gateway {
         if let Err(error) = super::command::check_number(number) {
             return serde_json::json!({ "error": error });
         }
+        let id = self.order_id(pending.epoch, session, number);
+        self.tell_unheard_end(now, session, &id);
         if let Some(reply) = self.session_mut(session).answer(pending.epoch, number) {
             return serde_json::from_str(reply).unwrap_or(Value::Null);
         }
-        let id = self.order_id(pending.epoch, session, number);
         if pending.method == "order" && self.orders.get(&id).is_some() {
             return serde_json::json!({ "result": { "n": number, "order_id": id } });
         }
@@ -492,6 +494,15 @@ impl Gateway {
                 let body = ErrorBody::new(ErrorCode::BadRequest, format!("pending order: {error}"));
                 serde_json::json!({ "error": body })
             }
+        }
+    }
+
+    /// Who asks for an order waits for an event of it. One that is over has none to come: where its end was found in
+    /// the past of a lost journal, or was told under a numbering that is over, it is told now.
+    fn tell_unheard_end(&mut self, now: Time, session: SessionId, id: &ClientOrderId) {
+        let over = self.orders.get(id).is_some_and(|order| order.state.is_over());
+        if over && !self.session_mut(session).log.tells_of(id.as_str()) {
+            self.tell_order(now, id, None);
         }
     }
 

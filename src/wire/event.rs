@@ -21,6 +21,10 @@ pub struct Welcome {
     pub nonce: String,
     /// See [`super::proof::of_gateway`].
     pub proof: String,
+    /// The numbering of events in force, as in [`LoggedIn::last`]: who knew orders under another one lists them at its
+    /// login.
+    #[serde(rename = "gen", default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
 /// Reply to `login`. Replayed events or a snapshot follow, then live events.

@@ -538,6 +538,27 @@ fn a_pending_order_of_a_lost_life_is_never_called_a_failure() {
 }
 
 #[test]
+fn a_pending_order_that_a_lost_life_saw_filled_is_told_so() {
+    let ended = id(7, 1, 7);
+    let mut past = Past::default().filled(&ended, Side::Buy, &[10]);
+    past.balances = vec![("USDT", 900), ("DOGE", 10)];
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    let ends = |bench: &Bench| bench.events().iter().filter(|event| *event == "FILLED 10").count();
+    assert_eq!(ends(&bench), 0, "found in the past, it is told by the position alone");
+    bench.take_over = true;
+    bench.pending = json!([{"epoch": 7, "method": "order", "params": {"n": 7}}]);
+    let reply = bench.login(None);
+    assert_eq!(reply["result"]["answers"], json!([{"result": {"n": 7, "order_id": ended}}]));
+    assert_eq!(ends(&bench), 1, "its strategy waits for its end");
+    bench.login(None);
+    assert_eq!(ends(&bench), 1, "told once");
+}
+
+#[test]
 fn a_journal_from_before_lots_were_kept_learns_them() {
     let mut bench = Bench::ready();
     bench.order(1);
