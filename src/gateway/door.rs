@@ -500,9 +500,15 @@ impl Gateway {
     /// Who asks for an order waits for an event of it. One that is over has none to come: where its end was found in
     /// the past of a lost journal, or was told under a numbering that is over, it is told now.
     fn tell_unheard_end(&mut self, now: Time, session: SessionId, id: &ClientOrderId) {
-        let over = self.orders.get(id).is_some_and(|order| order.state.is_over());
-        if over && !self.session_mut(session).log.tells_of(id.as_str()) {
-            self.tell_order(now, id, None);
+        let Some(order) = self.orders.get(id).filter(|order| order.state.is_over()) else { return };
+        // An end is told with the fills it counts, and those are read after it.
+        let reads = order.has_gap() && !self.scans.has(&order.symbol);
+        if !self.session_mut(session).log.tells_of(id.as_str()) {
+            if reads {
+                self.scans.unheard.insert(id.clone());
+            } else {
+                self.tell_order(now, id, None);
+            }
         }
     }
 

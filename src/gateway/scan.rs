@@ -122,6 +122,8 @@ pub(super) struct Scans {
     runs: BTreeSet<u32>,
     /// Sessions to which something was booked, and which are told when all is read.
     moved: BTreeMap<Symbol, BTreeSet<SessionId>>,
+    /// Orders found ended whose strategies wait for a word of them, which comes when all is read.
+    pub(super) unheard: BTreeSet<ClientOrderId>,
     /// Symbols that an earlier run had read and never used.
     unused: Vec<Symbol>,
     /// Whose turn is next; whether balances wait for it.
@@ -553,6 +555,10 @@ impl Gateway {
         for session in moved {
             let position = self.position_view(session, symbol);
             self.tell(now, session, Private::Position { position, reason: FOUND.to_owned(), fill: None });
+        }
+        let of_it = |id: &ClientOrderId| self.orders.get(id).is_some_and(|order| order.symbol == *symbol);
+        for id in self.scans.unheard.extract_if(.., |id| of_it(id)).collect::<Vec<_>>() {
+            self.tell_order(now, &id, None);
         }
         self.commits.hold(Held::Scanned(symbol.clone()));
         self.read_fundings(now, symbol);
