@@ -28,6 +28,7 @@ mod conditional;
 mod door;
 mod doubt;
 mod edit;
+mod epoch;
 mod fact;
 mod funding;
 pub mod gauges;
@@ -76,7 +77,7 @@ use crate::ledger::books::Books;
 use crate::order::table::Orders;
 use crate::session::Session;
 use crate::time::{Span, Time, earliest};
-use crate::venue::port::{MarketFeed, OrderEntry, OrderReport, Outbox, VenueEvent, VenueStatus};
+use crate::venue::port::{MarketFeed, OrderEntry, Outbox, VenueEvent};
 
 /// 2025-01-01T00:00:00Z, from which epochs count minutes.
 const EPOCH_ZERO: Time = Time::from_millis(1_735_689_600_000);
@@ -597,50 +598,6 @@ impl Gateway {
         ClientOrderId::mint(IdParts { kind: IdKind::Order, install, epoch, session, command })
     }
 
-    /// An order of an earlier life of ours bears an epoch that is not below ours: the journal that knew it is lost, and
-    /// that life ran ahead of the clock, or in this very minute. Ours rises above it, so that no id is used twice.
-    ///
-    /// One of a run that the journal lacks tells that it is an older copy: events told since must not be taken for
-    /// those to come.
-    fn heed_epoch(&mut self, now: Time, parts: IdParts, report: &OrderReport, source: fact::Source) {
-        const CLOCKS: Span = Span::from_secs(2);
-        let made_before = report.time <= self.started + CLOCKS && source == fact::Source::Query;
-        let in_its_time = self.first_start.is_some_and(|first| report.time > first);
-        if made_before && in_its_time && !self.epochs.contains(&parts.epoch) {
-            self.log(
-                LogLevel::Error,
-                "journal.db is an older copy: it lacks a run of this gateway",
-                format!("epoch={} advice={OLDER_COPY:?}", parts.epoch),
-            );
-            self.epochs.insert(parts.epoch);
-            if !self.renumbered {
-                self.commits.forget_events();
-                self.renumber(now, "journal.db is an older copy");
-                self.see_off("events are numbered anew: log in again");
-            }
-        }
-        // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
-        let made_now = report.status == VenueStatus::New && source == fact::Source::Stream;
-        let lost = self.first_start == Some(self.started) && parts.epoch > self.epoch && !made_now;
-        if parts.epoch < self.epoch || !(made_before || lost) {
-            return;
-        }
-        self.log(
-            LogLevel::Warn,
-            "epoch raised above one seen at the exchange",
-            format!("from={} seen={}", self.epoch, parts.epoch),
-        );
-        self.begin_epoch(now, parts.epoch + 1);
-        self.see_off("orders get new ids: log in again");
-    }
-
-    fn see_off(&mut self, reason: &str) {
-        let seated: Vec<ConnId> = self.sessions.values().filter_map(|session| session.owner).collect();
-        for conn in seated {
-            self.close_client(conn, 1012, reason);
-        }
-    }
-
     /// Begins the numbering of events anew.
     fn renumber(&mut self, now: Time, reason: &str) {
         // A journal that is lost may have come as far: its strategies must see that this is another.
@@ -655,22 +612,6 @@ impl Gateway {
         self.fold(&record);
         self.commits.push(record);
         self.renumbered = true;
-    }
-
-    /// From here on orders bear that epoch, once it is on the disk.
-    fn begin_epoch(&mut self, now: Time, epoch: u32) {
-        self.epoch = epoch;
-        self.first_start = self.first_start.or(Some(now));
-        self.epoch_durable = false;
-        self.emit(Record::Start(Start {
-            epoch,
-            install: self.config.install.as_str().to_owned(),
-            market: self.config.market.to_owned(),
-            boot_id: self.config.boot_id.clone(),
-            time: now,
-        }));
-        self.commits.sync();
-        self.commits.hold(Held::EpochDurable);
     }
 
     /// Shows what has waited for its commit.

@@ -349,6 +349,7 @@ impl Gateway {
         if let Some(old) = self.session_mut(session).owner {
             self.close_client(old, 4001, "another login took the session over");
         }
+        self.heed_pending(now, session, &login.pending);
         let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();
         let (generation, epoch) = (self.generation, self.epoch);
         let seat = self.session_mut(session);
@@ -473,12 +474,9 @@ impl Gateway {
             |message: &str| serde_json::json!({ "error": ErrorBody::new(ErrorCode::Disconnected, message) });
         let epoch = self.epoch;
         let seat = self.session_mut(session);
-        if pending.epoch == epoch {
-            seat.last_command = seat.last_command.max(number);
-        }
         if pending.epoch == epoch && seat.seated_in == Some(epoch) {
+            seat.last_command = seat.last_command.max(number);
             // This run keeps every answer it gives, and the old connection is gone: the command cannot arrive any more.
-            // A session that never sat in it was given that epoch by a run that an older copy of the journal lacks.
             let answer = lost("the command never reached the gateway; nothing was sent");
             self.remember(now, session, pending.epoch, number, answer.to_string());
             return answer;

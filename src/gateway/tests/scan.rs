@@ -274,11 +274,11 @@ fn i7_an_epoch_that_ran_ahead_of_the_clock_is_not_used_again() {
     assert_eq!(bench.closed, [(ConnId(1), 1012)], "the session must learn the new prefix");
     assert!(bench.gateway.epoch > ahead);
     let login = bench.login(None);
-    assert_eq!(login["result"]["epoch"], json!(ahead + 1));
+    assert_eq!(login["result"]["epoch"], json!(ahead + AHEAD));
     let made = bench.order(1);
-    assert_eq!(made.parts().unwrap().epoch, ahead + 1);
+    assert_eq!(made.parts().unwrap().epoch, ahead + AHEAD);
     let after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(60));
-    assert!(after.gateway.epoch > ahead + 1);
+    assert!(after.gateway.epoch > ahead + AHEAD);
 }
 
 #[test]
@@ -522,7 +522,7 @@ fn r47_an_order_of_a_lost_life_that_fills_now_is_no_second_gateways() {
     assert_eq!(bench.net(), Qty::whole(4));
     assert_eq!(bench.closed, [(ConnId(1), 1012)], "the session must learn the new prefix");
     bench.login(None);
-    assert_eq!(bench.order(4).parts().unwrap().epoch, ahead + 1);
+    assert_eq!(bench.order(4).parts().unwrap().epoch, ahead + AHEAD);
 }
 
 #[test]
@@ -535,6 +535,44 @@ fn a_pending_order_of_a_lost_life_is_never_called_a_failure() {
     assert_eq!(reply["result"]["answers"], json!([null]), "being found out");
     let id = bench.gateway.order_id(ahead, SessionId(1), 7);
     assert_eq!(bench.gateway.orders().get(&id).unwrap().status().as_str(), "UNKNOWN");
+}
+
+#[test]
+fn i7_no_id_that_a_strategy_names_is_given_again() {
+    let pending = |epoch: u32| {
+        json!([{"epoch": epoch, "method": "order", "params": {"n": 1, "symbol": "dogeusdt",
+            "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}])
+    };
+    // The lost life's may be above this one's, or the same.
+    for more in [0, 9] {
+        let mut bench = Bench::ready();
+        let (began, seated) = (bench.gateway.epoch, bench.conn);
+        bench.pending = pending(began + more);
+        let reply = bench.login_as(2, None);
+        assert_eq!(reply["result"]["answers"], json!([null]), "being found out");
+        assert_eq!(bench.closed, [(seated, 1012)], "session 1 must learn the new prefix");
+        assert!(bench.gateway.epoch > began + more, "{more}");
+        assert_eq!(reply["result"]["epoch"], json!(bench.gateway.epoch));
+        // Once it is on the disk and recovered, the numbers begin anew, and each makes an order of its own.
+        bench.recover(&[], &[]);
+        let next = reply["result"]["next_command"].as_u64().unwrap();
+        let made = bench.order(next);
+        assert_eq!(made, bench.gateway.order_id(bench.gateway.epoch, SessionId(2), next));
+        // Who is told so much is not told it again.
+        let risen = bench.gateway.epoch;
+        bench.take_over = true;
+        bench.login_as(2, None);
+        assert_eq!(bench.gateway.epoch, risen);
+        bench.pending = pending(risen);
+        bench.login_as(2, None);
+        assert_eq!(bench.gateway.epoch, risen, "it was given that one here");
+    }
+    let mut bench = Bench::ready();
+    let began = bench.gateway.epoch;
+    bench.input(Input::ClientClosed(bench.conn));
+    bench.pending = pending(u32::MAX - 7);
+    bench.login(None);
+    assert_eq!(bench.gateway.epoch, began, "no gateway gave that");
 }
 
 #[test]

@@ -1,0 +1,100 @@
+//! Which epoch the ids of this run bear. No id may ever be given twice, also where the journal that gave it is lost.
+//!
+//! ```text
+//!   start: above the last run's, and not below the clock; of a new journal, some way ahead of it
+//!     │
+//!     ▼
+//!   in force ──an order at the exchange, or a command of a strategy, bears one that this run
+//!     ▲         has not given and that is not below it: a lost life gave it──▶ one well above
+//!     └──────────────────────── on the disk ◀─────────────────────────────────────────┘
+//! ```
+
+use super::commits::Held;
+use super::fact::Source;
+use super::io::LogLevel;
+use super::{AHEAD, BEGINNINGS, EPOCH_ZERO, Gateway, OLDER_COPY};
+use crate::ids::{ConnId, IdParts, SessionId};
+use crate::journal::{Record, Start};
+use crate::time::{Span, Time};
+use crate::venue::port::{OrderReport, VenueStatus};
+use crate::wire::request::Pending;
+
+impl Gateway {
+    /// An order of an earlier life of ours bears an epoch that is not below ours: the journal that knew it is lost, and
+    /// that life ran ahead of the clock, or in this very minute. Ours rises above it, so that no id is used twice.
+    ///
+    /// One of a run that the journal lacks tells that it is an older copy: events told since must not be taken for
+    /// those to come.
+    pub(super) fn heed_epoch(&mut self, now: Time, parts: IdParts, report: &OrderReport, source: Source) {
+        const CLOCKS: Span = Span::from_secs(2);
+        let made_before = report.time <= self.started + CLOCKS && source == Source::Query;
+        let in_its_time = self.first_start.is_some_and(|first| report.time > first);
+        if made_before && in_its_time && !self.epochs.contains(&parts.epoch) {
+            self.log(
+                LogLevel::Error,
+                "journal.db is an older copy: it lacks a run of this gateway",
+                format!("epoch={} advice={OLDER_COPY:?}", parts.epoch),
+            );
+            self.epochs.insert(parts.epoch);
+            if !self.renumbered {
+                self.commits.forget_events();
+                self.renumber(now, "journal.db is an older copy");
+                self.see_off("events are numbered anew: log in again");
+            }
+        }
+        // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
+        let made_now = report.status == VenueStatus::New && source == Source::Stream;
+        let lost = self.first_start == Some(self.started) && parts.epoch > self.epoch && !made_now;
+        if parts.epoch < self.epoch || !(made_before || lost) {
+            return;
+        }
+        self.raise_epoch(now, parts.epoch, "seen at the exchange");
+    }
+
+    /// A command that a login names may bear an epoch that is not below ours and that its session was never given here:
+    /// the journal of the run that gave it is lost, or this one is an older copy. The exchange may show nothing of it,
+    /// and the numbers of its session begin anew, so ours rises above it before an id is given.
+    pub(super) fn heed_pending(&mut self, now: Time, session: SessionId, pending: &[Pending]) {
+        // No journal begins further ahead, and a strategy that is mistaken must not use up the ids.
+        let minutes = u32::try_from(now.since(EPOCH_ZERO).millis() / 60_000).unwrap_or(0);
+        let begins = AHEAD + u32::try_from(BEGINNINGS).unwrap_or(0);
+        let furthest = self.epoch.max(minutes.saturating_add(2 * begins));
+        let given = Some(self.epoch) == self.session_mut(session).seated_in;
+        let above = if given { self.epoch + 1 } else { self.epoch };
+        let named = pending.iter().map(|command| command.epoch);
+        if let Some(named) = named.filter(|epoch| (above..=furthest).contains(epoch)).max() {
+            self.raise_epoch(now, named, "named by a strategy");
+        }
+    }
+
+    /// That epoch was another life's, which may have begun some more of them.
+    fn raise_epoch(&mut self, now: Time, seen: u32, place: &str) {
+        let fields = format!("from={} seen={seen} place={place:?}", self.epoch);
+        self.log(LogLevel::Warn, "epoch raised above one of a lost journal", fields);
+        self.begin_epoch(now, seen + AHEAD);
+        self.see_off("orders get new ids: log in again");
+    }
+
+    fn see_off(&mut self, reason: &str) {
+        let seated: Vec<ConnId> = self.sessions.values().filter_map(|session| session.owner).collect();
+        for conn in seated {
+            self.close_client(conn, 1012, reason);
+        }
+    }
+
+    /// From here on orders bear that epoch, once it is on the disk.
+    pub(super) fn begin_epoch(&mut self, now: Time, epoch: u32) {
+        self.epoch = epoch;
+        self.first_start = self.first_start.or(Some(now));
+        self.epoch_durable = false;
+        self.emit(Record::Start(Start {
+            epoch,
+            install: self.config.install.as_str().to_owned(),
+            market: self.config.market.to_owned(),
+            boot_id: self.config.boot_id.clone(),
+            time: now,
+        }));
+        self.commits.sync();
+        self.commits.hold(Held::EpochDurable);
+    }
+}
