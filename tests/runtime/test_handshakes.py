@@ -421,7 +421,7 @@ def test_r64_guessing_the_operators_proof_ends_the_connection(stranger: ClientCo
     stranger.send(json.dumps({"id": 2, "method": "operate", "params": {"proof": ""}}))
     with pytest.raises(ConnectionClosed) as closed:
         while True:
-            stranger.recv(30)
+            stranger.recv(PATIENCE)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
 
 
