@@ -20,6 +20,9 @@ use crate::records::{Order, average};
 use crate::session::Session;
 use crate::subscription::{Subscription, price_for};
 
+/// The finest amount of a quote asset that Binance takes, 10⁻⁸, in raw units.
+const AMOUNT_STEP: i128 = 100;
+
 #[derive(Default)]
 struct Held {
     key: Option<OrderKey>,
@@ -146,7 +149,7 @@ impl SmartOrder {
             price: price.filter(|_| order_type.has_price()).map(on_grid),
             stop_price: stop_price.map(on_grid),
             qty: qty.map(|number| Qty::from_raw(number.floor(lot))),
-            quote_amount: quote_amount.map(|number| Cash::from_raw(number.floor(1))),
+            quote_amount: quote_amount.map(|number| Cash::from_raw(number.floor(AMOUNT_STEP))),
             instructions: Instructions {
                 reduce_only,
                 good_till,

@@ -327,7 +327,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         product: format!("tradingsys {}", env!("CARGO_PKG_VERSION")),
         install: config.install,
         boot_id: boot_id(seed),
-        token: Some(token),
+        token,
         session_tokens: BTreeMap::new(),
         operator_token: None,
         seed,

@@ -60,16 +60,6 @@ enum Stage {
     Leaving,
 }
 
-#[cfg(test)]
-impl Client {
-    /// As if it had logged in with `trading=false`.
-    pub(super) fn watch_only(&mut self) {
-        if let Stage::Seated { trading, .. } = &mut self.stage {
-            *trading = false;
-        }
-    }
-}
-
 /// Who speaks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
@@ -277,16 +267,15 @@ impl Gateway {
             return self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadRequest, message));
         }
         self.nonces += 1;
-        let secret = self.config.token.as_deref().unwrap_or_default();
+        let secret = &self.config.token;
         // Unforeseeable without the token, and never the same twice.
         let seed = format!("{}:{}:{}", self.config.seed, self.started.nanos(), self.nonces);
         let nonce = proof::of_gateway(secret, &seed, "nonce")[..32].to_owned();
-        let token = match hello.session_id {
-            _ if hello.operator => self.config.operator_token.as_deref(),
-            Some(session) => self.token_of(SessionId(session)),
-            None => Some(secret),
+        let token = match (hello.session_id, &self.config.operator_token) {
+            (_, Some(of_operator)) if hello.operator => of_operator,
+            (Some(session), _) => self.token_of(SessionId(session)),
+            (None, _) => secret,
         };
-        let token = token.unwrap_or_default();
         let welcome = Welcome {
             version: VERSION,
             market: self.config.market.to_owned(),
@@ -307,9 +296,8 @@ impl Gateway {
     }
 
     /// The token that lets a session in: its own, if it has one.
-    fn token_of(&self, session: SessionId) -> Option<&str> {
-        let own = self.config.session_tokens.get(&session);
-        own.or(self.config.token.as_ref()).map(String::as_str)
+    fn token_of(&self, session: SessionId) -> &str {
+        self.config.session_tokens.get(&session).unwrap_or(&self.config.token)
     }
 
     fn may_login(
@@ -324,9 +312,8 @@ impl Gateway {
                 format!("session_id {} is not 0 to 65535", login.session_id),
             )
         })?;
-        if let Some(token) = self.token_of(SessionId(session))
-            && !proof::is_client(token, client_nonce, gateway_nonce, session, &login.proof)
-        {
+        let token = self.token_of(SessionId(session));
+        if !proof::is_client(token, client_nonce, gateway_nonce, session, &login.proof) {
             let message = "the proof does not match this gateway's token: read the token file anew";
             return Err(ErrorBody::new(ErrorCode::BadProof, message));
         }

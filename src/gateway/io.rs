@@ -23,9 +23,8 @@ pub struct GatewayConfig {
     pub install: Install,
     /// The machine's boot id.
     pub boot_id: String,
-    /// Token of the local door; its text is the key of both proofs. `None`: the shell has already let only the owner
-    /// in.
-    pub token: Option<String>,
+    /// Token of the local door; its text is the key of both proofs.
+    pub token: String,
     /// Sessions with a token of their own, which then is the only one that lets them in.
     pub session_tokens: BTreeMap<SessionId, String>,
     /// Token of the operator; `None`: there is no such door.

@@ -179,6 +179,7 @@ pub(super) struct Bench {
     projected: Vec<io::PositionRow>,
     conn: ConnId,
     take_over: bool,
+    trading: bool,
     pending: Value,
     closed: Vec<(ConnId, u16)>,
     logs: Vec<String>,
@@ -196,7 +197,7 @@ fn config() -> GatewayConfig {
         product: "test".to_owned(),
         install: Install::from_hash(5),
         boot_id: "boot".to_owned(),
-        token: Some("secret".to_owned()),
+        token: "secret".to_owned(),
         session_tokens: Default::default(),
         operator_token: Some("the operator's".to_owned()),
         seed: 1,
@@ -294,6 +295,7 @@ impl Bench {
             projected: Vec::new(),
             conn: ConnId(0),
             take_over: false,
+            trading: true,
             pending: json!([]),
             closed: Vec::new(),
             logs: Vec::new(),
@@ -383,9 +385,7 @@ impl Bench {
                 Answer::Orders(open.iter().filter(|o| !conditional && o.symbol == *symbol).cloned().collect())
             }
             Query::OpenConditionals | Query::OrdersFrom { .. } => Answer::Orders(Vec::new()),
-            Query::Account => {
-                Answer::Account(Account { balances: vec![usdt], can_trade: true, updated: Time::default() })
-            }
+            Query::Account => Answer::Account(Account { balances: vec![usdt], can_trade: true }),
             Query::TradesFrom { .. } | Query::TradesSince { .. } | Query::TradesOfOrder { .. } => {
                 Answer::Trades(fills.to_vec())
             }
@@ -440,7 +440,7 @@ impl Bench {
             &gateway_nonce,
             hello["result"]["proof"].as_str().unwrap()
         ));
-        let mut params = json!({"session_id": session, "name": "t", "trading": true, "take_over": self.take_over,
+        let mut params = json!({"session_id": session, "name": "t", "trading": self.trading, "take_over": self.take_over,
             "pending": self.pending,
             "proof": proof::of_client("secret", &nonce, &gateway_nonce, session)});
         if let Some((generation, sequence)) = cursor {
@@ -501,7 +501,6 @@ fn fill(trade_id: u64, qty: i64) -> Fill {
         symbol: Symbol::new("dogeusdt"),
         trade_id,
         venue_id: 77,
-        client_id: None,
         side: Side::Buy,
         price: "0.2".parse().unwrap(),
         qty: Qty::whole(qty),

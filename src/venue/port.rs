@@ -431,8 +431,6 @@ pub struct Account {
     pub balances: Vec<Balance>,
     /// May it trade?
     pub can_trade: bool,
-    /// The venue's time of the last change, if it says.
-    pub updated: Time,
 }
 
 /// One asset's balance: absolute.
@@ -583,8 +581,6 @@ pub struct Fill {
     pub trade_id: TradeId,
     /// The venue's order number.
     pub venue_id: VenueOrderId,
-    /// Client id, where the source says it (trade queries do not).
-    pub client_id: Option<ClientOrderId>,
     /// Side.
     pub side: Side,
     /// Price.

@@ -102,7 +102,7 @@ def test_row_004_74_a_market_order_has_neither_price_nor_time_in_force(start: St
 
     def script(link: Link) -> None:
         link.accept()
-        for _ in range(3):
+        for _ in range(4):
             call = link.next("order")
             asked.append(call["params"])
             link.error(call, -20010, "not_ready", "wait")
@@ -113,6 +113,7 @@ def test_row_004_74_a_market_order_has_neither_price_nor_time_in_force(start: St
     sends: list[dict[str, Any]] = [
         {"price": 0.2, "qty": 10, "type": OrderType.MARKET},
         {"price": None, "qty": None, "type": OrderType.MARKET, "quote_amount": "100.5"},
+        {"price": None, "qty": None, "type": OrderType.MARKET, "quote_amount": 200 / 3},
         {"price": 0.21, "qty": 10, "type": OrderType.STOP_LOSS_LIMIT, "stop_price": 0.220001, "tif": Tif.IOC},
     ]
     for at, send in enumerate(sends, 1):
@@ -122,7 +123,8 @@ def test_row_004_74_a_market_order_has_neither_price_nor_time_in_force(start: St
     assert asked == [
         {"n": 1, **common, "type": "MARKET", "qty": "10"},
         {"n": 2, **common, "type": "MARKET", "quote_amount": "100.5"},
-        {"n": 3, **common, "type": "STOP_LOSS_LIMIT", "tif": "IOC", "price": "0.21", "qty": "10",
+        {"n": 3, **common, "type": "MARKET", "quote_amount": "66.66666666"},
+        {"n": 4, **common, "type": "STOP_LOSS_LIMIT", "tif": "IOC", "price": "0.21", "qty": "10",
          "stop_price": "0.22"},
     ]  # fmt: skip
 

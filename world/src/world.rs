@@ -558,7 +558,7 @@ impl World {
             product: "world".to_owned(),
             install: Install::from_hash(self.plan.seed),
             boot_id: format!("boot {}", self.boots),
-            token: Some(TOKEN.to_owned()),
+            token: TOKEN.to_owned(),
             session_tokens: Default::default(),
             operator_token: None,
             seed: self.rng.u64(..),

@@ -123,7 +123,6 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
             symbol: symbol.clone(),
             trade_id,
             venue_id: raw.venue_id,
-            client_id: Some(client_id.clone()),
             side,
             price: raw.last_price,
             qty: raw.last_qty,
@@ -333,7 +332,6 @@ pub fn trades(result: &str) -> Result<Vec<Fill>, Malformed> {
         symbol: Symbol::new(&trade.symbol),
         trade_id: trade.id,
         venue_id: trade.order_id,
-        client_id: None,
         side: if trade.is_buyer { Side::Buy } else { Side::Sell },
         price: trade.price,
         qty: trade.qty,
@@ -356,7 +354,6 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
     #[serde(rename_all = "camelCase")]
     struct Raw<'a> {
         can_trade: bool,
-        update_time: i64,
         #[serde(borrow)]
         balances: Vec<RawBalance<'a>>,
     }
@@ -374,7 +371,7 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
         .filter(|row| !(row.free.is_zero() && row.locked.is_zero()))
         .map(|row| Balance::new(Asset::new(&row.asset), row.free, row.locked))
         .collect();
-    Ok(Account { balances, can_trade: raw.can_trade, updated: Time::from_millis(raw.update_time) })
+    Ok(Account { balances, can_trade: raw.can_trade })
 }
 
 /// To the eight decimals in which the venue books amounts.

@@ -71,7 +71,7 @@ pub fn wallet(text: &str) -> Result<Account, Malformed> {
     };
     let empty = |b: &Balance| b.free.is_zero() && b.locked.is_zero() && b.owed.is_zero();
     let balances = raw.user_assets.iter().map(balance).filter(|balance| !empty(balance)).collect();
-    Ok(Account { balances, can_trade: raw.trade_enabled, updated: Time::default() })
+    Ok(Account { balances, can_trade: raw.trade_enabled })
 }
 
 /// A page of the interest history.

@@ -37,7 +37,6 @@ fn i11_a_difference_is_a_visible_row() {
         Query::Account => Answer::Account(Account {
             balances: vec![Balance::new(Asset::new("USDT"), Cash::whole(990), Cash::ZERO)],
             can_trade: true,
-            updated: Time::default(),
         }),
         q => Bench::exchange(&[], &[], q),
     };
@@ -158,11 +157,7 @@ fn i21_an_edit_of_the_average_is_applied_once() {
 
 fn account(usdt: i64, doge: i64) -> Answer {
     let balance = |asset: &str, free: i64| Balance::new(Asset::new(asset), Cash::whole(free), Cash::ZERO);
-    Answer::Account(Account {
-        balances: vec![balance("USDT", usdt), balance("DOGE", doge)],
-        can_trade: true,
-        updated: Time::default(),
-    })
+    Answer::Account(Account { balances: vec![balance("USDT", usdt), balance("DOGE", doge)], can_trade: true })
 }
 
 fn unattributed(bench: &Bench) -> Vec<String> {

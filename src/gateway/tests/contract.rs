@@ -87,7 +87,6 @@ impl Exchange {
             symbol: btc(),
             trade_id: number,
             venue_id: number,
-            client_id: Some(id.clone()),
             side,
             price,
             qty: signed.abs(),
@@ -98,7 +97,7 @@ impl Exchange {
             maker: false,
             time,
         };
-        self.fills.push(Fill { client_id: None, ..fill.clone() });
+        self.fills.push(fill.clone());
         let report = OrderReport {
             symbol: btc(),
             venue_id: number,
@@ -146,11 +145,7 @@ impl Exchange {
     fn answer(&self, query: &Query) -> Answer {
         match query {
             Query::OpenOrders => Answer::Orders(Vec::new()),
-            Query::Account => Answer::Account(Account {
-                balances: self.balances(),
-                can_trade: true,
-                updated: Time::default(),
-            }),
+            Query::Account => Answer::Account(Account { balances: self.balances(), can_trade: true }),
             Query::TradesFrom { from, .. } => {
                 Answer::Trades(self.fills.iter().filter(|f| f.trade_id >= *from).cloned().collect())
             }

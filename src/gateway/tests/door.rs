@@ -37,7 +37,7 @@ fn the_door_says_why_it_stays_shut() {
 fn r73_a_session_with_a_token_of_its_own_is_let_in_by_that_alone() {
     let mut bench = Bench::ready();
     bench.gateway.config.session_tokens.insert(SessionId(7), "own".repeat(20));
-    let main = bench.gateway.config.token.clone().unwrap();
+    let main = bench.gateway.config.token.clone();
     let mut conn = 200;
     let mut attempt = |hello_as: Option<u16>, login_as: u16, token: &str| {
         conn += 1;

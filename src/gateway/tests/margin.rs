@@ -131,8 +131,7 @@ fn what_is_borrowed_is_compared_with_what_is_owed() {
         Query::Account => {
             let owed = Balance { owed: Cash::whole(1000), ..Balance::new(usdt(), Cash::ZERO, Cash::ZERO) };
             let doge = Balance::new(Asset::new("DOGE"), Cash::whole(10_000), Cash::ZERO);
-            let updated = Time::default();
-            Answer::Account(Account { balances: vec![owed, doge], can_trade: true, updated })
+            Answer::Account(Account { balances: vec![owed, doge], can_trade: true })
         }
         query => Bench::exchange(&[], &[], query),
     });
@@ -153,7 +152,7 @@ fn after(interest: &str) -> Account {
     let owed = Cash::whole(1000) + interest.parse().unwrap();
     let usdt = Balance { owed, ..Balance::new(usdt(), Cash::ZERO, Cash::ZERO) };
     let doge = Balance::new(Asset::new("DOGE"), Cash::whole(10_000), Cash::ZERO);
-    Account { balances: vec![usdt, doge], can_trade: true, updated: Time::default() }
+    Account { balances: vec![usdt, doge], can_trade: true }
 }
 
 #[test]

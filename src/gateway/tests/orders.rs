@@ -150,8 +150,8 @@ fn row_004_63_a_refusal_by_the_exchange_ends_the_order_with_its_words() {
 #[test]
 fn row_004_18_a_watching_session_sends_nothing() {
     let mut bench = Bench::ready();
-    let seat = bench.gateway.clients.get_mut(&bench.conn).unwrap();
-    seat.watch_only();
+    (bench.trading, bench.take_over) = (false, true);
+    bench.login(None);
     assert_eq!(bench.call(&doge_order(1, &json!({})))["error"]["name"], "non_trading");
     assert!(bench.script.0.borrow().placed.is_empty());
 }

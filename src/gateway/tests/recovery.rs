@@ -89,7 +89,6 @@ fn r68_row_004_68_fills_missed_while_away_are_booked_once() {
                     Balance::new(Asset::new("DOGE"), Cash::whole(10), Cash::ZERO),
                 ],
                 can_trade: true,
-                updated: Time::default(),
             }),
             q => Bench::exchange(&[], &[fill(1, 4), fill(2, 6)], q),
         });
@@ -354,7 +353,6 @@ fn a_fill_the_exchange_no_longer_gives_holds_up_neither_the_end_nor_the_books() 
                 Query::Account => Answer::Account(Account {
                     balances: vec![Balance::new(Asset::new("USDT"), Cash::whole(999), Cash::ZERO)],
                     can_trade: true,
-                    updated: Time::default(),
                 }),
                 query => Bench::exchange(&[], &[], query),
             });

@@ -75,7 +75,7 @@ impl Past {
                     Balance::new(Asset::new(asset), Cash::whole(*free), Cash::ZERO)
                 };
                 let balances = self.balances.iter().map(of).collect();
-                Answer::Account(Account { balances, can_trade: true, updated: Time::default() })
+                Answer::Account(Account { balances, can_trade: true })
             }
             Query::TradesSince { since, symbol } if symbol.as_str() == "dogeusdt" => {
                 Answer::Trades(self.fills.iter().filter(|f| f.time >= *since).cloned().collect())

@@ -186,7 +186,7 @@ fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<O
         product: "bench".to_owned(),
         install: Install::from_hash(seed),
         boot_id: "one boot".to_owned(),
-        token: Some(TOKEN.to_owned()),
+        token: TOKEN.to_owned(),
         session_tokens: Default::default(),
         operator_token: None,
         seed,

@@ -447,14 +447,13 @@ fn fills_are_told_as_the_trade_query_tells_them() {
     let fills: Vec<Fill> = reports.iter().filter_map(|r| r.fill.clone()).collect();
     assert!(!fills.is_empty());
     assert_eq!(reports.last().unwrap().filled, fills.iter().map(|fill| fill.qty).sum());
-    let anonymous: Vec<Fill> = fills.iter().map(|fill| Fill { client_id: None, ..fill.clone() }).collect();
     let symbol = Symbol::new("dogeusdt");
     for query in [
         Query::TradesOfOrder { symbol: symbol.clone(), venue_id: report.venue_id },
         Query::TradesFrom { symbol: symbol.clone(), from: fills[0].trade_id },
         Query::TradesSince { symbol, since: fills[0].time },
     ] {
-        assert_eq!(world.ask(&query), Answer::Trades(anonymous.clone()), "{query:?}");
+        assert_eq!(world.ask(&query), Answer::Trades(fills.clone()), "{query:?}");
     }
     let spent: Cash = fills.iter().map(|fill| fill.quote).sum();
     let Answer::Account(after) = world.ask(&Query::Account) else { panic!("account") };

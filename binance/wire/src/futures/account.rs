@@ -224,8 +224,6 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
         #[serde(borrow)]
         asset: Cow<'a, str>,
         wallet_balance: Cash,
-        #[serde(default)]
-        update_time: i64,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -235,23 +233,18 @@ pub fn account(result: &str) -> Result<Account, Malformed> {
         #[serde(borrow)]
         position_side: Cow<'a, str>,
         position_amt: Cash,
-        #[serde(default)]
-        update_time: i64,
     }
     const WHAT: &str = "an account";
     let raw: Raw<'_> = read(WHAT, result)?;
     if raw.positions.iter().any(|held| held.position_side != "BOTH" && !held.position_amt.is_zero()) {
         return Err(Malformed::new(WHAT, "positions of one side: the account is in hedge mode"));
     }
-    let wallets = raw.assets.iter().map(|row| (Asset::new(&row.asset), row.wallet_balance, row.update_time));
-    let held = raw.positions.iter().map(|row| (Asset::new(&row.symbol), row.position_amt, row.update_time));
-    let rows: Vec<(Asset, Cash, i64)> =
-        wallets.chain(held).filter(|(_, amount, _)| !amount.is_zero()).collect();
-    let updated = rows.iter().map(|(.., time)| *time).max().unwrap_or_default();
+    let wallets = raw.assets.iter().map(|row| (Asset::new(&row.asset), row.wallet_balance));
+    let held = raw.positions.iter().map(|row| (Asset::new(&row.symbol), row.position_amt));
+    let rows = wallets.chain(held).filter(|(_, amount)| !amount.is_zero());
     Ok(Account {
-        balances: rows.into_iter().map(|(asset, free, _)| Balance::new(asset, free, Cash::ZERO)).collect(),
+        balances: rows.map(|(asset, free)| Balance::new(asset, free, Cash::ZERO)).collect(),
         can_trade: true,
-        updated: Time::from_millis(updated),
     })
 }
 

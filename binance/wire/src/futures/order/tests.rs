@@ -194,7 +194,6 @@ fn own_trades_tell_what_the_events_tell() {
     assert_eq!((fill.trade_id, fill.venue_id, fill.side), (698_759, 25_851_813, Side::Sell));
     assert_eq!((fill.quote, fill.fee), ("15.63802".parse().unwrap(), "-0.0781901".parse().unwrap()));
     assert_eq!(fill.realised, Some("-0.91539999".parse().unwrap()));
-    assert_eq!(fill.client_id, None);
     let absurd = rows
         .replace(r#""price":"7819.01""#, r#""price":"999999999999999""#)
         .replace(r#""qty":"0.002""#, r#""qty":"1.1""#);
