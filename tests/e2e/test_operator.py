@@ -288,6 +288,26 @@ def test_the_unix_socket_and_tls_lead_to_the_operators_door(
     assert gateway.operator_token == kept, "with TLS it may have been carried elsewhere"
 
 
+def test_r64_the_operators_token_lies_where_it_is_said_and_in_no_file_of_strategies(system: System) -> None:
+    gateway = system.gateway
+    gateway.running.end()
+    gateway.config |= {"unix_socket": "s.sock", "operator_token_file": "s.sock.token"}
+    gateway.write_config()
+    refused = gateway.run("-c=spot.json")
+    assert refused.returncode == 78 and "name another file" in refused.stderr
+    assert not (gateway.folder / "s.sock.token").exists()
+    gateway.config["operator_token_file"] = "operators/token"
+    gateway.write_config()
+    gateway.start()
+    file = gateway.folder / "operators" / "token"
+    assert file.stat().st_mode & 0o077 == 0 and file.read_text() != gateway.token
+    assert (gateway.folder / "s.sock.token").read_text() == gateway.token
+    desk = object.__new__(Desk)
+    desk.system = system
+    assert desk.told("status", "--token-file", "operators/token")["market"] == "spot"
+    assert desk.run("status").returncode == 77, "not beside the door's"
+
+
 def test_watch_asks_again_and_again(desk: Desk) -> None:
     command = [sys.executable, "-u", "-m", "pyalgo", "status", "--watch", "0.1", "--json", "--addr"]
     with subprocess.Popen(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +18,17 @@ from typing import Any
 import pytest
 from conftest import MachineLacks
 from support.futures import Account
-from support.processes import PATIENCE, Client, Exchange, Gateway, Refused, ended, eventually, trading
+from support.processes import (
+    PATIENCE,
+    Client,
+    Exchange,
+    Gateway,
+    Refused,
+    ended,
+    eventually,
+    program,
+    trading,
+)
 from support.strategies import Strategy
 
 HERE = Path(__file__).parent
@@ -348,6 +361,51 @@ def test_check_and_verify_look_at_everything(desk: Desk) -> None:
     verified = gateway.run("verify", "-c=usdt.json", "--online")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "ok   books" in verified.stdout and "ok   exchange: 2 assets" in verified.stdout
+
+
+def asked(gateway: Gateway, *command: str) -> tuple[int, Any]:
+    """The operator's command: its exit code, and what it tells a machine."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pyalgo", *command, "--json"], cwd=gateway.folder, capture_output=True,
+        text=True, env={**os.environ, "TRADINGSYS_TOKEN_FILE": "usdt_token"}, timeout=PATIENCE,
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_the_operator_sees_contracts_and_what_they_add_up_to(desk: Desk) -> None:
+    _, gateway, account = desk
+    gateway.start()
+    trade(gateway.client(1), "BUY", "500")
+    trade(gateway.client(2), "SELL", "800")
+
+    def assets() -> dict[str, Any]:
+        told = asked(gateway, "positions", "--addr", gateway.url)[1]
+        assert {row["session_id"]: row["net"] for row in told["positions"]} == {1: "500", 2: "-800"}
+        return {row["asset"]: row for row in told["assets"]}
+
+    def tied_out() -> bool:
+        found = assets()
+        return all(found[name]["difference"] == "0" for name in ("DOGEUSDT", "USDT"))
+
+    eventually(tied_out, "the books to tie out")
+    contract = assets()["DOGEUSDT"]
+    assert contract["sessions"] == [{"session_id": 1, "amount": "500"}, {"session_id": 2, "amount": "-800"}]
+    assert (contract["books"], contract["exchange"]) == ("-300", "-300")
+    assert account.position("dogeusdt") == -300
+    status = asked(gateway, "status", "--addr", gateway.url)[1]
+    assert (status["market"], status["problems"]) == ("usdt", [])
+
+
+def test_the_doctor_names_the_position_mode(desk: Desk) -> None:
+    _, gateway, account = desk
+    account.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    usdt = str(program("usdt"))
+    code, told = asked(gateway, "doctor", "-c", "usdt.json", "--gateway", usdt)
+    assert code == 78 and any("hedge mode" in f["words"] for f in told["findings"] if f["status"] == "fail")
+    account.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="false")
+    gateway.start()
+    code, told = asked(gateway, "doctor", "-c", "usdt.json", "--gateway", usdt, "--addr", gateway.url)
+    assert code == 0 and told["well"], told
 
 
 def test_a_stop_is_followed_to_the_order_it_triggers(desk: Desk) -> None:

@@ -187,6 +187,7 @@ class Gateway:
         self.process.await_listening()
         if "token_file" in self.config:
             canary.remember(canary.of_text("a door's token", self.token))
+            canary.remember(canary.of_text("the operator's token", self.operator_token))
         for file in dict(self.config.get("session_tokens") or {}).values():
             canary.remember(canary.of_text("a session's token", (self.folder / file).read_text()))
         return self
@@ -215,8 +216,9 @@ class Gateway:
     @property
     def operator_token(self) -> str:
         """The operator's, beside it."""
-        file = self.folder / str(self.config["token_file"])
-        return file.with_name(f"operator.{file.name}").read_text()
+        beside = self.folder / str(self.config["token_file"])
+        beside = beside.with_name(f"operator.{beside.name}")
+        return (self.folder / str(self.config.get("operator_token_file", beside))).read_text()
 
     def logged(self, event: str, *words: str, **fields: str) -> list[Line]:
         """Lines of the log of that event, with these words in its fields and these fields."""
