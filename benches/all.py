@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import contain
 import crowd
 import fan_out
 import orders
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "private-events": private_events.measure,
     "fan-out": fan_out.measure,
     "crowd": crowd.measure,
+    "contain": contain.measure,
     "orders": orders.measure,
     "sdk": sdk.measure,
     "start": start.rows_of,

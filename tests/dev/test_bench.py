@@ -23,6 +23,7 @@ KEYS = {
     "private_events": {"p50 µs", "p99 µs", "p99.9 µs", "relay p50", "+ p50", "+ p99.9"},
     "fan_out": {"late p50 µs", "late p99 µs", "CPU µs per tick", "relay CPU µs per tick", "told"},
     "crowd": {"p50 µs", "p99 µs", "p99 least", "p99 most", "gateway MB"},
+    "contain": {"tick p99 ms", "accept p99 ms", "ticks", "orders", "contained"},
     "orders": {"orders/s", "orders", "events", "CPU µs per order", "memory B per order"},
     "sdk": {"value"},
     "start": {"seconds", "MiB"},

@@ -54,7 +54,7 @@ def of_text(name: str, text: str) -> Secrets:
 
 def tokens_in(folder: Path) -> Secrets:
     """Tokens of doors that still lie about."""
-    found = {}
+    found: Secrets = {}
     for file in folder.rglob("*"):
         if (
             HOLDERS.search(file.relative_to(folder).as_posix())

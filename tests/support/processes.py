@@ -343,7 +343,8 @@ class Client:
 def open_socket(url: str, stack: ExitStack, **options: Any) -> ClientConnection:
     """A plain websocket, closed by the stack; it asks for no sign of life, and waits long for a goodbye."""
     patient = {"open_timeout": PATIENCE, "close_timeout": 10, "ping_interval": None}
-    return stack.enter_context(connect(url, compression=None, **(patient | options)))
+    opened: ClientConnection = connect(url, compression=None, **(patient | options))
+    return stack.enter_context(opened)
 
 
 def ended(frame: Frame, order: str) -> bool:
