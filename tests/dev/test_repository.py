@@ -28,8 +28,8 @@ def test_row_004_01_the_workspace_has_its_members() -> None:
         Path(package["manifest_path"]).parent.relative_to(ROOT).as_posix() for package in told["packages"]
     }
     assert folders == {
-        ".", "runtime", "logger", "tls", "world", "pyalgo", "binance/wire", "binance/venue", "binance/spot",
-        "binance/usdt", "binance/sim", "benches",
+        ".", "runtime", "logger", "tls", "world", "fuzz", "pyalgo", "binance/wire", "binance/venue",
+        "binance/spot", "binance/usdt", "binance/sim", "benches",
     }  # fmt: skip
 
 

@@ -21,6 +21,13 @@ KNOWS: dict[str, set[str]] = {
     "pyalgo": {"tradingsys", "tradingsys-tls"},
     "tradingsys-bench": {"tradingsys"},
     "tradingsys-world": {"tradingsys", "binance-wire", "binance-venue", "binance-sim"},
+    "tradingsys-fuzz": {
+        "tradingsys",
+        "tradingsys-runtime",
+        "tradingsys-world",
+        "binance-wire",
+        "binance-sim",
+    },
 }
 KNOWN_BY_TESTS: dict[str, set[str]] = {"binance-venue": {"binance-sim"}}
 

@@ -11,7 +11,7 @@ import pytest
 from walls import purity, text
 from walls.planting import Plant
 
-SHELLS = ("runtime", "logger", "pyalgo", "binance/spot", "benches")
+SHELLS = ("runtime", "logger", "pyalgo", "binance/spot", "benches", "fuzz")
 IMPURE_LINES = {
     "std::time::Instant::now": "let _ = std::time::Instant::now();",
     "std::time::SystemTime::now": "let _ = std::time::SystemTime::now();",

@@ -12,7 +12,7 @@ def run(arguments: list[str]) -> int:
     if arguments:
         raise Stop("fmt takes no arguments", 2)
     env = setup.environment()
-    for folder in ("src", "runtime", "logger", "binance", "world", "pyalgo", "benches"):
+    for folder in ("src", "runtime", "logger", "binance", "world", "fuzz", "pyalgo", "benches"):
         for path in sorted((ROOT / folder).rglob("*.rs")):
             comments.wrap_file(path)
     rust = call(["cargo", "fmt", "--all"], env, ROOT)

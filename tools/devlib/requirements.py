@@ -15,7 +15,7 @@ from devlib.paths import ROOT
 
 ROWS = Path("tools") / "requirements.json"
 PAGE = Path("docs") / "requirements.md"
-FOLDERS = ("src", "runtime", "logger", "binance", "world", "pyalgo", "tests")
+FOLDERS = ("src", "runtime", "logger", "binance", "world", "fuzz", "pyalgo", "tests")
 TEST = re.compile(
     r"^\s*(?:fn|def|async def) +(?P<name>\w*row_(?P<source>\d{3})(?P<rows>(?:_\d\d)+)(?:_\w+)?)\("
 )
