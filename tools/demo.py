@@ -38,8 +38,8 @@ TEAM = (
 )
 NAMES = {session: name for session, name, _, _ in TEAM}
 MARK = "made by ./dev demo"
-START_TIMEOUT_S = 20
-END_TIMEOUT_S = 20
+START_TIMEOUT_S = 120
+END_TIMEOUT_S = 120
 LOOK_EVERY_S = 0.25
 
 

@@ -106,17 +106,22 @@ def lose(gateway: Gateway, *names: str) -> None:
 def comes_back(gateway: Gateway) -> None:
     """Both sessions come to what the exchange's trades say they hold, have paid and realised; all adds up."""
     for session in (1, 2):
-        client = at_home(gateway, session)
+        seat = [at_home(gateway, session)]
         net, realised, fees = reckoned(trades(gateway)[session])
 
-        def position(client: Client = client) -> Any:
-            (row,) = client.call("positions", symbols=[SYMBOL])["positions"]
+        def position(seat: list[Client] = seat) -> Any:
+            try:
+                (row,) = seat[0].call("positions", symbols=[SYMBOL])["positions"]
+            except ConnectionClosedError as closed:
+                assert closed.rcvd is not None and closed.rcvd.code == ANEW
+                seat[0] = at_home(gateway, seat[0].seat["session_id"])
+                return position(seat)
             return row
 
         eventually(lambda net=net: Decimal(position()["net"]) == net, f"session {session} holds {net}")
         assert abs(Decimal(position()["realised"]) - realised) < Decimal("1e-6")
         eventually(lambda fees=fees, session=session: paid(gateway, session) == fees, f"fees of {fees}")
-        client.close()
+        seat[0].close()
     eventually(lambda: adds_up(gateway), "the books are the account")
     eventually(lambda: unattributed(gateway) == [], "everything is explained")
 

@@ -16,7 +16,7 @@ Secrets = dict[str, bytes]
 # Names the file to which this run's secrets are added as they come about.
 VARIABLE = "TRADINGSYS_TEST_CANARIES"
 # The search through all that a run has left may take so long.
-WITHIN_S = 300.0
+WITHIN_S = 3_600.0
 # A piece of a secret that is bytes: line ends and zeros are no part of a pattern.
 PIECE = re.compile(rb"[^\n\0]{12,}")
 

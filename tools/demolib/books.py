@@ -19,7 +19,7 @@ from pathlib import Path
 ZERO = Decimal(0)
 # Digits and consonants: what client order ids are written with (src/ids.rs).
 ID_ALPHABET = "0123456789bcdfghjkmnpqrstvwxyz"
-READ_TIMEOUT_S = 5
+READ_TIMEOUT_S = 60
 
 
 class Unreadable(Exception):
