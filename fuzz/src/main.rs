@@ -14,8 +14,10 @@ use tradingsys_fuzz::drive::{Failure, Run, one, shrunk};
 use tradingsys_fuzz::targets::files::clear_up;
 use tradingsys_fuzz::targets::{ALL, Target, named};
 
-/// Longest one input may take, on a machine that does much else.
+/// Longest one input may run, not counted what a busy machine lets it wait.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The same by the clock, for an input that waits for ever.
+const STANDSTILL: Duration = Duration::from_secs(600);
 /// Memory of the whole process: what an input needs beyond it ends the program.
 const MEMORY_BYTES: u64 = 3 << 30;
 /// How much larger the process may be at the end than after its first inputs.
@@ -121,18 +123,24 @@ fn unknown(name: &str) -> ExitCode {
 fn watch(current: &Arc<AtomicU64>) {
     let current = Arc::clone(current);
     std::thread::spawn(move || {
-        let (mut last, mut since) = (0, Instant::now());
+        let (mut last, mut since, mut had) = (0, Instant::now(), worked());
         loop {
             std::thread::sleep(Duration::from_millis(200));
             let now = current.load(Ordering::Relaxed);
             if now != last || now == 0 {
-                (last, since) = (now, Instant::now());
-            } else if since.elapsed() > PATIENCE {
+                (last, since, had) = (now, Instant::now(), worked());
+            } else if worked().saturating_sub(had) > PATIENCE || since.elapsed() > STANDSTILL {
                 eprintln!("fuzz: one input takes longer than {PATIENCE:?}");
                 std::process::exit(HANGS);
             }
         }
     });
+}
+
+/// How long the first thread of this process, which runs the inputs, has had a core; where the system tells.
+fn worked() -> Duration {
+    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
 fn alone(target: &Target, input: &[u8]) -> ExitCode {
