@@ -170,15 +170,16 @@ def test_r61_a_limit_set_while_a_strategy_trades_judges_its_next_order(desk: Des
     assert (refused.state, code(refused)) == ("REJECTED", -21002)
     assert desk.buys(99, price).state == "NEW"
     told = desk.told(
-        "limits", "--set", "sessions.1.open_orders=3", "--set", "account.symbols=dogeusdt,btcusdt"
-    )
+        "limits", "--set", "sessions.1.open_orders=3", "--set", "account.symbols=dogeusdt,btcusdt",
+        "--name", "night shift",
+    )  # fmt: skip
     assert told["limits"]["session"] == {"order_qty": {"dogeusdt": "99"}}, "what was set before holds on"
     assert told["limits"]["account"] == {"symbols": ["btcusdt", "dogeusdt"]}
     used = {(row["session_id"], row["limit"]): row["used"] for row in told["in_force"]}
     assert used[1, "open_orders"] == "3"
     refused = desk.buys(50, price)
     assert code(refused) == -21005, "limit_open_orders"
-    desk.system.gateway.await_logged("limits set by the operator", by="pyalgo")
+    desk.system.gateway.await_logged("limits set by the operator", by="night shift")
     desk.lines("limits", "--unset", "sessions.1.open_orders")
     assert desk.buys(50, price).state == "NEW"
     assert desk.told("limits", "--reset")["source"] == "none"
@@ -334,7 +335,7 @@ def test_the_doctor_asks_the_gateway_and_looks_where_it_cannot(desk: Desk) -> No
     assert code == 0, found
     for what in (
         "python", "pyalgo", "configuration", "mode", "database", "key", "exchange", "clock", "logon",
-        "permissions", "token", "operator token", "door", "versions", "state",
+        "permissions", "token", "operator token", "door", "versions", "account", "limits in force", "state",
     ):  # fmt: skip
         assert found[what][0] == "ok", what
     # How full the disk of a test is, is not ours.
@@ -386,6 +387,14 @@ def test_r60_the_operator_stops_everything_and_lets_it_go_on(desk: Desk) -> None
     assert desk.told("status")["stop"]["killed"], "a restart forgets nothing of it"
     assert desk.lines("clear") == ["nothing is stopped"]
     assert not desk.told("status")["stop"]["killed"]
+
+
+def test_r60_what_is_less_than_the_exchange_takes_is_not_waited_for(desk: Desk) -> None:
+    """The fee is taken of what was bought, so that no whole number is held."""
+    done = desk.run("kill", "--flatten", "--wait", "110")
+    assert done.returncode == 0, done
+    assert any(line.startswith("stays       session 1, 0.") for line in done.stdout.splitlines()), done
+    assert desk.system.positions()[1, "dogeusdt"] < 1
 
 
 def test_r60_what_cannot_be_cancelled_is_told_with_an_exit_code(desk: Desk) -> None:

@@ -6,31 +6,57 @@ docs/operating.md has the commands for a gateway that runs, docs/verify.md those
 from __future__ import annotations
 
 import argparse
+import getpass
+import json
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from ._doctor import doctor
+from ._exits import DONE, INTERRUPTED, MEANING, REFUSED, USAGE, as_json
 from ._explain import Unknown, explain
 from ._files import Unreadable
-from ._operate import COMMANDS, operate
+from ._operate import COMMANDS, changes, operate
+from ._output import Output
 from ._verify import verify
 
 _ADDRESS = "ws://localhost:8111"
 
 
+class _WrongUsage(ValueError):
+    """Arguments that cannot be meant."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUsage(f"{message}; see {self.prog} --help")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs a command; the exit code."""
-    asked = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    out = Output()
     try:
-        if asked.command in COMMANDS:
-            return operate(asked)
-        return doctor(asked) if asked.command == "doctor" else _files(asked)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        asked = _parser().parse_args(given)
+    except _WrongUsage as error:
+        if "--json" in given:
+            out.say(json.dumps(as_json(error)))
+        out.complain(str(error))
+        return USAGE
+    try:
+        code = _run(asked, out)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return out.code(code, only_asked=not changes(asked))
 
 
-def _files(asked: argparse.Namespace) -> int:
+def _run(asked: argparse.Namespace, out: Output) -> int:
+    if asked.command in COMMANDS:
+        return operate(asked, out)
+    return doctor(asked, out) if asked.command == "doctor" else _files(asked, out)
+
+
+def _files(asked: argparse.Namespace, out: Output) -> int:
     try:
         if asked.command == "explain":
             lines, holds = iter(explain(asked.db, asked.order, asked.symbol)), True
@@ -38,22 +64,21 @@ def _files(asked: argparse.Namespace) -> int:
             found = verify(asked.db)
             lines, holds = found.lines(), found.holds
         for line in lines:
-            print(line)
+            out.say(line)
     except Unreadable as error:
-        print(error, file=sys.stderr)
-        return 2
+        out.complain(str(error))
+        return USAGE
     except Unknown as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0 if holds else 1
+        out.complain(str(error))
+        return REFUSED
+    return DONE if holds else REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="pyalgo",
         description="Asks a gateway that runs, tells it what to stop, or looks at its files.",
-        epilog="exit codes: 0 done, all is well; 1 refused, or not well; 2 usage, or no files; "
-        "69 no gateway; 76 another version; 77 token refused; 130 interrupted",
+        epilog="exit codes: " + "; ".join(f"{code} {words}" for code, words in MEANING.items()),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     one = commands.add_parser("explain", help="the life of one order, with its times, from the files")
@@ -77,7 +102,13 @@ def _connection(command: argparse.ArgumentParser, address: str | None) -> None:
     )
     command.add_argument("--ca", type=Path, help="for wss://, the certificates to trust")
     command.add_argument(
-        "--timeout", type=float, default=10.0, metavar="S", help="wait so long for an answer"
+        "--timeout", type=_patience, default=10.0, metavar="S", help="wait so long for an answer"
+    )
+    command.add_argument(
+        "--name",
+        type=_words,
+        default=_login_name(),
+        help="who the gateway is told it is (default: %(default)s)",
     )
     command.add_argument("--json", action="store_true", help="JSON instead of tables")
 
@@ -102,7 +133,7 @@ def _operators(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         if name in ("orders", "positions", "pause", "resume"):
             command.add_argument("--session", type=_session, metavar="N", help="of this session alone")
         if name in ("kill", "pause"):
-            command.add_argument("--reason", default="", help="told to whom it stops, and kept")
+            command.add_argument("--reason", type=_words, default="", help="told to whom it stops, and kept")
     made["kill"].add_argument("--flatten", action="store_true", help="close what sessions hold, too")
     made["kill"].add_argument(
         "--wait", type=_seconds, default=10.0, metavar="S", help="until all orders are gone, so long at most"
@@ -121,8 +152,9 @@ def _doctors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "doctor", help="whether everything is there that a gateway and strategies need"
     )
     command.add_argument("-c", "--config", type=Path, help="the gateway's configuration (default: spot.json)")
+    command.add_argument("--gateway", type=Path, help="its program (default: spot or usdt on the PATH)")
     command.add_argument(
-        "--gateway", type=Path, help="its program (default: found by the configuration's name)"
+        "--passphrase-fd", type=_descriptor, metavar="FD", help="handed on to the gateway's check"
     )
     _connection(command, None)
 
@@ -141,6 +173,31 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 86400")
     return seconds
+
+
+def _patience(text: str) -> float:
+    if (seconds := _seconds(text)) == 0:
+        raise argparse.ArgumentTypeError("nothing is answered within 0 seconds")
+    return seconds
+
+
+def _descriptor(text: str) -> int:
+    if not text.isdecimal() or int(text) < 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a file descriptor from 3 on")
+    return int(text)
+
+
+def _words(text: str) -> str:
+    """Bytes that are no text become signs that show it: a stop must not fail by its reason."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _login_name() -> str:
+    try:
+        return _words(getpass.getuser())
+    except (KeyError, OSError):
+        # A user without a name, as in a container.
+        return "pyalgo"
 
 
 def _pause(text: str) -> float:

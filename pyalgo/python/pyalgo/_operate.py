@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
@@ -11,16 +10,21 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from ._core import Operator
-from ._errors import BadProof, ConnectError, Error, ProtocolError, RequestTimeout, VersionMismatch
+from ._errors import Error
+from ._exits import DONE, INTERRUPTED, REFUSED, as_json, exit_code
 from ._limits import WrongLimit, changed
+from ._output import Output
 from ._tables import age, moment, plain, table
 
 Reply = Any
 Lines = Iterator[str]
 
-DONE, REFUSED, USAGE, UNREACHABLE, PROTOCOL, TOKEN, INTERRUPTED = 0, 1, 2, 69, 76, 77, 130
-# How often a stop is looked at while it is waited for.
-LOOK_EVERY = 0.1
+# How often a stop is looked at while it is waited for, in seconds: each look tells all orders that are still
+# live, and the gateway that says so is the one that has to cancel them.
+LOOK_EVERY, LOOK_EVERY_AT_MANY = 0.1, 1.0
+MANY = 100
+# How the gateway ends its words about a position that will not be closed; docs/stopping.md.
+_STAYS = ": it stays"
 # What keeps orders from being taken, and no other line of `status` tells.
 _OTHERWISE_UNTOLD = ("stopping", "clock_off", "rate_stopped", "bad_position")
 
@@ -33,30 +37,38 @@ class Answer(NamedTuple):
     code: int = DONE
 
 
-def operate(asked: Namespace) -> int:
+def operate(asked: Namespace, out: Output) -> int:
     """Runs a command against the gateway; the exit code."""
     command, watch = COMMANDS[asked.command], getattr(asked, "watch", None)
     try:
-        if watch is not None and _changes(asked):
+        if watch is not None and changes(asked):
             raise WrongLimit("--watch shows again and again; what is changed is changed once")
         operator = Operator(
-            asked.addr, token_file=asked.token_file, ca=asked.ca, timeout=asked.timeout, name="pyalgo"
+            asked.addr, token_file=asked.token_file, ca=asked.ca, timeout=asked.timeout, name=asked.name
         )
         while True:
             answer = command(operator, asked)
-            _print(asked, answer)
-            if watch is None:
+            _show(asked, answer, out)
+            if watch is None or out.lost:
                 break
             time.sleep(watch)
         operator.close()
     except (Error, ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        return _failed(asked, error)
+        if asked.json:
+            out.say(json.dumps(as_json(error)))
+        out.complain(str(error))
+        return exit_code(error)
     except KeyboardInterrupt:
         # The end of watching; what was asked for otherwise may or may not be done.
         return INTERRUPTED if watch is None else DONE
     return answer.code
+
+
+def changes(asked: Namespace) -> bool:
+    """Does the command do something, or only ask?"""
+    if asked.command == "limits":
+        return bool(asked.reset or asked.file or asked.set or asked.unset)
+    return asked.command in ("kill", "clear", "pause", "resume")
 
 
 def ask(operator: Operator, method: str, **params: Any) -> Reply:
@@ -64,33 +76,13 @@ def ask(operator: Operator, method: str, **params: Any) -> Reply:
     return json.loads(operator.ask(method, json.dumps(params)))
 
 
-def exit_code(error: Exception) -> int:
-    """What a script is told of an error."""
-    if isinstance(error, ConnectError | RequestTimeout):
-        return UNREACHABLE
-    if isinstance(error, BadProof):
-        return TOKEN
-    if isinstance(error, VersionMismatch | ProtocolError):
-        return PROTOCOL
-    return REFUSED if isinstance(error, Error) else USAGE
-
-
-def _failed(asked: Namespace, error: Exception) -> int:
-    code = exit_code(error)
+def _show(asked: Namespace, answer: Answer, out: Output) -> None:
     if asked.json:
-        number, name = (error.code, error.name) if isinstance(error, Error) else (0, "usage")
-        print(json.dumps({"error": {"code": number, "name": name, "message": str(error)}}))
-    print(plain(f"pyalgo: {error}"), file=sys.stderr)
-    return code
-
-
-def _print(asked: Namespace, answer: Answer) -> None:
-    if asked.json:
-        print(json.dumps(answer.shown), flush=True)
+        out.say(json.dumps(answer.shown))
         return
     if getattr(asked, "watch", None) is not None:
-        print(datetime.now(UTC).strftime("-- %Y-%m-%d %H:%M:%S UTC"))
-    print("\n".join(map(plain, answer.lines)), flush=True)
+        out.say(datetime.now(UTC).strftime("-- %Y-%m-%d %H:%M:%S UTC"))
+    out.say("\n".join(map(plain, answer.lines)))
 
 
 def _status(operator: Operator, asked: Namespace) -> Answer:
@@ -143,10 +135,12 @@ def stop_lines(stop: Reply, now: int) -> Lines:
         for order in stop["live"]:
             yield f"still live  {order['order_id']} {order['symbol']}: {order['last']}"
         for closing in stop["closing"]:
-            held = f"{closing['net']} {closing['symbol']}"
-            yield f"still held  session {closing['session']}, {held}: {closing['last']}"
+            held = f"{closing['net']} {closing['symbol']}: {closing['last']}"
+            yield f"{'stays' if _stays(closing) else 'still held':<11} session {closing['session']}, {held}"
         if stop["confirmed"]:
             yield f"confirmed   the exchange lists none of these orders, since {moment(stop['confirmed'])}"
+        if stop["others"]:
+            yield f"left alone  {stop['others']} open orders that are of no session: pyalgo orders"
     if paused := stop["paused_all"]:
         yield f"PAUSED      all sessions by {_whom(paused)}, for {age(now - paused['since'])}"
     for session, paused in stop["paused"].items():
@@ -214,15 +208,11 @@ def _positions(operator: Operator, asked: Namespace) -> Answer:
     return Answer(told, lines)
 
 
-def _changes(asked: Namespace) -> bool:
-    return bool(asked.command == "limits" and (asked.reset or asked.file or asked.set or asked.unset))
-
-
 def _limits(operator: Operator, asked: Namespace) -> Answer:
     if asked.reset and (asked.file or asked.set or asked.unset):
         raise WrongLimit("--reset takes the limits of the configuration, all of them: nothing goes with it")
     told = ask(operator, "operator.limits")
-    if _changes(asked):
+    if changes(asked):
         limits = None if asked.reset else changed(told["limits"], asked.file, asked.set, asked.unset)
         told = ask(operator, "operator.set_limits", limits=limits, revision=told["revision"])
     lines = list(_limits_lines(told))
@@ -253,8 +243,13 @@ def _kill(operator: Operator, asked: Namespace) -> Answer:
 
 
 def _is_empty(stop: Reply) -> bool:
-    """Is there nothing left at the exchange that was to go, by its own word?"""
-    return bool(stop["confirmed"] and not stop["live"] and not stop["closing"])
+    """Is there nothing left at the exchange that was to go and can, by its own word?"""
+    return bool(stop["confirmed"] and not stop["live"] and all(map(_stays, stop["closing"])))
+
+
+def _stays(closing: Reply) -> bool:
+    """Is it a position that will not be closed, as no order for it would be taken?"""
+    return str(closing["last"]).endswith(_STAYS)
 
 
 def _stopped(operator: Operator, stop: Reply, wait: float, is_done: Callable[[Reply], bool]) -> Answer:
@@ -263,7 +258,7 @@ def _stopped(operator: Operator, stop: Reply, wait: float, is_done: Callable[[Re
     late = False
     while not _holds(stop, is_done) and not late:
         late = time.monotonic() >= until
-        time.sleep(LOOK_EVERY)
+        time.sleep(LOOK_EVERY if len(stop["live"]) < MANY else LOOK_EVERY_AT_MANY)
         stop = ask(operator, "operator.status")["stop"]
     lines = list(stop_lines(stop, time.time_ns()))
     if not is_done(stop):
