@@ -338,7 +338,7 @@ impl Gateway {
             }
             Input::Kill(kill) => self.kill(now, kill),
             Input::Clear(by) => drop(self.clear(&by)),
-            Input::Kept(result) => self.kept(result),
+            Input::Kept(number, result) => self.kept(number, result),
             Input::Timer => self.timer(now),
             Input::Stop => self.end_in_order(now),
         }

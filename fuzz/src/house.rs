@@ -214,7 +214,7 @@ enum Mail {
     Knock,
     FromClient(String),
     Committed(u64),
-    Kept,
+    Kept(u64),
     ToClient(Bytes),
 }
 
@@ -355,7 +355,7 @@ impl House {
                     self.tell_gateway(Input::ClientFrame(CONN, &text));
                 }
                 Mail::Committed(batch) => self.tell_gateway(Input::Committed(batch)),
-                Mail::Kept => self.tell_gateway(Input::Kept(Ok(()))),
+                Mail::Kept(number) => self.tell_gateway(Input::Kept(number, Ok(()))),
                 Mail::ToClient(frame) => {
                     let text = String::from_utf8_lossy(&frame).into_owned();
                     self.heard.client.note(self.now, 'F', 1, &text);
@@ -458,7 +458,7 @@ impl House {
                     self.heard.records.extend(batch.records.iter().map(text));
                     self.mail.push_back(Mail::Committed(batch.id));
                 }
-                Output::Keep(_) => self.mail.push_back(Mail::Kept),
+                Output::Keep(number, _) => self.mail.push_back(Mail::Kept(number)),
                 _ => {}
             }
         }

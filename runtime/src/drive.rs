@@ -171,7 +171,7 @@ impl Drive {
                 armed = due;
             }
             let open = driven.waiting.is_empty();
-            // Cancels of the stop, and their replies, do not wait for a disk.
+            // Cancels of the stop, and their replies, do not wait for a disk; nor does who asks how far they are.
             let urgent =
                 driven.drive.gateway.borrow().is_stopping_orders() && driven.waiting.len() < WAITING_MAX;
             let event = tokio::select! {
@@ -181,7 +181,7 @@ impl Drive {
                 // Rare by their own bound, and the busier the loop is, the more it matters what they see.
                 Some(asked) = sources.asked.recv() => Event::Asked(asked),
                 Some((link, event)) = sources.links.recv(), if open || urgent => Event::Link(link, event),
-                Some(event) = sources.clients.recv(), if open => Event::Client(event),
+                Some(event) = sources.clients.recv(), if open || urgent => Event::Client(event),
                 Some(()) = sources.projected.recv() => Event::Projected,
                 Some(code) = sources.signals.recv() => Event::Signal(code),
                 () = &mut sleep => {
@@ -214,7 +214,9 @@ impl Loop {
             Event::Asked(asked) => self.show(asked),
             Event::Stop(StopEvent::Kill(kill)) => self.input(Input::Kill(kill)),
             Event::Stop(StopEvent::Clear(by)) => self.input(Input::Clear(by)),
-            Event::Stop(StopEvent::Kept(result)) => self.input(Input::Kept(result)),
+            Event::Stop(StopEvent::Kept(number, result)) => {
+                self.input(Input::Kept(number, result));
+            }
             Event::Timer => self.timer(),
         }
         self.hand_over();
@@ -349,7 +351,7 @@ impl Loop {
                     }
                 }
                 Output::Commit(batch) => self.commit(batch),
-                Output::Keep(kept) => self.drive.keeper.keep(kept),
+                Output::Keep(number, kept) => self.drive.keeper.keep(number, kept),
                 Output::Project(rows) => self.rows.add(rows, self.drive.clock.now()),
                 Output::Log(log) => write(&log),
                 Output::KeyRefused(reason) => {

@@ -38,7 +38,7 @@ pub enum StopEvent {
     /// The kill switch is cleared; by whom.
     Clear(String),
     /// What was to be kept is on the disk, or why it is not.
-    Kept(Result<(), String>),
+    Kept(u64, Result<(), String>),
 }
 
 /// What tells one state of a file from another.
@@ -51,7 +51,7 @@ struct Seen {
 
 /// Where the thread takes what is to be kept.
 #[derive(Debug)]
-pub struct Keeper(Sender<Kept>);
+pub struct Keeper(Sender<(u64, Kept)>);
 
 impl Keeper {
     /// Starts the thread. `kept` is what [`read`] found.
@@ -69,9 +69,9 @@ impl Keeper {
     }
 
     /// Keeps this, in place of all before.
-    pub fn keep(&self, kept: Kept) {
+    pub fn keep(&self, number: u64, kept: Kept) {
         // Fails only when the thread has ended, with the loop it tells.
-        let _ended = self.0.send(kept);
+        let _ended = self.0.send((number, kept));
     }
 }
 
@@ -130,7 +130,7 @@ struct Watch {
     /// The switch's file as it is known to the loop.
     seen: Option<Seen>,
     /// What is to be written.
-    wanted: Option<Kept>,
+    wanted: Option<(u64, Kept)>,
     /// The loop knows that it could not be.
     told: bool,
     again: Option<Instant>,
@@ -138,7 +138,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn run(mut self, receiver: &Receiver<Kept>) {
+    fn run(mut self, receiver: &Receiver<(u64, Kept)>) {
         loop {
             match receiver.recv_timeout(LOOK_EVERY) {
                 Ok(kept) => {
@@ -170,7 +170,7 @@ impl Watch {
             (_, Some(_)) => self.tell(StopEvent::Kill(words(&self.switch))),
             (Some(_), None) => {
                 // What waits to be written was said before that.
-                if let Some(wanted) = &mut self.wanted {
+                if let Some((_, wanted)) = &mut self.wanted {
                     wanted.kill = None;
                 }
                 self.tell(StopEvent::Clear(format!("the removal of the file {KILL}")))
@@ -180,22 +180,22 @@ impl Watch {
     }
 
     fn write(&mut self) -> bool {
-        let Some(wanted) = self.wanted.clone() else { return true };
+        let Some((number, wanted)) = self.wanted.clone() else { return true };
         if self.again.is_some_and(|at| Instant::now() < at) {
             return true;
         }
         // The switch first, and each for itself.
         let switch = self.write_switch(wanted.kill.as_ref());
-        let rest = write_aside(&self.folder, &wanted);
+        let rest = write_rest(&self.folder, &wanted);
         match switch.and(rest) {
             Ok(()) => {
                 self.wanted = None;
-                self.tell(StopEvent::Kept(Ok(())))
+                self.tell(StopEvent::Kept(number, Ok(())))
             }
             Err(error) => {
                 self.again = Some(Instant::now() + WRITE_AGAIN);
                 let told = std::mem::replace(&mut self.told, true);
-                told || self.tell(StopEvent::Kept(Err(error)))
+                told || self.tell(StopEvent::Kept(number, Err(error)))
             }
         }
     }
@@ -226,7 +226,7 @@ impl Watch {
             // One that was pulled again with more: what the file says must hold after a restart, too.
             (Some(kill), Some(_)) if kill.flatten && !words(&self.switch).flatten => {
                 let text = serde_json::to_string(kill).unwrap_or_default();
-                let done = fs::write(&self.switch, text).map_err(at);
+                let done = replace(&self.folder, &self.switch, &text);
                 self.seen = seen(&self.switch);
                 done
             }
@@ -235,21 +235,29 @@ impl Watch {
     }
 }
 
-fn write_aside(folder: &Path, kept: &Kept) -> Result<(), String> {
-    let (path, aside) = (folder.join(REST), folder.join(format!("{REST}.new")));
-    let at = |error: io::Error| format!("{}: {error}", path.display());
+fn write_rest(folder: &Path, kept: &Kept) -> Result<(), String> {
+    let path = folder.join(REST);
     let nothing = Kept { kill: kept.kill.clone(), ..Kept::default() };
     if *kept == nothing && !path.exists() {
         return Ok(());
     }
     let text = serde_json::to_string(kept).map_err(|error| error.to_string())?;
+    replace(folder, &path, &text)
+}
+
+/// Writes a file aside and puts it in the old one's place: a full disk or the loss of power leaves the old or the new.
+fn replace(folder: &Path, path: &Path, text: &str) -> Result<(), String> {
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
     file.and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     })
-    .and_then(|()| fs::rename(&aside, &path))
+    .and_then(|()| fs::rename(&aside, path))
     .map_err(at)?;
     sync(folder)
 }

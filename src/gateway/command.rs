@@ -64,6 +64,7 @@ impl Gateway {
             Call::Amend(amend) => self.amend(now, seat.session, amend),
             _ => Ok(Value::Null),
         });
+        let refused = result.is_err();
         let answer = match result {
             Ok(result) => serde_json::json!({ "result": result }),
             Err(error) => {
@@ -73,7 +74,12 @@ impl Gateway {
         }
         .to_string();
         self.session_mut(seat.session).last_command = n;
-        self.remember(now, seat.session, epoch, n, answer.clone());
+        if refused && self.store_failed.is_some() {
+            // Nothing was sent, so a restart may forget it: refusals must not pile up behind a disk that takes nothing.
+            self.session_mut(seat.session).keep_answer(epoch, n, answer.clone());
+        } else {
+            self.remember(now, seat.session, epoch, n, answer.clone());
+        }
         self.reply_stored(seat.conn, id, &answer);
     }
 

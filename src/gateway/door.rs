@@ -22,6 +22,8 @@ use crate::wire::request::{Ack, Call, Hello, Login, Pending, VERSION, parse};
 const LOGIN_WITHIN: Span = Span::from_secs(10);
 /// Frames that cannot be understood before a client is closed.
 const ERRORS_MAX: u32 = 20;
+/// Longest name of a session, in bytes: it is kept, and shown to the operator.
+const NAME_MAX: usize = 256;
 /// Largest frame from a client.
 const FRAME_MAX: usize = 64 * 1024;
 
@@ -312,6 +314,10 @@ impl Gateway {
                 format!("session_id {} is not 0 to 65535", login.session_id),
             )
         })?;
+        if login.name.len() > NAME_MAX {
+            let message = format!("the name has {} bytes, at most {NAME_MAX} are taken", login.name.len());
+            return Err(ErrorBody::new(ErrorCode::BadRequest, message));
+        }
         let token = self.token_of(SessionId(session));
         if !proof::is_client(token, client_nonce, gateway_nonce, session, &login.proof) {
             let message = "the proof does not match this gateway's token: read the token file anew";

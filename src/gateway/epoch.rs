@@ -55,10 +55,10 @@ impl Gateway {
     /// the journal of the run that gave it is lost, or this one is an older copy. The exchange may show nothing of it,
     /// and the numbers of its session begin anew, so ours rises above it before an id is given.
     pub(super) fn heed_pending(&mut self, now: Time, session: SessionId, pending: &[Pending]) {
-        // No journal begins further ahead, and a strategy that is mistaken must not use up the ids.
+        // No journal begins further ahead. A mistaken strategy must not use up the ids, nor make all log in for ever.
         let minutes = u32::try_from(now.since(EPOCH_ZERO).millis() / 60_000).unwrap_or(0);
         let begins = AHEAD + u32::try_from(BEGINNINGS).unwrap_or(0);
-        let furthest = self.epoch.max(minutes.saturating_add(2 * begins));
+        let furthest = minutes.saturating_add(2 * begins);
         let given = Some(self.epoch) == self.session_mut(session).seated_in;
         let above = if given { self.epoch + 1 } else { self.epoch };
         let named = pending.iter().map(|command| command.epoch);

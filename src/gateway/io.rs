@@ -123,8 +123,8 @@ pub enum Input<'a> {
     Kill(Kill),
     /// The kill switch is cleared; by whom.
     Clear(String),
-    /// What [`Output::Keep`] gave last is on the disk, or why it is not (it is tried again).
-    Kept(Result<(), String>),
+    /// What [`Output::Keep`] gave under this number is on the disk, or why it is not (it is tried again).
+    Kept(u64, Result<(), String>),
     /// A deadline has passed.
     Timer,
     /// End in order: nothing new is taken, `Output::Stopped` follows once all is committed.
@@ -142,8 +142,9 @@ pub enum Output {
     CloseClient(ConnId, u16, String),
     /// Append these records in one transaction, then answer `Input::Committed(batch)`. Batches commit in order.
     Commit(Batch),
-    /// Keep this beside the journal, without it: what a restart must not forget. Answered by `Input::Kept`.
-    Keep(Kept),
+    /// Keep this beside the journal, without it: what a restart must not forget. The newest counts. Answered by
+    /// `Input::Kept` of its number, or of a newer one.
+    Keep(u64, Kept),
     /// Show these rows in `pos.db`, when convenient; they replace earlier rows of the same key.
     Project(Projection),
     /// A line for the log.

@@ -167,6 +167,8 @@ enum Keeping {
 pub(super) struct Stop {
     pub(super) kept: Kept,
     keeping: Keeping,
+    /// Number of what was last given to be kept.
+    given: u64,
     recalls: Recalls,
     look: Look,
     flattening: Flattening,
@@ -178,6 +180,7 @@ impl Stop {
         Self {
             kept,
             keeping: Keeping::Done,
+            given: 0,
             recalls: Recalls::default(),
             look: Look::default(),
             flattening: Flattening::default(),
@@ -243,7 +246,7 @@ impl Gateway {
         }
         self.log(LogLevel::Warn, "the kill switch is cleared", format!("by={by:?}"));
         self.stop.look = Look::default();
-        self.stop.flattening = Flattening::default();
+        self.stop.flattening.end();
         self.stop.keep();
         self.tell_state();
         true
@@ -305,12 +308,14 @@ impl Gateway {
     }
 
     /// The shell has kept what it was given, or could not.
-    pub(super) fn kept(&mut self, result: Result<(), String>) {
-        match (result, &self.stop.keeping) {
-            // Something newer waits.
-            (_, Keeping::Due) => {}
-            (Ok(()), _) => self.stop.keeping = Keeping::Done,
-            (Err(reason), _) => {
+    pub(super) fn kept(&mut self, number: u64, result: Result<(), String>) {
+        if number != self.stop.given {
+            // Something newer is on its way.
+            return;
+        }
+        match result {
+            Ok(()) => self.stop.keeping = Keeping::Done,
+            Err(reason) => {
                 let advice = "it holds while the gateway runs; a restart may forget it";
                 self.log(
                     LogLevel::Error,
@@ -387,7 +392,8 @@ impl Gateway {
         }
         if self.stop.keeping == Keeping::Due {
             self.stop.keeping = Keeping::Writing;
-            self.out.push(Output::Keep(self.stop.kept.clone()));
+            self.stop.given += 1;
+            self.out.push(Output::Keep(self.stop.given, self.stop.kept.clone()));
         }
     }
 

@@ -664,7 +664,7 @@ impl World {
                         self.violate("order lives follow their table", log.fields);
                     }
                 }
-                Output::Keep(_) => {}
+                Output::Keep(..) => {}
                 Output::Project(rows) => self.project(rows),
                 Output::Stopped => {}
             }

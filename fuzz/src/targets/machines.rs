@@ -174,8 +174,8 @@ impl Rig {
                 log.event
             }
             Output::CloseClient(..) => "closed",
-            Output::Keep(_) => {
-                self.gateway.handle(self.now, Input::Kept(Ok(())), next);
+            Output::Keep(number, _) => {
+                self.gateway.handle(self.now, Input::Kept(number, Ok(())), next);
                 "kept"
             }
             Output::Project(_) => "shown",

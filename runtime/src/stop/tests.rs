@@ -34,7 +34,7 @@ impl Bench {
     }
 
     fn kept(&mut self) {
-        assert_eq!(self.hears(), StopEvent::Kept(Ok(())));
+        assert_eq!(self.hears(), StopEvent::Kept(1, Ok(())));
     }
 }
 
@@ -64,16 +64,16 @@ fn r60_whoever_makes_the_file_pulls_the_switch_and_whoever_removes_it_clears_it(
 fn r60_a_switch_pulled_otherwise_is_a_file_too_and_outlives_a_restart() {
     let mut bench = Bench::new();
     assert_eq!(read(&bench.folder.0), Kept::default());
-    bench.keeper.keep(killed(false));
+    bench.keeper.keep(1, killed(false));
     bench.kept();
     assert_eq!(read(&bench.folder.0), killed(false));
     assert_eq!(fs::metadata(bench.switch()).unwrap().permissions().mode() & 0o777, 0o600);
-    bench.keeper.keep(killed(true));
+    bench.keeper.keep(1, killed(true));
     bench.kept();
     let mut bench = Bench::on(bench.folder);
     assert_eq!(read(&bench.folder.0), killed(true));
     // Its own file tells it nothing new.
-    bench.keeper.keep(Kept::default());
+    bench.keeper.keep(1, Kept::default());
     bench.kept();
     assert_eq!((read(&bench.folder.0), bench.switch().exists()), (Kept::default(), false));
 }
@@ -82,11 +82,11 @@ fn r60_a_switch_pulled_otherwise_is_a_file_too_and_outlives_a_restart() {
 #[test]
 fn a_removal_wins_over_what_was_said_before_it() {
     let mut bench = Bench::new();
-    bench.keeper.keep(killed(false));
+    bench.keeper.keep(1, killed(false));
     bench.kept();
     fs::remove_file(bench.switch()).unwrap();
     let pause = Pause { by: "an operator".to_owned(), ..Pause::default() };
-    bench.keeper.keep(Kept { paused_all: Some(pause), ..killed(false) });
+    bench.keeper.keep(1, Kept { paused_all: Some(pause), ..killed(false) });
     assert!(matches!(bench.hears(), StopEvent::Clear(_)));
     bench.kept();
     assert!(!bench.switch().exists() && read(&bench.folder.0).paused_all.is_some());
@@ -101,7 +101,7 @@ fn pauses_and_policies_are_kept_and_what_cannot_be_read_pauses_all() {
         policies: [(SessionId(9), policy)].into(),
         ..Kept::default()
     };
-    bench.keeper.keep(kept.clone());
+    bench.keeper.keep(1, kept.clone());
     bench.kept();
     assert_eq!(read(&bench.folder.0), kept);
     fs::write(bench.folder.0.join(REST), "{\"paused\"").unwrap();
@@ -133,12 +133,12 @@ fn r60_what_cannot_be_written_is_told_once_and_tried_again() {
     let (sender, mut events) = mpsc::channel(16);
     let keeper = Keeper::start(&place, &Kept::default(), sender).unwrap();
     fs::remove_dir(&place).unwrap();
-    keeper.keep(killed(false));
-    let StopEvent::Kept(Err(reason)) = events.blocking_recv().unwrap() else {
+    keeper.keep(1, killed(false));
+    let StopEvent::Kept(1, Err(reason)) = events.blocking_recv().unwrap() else {
         panic!("it cannot be written")
     };
     assert!(reason.contains(KILL), "{reason}");
     fs::create_dir(&place).unwrap();
-    assert_eq!(events.blocking_recv().unwrap(), StopEvent::Kept(Ok(())));
+    assert_eq!(events.blocking_recv().unwrap(), StopEvent::Kept(1, Ok(())));
     assert_eq!(read(&place), killed(false));
 }

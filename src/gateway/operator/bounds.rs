@@ -183,6 +183,8 @@ impl Gateway {
         let record = LimitsRecord { revision, limits, configured, by: by.to_owned(), time: now };
         self.operator.limits = Some(record.clone());
         self.commits.push(Record::Limits(record));
+        // The loss of power must not loosen what was tightened in an emergency.
+        self.commits.sync();
     }
 
     /// From here on orders are held to these; what they are judged by is watched.

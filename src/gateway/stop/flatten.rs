@@ -38,6 +38,11 @@ pub(super) struct Flattening {
 }
 
 impl Flattening {
+    /// The switch is cleared. Ids count on: none is given twice in a run.
+    pub(super) fn end(&mut self) {
+        *self = Self { made: self.made, ..Self::default() };
+    }
+
     pub(super) fn deadline(&self) -> Option<Time> {
         self.at
     }

@@ -57,6 +57,22 @@ struct Recall {
     words: String,
 }
 
+/// How many cancels are on their way by each.
+#[derive(Clone, Copy, Default)]
+struct Flying {
+    session: usize,
+    requests: usize,
+}
+
+impl Flying {
+    fn by(&mut self, way: Way) -> &mut usize {
+        match way {
+            Way::Session => &mut self.session,
+            Way::Request => &mut self.requests,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Recalls {
@@ -107,13 +123,18 @@ impl Recalls {
     }
 
     /// On their way, but for those that are late: a lost one takes no other's place.
-    fn flying_by(&self, now: Time, way: Way) -> usize {
-        let flying = self.orders.values().flat_map(|recall| &recall.flying);
-        flying.filter(|(_, of, sent)| *of == way && now.since(*sent) < AGAIN).count()
+    fn flying(&self, now: Time) -> Flying {
+        let mut flying = Flying::default();
+        for (_, way, sent) in self.orders.values().flat_map(|recall| &recall.flying) {
+            if now.since(*sent) < AGAIN {
+                *flying.by(*way) += 1;
+            }
+        }
+        flying
     }
 
     /// May a cancel go that way now?
-    fn may_go(&self, now: Time, way: Way, recall: &Recall) -> bool {
+    fn may_go(&self, now: Time, way: Way, recall: &Recall, mut flying: Flying) -> bool {
         let shut = self.shut_until.filter(|_| way == Way::Request);
         let again = if shut.is_some() { WAY_AGAIN } else { AGAIN };
         let lately = |(_, of, sent): &(u64, Way, Time)| *of == way && now.since(*sent) < again;
@@ -121,10 +142,10 @@ impl Recalls {
             return false;
         }
         match (way, shut) {
-            (Way::Session, _) => self.flying_by(now, way) < FRAMES_MAX,
+            (Way::Session, _) => *flying.by(way) < FRAMES_MAX,
             // One after the other tries whether requests get through again.
             (Way::Request, Some(until)) => until <= now,
-            (Way::Request, None) => self.flying_by(now, way) < REQUESTS_MAX,
+            (Way::Request, None) => *flying.by(way) < REQUESTS_MAX,
         }
     }
 
@@ -214,20 +235,25 @@ impl Gateway {
         // Those that have not had their turn go first.
         due.sort_by_key(|recall| (recall.last_way.is_some(), recall.at));
         let due: Vec<ClientOrderId> = due.iter().map(|recall| recall.cancel.id.clone()).collect();
+        // Counted once: there may be thousands of orders.
+        let mut flying = self.stop.recalls.flying(now);
         for id in due {
-            self.recall_once(now, &id);
+            if let Some(way) = self.recall_once(now, &id, flying) {
+                *flying.by(way) += 1;
+            }
         }
     }
 
-    fn recall_once(&mut self, now: Time, id: &ClientOrderId) {
-        let Some(recall) = self.stop.recalls.orders.get_mut(id) else { return };
+    /// The way it went, if it could.
+    fn recall_once(&mut self, now: Time, id: &ClientOrderId, mut flying: Flying) -> Option<Way> {
+        let recall = self.stop.recalls.orders.get_mut(id)?;
         if let Some(order) = self.orders.get(id) {
             recall.cancel = Self::cancel_of(order);
         }
         if self.doubts.is_probe(id) {
             // A cancel of its own is under way, and its answer must not be taken for another's.
             recall.at = now + WAY_AGAIN;
-            return;
+            return None;
         }
         let ways = match recall.last_way {
             Some(Way::Session) => [Way::Request, Way::Session],
@@ -236,29 +262,30 @@ impl Gateway {
         let cancel = recall.cancel.clone();
         for way in ways {
             let recalls = &self.stop.recalls;
-            if !recalls.orders.get(id).is_some_and(|recall| recalls.may_go(now, way, recall)) {
+            if !recalls.orders.get(id).is_some_and(|recall| recalls.may_go(now, way, recall, flying)) {
                 continue;
             }
             let number = self.stop.recalls.number();
             match self.entry.urgent(now, number, &Urgent::Cancel(cancel.clone()), way, &mut self.venue) {
-                Ok(()) => return self.recall_sent(now, id, number, way),
+                Ok(()) => {
+                    self.recall_sent(now, id, number, way);
+                    return Some(way);
+                }
                 Err(NotSent::RateLimited { retry_at }) => {
-                    return self.recall_waits(
-                        id,
-                        retry_at.max(now + WAY_AGAIN),
-                        "the rate budget is used up",
-                    );
+                    self.recall_waits(id, retry_at.max(now + WAY_AGAIN), "the rate budget is used up");
+                    return None;
                 }
                 Err(NotSent::Disconnected | NotSent::ClockOff(_)) => {}
             }
         }
-        let full = self.stop.recalls.flying_by(now, Way::Session) >= FRAMES_MAX;
+        let full = *flying.by(Way::Session) >= FRAMES_MAX;
         let words = if full { "waits for its turn" } else { "no way to the exchange is open" };
         let lately = |(.., sent): &(u64, Way, Time)| *sent + AGAIN;
         let again =
             self.stop.recalls.orders.get(id).and_then(|recall| recall.flying.iter().map(lately).min());
         let until = again.filter(|at| *at > now).unwrap_or(now + WAY_AGAIN).min(now + WAY_AGAIN);
         self.recall_waits(id, until, words);
+        None
     }
 
     fn recall_waits(&mut self, id: &ClientOrderId, until: Time, words: &str) {

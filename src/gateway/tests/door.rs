@@ -31,6 +31,9 @@ fn the_door_says_why_it_stays_shut() {
     assert_eq!(call(&mut bench, 5, "login", login(65_536, "")), "invalid_session", "row 004-52");
     assert_eq!(call(&mut bench, 6, "login", login(-1, "")), "invalid_session", "row 004-52");
     assert_eq!(call(&mut bench, 7, "login", login(7, "00")), "bad_proof");
+    let mut long = login(7, "00");
+    long["name"] = json!("x".repeat(257));
+    assert_eq!(call(&mut bench, 8, "login", long), "bad_request");
 }
 
 #[test]

@@ -195,8 +195,12 @@ fn r61_limits_set_by_the_operator_judge_the_next_order() {
     };
     assert_eq!(tries(&mut bench, 1), "none");
     let operator = bench.operator();
+    bench.hold_commits = true;
+    bench.asks("operator.set_limits", &at_most("9"));
+    assert!(bench.waiting[0].sync, "the loss of power does not loosen them");
+    bench.commit();
     let set = bench.asks("operator.set_limits", &at_most("9"))["result"].clone();
-    assert_eq!((&set["revision"], &set["source"]), (&json!(1), &json!("operator")));
+    assert_eq!((&set["revision"], &set["source"]), (&json!(2), &json!("operator")));
     assert_eq!(tries(&mut bench, 2), "limit_order_size");
     let line = bench.logs.iter().find(|line| line.starts_with("limits set by the operator")).unwrap();
     assert!(line.contains("by=\"ops\"") && line.contains("\"dogeusdt\":\"9\""), "{line}");
@@ -212,7 +216,7 @@ fn r61_limits_set_by_the_operator_judge_the_next_order() {
     assert_eq!(tries(&mut bench, 3), "limit_order_size", "what was refused changed nothing");
     let stale = json!({"limits": null, "revision": 0});
     assert_eq!(name(&bench.on(operator, |b| b.asks("operator.set_limits", &stale))), "stale_limits");
-    bench.on(operator, |b| b.asks("operator.set_limits", &json!({"limits": null, "revision": 1})));
+    bench.on(operator, |b| b.asks("operator.set_limits", &json!({"limits": null, "revision": 2})));
     assert_eq!(tries(&mut bench, 4), "none", "those of the configuration: none");
 }
 

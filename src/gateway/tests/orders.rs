@@ -85,11 +85,21 @@ fn r58_a_store_that_cannot_write_stops_orders_not_cancels() {
     let refused = bench.call(&json!({"id": 9, "method": "order", "params": {"n": 2, "symbol": "dogeusdt",
         "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}));
     assert_eq!(refused["error"]["name"], "store_failed");
+    bench.hold_commits = true;
+    for _ in 0..100 {
+        let again = bench.call(&doge_order(2, &json!({})));
+        assert_eq!(again["error"], refused["error"], "as long as this run lasts");
+    }
+    for n in 3..100 {
+        assert_eq!(bench.call(&doge_order(n, &json!({})))["error"]["name"], "store_failed");
+    }
+    assert!(bench.waiting.is_empty(), "refusals do not pile up behind a disk that takes nothing");
+    bench.hold_commits = false;
     let cancel =
-        bench.call(&json!({"id": 10, "method": "cancel", "params": {"n": 3, "order_id": id.as_str()}}));
+        bench.call(&json!({"id": 10, "method": "cancel", "params": {"n": 100, "order_id": id.as_str()}}));
     assert_eq!(cancel["result"]["order_id"], id.as_str());
     bench.input(Input::StoreRecovered);
-    bench.order(4);
+    bench.order(101);
 }
 
 #[test]

@@ -197,9 +197,24 @@ fn r60_neither_a_full_disk_nor_a_failing_journal_stops_the_cancels() {
     assert_eq!(sent.len(), 1);
     bench.canceled(sent[0].0, &id, 77);
     assert!(bench.live().is_empty());
-    bench.input(Input::Kept(Err("no space left".to_owned())));
+    bench.input(Input::Kept(1, Err("no space left".to_owned())));
     let view = bench.gateway.stop_view();
     assert!(view.killed.is_some() && view.not_kept.as_deref() == Some("no space left"), "{view:?}");
+}
+
+/// What was given to be kept later is not kept because something earlier is.
+#[test]
+fn r60_only_the_newest_that_is_kept_counts() {
+    let mut bench = Bench::ready();
+    let now = bench.now;
+    for whom in [Some(SessionId(1)), None] {
+        bench.gateway.pause(now, whom, "a test", "lunch");
+        bench.wait(Span::from_millis(1));
+    }
+    bench.input(Input::Kept(1, Ok(())));
+    assert!(bench.gateway.stop_view().not_kept.is_some());
+    bench.input(Input::Kept(2, Ok(())));
+    assert_eq!(bench.gateway.stop_view().not_kept, None);
 }
 
 /// What the exchange itself shows is the last word: an order that nobody here knows is cancelled, too, and others' are
@@ -265,6 +280,34 @@ fn r60_flattening_sells_what_sessions_hold_once_nothing_is_open() {
         OrderReport { side: Side::Sell, venue_id: 90, ..report(&id, VenueStatus::Filled, 10, Some(sold)) };
     bench.says(vec![event(done)]);
     assert_eq!((bench.net(), bench.gateway.stop_view().closing), (Qty::ZERO, Vec::new()));
+}
+
+/// Orders that flatten are numbered by the run, not by the switch: an id given twice would be two orders in one.
+#[test]
+fn r60_a_switch_pulled_again_gives_no_id_a_second_time() {
+    let mut bench = Bench::ready();
+    bench.ways(&BOTH);
+    let mut closed = Vec::new();
+    for round in 1..=3 {
+        let bought = bench.order(round);
+        let venue_id = 100 + round;
+        let fills = Fill { venue_id, ..fill(10 * round, 10) };
+        let held = OrderReport { venue_id, ..report(&bought, VenueStatus::Filled, 10, Some(fills)) };
+        bench.says(vec![event(held)]);
+        bench.script.0.borrow_mut().placed.clear();
+        bench.input(kill(true));
+        bench.wait(Span::from_secs(1));
+        let id = bench.script.0.borrow().placed[0].id.clone();
+        let venue_id = 200 + round;
+        let sold = Fill { side: Side::Sell, venue_id, ..fill(10 * round + 1, 10) };
+        let done =
+            OrderReport { side: Side::Sell, venue_id, ..report(&id, VenueStatus::Filled, 10, Some(sold)) };
+        bench.says(vec![event(done)]);
+        assert_eq!(bench.net(), Qty::ZERO, "{round}");
+        assert!(!closed.contains(&id), "{id} twice");
+        closed.push(id);
+        bench.input(Input::Clear("a test".to_owned()));
+    }
 }
 
 #[test]

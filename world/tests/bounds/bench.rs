@@ -600,11 +600,11 @@ impl Bench {
             match output {
                 Output::Link(action) => self.act(action),
                 Output::Ready(conn) => self.read(conn),
-                Output::Keep(kept) => {
+                Output::Keep(number, kept) => {
                     // A file of its own: a full disk has room for its name.
                     self.kept = kept;
                     let result = if self.disk_full { Err("no space left".to_owned()) } else { Ok(()) };
-                    self.gateway_input(Input::Kept(result));
+                    self.gateway_input(Input::Kept(number, result));
                 }
                 Output::Commit(batch) if self.disk_full => {
                     drop(batch);
