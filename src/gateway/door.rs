@@ -237,6 +237,11 @@ impl Gateway {
                     return;
                 }
                 let message = "the proof does not match the operator's token: read its file anew";
+                self.log(
+                    LogLevel::Warn,
+                    "a proof of the operator's token was wrong",
+                    format!("conn={}", conn.0),
+                );
                 self.fail(conn, Some(id), ErrorBody::new(ErrorCode::BadProof, message));
                 self.count_error(conn);
             }

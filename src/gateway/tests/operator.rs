@@ -65,6 +65,8 @@ fn r64_the_operators_token_alone_makes_an_operator() {
         assert_eq!(name(&bench.operates_with(token)), "bad_proof", "{token:?}");
         assert_eq!(name(&bench.asks("operator.status", &json!({}))), "not_logged_in");
     }
+    let told = |line: &&String| line.starts_with("a proof of the operator's token was wrong");
+    assert_eq!(bench.logs.iter().filter(told).count(), 4, "who tries is seen");
     bench.operator();
     let status = bench.asks("operator.status", &json!({}))["result"].clone();
     assert_eq!((&status["state"], &status["market"]), (&json!("ready"), &json!("spot")));
