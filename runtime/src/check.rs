@@ -69,7 +69,7 @@ pub(crate) fn check(
     let mut findings = Findings::default();
     let config = run::configured(product, file)?;
     findings.ok("configuration", &file.display().to_string());
-    findings.ok("limits", &form::words(&config.limits));
+    findings.ok("limits", &format!("of the configuration: {}", form::words(&config.limits)));
     findings.ok("mode", &mode(&config));
     database(&config, &mut findings);
     match key::load(&config.pem, passphrase) {

@@ -74,7 +74,7 @@ pub(crate) fn run(
     #[cfg(feature = "failpoints")]
     crate::failpoint::arm()?;
     let limits = form::words(&config.limits);
-    tracing::info!(target: "runtime", limits, "orders are held to limits");
+    tracing::info!(target: "runtime", limits, "limits of the configuration");
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
     let outcome = gateway(connect, &config, trust_books, passphrase);
     if let Err(exit) = &outcome {

@@ -22,6 +22,7 @@ def test_check_has_a_line_for_each_thing(gateway: Gateway) -> None:
     done = gateway.run("check", "-c=spot.json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines(done.stdout) == dict.fromkeys(THINGS, "ok")
+    assert "ok   limits: of the configuration: none: " in done.stdout, "the operator may have set others"
     assert not (gateway.folder / "db").exists(), "it changes nothing"
 
 
