@@ -116,9 +116,12 @@ impl Operator {
         if error.code != LocalError::Connect.code() {
             return error;
         }
-        let ErrorBody { message, .. } = error;
-        LocalError::Connect
-            .body(format!("no gateway at {} — start one with `spot -c spot.json` ({message})", self.address))
+        let (ErrorBody { message, .. }, address) = (error, &self.address);
+        LocalError::Connect.body(if lock(&self.line).machine.gateway().is_some() {
+            format!("the gateway at {address} is lost; what was asked for may still be done ({message})")
+        } else {
+            format!("no gateway at {address} — start one with `spot -c spot.json` ({message})")
+        })
     }
 }
 

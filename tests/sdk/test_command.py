@@ -227,6 +227,13 @@ def test_machines_are_told_of_bad_usage_as_of_everything() -> None:
         assert command(*arguments).stdout == ""
 
 
+def test_a_gateway_that_was_there_is_not_to_be_started(tmp_path: Path) -> None:
+    with gateway(tmp_path, lambda _: None) as there:
+        done = command("clear", *there)
+    assert done.returncode == 69 and "is lost; what was asked for may still be done" in done.stderr, done
+    assert "start one" not in done.stderr
+
+
 def test_the_page_has_every_exit_code() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     table = page.split("## Exit codes")[1].split("##")[0]
