@@ -86,12 +86,11 @@ impl World {
         }
     }
 
-    /// Has every order come to its end, and been told of? What never reached the exchange is gone with a journal that
-    /// is lost whole: a strategy that has heard no event since then is not told.
+    /// Has every order come to its end, and been told of?
     pub(crate) fn at_rest(&self) -> bool {
         // The cheap questions first: this is asked after every step.
         self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
-            && (self.lost || self.strategies.iter().all(|s| s.unrest().is_none()))
+            && self.strategies.iter().all(|s| s.unrest().is_none())
             && self.truth.open().next().is_none()
     }
 
@@ -174,8 +173,7 @@ impl World {
                     found,
                 );
             }
-            // One that has heard no event is not told that the journal was lost, see `at_rest`.
-            if let Some(client) = self.strategies[k].client.as_ref().filter(|_| !self.lost) {
+            if let Some(client) = &self.strategies[k].client {
                 let shown = client.positions().get(&symbol).map_or(Qty::ZERO, |position| position.net);
                 if shown != net {
                     let found = format!("session {session}: {net}, shown {shown}");

@@ -76,8 +76,7 @@ impl World {
 
     fn in_doubt(&self) -> bool {
         let gateway = self.gateway.iter().flat_map(|gateway| gateway.orders().open());
-        let heard = self.strategies.iter().filter(|_| !self.lost);
-        let clients = heard.filter_map(|s| s.client.as_ref());
+        let clients = self.strategies.iter().filter_map(|s| s.client.as_ref());
         gateway.into_iter().any(|order| order.state == State::Unknown)
             || clients
                 .flat_map(|client| client.orders().open())
