@@ -302,8 +302,8 @@ impl Gateway {
         );
         self.emit(Record::Allocation(part.clone()));
         if self.tie_out.covers(part.time) {
-            // Of a time before the books: told with the position that was found.
-            return;
+            // Of a time before the books: told with the position that is found.
+            return self.tell_found(now, session, &part.symbol);
         }
         match before {
             None => {

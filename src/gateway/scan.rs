@@ -173,8 +173,12 @@ impl Scans {
 
     /// Is the past of that symbol waited for?
     pub(super) fn is_reading(&self, symbol: &Symbol) -> bool {
-        let known = self.under_way.contains_key(symbol) || self.committing.contains(symbol);
-        known || self.wanted.iter().any(|(wanted, _)| wanted == symbol)
+        self.is_to_read(symbol) || self.committing.contains(symbol)
+    }
+
+    /// Has that symbol's past yet to be read, in part or as a whole?
+    fn is_to_read(&self, symbol: &Symbol) -> bool {
+        self.under_way.contains_key(symbol) || self.wanted.iter().any(|(wanted, _)| wanted == symbol)
     }
 
     /// Is the past of that symbol being read?
@@ -514,6 +518,16 @@ impl Gateway {
         self.scans.moved.entry(symbol.clone()).or_default().extend(session);
     }
 
+    /// Something older than the books was booked to a session: it is told of its position once the past is read.
+    pub(super) fn tell_found(&mut self, now: Time, session: SessionId, symbol: &Symbol) {
+        if self.scans.is_to_read(symbol) {
+            self.scans.moved.entry(symbol.clone()).or_default().insert(session);
+            return;
+        }
+        let position = self.position_view(session, symbol);
+        self.tell(now, session, Private::Position { position, reason: FOUND.to_owned(), fill: None });
+    }
+
     /// The other side of a fill that is older than the books: what it moved is in their opening.
     pub(super) fn balance_past(&mut self, fill: &Fill) {
         if !self.tie_out.covers(fill.time) {
@@ -553,8 +567,7 @@ impl Gateway {
         self.scans.committing.insert(symbol.clone());
         self.commits.push(Record::Scanned { symbol: symbol.clone() });
         for session in moved {
-            let position = self.position_view(session, symbol);
-            self.tell(now, session, Private::Position { position, reason: FOUND.to_owned(), fill: None });
+            self.tell_found(now, session, symbol);
         }
         let of_it = |id: &ClientOrderId| self.orders.get(id).is_some_and(|order| order.symbol == *symbol);
         for id in self.scans.unheard.extract_if(.., |id| of_it(id)).collect::<Vec<_>>() {

@@ -93,6 +93,19 @@ fn what_failed_once_does_not_again() {
              doubt_reply=36786 ban=9536 shut_down=17369 expire_key=43982",
             "a symbol's first order was lost with the end of the journal, and its fill was never looked for",
         ),
+        (
+            "seed=1138 product=usdt strategies=3 commands=100 length_ms=20000 double_event=40527 delay_event=57008 \
+             drop_reply=633 drop_request=3924 kill_gateway=120000 kill_strategy=180596 cut_strategy=83066 outage=13288 \
+             lose_journal=500000 lose_power=454922 refuse_link=259885 fail_query=20083 shut_down=30211 \
+             step_clock=53491",
+            "an order's id was given twice after the journal was lost, and the second order never sent",
+        ),
+        (
+            "seed=1423 product=usdt strategies=3 commands=100 length_ms=20000 double_event=41354 drop_reply=14910 \
+             freeze_link=5104 kill_gateway=120000 kill_strategy=142298 outage=96066 lose_journal=500000 \
+             lose_power=54046 late_request=199 lag_query=542392 ban=36541 change_rules=6159",
+            "what a liquidation of a lost journal's time had ended was shown as held for ever",
+        ),
     ] {
         println!("{what}");
         check(plan.parse().expect("a plan as it is printed"));
