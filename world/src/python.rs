@@ -33,7 +33,7 @@ use tungstenite::{Error, HandshakeError, Message, WebSocket};
 use crate::strategy::Line;
 
 /// How long a process may take for one thing, by the machine's clock.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a process is looked at that gives no sign.
 const GLANCE: Duration = Duration::from_micros(500);
 

@@ -55,7 +55,7 @@ fn trial<F: Future<Output = ()>>(test: impl FnOnce(Wire) -> F) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (links, events) = Links::new(crate::tls::connector(None).unwrap());
-        tokio::time::timeout(Duration::from_secs(30), test(Wire { links, events, listener }))
+        tokio::time::timeout(Duration::from_secs(120), test(Wire { links, events, listener }))
             .await
             .expect("within 30 s");
     });

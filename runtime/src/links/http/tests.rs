@@ -52,7 +52,7 @@ fn trial<F: Future<Output = ()>>(test: impl FnOnce(Wire) -> F) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (links, events) = Links::new(crate::tls::connector(None).unwrap());
         let wire = Wire { links, events, listener, next: 0 };
-        tokio::time::timeout(Duration::from_secs(30), test(wire)).await.expect("within 30 s");
+        tokio::time::timeout(Duration::from_secs(120), test(wire)).await.expect("within 120 s");
     });
 }
 

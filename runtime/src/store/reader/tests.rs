@@ -388,5 +388,5 @@ fn a_started_reader_clears_what_a_death_left_and_ends_when_it_is_dropped() {
     assert!(!unfinished(&dir));
     let began = Instant::now();
     drop(reader);
-    assert!(began.elapsed() < LOOK_EVERY * 10);
+    assert!(began.elapsed() < Duration::from_secs(60));
 }
