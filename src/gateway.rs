@@ -621,7 +621,9 @@ impl Gateway {
             Held::Frame(conn, frame) => self.send(conn, frame),
             Held::Follow(conn, session, frames, above) => self.follow(conn, session, frames, above),
             Held::Project(rows) => self.out.push(Output::Project(rows)),
-            Held::EpochDurable => {
+            // One that was raised meanwhile waits for its own commit.
+            Held::EpochDurable(epoch) if epoch != self.epoch => {}
+            Held::EpochDurable(_) => {
                 self.epoch_durable = true;
                 self.recovery_begin(now);
             }

@@ -172,8 +172,10 @@ impl Drive {
             }
             let open = driven.waiting.is_empty();
             // Cancels of the stop, and their replies, do not wait for a disk; nor does who asks how far they are.
-            let urgent =
-                driven.drive.gateway.borrow().is_stopping_orders() && driven.waiting.len() < WAITING_MAX;
+            let stopping = driven.drive.gateway.borrow().is_stopping_orders();
+            let urgent = stopping && driven.waiting.len() < WAITING_MAX;
+            // No client can keep the cancels' replies from being read.
+            let asked = stopping && driven.waiting.len() < WAITING_MAX / 2;
             let event = tokio::select! {
                 biased;
                 Some(event) = sources.stops.recv() => Event::Stop(event),
@@ -181,7 +183,7 @@ impl Drive {
                 // Rare by their own bound, and the busier the loop is, the more it matters what they see.
                 Some(asked) = sources.asked.recv() => Event::Asked(asked),
                 Some((link, event)) = sources.links.recv(), if open || urgent => Event::Link(link, event),
-                Some(event) = sources.clients.recv(), if open || urgent => Event::Client(event),
+                Some(event) = sources.clients.recv(), if open || asked => Event::Client(event),
                 Some(()) = sources.projected.recv() => Event::Projected,
                 Some(code) = sources.signals.recv() => Event::Signal(code),
                 () = &mut sleep => {

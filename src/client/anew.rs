@@ -40,8 +40,9 @@ impl Client {
             .filter(|(key, order)| !over.contains(&order.order_id) && !listed.contains(&Aim::Order(*key)));
         let doubted: Vec<_> = open.filter_map(|(key, order)| Some((key, in_flight(key, order)?))).collect();
         for (key, command) in doubted {
-            // Those beyond end as a snapshot says.
+            // Those beyond are in doubt until an event tells of them.
             if !self.can_list(KEPT_FOR_CANCELS) {
+                self.unlisted = true;
                 return;
             }
             if let Some(tracked) = self.orders.get_mut(key) {

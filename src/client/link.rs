@@ -61,6 +61,7 @@ impl Client {
             return self.refused(now, ErrorBody::new(ErrorCode::BadProof, message), out);
         }
         let before = self.known_by_another(welcome.generation);
+        self.unlisted = false;
         if before.is_some() {
             self.list_open_orders();
         }
@@ -213,7 +214,7 @@ impl Client {
             let commands = self.unanswered.iter().chain(&self.untold);
             commands.into_iter().any(|command| command.aim == Aim::Order(key))
         };
-        let judged = self.orders.open().map(|(key, _)| (key, asked(key))).collect();
+        let judged = self.orders.open().map(|(key, _)| (key, self.unlisted || asked(key))).collect();
         let stand = Stand { snapshot, known: self.last_made, judged };
         if self.ever_live {
             self.inbox.push_private(Queued::Snapshot(Box::new(stand)));

@@ -203,6 +203,8 @@ pub struct Client {
     pub(super) last_made: Option<Ack>,
     /// The numbering under which orders and positions are known here.
     pub(super) known_in: Option<u64>,
+    /// The login could not list all orders that are open here.
+    pub(super) unlisted: bool,
     /// Events up to here are contained in the orders and positions that the login gave.
     pub(super) known_up_to: Option<Ack>,
     pub(super) state: StateEvent,
@@ -246,6 +248,7 @@ impl Client {
             acked: None,
             last_made: None,
             known_in: None,
+            unlisted: false,
             known_up_to: None,
             state: down("not connected yet"),
             begun: false,

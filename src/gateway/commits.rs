@@ -19,8 +19,8 @@ pub(super) enum Held {
     Follow(ConnId, SessionId, Vec<Bytes>, u64),
     /// Rows for `pos.db`.
     Project(Projection),
-    /// The epoch is durable: orders may be sent.
-    EpochDurable,
+    /// That epoch is durable: orders of it may be sent.
+    EpochDurable(u32),
     /// A symbol's past is in the journal.
     Scanned(Symbol),
 }

@@ -10,7 +10,7 @@ use super::question::{order_view, reply_frame};
 use super::queue::Queue;
 use super::stop::policy;
 use crate::ids::{ClientOrderId, ConnId, SessionId};
-use crate::market::Stream;
+use crate::market::{OrderType, Stream};
 use crate::session::{EVENTS_MAX, Resumption};
 use crate::time::{Span, Time};
 use crate::wire::error::{ErrorBody, ErrorCode};
@@ -343,7 +343,25 @@ impl Gateway {
         Ok(session)
     }
 
+    /// Names the login an order that is not known here, and of which it cannot be said yet where the exchange keeps it?
+    fn is_too_early(&self, session: SessionId, pending: &[Pending]) -> bool {
+        let unknown_stop = |command: &Pending| {
+            let word = |name: &str| command.params.get(name);
+            let named = word("type").and_then(Value::as_str).and_then(OrderType::from_word);
+            let known = word("n").and_then(Value::as_u64).is_some_and(|n| {
+                let answered = self.sessions.get(&session).and_then(|seat| seat.answer(command.epoch, n));
+                answered.is_some() || self.orders.get(&self.order_id(command.epoch, session, n)).is_some()
+            });
+            named.is_some_and(OrderType::is_conditional) && !known
+        };
+        self.instruments.is_none() && pending.iter().any(unknown_stop)
+    }
+
     fn login(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, login: &Login) {
+        if self.is_too_early(session, &login.pending) {
+            let reason = "the exchange's symbols are not loaded yet: log in again";
+            return self.close_client(conn, 1012, reason);
+        }
         if let Some(old) = self.session_mut(session).owner {
             self.close_client(old, 4001, "another login took the session over");
         }

@@ -95,6 +95,6 @@ impl Gateway {
             time: now,
         }));
         self.commits.sync();
-        self.commits.hold(Held::EpochDurable);
+        self.commits.hold(Held::EpochDurable(epoch));
     }
 }

@@ -494,8 +494,8 @@ def test_a_reader_of_standard_error_that_stops_stops_nothing(watched: Gateway) -
         client = watched.client(1)
         log = watched.folder / "log"
         while sum(file.stat().st_size for file in log.glob("spot_*.log")) < 400_000:
-            # The name of a session is logged when it is taken.
-            watched.client(2, name="x" * 30_000, take_over=True).close()
+            # The name of a session is logged when it is taken. It has 256 bytes at most.
+            watched.client(2, name="x" * 256, take_over=True).close()
         assert client.buy("10")["order"]["state"] == "FILLED"
         assert process.end() == 143
     finally:

@@ -537,6 +537,19 @@ fn a_pending_order_of_a_lost_life_is_never_called_a_failure() {
     assert_eq!(bench.gateway.orders().get(&id).unwrap().status().as_str(), "UNKNOWN");
 }
 
+/// Where the exchange keeps a stop is said by its symbol's rules: until they are there a stop that nobody here knows is
+/// not taken for an ordinary order.
+#[test]
+fn a_stop_of_a_lost_life_waits_until_the_symbols_are_loaded() {
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    assert!(bench.gateway.instruments.is_none());
+    bench.pending = json!([{"epoch": 1, "method": "order", "params": {"n": 7, "symbol": "dogeusdt", "side": "BUY",
+        "type": "STOP_LOSS", "stop_price": "0.3", "qty": "10"}}]);
+    assert_eq!(bench.login(None), Value::Null);
+    assert_eq!(bench.closed, [(bench.conn, 1012)]);
+    assert!(bench.gateway.orders().open().next().is_none());
+}
+
 #[test]
 fn i7_no_id_that_a_strategy_names_is_given_again() {
     let pending = |epoch: u32| {
