@@ -191,7 +191,8 @@ class House:
                 copy.unlink()
             with closing(sqlite3.connect(self.folder / "db" / "journal.db", isolation_level=None)) as db:
                 for index in ("funding", "charge", "allocation"):
-                    db.execute(f"DROP INDEX record_{index}")
+                    # A death in the middle may have left it so.
+                    db.execute(f"DROP INDEX IF EXISTS record_{index}")
                 db.execute("PRAGMA user_version = 1")
         elif place == "mid_rebuild":
             # With the file goes what was not taken from it: there shall be nothing.
