@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,14 @@ class Desk:
             system.address, 1, name="maker", trading=True, token_file=system.token_file
         )
         self.sub = self.session.subscribe("dogeusdt", "bbo")
+
+    def bid(self) -> float:
+        """The best bid, once there is one: after a login, or while the market is behind, it is no number."""
+        until = time.monotonic() + PATIENCE
+        while math.isnan(price := self.sub.bid_prc(0)):
+            assert time.monotonic() < until, "no best bid"
+            self.engine.process()
+        return price
 
     def buys(self, qty: float, price: float | None = None) -> pyalgo.SmartOrder:
         """Sends an order and waits until it is more than sent."""
@@ -78,7 +88,7 @@ def desk(system: System) -> Iterator[Desk]:
     desk = Desk(system)
     with desk.engine:
         desk.buys(50)
-        desk.buys(100, desk.sub.bid_prc(0) * 0.9)
+        desk.buys(100, desk.bid() * 0.9)
         yield desk
 
 
@@ -162,7 +172,7 @@ def test_tables_are_for_people(desk: Desk) -> None:
 
 
 def test_r61_a_limit_set_while_a_strategy_trades_judges_its_next_order(desk: Desk) -> None:
-    price = desk.sub.bid_prc(0) * 0.9
+    price = desk.bid() * 0.9
     assert desk.buys(100, price).state == "NEW"
     shown = desk.lines("limits", "--set", "session.order_qty.dogeusdt=99")
     assert any(line.split() == ["session", "1", "order_qty", "dogeusdt", "-", "99"] for line in shown)
@@ -366,7 +376,7 @@ def test_the_doctor_says_what_he_could_not_look_at(desk: Desk) -> None:
 
 
 def test_r60_the_operator_stops_everything_and_lets_it_go_on(desk: Desk) -> None:
-    system, price = desk.system, desk.sub.bid_prc(0) * 0.9
+    system, price = desk.system, desk.bid() * 0.9
     assert any(
         "PAUSED" in line and "at lunch" in line for line in desk.lines("pause", "--reason", "at lunch")
     )
@@ -410,7 +420,7 @@ def test_r60_a_stop_that_a_restart_would_forget_is_told_with_an_exit_code(desk: 
     done = desk.run("pause", "--reason", "at lunch")
     assert done.returncode == 1, done
     assert "PAUSED" in done.stdout and "not kept    a restart would forget" in done.stdout
-    assert code(desk.buys(100, desk.sub.bid_prc(0) * 0.9)) == -22002, "it holds all the same"
+    assert code(desk.buys(100, desk.bid() * 0.9)) == -22002, "it holds all the same"
     in_its_place.rmdir()
     assert desk.told("pause")["not_kept"] is None
 

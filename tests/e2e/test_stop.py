@@ -119,6 +119,8 @@ def emptied(folder: Path, rng: random.Random, trigger: str, name: str) -> float:
         eventually(lambda: not open_orders(exchange), "no order to be open")
         took = time.monotonic() - began
         print(f"all gone after {took:.2f} s")
+        # Cancels do not wait for the file that outlives the gateway.
+        eventually((gateway.folder / str(gateway.config["db"]) / "KILL").exists, "the switch to be kept")
         gateway.running.kill()
         exchange.control("DELETE", "/control/faults")
         gateway.start()
