@@ -15,7 +15,7 @@
 //! * `lost` watches over sessions that have said what shall become of their orders without them.
 //!
 //! Nothing of the first two hangs on the journal, the books, the limits or a client: orders are taken from memory, and
-//! what a restart must not forget goes to the shell in one word ([`Output::Keep`]), which needs no answer.
+//! what a restart must not forget goes to the shell in one word ([`Output::Keep`]); nothing waits for its answer.
 
 mod flatten;
 mod look;
