@@ -105,10 +105,11 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
     def happened() -> list[tuple[str, Decimal]]:
         return [(trade["side"], Decimal(trade["qty"])) for trade in busy.trades()]
 
+    assert program.stdout is not None
+    assert any("(missed while away)" in line for line in program.stdout), "it is told of what it missed"
     wait_for("every fill in the file", lambda: len(told()) >= count + 1)
-    code, said = interrupt(program)
+    code, _ = interrupt(program)
     assert code == 0
-    assert "(missed while away)" in said
     # Each once, in order, as they happened; what was traded after the end is for the next start.
     cursors = [line.split()[:2] for line in fills.read_text().splitlines()]
     assert len(cursors) == len(set(map(tuple, cursors)))
