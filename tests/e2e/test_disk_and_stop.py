@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.deaths import armed
@@ -137,11 +136,16 @@ def judged(gateway: Gateway, where: str) -> bool:
     except AssertionError as refusal:
         assert gateway.running.popen.returncode == 78, f"{where}: {refusal}"
         return True
-    edits: list[Any] = gateway.sql("SELECT delta FROM adjustment", "journal.db")
-    edited = sum((Decimal(row[0]) for row in edits), Decimal(0))
-    eventually(lambda: shown(gateway) == held(gateway) + edited, f"{where}: the position, after {edits}")
+    # What it finds edited it says at once, and writes down a moment later.
+    eventually(lambda: shown(gateway) == held(gateway) + sum(edits(gateway)), f"{where}: the position")
+    found = edits(gateway)
     gateway.running.end()
-    return checked or bool(edits)
+    return checked or bool(found)
+
+
+def edits(gateway: Gateway) -> list[Decimal]:
+    """What the journal has of edits."""
+    return [Decimal(delta) for (delta,) in gateway.sql("SELECT delta FROM adjustment", "journal.db")]
 
 
 def shown(gateway: Gateway) -> Decimal:

@@ -123,11 +123,15 @@ def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gatewa
     gateway.running.end()
     lose_the_journal(gateway)
     gateway.start()
+    (told,) = gateway.await_logged("journal_lost")
+    # Until the past is read, all may have to log in anew, for ids above those that were found.
+    gateway.await_logged("position found again at the exchange")
     client = gateway.client()
-    (told,) = gateway.logged("journal_lost")
     assert told.level == "ERROR" and "A lost journal" in told.fields["advice"]
     eventually(lambda: net_of(client) == held, f"the session holds {held}")
-    assert [row["order_id"] for row in client.call("orders")["orders"]] == [order]
+    eventually(
+        lambda: [row["order_id"] for row in client.call("orders")["orders"]] == [order], "its open order"
+    )
     eventually(
         lambda: gateway.sql("SELECT session_id, symbol, qty, avg_price FROM position") == rows, "the rows"
     )
@@ -135,7 +139,6 @@ def test_without_a_journal_positions_come_back_from_the_exchange(gateway: Gatewa
     eventually(lambda: gateway.sql("SELECT * FROM _fee") == fees, "the fees")
     eventually(lambda: doge(gateway, "external") == 0, "external has what it had")
     eventually(lambda: doge(gateway, "unattributed") == 0, "everything is explained")
-    eventually(lambda: gateway.logged("position found again at the exchange"), "the comparison")
     assert not gateway.logged("position differs from what the lost journal's pos.db showed")
 
 

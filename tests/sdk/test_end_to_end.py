@@ -26,8 +26,12 @@ def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
     assert order.state == OrderState.FILLED
     assert states[-1] == OrderState.FILLED
     assert sum(float(trade["qty"]) for trade in system.trades()) == 10.0
-    held = wait_for("pos.db", system.positions)
-    assert {key: float(quantity) for key, quantity in held.items()} == {(1, "dogeusdt"): sub.net}
+
+    def shown() -> bool:
+        held = {key: float(quantity) for key, quantity in system.positions().items()}
+        return held == {(1, "dogeusdt"): sub.net}
+
+    wait_for("pos.db", shown)
 
 
 @pytest.mark.parametrize("slashes", ["", "//"])
