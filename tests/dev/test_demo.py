@@ -24,7 +24,11 @@ def command(tmp_path: Path) -> list[str]:
 
 
 def test_the_books_hold_through_both_kills(command: list[str], tmp_path: Path) -> None:
-    done = subprocess.run([*command, "--seconds", "24"], capture_output=True, text=True, check=False)
+    # A machine on which one of them did not come to trade in that time takes more.
+    for seconds in ("24", "96", "384"):
+        done = subprocess.run([*command, "--seconds", seconds], capture_output=True, text=True, check=False)
+        if "without a fill" not in done.stdout:
+            break
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "strategy maker killed" in said

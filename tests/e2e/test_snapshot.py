@@ -139,8 +139,10 @@ def test_a_snapshot_the_disk_refuses_leaves_nothing_behind_and_is_made_later(fru
     _, gateway = frugal
     gateway.start(env=armed("mid_snapshot=io_error"))
     client = gateway.client()
-    while not gateway.logged("snapshot_not_made"):
+    while rows(gateway) < EVERY:
         client.buy("10")
+    # Not a row more, of which the next try could be made before the log tells of this one.
+    gateway.await_logged("snapshot_not_made")
     folder = gateway.folder / "db"
     assert not (folder / f"{SNAPSHOT}.new").exists() and not (folder / SNAPSHOT).exists()
     until = rows(gateway) + EVERY

@@ -190,7 +190,7 @@ def test_two_strategies_add_up_in_rough_weather(tmp_path: Path) -> None:
         assert code == 0
         system.exchange.control("DELETE", "/control/faults")
         wait_for(
-            "the sum is the exchange's", lambda: sum(system.positions().values()) == held(system, "DOGE"), 60
+            "the sum is the exchange's", lambda: sum(system.positions().values()) == held(system, "DOGE")
         )
     finally:
         system.stop()

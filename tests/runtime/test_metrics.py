@@ -150,9 +150,11 @@ def test_the_numbers_are_those_of_exchange_clients_and_files(watched: Gateway, e
     assert page.value("tradingsys_commands_sent_total", kind="cancel") == fates["CANCELED"] == 4
     assert page.value("tradingsys_open_orders", state="NEW") == fates["NEW"] == 3
     assert page.by("tradingsys_orders_ended_total", "state") == {"FILLED": fates["FILLED"], "CANCELED": 4}
-    # The first order of a symbol may be refused while its past is read: the client asks again by itself.
+    # The first order of a symbol may be refused while its past is read, any while answers are too slow for
+    # the clocks to be compared: the client asks again by itself.
     errors = page.by("tradingsys_calls_refused_total", "error")
-    assert {name: count for name, count in errors.items() if name != "not_ready"} == refused
+    for_now = ("not_ready", "clock_off")
+    assert {name: count for name, count in errors.items() if name not in for_now} == refused
     assert (page.value("tradingsys_sessions"), page.value("tradingsys_sessions_trading")) == (3, 2)
 
     def as_the_journal() -> bool:
@@ -292,10 +294,14 @@ def test_a_disk_that_refuses_is_a_problem_and_counted(watched: Gateway) -> None:
             assert refused.error["name"] == "store_failed", refused
             return False
 
-    for _ in range(6):
+    def failures() -> float:
+        return scrape(watched).value("tradingsys_store_failures_total")
+
+    # How many records one commit takes is a matter of the disk, and so when the twelfth one comes.
+    while not failures():
         eventually(bought, "an order to be taken")
-    page = scrape(watched)
-    assert page.value("tradingsys_store_failures_total") == 1
+    eventually(bought, "an order to be taken after that")
+    assert failures() == 1
     eventually(lambda: problems(watched) == {}, "it healed")
 
 

@@ -53,7 +53,7 @@ class Exchange:
 
     def balances(self, account: str) -> dict[str, Decimal]:
         """What an account owns, free and locked."""
-        with urllib.request.urlopen(f"{self.rest}/control/state", timeout=10) as reply:
+        with urllib.request.urlopen(f"{self.rest}/control/state", timeout=120) as reply:
             state = json.load(reply)
         mine = next(row for row in state["accounts"] if row["name"] == account)
         return {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in mine["balances"]}
@@ -101,7 +101,9 @@ def exchange(tmp_path: Path, keys: tuple[str, str]) -> Iterator[Exchange]:
                 ed_pem=private,
             )
             exchange.price("0.2")
+            # An hour may end amid a test: interest is charged where one wants it, and nowhere else.
+            exchange.control("margin/interest", {"interval_ms": 10**12})
             yield exchange
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(120)
