@@ -92,6 +92,12 @@ class House:
 
         wait_until(f"the {self.process.name} listens", up, START_TIMEOUT_S)
 
+    def logins(self, session: int) -> int:
+        """How often a session was taken, as its log says."""
+        log = self.process.log
+        said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        return said.count(f"session taken session={session} ")
+
     def trades(self, exchange: Path) -> list[books.Trade]:
         """The exchange's trades of our account in this market."""
         prefix = "" if self.market == "spot" else "futures_"
@@ -119,7 +125,8 @@ class Demo:
         self.exchange = Process(
             "exchange",
             [
-                *(binaries / "binance-sim", "--port", "0", "--seed", str(seed), "--ticks-per-second", "20"),
+                *(binaries / "binance-sim", "--port", str(free_port()), "--seed", str(seed)),
+                *("--ticks-per-second", "20"),
                 *("--accounts", folder / "accounts.json", "--data-dir", self.exchange_files),
             ],
             env,
@@ -173,14 +180,14 @@ class Demo:
         for market in self.houses:
             self.start_gateway(market)
         for session, strategy in self.team.items():
-            strategy.start()
+            self.enter(session)
             self.view.event(f"strategy {strategy.name} started as session {session}")
         self.watch(seconds / 3)
         victim = self.team[1]
         victim.kill()
         self.view.event(f"strategy {victim.name} killed (SIGKILL), its orders stay at the exchange")
         self.watch(seconds / 12)
-        victim.start()
+        self.enter(1)
         self.view.event(f"strategy {victim.name} started again: it takes its orders and position over")
         self.watch(seconds / 6)
         self.houses["spot"].process.kill()
@@ -189,6 +196,20 @@ class Demo:
         self.start_gateway("spot")
         self.watch(seconds * 5 / 12)
         self.finish()
+
+    def enter(self, session: int) -> None:
+        """Starts a strategy and waits until its gateways have let it in: one that finds none there ends."""
+        strategy = self.team[session]
+        houses = [house for house in self.houses.values() if session in house.sessions]
+        before = [house.logins(session) for house in houses]
+        strategy.start()
+
+        def inside() -> bool:
+            if strategy.ended():
+                raise ProcessError(f"strategy {strategy.name} ended at once: {strategy.last_words()}")
+            return all(house.logins(session) > then for house, then in zip(houses, before, strict=True))
+
+        wait_until(f"strategy {strategy.name} has logged in", inside, START_TIMEOUT_S)
 
     def watch(self, seconds: float) -> None:
         """Lets them trade, and shows it."""

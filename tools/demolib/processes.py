@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import select
 import signal
 import socket
@@ -107,12 +108,20 @@ def undisturbed() -> Iterator[None]:
             signal.raise_signal(pending)
 
 
+# Below what the system gives to connections that leave: nobody else's takes it while a program is restarted.
+PORTS = range(20_000, 32_000)
+GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on now, another one each time."""
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in GIVEN:
+                GIVEN.add(port)
+                return port
 
 
 def listens(port: int) -> bool:
