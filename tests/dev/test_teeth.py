@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ DIES = Sabotage("triple", "double doubles", "src/lib.rs", "x * 2", "x * 3", carg
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     tree = tmp_path / "tree"
     (tree / "src").mkdir(parents=True)
-    manifest = '[package]\nname = "tiny"\nversion = "0.1.0"\nedition = "2024"\n'
+    manifest = '[package]\nname = "tradingsys"\nversion = "0.1.0"\nedition = "2024"\n'
     (tree / "Cargo.toml").write_text(manifest, encoding="utf-8")
     (tree / "src" / "lib.rs").write_text(CODE, encoding="utf-8")
     (tree / "test_file.py").write_text(
@@ -49,14 +50,18 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     )
     subprocess.run(["cargo", "generate-lockfile", "--offline"], cwd=tree, check=True, capture_output=True)
     # The features of our own crates are not there.
-    monkeypatch.setattr(setup, "BUILD", [word for word in setup.BUILD if word != setup.FAILPOINTS])
-    return Bench(tree, tmp_path / "target", dict(os.environ))
+    monkeypatch.setattr(
+        setup, "PROGRAMS_BUILD", [word for word in setup.PROGRAMS_BUILD if word != setup.FAILPOINTS]
+    )
+    core = Path(shutil.copytree(tree, tmp_path / "core"))
+    return Bench(tree, core, tmp_path / "target", dict(os.environ))
 
 
 def test_verdicts(bench: Bench) -> None:
     outcomes = bench.try_all(
         [
             DIES,
+            replace(DIES, name="of-core", cargo="-p tradingsys --lib tests::doubles"),
             replace(DIES, name="as-pytest", cargo="", pytest="test_file.py::test_it"),
             replace(DIES, name="untested", find="x / 2", replace="x / 3"),
             replace(DIES, name="gone", find="x * 7"),
@@ -69,6 +74,7 @@ def test_verdicts(bench: Bench) -> None:
     verdicts = {outcome.sabotage.name: outcome.verdict for outcome in outcomes}
     assert verdicts == {
         "triple": "red",
+        "of-core": "red",
         "as-pytest": "red",
         "untested": "survived",
         "gone": "its place occurs 0 times in src/lib.rs",
@@ -77,7 +83,8 @@ def test_verdicts(bench: Bench) -> None:
         "no-test": "no such test without the sabotage",
         "red-before": "red without the sabotage",
     }
-    assert (bench.tree / "src" / "lib.rs").read_text(encoding="utf-8") == CODE
+    for tree in (bench.tree, bench.core):
+        assert (tree / "src" / "lib.rs").read_text(encoding="utf-8") == CODE
 
 
 def test_the_exit_code_asks_for_every_death(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,8 @@ from devlib.paths import BENCH, PLAIN, PYALGO, ROOT
 FAILPOINTS = "--features=tradingsys-runtime/failpoints"
 # One command for binaries, tests, benches and extension, so that cargo compiles nothing twice.
 BUILD = ["cargo", "build", "--workspace", "--all-targets", "--locked", FAILPOINTS]
+# What of it tests in Python run.
+PROGRAMS_BUILD = ["cargo", "build", "--workspace", "--lib", "--bins", "--locked", FAILPOINTS]
 # The gateways as they are released: the shell once more, everything below it is the same.
 PLAIN_BUILD = ["cargo", "build", "--workspace", "--bin=spot", "--bin=usdt", "--locked"]
 RELEASE_BUILD = [*PLAIN_BUILD, "--release"]

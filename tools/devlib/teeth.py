@@ -35,7 +35,9 @@ from devlib.paths import DEV, ROOT
 
 FILES = ROOT / "tools" / "teeth"
 RED_TIMEOUT_S = 600
-# Half of all sabotages are of the core and its own tests: compiling it costs more than running one of them.
+# Half of all sabotages are of the core and its own tests: compiling it costs more than running one of
+# them. They have a copy of their own, so that the other one's build of the core stays what it is.
+OF_CORE = "-p tradingsys --lib"
 UNOPTIMISED = ["--config", "profile.dev.package.tradingsys.opt-level=0"]
 
 
@@ -83,9 +85,11 @@ def run(arguments: list[str]) -> int:
         return 1
     target = rust.target_dir(env)
     with phase("copy of the checkout"):
-        copies.copy_tree(ROOT, DEV / "teeth" / "tree")
-        copies.copy_target(target, DEV / "teeth" / "target")
-    outcomes = Bench(DEV / "teeth" / "tree", DEV / "teeth" / "target", env).try_all(chosen)
+        bench = Bench(DEV / "teeth" / "tree", DEV / "teeth" / "core", DEV / "teeth" / "target", env)
+        copies.copy_tree(ROOT, bench.tree)
+        copies.copy_tree(ROOT, bench.core)
+        copies.copy_target(target, bench.target)
+    outcomes = bench.try_all(chosen)
     shutil.rmtree(DEV / "teeth", ignore_errors=True)
     return report(outcomes)
 
@@ -115,9 +119,10 @@ def _parse(entry: dict[str, str], file: Path) -> Sabotage:
 
 @dataclass
 class Bench:
-    """The copy on which sabotages are tried."""
+    """The copies on which sabotages are tried."""
 
     tree: Path
+    core: Path
     target: Path
     env: dict[str, str]
 
@@ -141,7 +146,7 @@ class Bench:
         start = time.monotonic()
         if without != "green":
             return Outcome(sabotage, f"{without} without the sabotage", 0.0)
-        file = self.tree / sabotage.file
+        file = self.tree_of(sabotage.cargo) / sabotage.file
         text = file.read_text(encoding="utf-8") if file.exists() else ""
         if text.count(sabotage.find) != 1:
             return Outcome(
@@ -159,29 +164,34 @@ class Bench:
         """`green`, `red`, `does not compile` or `no such test`."""
         return self._cargo(sabotage.cargo) if sabotage.cargo else self._pytest(sabotage.pytest)
 
+    def tree_of(self, selection: str) -> Path:
+        """Where the test of that selection is run."""
+        return self.core if selection.startswith(OF_CORE) else self.tree
+
     def _cargo(self, arguments: str) -> str:
         selection, _, filters = arguments.partition(" -- ")
+        tree = self.tree_of(selection)
         command = ["cargo", "test", "--locked", *shlex.split(selection)]
-        if selection.startswith("-p tradingsys --lib"):
+        if tree == self.core:
             command += UNOPTIMISED
-        if self._run([*command, "--no-run"]).returncode != 0:
+        if self._run([*command, "--no-run"], tree).returncode != 0:
             return "does not compile"
-        done = self._run([*command, "--", *shlex.split(filters)])
+        done = self._run([*command, "--", *shlex.split(filters)], tree)
         ran = sum(int(count) for count in re.findall(r"^running (\d+) tests?$", done.stdout, re.MULTILINE))
         if ran == 0:
             return "no such test"
         return "green" if done.returncode == 0 else "red"
 
     def _pytest(self, arguments: str) -> str:
-        if self._run(setup.BUILD).returncode != 0:
+        if self._run(setup.PROGRAMS_BUILD, self.tree).returncode != 0:
             return "does not compile"
         setup.install_extension(self.target / "debug", self.tree / "pyalgo" / "python")
-        done = self._run([str(venv.python()), "-m", "pytest", "-q", *shlex.split(arguments)])
+        done = self._run([str(venv.python()), "-m", "pytest", "-q", *shlex.split(arguments)], self.tree)
         if done.returncode in (4, 5):
             return "no such test"
         return "green" if done.returncode == 0 else "red"
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], tree: Path) -> subprocess.CompletedProcess[str]:
         env = self.env | {
             "CARGO_TARGET_DIR": str(self.target),
             "PYTHONPATH": str(self.tree / "pyalgo" / "python"),
@@ -190,7 +200,7 @@ class Bench:
         }
         try:
             return subprocess.run(
-                command, env=env, cwd=self.tree, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                command, env=env, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                 errors="replace", check=False, timeout=RED_TIMEOUT_S,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
