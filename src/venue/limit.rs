@@ -4,9 +4,20 @@
 //! the venue's own figure from its last reply, what is *flying* are our requests it has not answered yet. Queries may
 //! use only a part of the weight, those that trading waits for and those about an order in doubt more of it, and new
 //! orders leave a rest, so that a cancel always finds room (reliability.md R13). Sessions that may trade share what
-//! there is, see `share`. All times here are the venue's.
+//! there is, see `share`. All times here are the venue's, as far as its clock is known.
+//!
+//! ```text
+//!   the venue's      N         │         N + 1
+//!   ours             N         ┊ . . . ┊         N + 1
+//!                              ╰─ in doubt: counted in both
+//! ```
+//!
+//! Where its clock is known to within some milliseconds, a window of ours ends that much later than the venue's
+//! should, and what was answered within as much of that on either side counts in the next one, too, until the first
+//! reply to a request of that window tells. What is not answered then counts in the next one anyway. So a burst that
+//! fills a window of orders at its very end may close the next one, too: only replies to orders tell of those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::share::{Pool, Room, Sharers, Shares};
 use crate::ids::SessionId;
@@ -34,6 +45,17 @@ pub struct LimitRow {
     pub limit: u64,
     /// Used in the current window, where the venue says it.
     pub count: Option<u64>,
+}
+
+/// What a reply says of limits.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// Nothing.
+    Nothing,
+    /// Limits, and what of them is used, in a frame of a connection.
+    Rows(&'a [LimitRow]),
+    /// What is used of limits that are known, in the head of a reply over HTTP.
+    Counts(&'a [(LimitKind, Span, u64)]),
 }
 
 /// What a request is for, which decides how much of the weight it may use.
@@ -91,38 +113,148 @@ struct Window {
     span: Span,
     limit: u64,
     start: Time,
-    used: u64,
-    /// The highest count the venue has told of this window.
+    end: Time,
+    /// What the venue has counted in this window, as it told last.
     told: u64,
+    /// When the newest request was sent whose reply told of it.
+    told_of: Time,
+    /// Answered without a count of this window: it may not be in what was told.
+    untold: Untold,
+    /// Answered so near the end that the venue may have counted it in its next window.
+    late: u64,
     flying: u64,
     /// What requests of sessions have taken of what orders share.
     shared: u64,
     shares: Shares,
 }
 
+/// Venues round their time, and the best sample of it may be some minutes old: clocks drift.
+const ROUNDED: Span = Span::from_millis(30);
+
 /// The window's number since the epoch.
 fn number(at: Time, span: Span) -> i64 {
     at.nanos().div_euclid(span.nanos())
 }
 
-/// The venue's rows in the reply to a request sent then: counts of windows that have ended meanwhile say nothing of the
-/// present ones.
-pub fn current(sent: Time, now: Time, rows: &[LimitRow]) -> Vec<LimitRow> {
-    let mut rows = rows.to_vec();
-    for row in rows.iter_mut().filter(|row| row.window > Span::ZERO) {
-        row.count = row.count.filter(|_| number(sent, row.window) == number(now, row.window));
+/// Most parts told apart.
+const PARTS: usize = 64;
+
+/// What was answered when, oldest first.
+#[derive(Clone, Debug, Default)]
+struct Untold {
+    parts: VecDeque<Part>,
+    sum: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    first: Time,
+    last: Time,
+    cost: u64,
+}
+
+impl Untold {
+    /// What was answered within a moment is one part; the oldest become one where there are many.
+    fn add(&mut self, now: Time, cost: u64, moment: Span) {
+        if cost == 0 {
+            return;
+        }
+        self.sum = self.sum.saturating_add(cost);
+        match self.parts.back_mut() {
+            Some(part) if now <= part.first + moment => {
+                (part.last, part.cost) = (part.last.max(now), part.cost.saturating_add(cost));
+            }
+            _ => self.parts.push_back(Part { first: now, last: now, cost }),
+        }
+        if self.parts.len() > PARTS
+            && let (Some(oldest), Some(next)) = (self.parts.pop_front(), self.parts.front_mut())
+        {
+            next.cost = next.cost.saturating_add(oldest.cost);
+        }
     }
-    rows
+
+    fn forget(&mut self, until: Time) {
+        while self.parts.front().is_some_and(|part| part.last <= until) {
+            self.parts.pop_front();
+        }
+        self.sum = self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.cost));
+    }
+}
+
+/// What the venue told of one window.
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    /// On a connection that keeps the order of replies.
+    Newest(u64),
+    /// On one of several: replies may come in another order than they were written, and of counts that only rise the
+    /// highest is the newest.
+    Rising(u64),
 }
 
 impl Window {
-    fn roll(&mut self, now: Time) {
-        let start = Time::from_nanos(number(now, self.span) * self.span.nanos());
-        if start > self.start {
-            self.start = start;
-            (self.used, self.told, self.shared) = (0, 0, 0);
-            self.shares.clear();
+    fn new(row: &LimitRow) -> Self {
+        Self {
+            kind: row.kind,
+            span: row.window,
+            limit: row.limit,
+            start: Time::default(),
+            end: Time::default() + row.window,
+            told: 0,
+            told_of: Time::default(),
+            untold: Untold::default(),
+            late: 0,
+            flying: 0,
+            shared: 0,
+            shares: Shares::default(),
         }
+    }
+
+    fn roll(&mut self, now: Time, doubt: Span) {
+        let start = Time::from_nanos(number(now - doubt, self.span) * self.span.nanos());
+        if start > self.start {
+            let late = if start == self.start + self.span { self.late } else { 0 };
+            self.start = start;
+            self.untold = Untold::default();
+            self.untold.add(now, late, doubt);
+            (self.told, self.told_of) = (0, Time::default());
+            (self.late, self.shared) = (0, 0);
+            self.shares.clear();
+        } else if start + self.span < self.start {
+            // Its clock was misread, or stepped: how much of what is known belongs to this window nobody can tell.
+            let used = self.told.saturating_add(self.untold.sum);
+            self.start = start;
+            self.untold = Untold::default();
+            self.untold.add(now, used, doubt);
+            (self.told, self.told_of, self.late) = (0, Time::default(), 0);
+        }
+        self.end = self.start + self.span + doubt;
+    }
+
+    /// A request sent then was answered, perhaps with a count.
+    fn settle(&mut self, (sent, now): (Time, Time), cost: u64, count: Option<Count>, doubt: Span) {
+        self.roll(now, doubt);
+        self.flying = self.flying.saturating_sub(cost);
+        if now >= self.end - doubt - doubt {
+            self.late = self.late.saturating_add(cost);
+        }
+        match count.filter(|_| self.has_counted(sent, doubt)) {
+            Some(count) => {
+                self.told = match count {
+                    // Another connection may have overtaken it.
+                    Count::Newest(count) if sent >= self.told_of => count,
+                    Count::Newest(count) | Count::Rising(count) => self.told.max(count),
+                };
+                self.told_of = self.told_of.max(sent);
+                // What had been answered before it was sent is counted in it.
+                self.untold.forget(sent - doubt);
+            }
+            None => self.untold.add(now, cost, doubt),
+        }
+    }
+
+    /// Is what the reply to a request sent then tells of this window?
+    fn has_counted(&self, sent: Time, doubt: Span) -> bool {
+        number(sent - doubt, self.span) == number(self.start, self.span)
     }
 
     const fn allowed(&self, purpose: Purpose) -> u64 {
@@ -136,7 +268,7 @@ impl Window {
     }
 
     const fn taken(&self) -> u64 {
-        self.used.saturating_add(self.flying)
+        self.told.saturating_add(self.untold.sum).saturating_add(self.flying)
     }
 
     /// An untouched window takes one request of any size: a limit below the cost of a query must not starve it for
@@ -149,7 +281,7 @@ impl Window {
     /// The rest of the window shared out over requests of this cost, a third of its room kept back at any time. The
     /// next but one must find room too, else it is for the next window.
     fn pace(&self, now: Time, cost: Cost, apart: bool) -> Span {
-        let left = self.end().since(now);
+        let left = self.end.since(now);
         let room = i128::from(self.allowed(cost.purpose).saturating_sub(self.taken()));
         let weight = i128::from(cost.of(self.kind, apart));
         if room < weight * 3 {
@@ -157,10 +289,6 @@ impl Window {
         }
         let share = i128::from(left.nanos()) * 3 * weight / (room * 2).max(1);
         Span::from_nanos(i64::try_from(share).unwrap_or(i64::MAX)).min(left)
-    }
-
-    fn end(&self) -> Time {
-        self.start + self.span
     }
 
     /// What sessions share of the window, for a request that takes so much. What questions use, and cancels of what is
@@ -171,7 +299,7 @@ impl Window {
             Pool::Orders => (orders.saturating_sub(taken.saturating_sub(self.shared)), orders),
             Pool::Cancels => (self.limit - orders, self.limit),
         };
-        Room { kind, pool, most, taken, more, end: self.end(), span: self.span }
+        Room { kind, pool, most, taken, more, end: self.end, span: self.span }
     }
 
     /// Until when a request of the session has to wait, so that the others' parts are kept.
@@ -233,14 +361,21 @@ pub struct RateBudget {
     stopped_until: Time,
     orders_held_until: Time,
     sharers: Sharers,
+    /// The venue's clock may be off that much from what it is taken for.
+    doubt: Span,
 }
 
 impl RateBudget {
     /// From the limits known at the start; the venue's own rows replace them as they arrive.
     pub fn new(rows: &[LimitRow]) -> Self {
         let mut budget = Self::default();
-        budget.learn(Time::default(), rows);
+        budget.answered(Time::default(), Time::default(), None, Told::Rows(rows));
         budget
+    }
+
+    /// The venue's clock is known that well.
+    pub fn doubt_clock(&mut self, uncertainty: Span) {
+        self.doubt = uncertainty + ROUNDED;
     }
 
     /// Reserves the cost of a request about to be sent.
@@ -299,9 +434,9 @@ impl RateBudget {
         }
         let apart = self.apart();
         for window in &mut self.windows {
-            window.roll(now);
+            window.roll(now, self.doubt);
             if !window.has_room(cost, apart) {
-                until = until.max(Some(window.end()));
+                until = until.max(Some(window.end));
             }
         }
         until
@@ -312,62 +447,49 @@ impl RateBudget {
     pub fn pace(&mut self, now: Time, cost: Cost) -> Span {
         let apart = self.apart();
         for window in &mut self.windows {
-            window.roll(now);
+            window.roll(now, self.doubt);
         }
         self.windows.iter().map(|window| window.pace(now, cost, apart)).max().unwrap_or_default()
     }
 
-    /// A request was answered, or will never be: its cost is used, unless the venue's rows know better.
-    pub fn settle(&mut self, now: Time, cost: Cost, rows: &[LimitRow]) {
+    /// A request was answered that was sent then and cost so much, with what the venue says of its limits. Counts of a
+    /// window that has ended meanwhile say nothing of the present one, and windows that are not known are passed over.
+    pub fn answered(&mut self, sent: Time, now: Time, cost: Option<Cost>, told: Told<'_>) {
+        if let Told::Rows(rows) = told {
+            self.learn(rows);
+        }
         let apart = self.apart();
         for window in &mut self.windows {
-            window.roll(now);
-            let part = cost.of(window.kind, apart);
-            window.flying = window.flying.saturating_sub(part);
-            window.used = window.used.saturating_add(part);
-        }
-        self.learn(now, rows);
-    }
-
-    /// Takes over the venue's own rows.
-    pub fn learn(&mut self, now: Time, rows: &[LimitRow]) {
-        for row in rows.iter().filter(|row| row.window > Span::ZERO) {
-            let known = self.windows.iter_mut().find(|w| w.kind == row.kind && w.span == row.window);
-            let window = match known {
-                Some(window) => window,
-                None => {
-                    let (kind, span) = (row.kind, row.window);
-                    self.windows.push(Window {
-                        kind,
-                        span,
-                        limit: 0,
-                        start: now,
-                        used: 0,
-                        told: 0,
-                        flying: 0,
-                        shared: 0,
-                        shares: Shares::default(),
-                    });
-                    self.windows.last_mut().expect("it was just pushed")
+            let part = cost.map_or(0, |cost| cost.of(window.kind, apart));
+            let is_of = |kind, span| window.kind == kind && window.span == span;
+            let count = match told {
+                Told::Nothing => None,
+                Told::Rows(rows) => {
+                    let row = rows.iter().find(|row| is_of(row.kind, row.window));
+                    row.and_then(|row| row.count).map(Count::Newest)
+                }
+                Told::Counts(counts) => {
+                    let count = counts.iter().find(|(kind, span, _)| is_of(*kind, *span));
+                    count.map(|(.., count)| Count::Rising(*count))
                 }
             };
-            window.roll(now);
-            window.limit = row.limit;
-            if let Some(count) = row.count {
-                (window.used, window.told) = (count, count);
-            }
+            window.settle((sent, now), part, count, self.doubt);
         }
     }
 
-    /// Takes over a count the venue gave without its limit, in the reply to a request sent then. One of a window not
-    /// known is passed over, and so is one of a window that has ended meanwhile. Replies may come in another order than
-    /// they were written: the highest count is the newest.
-    pub fn observe(&mut self, sent: Time, now: Time, kind: LimitKind, window: Span, count: u64) {
-        let known = self.windows.iter_mut().find(|w| w.kind == kind && w.span == window);
-        if let Some(window) = known.filter(|w| number(sent, w.span) == number(now, w.span)) {
-            window.roll(now);
-            window.told = window.told.max(count);
-            window.used = window.told;
+    /// A request will never be answered: it may have been counted.
+    pub fn lost(&mut self, now: Time, cost: Cost) {
+        self.answered(now, now, Some(cost), Told::Nothing);
+    }
+
+    /// Takes over the venue's limits.
+    fn learn(&mut self, rows: &[LimitRow]) {
+        for row in rows.iter().filter(|row| row.window > Span::ZERO) {
+            match self.windows.iter_mut().find(|window| window.kind == row.kind && window.span == row.window)
+            {
+                Some(window) => window.limit = row.limit,
+                None => self.windows.push(Window::new(row)),
+            }
         }
     }
 
@@ -379,12 +501,13 @@ impl RateBudget {
     /// Each window as it stands, for whoever watches.
     pub fn windows(&self, now: Time) -> Vec<WindowGauge> {
         let gauge = |window: &Window| {
-            let over = window.end() <= now;
+            let (over, next) = (window.end <= now, now < window.end + window.span);
+            let late = if next { window.late } else { 0 };
             WindowGauge {
                 kind: window.kind,
                 window: window.span,
                 limit: window.limit,
-                used: if over { window.flying } else { window.taken() },
+                used: if over { window.flying.saturating_add(late) } else { window.taken() },
             }
         };
         self.windows.iter().map(gauge).collect()
@@ -404,250 +527,9 @@ impl RateBudget {
     pub fn window_end(&self, now: Time, kind: LimitKind) -> Time {
         let spans = self.windows.iter().filter(|w| w.kind == kind).map(|w| w.span);
         let span = spans.min().unwrap_or(Span::from_secs(60));
-        Time::from_nanos((now.nanos().div_euclid(span.nanos()) + 1) * span.nanos())
+        Time::from_nanos((number(now - self.doubt, span) + 1) * span.nanos()) + self.doubt
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ORDER: Cost = Cost { purpose: Purpose::Order, weight: 1 };
-    const CANCEL: Cost = Cost { purpose: Purpose::Cancel, weight: 1 };
-    const QUERY: Cost = Cost { purpose: Purpose::Query, weight: 20 };
-
-    fn row(kind: LimitKind, secs: i64, limit: u64, count: Option<u64>) -> LimitRow {
-        LimitRow { kind, window: Span::from_secs(secs), limit, count }
-    }
-    fn at(secs: i64) -> Time {
-        Time::default() + Span::from_secs(secs)
-    }
-
-    #[test]
-    fn what_is_shown_of_a_window_is_what_is_used_and_flying_in_it() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
-        budget.take(at(61), QUERY).unwrap();
-        budget.settle(at(62), QUERY, &[]);
-        budget.take(at(63), CANCEL).unwrap();
-        let used = |budget: &RateBudget, secs| budget.windows(at(secs)).first().map(|w| (w.used, w.limit));
-        assert_eq!(used(&budget, 119), Some((21, 100)));
-        // Nothing rolls by being looked at, and what is on its way is counted anew.
-        assert_eq!(used(&budget, 120), Some((1, 100)));
-        assert_eq!(used(&budget, 119), Some((21, 100)));
-    }
-
-    #[test]
-    fn r13_orders_over_the_count_wait_for_the_window_and_cancels_do_not() {
-        let mut budget = RateBudget::new(&[
-            row(LimitKind::Orders, 10, 3, None),
-            row(LimitKind::Orders, 86_400, 5, None),
-            row(LimitKind::Weight, 60, 100, None),
-        ]);
-        for _ in 0..3 {
-            assert_eq!(budget.take(at(1_004), ORDER), Ok(()));
-        }
-        assert_eq!(budget.take(at(1_004), ORDER), Err(at(1_010)));
-        assert_eq!(budget.take(at(1_004), CANCEL), Ok(()));
-        for _ in 0..3 {
-            budget.settle(at(1_005), ORDER, &[]);
-        }
-        assert_eq!(budget.take(at(1_009), ORDER), Err(at(1_010)));
-        assert_eq!(budget.take(at(1_010), ORDER), Ok(()));
-        assert_eq!(budget.take(at(1_010), ORDER), Ok(()));
-        assert_eq!(budget.take(at(1_010), ORDER), Err(at(86_400)));
-    }
-
-    #[test]
-    fn r13_a_share_of_the_weight_is_kept_for_cancels() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
-        for _ in 0..3 {
-            assert_eq!(budget.take(at(61), QUERY), Ok(()));
-        }
-        assert_eq!(budget.take(at(61), QUERY), Err(at(120)));
-        for _ in 0..30 {
-            assert_eq!(budget.take(at(61), ORDER), Ok(()));
-        }
-        assert_eq!(budget.take(at(61), ORDER), Err(at(120)));
-        for _ in 0..10 {
-            assert_eq!(budget.take(at(61), CANCEL), Ok(()));
-        }
-        assert_eq!(budget.take(at(61), CANCEL), Err(at(120)));
-    }
-
-    #[test]
-    fn r02_what_trading_waits_for_and_an_order_in_doubt_have_more_than_other_questions() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
-        let cost = |purpose| Cost { purpose, weight: 5 };
-        for (purpose, times) in [(Purpose::Query, 12), (Purpose::Comparison, 4), (Purpose::Doubt, 1)] {
-            for _ in 0..times {
-                assert_eq!(budget.take(at(61), cost(purpose)), Ok(()), "{purpose:?}");
-            }
-            assert_eq!(budget.take(at(61), cost(purpose)), Err(at(120)), "{purpose:?}");
-        }
-        assert_eq!((budget.take(at(61), ORDER), budget.take(at(61), CANCEL)), (Ok(()), Ok(())));
-    }
-
-    #[test]
-    fn r13_the_weight_of_orders_is_counted_apart_where_it_has_a_window() {
-        let row = |kind, limit| row(kind, 60, limit, None);
-        let mut budget =
-            RateBudget::new(&[row(LimitKind::Weight, 100), row(LimitKind::OrderWeight, 180_000)]);
-        let borrowing = Cost { purpose: Purpose::Order, weight: 1_500 };
-        for _ in 0..120 {
-            assert_eq!(budget.take(at(61), borrowing), Ok(()));
-        }
-        assert_eq!(budget.take(at(61), borrowing), Err(at(120)));
-        assert_eq!((budget.take(at(61), CANCEL), budget.take(at(61), QUERY)), (Ok(()), Ok(())));
-        budget.settle(at(62), borrowing, &[]);
-        budget.observe(at(62), at(62), LimitKind::OrderWeight, Span::from_secs(60), 0);
-        assert_eq!(budget.take(at(62), borrowing), Ok(()), "119 are on their way, and one fits");
-        assert_eq!(budget.take(at(119), borrowing), Err(at(120)));
-    }
-
-    #[test]
-    fn r13_what_is_repeated_at_its_pace_never_uses_up_the_room() {
-        for (weight, limit) in [(100, 6_000), (700, 6_000), (200, 1_200), (0, 100), (u64::MAX, 6_000)] {
-            let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, limit, None)]);
-            let cost = Cost { purpose: Purpose::Query, weight };
-            let (mut now, end, mut rounds) = (at(60), at(120), 0);
-            while now < end && rounds < 1_000 {
-                let pace = budget.pace(now, cost);
-                if budget.take(now, cost).is_ok() {
-                    budget.settle(now, cost, &[]);
-                }
-                let other = budget.clone().take(now, Cost { purpose: Purpose::Query, weight: 5 });
-                assert!(
-                    other.is_ok() || weight == u64::MAX,
-                    "{weight} of {limit} at {now:?}: round {rounds}"
-                );
-                rounds += 1;
-                now += pace.max(Span::from_millis(500));
-            }
-            assert!(rounds > 1 || weight == u64::MAX, "{weight} of {limit}: {rounds} rounds");
-        }
-    }
-
-    fn shared(limit: u64, sessions: u16) -> RateBudget {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, limit, None)]);
-        budget.share_among(&(1..=sessions).map(SessionId).collect());
-        budget
-    }
-
-    #[test]
-    fn r13_what_questions_used_is_nobodys_part() {
-        let mut budget = shared(6_000, 2);
-        let comparison = Cost { purpose: Purpose::Comparison, weight: 100 };
-        for _ in 0..48 {
-            assert_eq!(budget.take(at(60), comparison), Ok(()));
-        }
-        for session in [SessionId(1), SessionId(2)] {
-            let sent = (0..).take_while(|_| budget.take_for(at(60), ORDER, Some(session)).is_ok());
-            assert_eq!(sent.count(), 300, "half of the 600 that are left");
-        }
-    }
-
-    #[test]
-    fn r13_a_flood_of_cancels_leaves_the_others_their_orders_and_their_cancels() {
-        let mut budget = shared(1_000, 2);
-        let mut take = |cost, session| budget.take_for(at(60), cost, Some(SessionId(session))).is_ok();
-        assert_eq!((0..).take_while(|_| take(CANCEL, 1)).count(), 475, "its part of both, at once");
-        assert!(!take(ORDER, 1), "it has spent the room of its orders, too");
-        assert_eq!((0..).take_while(|_| take(ORDER, 2)).count(), 425, "all but the tenth for cancels");
-        assert_eq!((0..).take_while(|_| take(CANCEL, 2)).count(), 100);
-    }
-
-    #[test]
-    fn r13_who_has_sent_nothing_is_refused_only_where_nobody_finds_room() {
-        for seed in 0..500 {
-            let mut rng = fastrand::Rng::with_seed(seed);
-            let count = rng.u16(2..6);
-            let mut budget = shared(rng.u64(20..400), count);
-            let weight = rng.u64(1..5);
-            for millis in 0..rng.u64(1..2_000) {
-                let now = at(60) + Span::from_millis(millis as i64 * 29);
-                let purpose = [Purpose::Order, Purpose::Cancel, Purpose::Comparison][rng.usize(..3)];
-                let session = (purpose != Purpose::Comparison).then(|| SessionId(rng.u16(2..=count)));
-                let cost = Cost { purpose, weight };
-                if budget.take_for(now, cost, session).is_ok() && rng.bool() {
-                    budget.settle(now, cost, &[]);
-                }
-                for purpose in [Purpose::Order, Purpose::Cancel] {
-                    let cost = Cost { purpose, weight };
-                    let anybody = budget.clone().take(now, cost);
-                    let first = budget.clone().take_for(now, cost, Some(SessionId(1)));
-                    assert_eq!(first, anybody, "seed {seed}, {millis}, {purpose:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_venues_own_figures_win() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Orders, 10, 50, None)]);
-        assert_eq!(budget.take(at(11), ORDER), Ok(()));
-        budget.settle(at(12), ORDER, &[row(LimitKind::Orders, 10, 10, Some(10))]);
-        assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
-        budget.learn(at(12), &[row(LimitKind::Orders, 10, 10, Some(4))]);
-        assert_eq!(budget.take(at(12), ORDER), Ok(()));
-        budget.observe(at(11), at(12), LimitKind::Orders, Span::from_secs(10), 10);
-        budget.observe(at(11), at(12), LimitKind::Orders, Span::from_secs(60), 99);
-        assert_eq!(budget.take(at(12), ORDER), Err(at(20)));
-    }
-
-    #[test]
-    fn r13_a_count_of_the_window_before_says_nothing_of_this_one() {
-        let limit = row(LimitKind::Weight, 60, 100, None);
-        let mut budget = RateBudget::new(&[limit]);
-        assert_eq!(budget.take(at(119), QUERY), Ok(()));
-        assert_eq!(budget.take(at(119), QUERY), Ok(()));
-        budget.settle(at(121), QUERY, &[]);
-        budget.observe(at(119), at(121), LimitKind::Weight, Span::from_secs(60), 99);
-        assert_eq!(budget.take(at(121), QUERY), Ok(()), "over HTTP");
-        let told = row(LimitKind::Weight, 60, 100, Some(99));
-        budget.settle(at(121), QUERY, &current(at(119), at(121), &[told]));
-        assert!(current(at(120), at(121), &[told])[0].count.is_some());
-        assert_eq!(budget.take(at(121), CANCEL), Ok(()), "and as a frame");
-    }
-
-    #[test]
-    fn r13_replies_that_overtake_each_other_do_not_lower_the_count() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 100, None)]);
-        assert_eq!((budget.take(at(61), QUERY), budget.take(at(61), QUERY)), (Ok(()), Ok(())));
-        for count in [60, 40] {
-            budget.settle(at(62), QUERY, &[]);
-            budget.observe(at(61), at(62), LimitKind::Weight, Span::from_secs(60), count);
-        }
-        assert_eq!(budget.take(at(62), QUERY), Err(at(120)));
-        budget.observe(at(120), at(120), LimitKind::Weight, Span::from_secs(60), 20);
-        assert_eq!(budget.take(at(120), QUERY), Ok(()), "the next window begins anew");
-    }
-
-    #[test]
-    fn r39_after_a_stop_nothing_is_sent_and_after_a_hold_no_orders() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Orders, 10, 50, None)]);
-        budget.hold_orders_until(at(11), at(30));
-        assert_eq!((budget.take(at(11), ORDER), budget.take(at(11), CANCEL)), (Err(at(30)), Ok(())));
-        budget.stop_until(at(11), at(20));
-        assert_eq!((budget.take(at(11), QUERY), budget.take(at(11), CANCEL)), (Err(at(20)), Err(at(20))));
-        assert_eq!(budget.take(at(30), ORDER), Ok(()));
-    }
-
-    #[test]
-    fn absurd_figures_neither_panic_nor_silence_us_for_good() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, i64::MAX, u64::MAX, Some(u64::MAX))]);
-        assert!(budget.take(at(61), QUERY).is_err());
-        budget.settle(at(61), QUERY, &[row(LimitKind::Weight, i64::MAX, u64::MAX, Some(0))]);
-        assert_eq!(budget.take(at(61), QUERY), Ok(()));
-        budget.stop_until(at(61), Time::from_millis(i64::MAX));
-        assert_eq!(budget.take(at(61), QUERY), Err(at(61 + 3 * 86_400)));
-    }
-
-    #[test]
-    fn a_limit_smaller_than_a_query_does_not_starve_it() {
-        let mut budget = RateBudget::new(&[row(LimitKind::Weight, 60, 10, None)]);
-        assert_eq!(budget.take(at(61), QUERY), Ok(()));
-        assert_eq!(budget.take(at(61), QUERY), Err(at(120)));
-        budget.settle(at(61), QUERY, &[]);
-        assert_eq!(budget.take(at(120), QUERY), Ok(()));
-    }
-}
+mod tests;

@@ -42,20 +42,6 @@ def desk(folder: Path) -> Iterator[tuple[Exchange, Gateway]]:
         yield exchange, gateway.start()
 
 
-def is_contained(folder: Path, flood: Callable[[Path], set[int]]) -> None:
-    """The exchange refuses nothing for its limits.
-
-    What is on its way while its machine stands still counts in a later window, which no gateway can know:
-    then once more.
-    """
-    for attempt in range(4):
-        away = flood(folder / str(attempt))
-        if away == {0}:
-            return
-        print(f"turned away: {away}")
-    pytest.fail("the exchange had to refuse something each time")
-
-
 def last(file: Path, word: str) -> list[object] | None:
     """The last line of that kind."""
     text = file.read_text() if file.exists() else ""
@@ -75,7 +61,7 @@ def passes(act: Callable[[], object]) -> bool:
         act()
     except Refused as refused:
         assert refused.error["name"] in PASSING, refused
-        assert refused.error.get("retry_after_ms", 0) <= 10_001, refused.error
+        assert refused.error.get("retry_after_ms", 0) <= 10_600, refused.error
         return False
     return True
 
@@ -136,11 +122,10 @@ def refused(file: Path) -> int:
 def test_r61_r62_reckless_strategies_are_contained(strategy: StartStrategy, tmp_path: Path) -> None:
     """One floods, one asks for nonsense, one hangs, one dies, all at once: a fifth trades through it."""
 
-    def flood(folder: Path) -> set[int]:
-        with desk(folder) as (exchange, gateway):
-            return trades_through_it(exchange, gateway, strategy)
-
-    is_contained(tmp_path, flood)
+    with desk(tmp_path / "desk") as (exchange, gateway):
+        assert trades_through_it(exchange, gateway, strategy) == {0}, (
+            "the exchange refused some for its limits"
+        )
 
 
 def trades_through_it(exchange: Exchange, gateway: Gateway, strategy: StartStrategy) -> set[int]:
@@ -198,11 +183,8 @@ OWNERS = "SELECT DISTINCT body ->> '$.session' FROM record WHERE kind = 'order'"
 def test_r66_a_client_that_sends_ten_thousand_orders_is_contained(tmp_path: Path) -> None:
     """Without the SDK, which would hold most of them back; what it is answered waits for it, or ends it."""
 
-    def flood(folder: Path) -> set[int]:
-        with desk(folder) as (exchange, gateway):
-            return ten_thousand(exchange, gateway)
-
-    is_contained(tmp_path, flood)
+    with desk(tmp_path / "desk") as (exchange, gateway):
+        assert ten_thousand(exchange, gateway) == {0}, "the exchange refused some for its limits"
 
 
 def ten_thousand(exchange: Exchange, gateway: Gateway) -> set[int]:

@@ -299,7 +299,8 @@ impl<D: Dialect> Desk<D> {
     /// A machine that has not started.
     pub(crate) fn with(dialect: D, config: Access) -> Self {
         let dialer = Dialer::new(config.timing.backoff, config.timing.backoff_cap, config.seed);
-        let budget = RateBudget::new(&config.limits);
+        let mut budget = RateBudget::new(&config.limits);
+        budget.doubt_clock(Span::ZERO);
         Self {
             dialect,
             config,
@@ -515,7 +516,7 @@ impl<D: Dialect> Desk<D> {
         for id in due {
             let Some(mut flight) = self.flights.remove(&id) else { continue };
             if let Some(cost) = flight.cost.take() {
-                self.budget.settle(venue_now, cost, &[]);
+                self.budget.lost(venue_now, cost);
             }
             // Closed, an order's request would have no answer even if the venue gives one.
             if flight.given_up || !flight.is_order() {

@@ -16,7 +16,7 @@ use tradingsys::ids::Symbol;
 use tradingsys::market::{Bar, Depth, Interval};
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::clock::ClockOffset;
-use tradingsys::venue::limit::{Cost, LimitKind, LimitRow, Purpose, RateBudget, current};
+use tradingsys::venue::limit::{Cost, LimitKind, LimitRow, Purpose, RateBudget, Told};
 use tradingsys::venue::port::{Outbox, VenueEvent};
 
 use super::Timing;
@@ -117,6 +117,8 @@ pub(crate) struct Questions {
 impl Questions {
     /// With the instruments as the first question.
     pub(crate) fn new(terms: Terms, timing: Timing, limits: &[LimitRow]) -> Self {
+        let mut budget = RateBudget::new(limits);
+        budget.doubt_clock(Span::ZERO);
         Self {
             terms,
             timing,
@@ -129,7 +131,7 @@ impl Questions {
             read_at: None,
             unreadable: Vec::new(),
             clock: ClockOffset::default(),
-            budget: RateBudget::new(limits),
+            budget,
         }
     }
 
@@ -222,12 +224,12 @@ impl Questions {
         now: Time,
         id: u64,
         result: Result<&str, ApiError>,
-        limits: &[LimitRow],
+        told: Told<'_>,
         out: &mut Outbox,
     ) -> bool {
         let Some(flight) = self.flights.remove(&id) else { return false };
         let (sent, venue_now) = (self.clock.venue_time(flight.sent), self.clock.venue_time(now));
-        self.budget.settle(venue_now, flight.cost, &current(sent, venue_now, limits));
+        self.budget.answered(sent, venue_now, Some(flight.cost), told);
         match result {
             Ok(result) => {
                 self.answered(now, flight, result, out);
@@ -240,29 +242,11 @@ impl Questions {
         }
     }
 
-    /// When a request was sent that has no answer yet.
-    pub(crate) fn sent_at(&self, id: u64) -> Option<Time> {
-        self.flights.get(&id).map(|flight| flight.sent)
-    }
-
-    /// What the venue's reply to a request sent then says has been used.
-    pub(crate) fn observe(
-        &mut self,
-        sent: Time,
-        now: Time,
-        used: impl Iterator<Item = (LimitKind, Span, u64)>,
-    ) {
-        let (sent, now) = (self.clock.venue_time(sent), self.clock.venue_time(now));
-        for (kind, window, count) in used {
-            self.budget.observe(sent, now, kind, window, count);
-        }
-    }
-
     /// All that was under way is lost with its connection, and waits for the next one.
     pub(crate) fn lost(&mut self, now: Time) {
         self.jobs_at = None;
         for flight in std::mem::take(&mut self.flights).into_values().rev() {
-            self.budget.settle(self.clock.venue_time(now), flight.cost, &[]);
+            self.budget.lost(self.clock.venue_time(now), flight.cost);
             if !matches!(flight.job, Job::Time) {
                 self.jobs.push_front(flight.job);
             }
@@ -282,7 +266,7 @@ impl Questions {
     pub(crate) fn timer(&mut self, now: Time, out: &mut Outbox) {
         let due: Vec<u64> = self.flights.iter().filter(|(_, f)| f.until <= now).map(|(id, _)| *id).collect();
         for flight in due.iter().filter_map(|id| self.flights.remove(id)).collect::<Vec<_>>() {
-            self.budget.settle(self.clock.venue_time(now), flight.cost, &[]);
+            self.budget.lost(self.clock.venue_time(now), flight.cost);
             self.later(now, flight.job);
         }
         self.expire_histories(now, out);
@@ -316,12 +300,14 @@ impl Questions {
         match flight.job {
             Job::Time => {
                 if let Ok(venue) = server_time(result) {
-                    self.clock.learn(flight.sent, now, venue);
+                    let best = self.clock.learn(flight.sent, now, venue);
+                    self.budget.doubt_clock(best.uncertainty());
                 }
             }
             Job::Instruments => match (self.terms.instruments)(result) {
                 Ok(info) => {
-                    self.budget.learn(self.clock.venue_time(now), &info.limits);
+                    let venue_now = self.clock.venue_time(now);
+                    self.budget.answered(venue_now, venue_now, None, Told::Rows(&info.limits));
                     self.refresh_at = Some(now + self.timing.instruments);
                     self.read_at = Some(now);
                     self.warn(&info.unreadable, out);

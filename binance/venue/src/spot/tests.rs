@@ -592,7 +592,7 @@ fn r13_a_flood_makes_the_venue_refuse_nothing() {
     let mut world = World::new(venue, &ours(), Span::ZERO);
     world.run_until(|event| matches!(event, VenueEvent::EntryUp));
     let (mut sent, mut held) = (Vec::new(), 0);
-    for at in 0..3_000 {
+    for at in 0..3_100 {
         let wish = resting(&format!("o{at}"));
         match world.place(&wish) {
             Ok(()) => sent.push(wish),

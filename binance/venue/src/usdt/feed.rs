@@ -11,6 +11,7 @@ use tradingsys::ids::{LinkId, Symbol};
 use tradingsys::market::{Channel, Depth, Interval, Stream};
 use tradingsys::time::{Time, earliest};
 use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::limit::Told;
 use tradingsys::venue::port::{LinkAction, LinkInput, MarketFeed, Outbox, VenueEvent};
 
 use super::UsdtConfig;
@@ -182,16 +183,13 @@ impl Api {
         match input {
             LinkInput::Response { status, headers, body } => {
                 let result = rest_reply(now, status, headers, body);
-                let sent = self.questions.sent_at(id);
-                self.questions.replied(now, id, result, &[], out);
-                if let Some(sent) = sent {
-                    self.questions.observe(sent, now, used(headers));
-                }
+                let counts: Vec<_> = used(headers).collect();
+                self.questions.replied(now, id, result, Told::Counts(&counts), out);
             }
             LinkInput::Down(why) => {
                 let message = why.to_owned();
                 let error = ApiError { status: UNANSWERED, code: 0, message, retry_after: None };
-                self.questions.replied(now, id, Err(error), &[], out);
+                self.questions.replied(now, id, Err(error), Told::Nothing, out);
             }
             LinkInput::Up | LinkInput::Text(_) | LinkInput::Alive => {}
         }

@@ -62,6 +62,7 @@ impl<D: Dialect> Desk<D> {
     /// The venue told its time: the clock is compared, and the handshake goes on.
     pub(super) fn timed(&mut self, now: Time, link: LinkId, sent: Time, venue: Time, out: &mut Outbox) {
         let best = self.clock.learn(sent, now, venue);
+        self.budget.doubt_clock(best.uncertainty());
         out.events.push(VenueEvent::Clock { offset_nanos: best.offset_nanos, round_trip: best.round_trip });
         if self.enter(link, Phase::Timing, Phase::LoggingOn) {
             let write = |desk: &Self, id| {
@@ -233,7 +234,7 @@ impl<D: Dialect> Desk<D> {
                 continue;
             }
             if let Some(cost) = flight.cost {
-                self.budget.settle(venue_now, cost, &[]);
+                self.budget.lost(venue_now, cost);
             }
             match flight.ask {
                 Ask::Query(question) if link.is_some() => self.questions.push_front(question),

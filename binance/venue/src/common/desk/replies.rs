@@ -5,7 +5,7 @@ use binance_wire::classify::{doubts_rules, is_clock, refuses_key};
 use binance_wire::reply::{ApiError, Frame, Reply, frame, order_limits, server_time};
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
-use tradingsys::venue::limit::{LimitKind, current};
+use tradingsys::venue::limit::{LimitKind, Told};
 use tradingsys::venue::port::{
     AmendOutcome, Answer, Cancel, CancelOutcome, OrderReport, Outbox, PlaceOutcome, Query, VenueEvent,
 };
@@ -68,11 +68,8 @@ impl<D: Dialect> Desk<D> {
         let Some(flight) = self.flights.remove(&reply.id) else { return };
         let venue_now = self.clock.venue_time(now);
         let told = if D::SESSION_LIMITS { reply.limits.as_slice() } else { &[] };
-        let limits = current(self.clock.venue_time(flight.sent), venue_now, told);
-        match flight.cost {
-            Some(cost) => self.budget.settle(venue_now, cost, &limits),
-            None => self.budget.learn(venue_now, &limits),
-        }
+        let sent = self.clock.venue_time(flight.sent);
+        self.budget.answered(sent, venue_now, flight.cost, Told::Rows(told));
         self.replied(now, flight, reply.result, out);
     }
 
@@ -117,7 +114,7 @@ impl<D: Dialect> Desk<D> {
             Ask::OrderLimits => {
                 if let Some(rows) = result.ok().and_then(|text| order_limits(text).ok()) {
                     let (sent, venue_now) = (self.clock.venue_time(flight.sent), self.clock.venue_time(now));
-                    self.budget.learn(venue_now, &current(sent, venue_now, &rows));
+                    self.budget.answered(sent, venue_now, None, Told::Rows(&rows));
                 }
             }
             Ask::Own(own) => self.own.push((own, result.map(str::to_owned))),

@@ -4,7 +4,7 @@ use binance_wire::reply::ApiError;
 use binance_wire::rest::{rest_reply, used};
 use tradingsys::ids::LinkId;
 use tradingsys::time::Time;
-use tradingsys::venue::limit::LimitKind;
+use tradingsys::venue::limit::{LimitKind, Told};
 use tradingsys::venue::port::{LinkAction, LinkInput, Outbox};
 
 use super::{Ask, Desk, Dialect};
@@ -38,17 +38,12 @@ impl<D: Dialect> Desk<D> {
     ) {
         let Some(flight) = self.flights.remove(&id) else { return };
         let venue_now = self.clock.venue_time(now);
-        if let Some(cost) = flight.cost {
-            self.budget.settle(venue_now, cost, &[]);
-        }
         let sent = self.clock.venue_time(flight.sent);
+        // Each endpoint counts for itself: only an order's reply tells of the weight of orders.
         let of_orders = matches!(flight.ask, Ask::Place(_));
-        for (kind, window, count) in used(headers) {
-            // Each endpoint counts for itself: only an order's reply tells of the weight of orders.
-            if of_orders || kind != LimitKind::OrderWeight {
-                self.budget.observe(sent, venue_now, kind, window, count);
-            }
-        }
+        let counts: Vec<_> =
+            (used(headers)).filter(|(kind, ..)| of_orders || *kind != LimitKind::OrderWeight).collect();
+        self.budget.answered(sent, venue_now, flight.cost, Told::Counts(&counts));
         self.replied(now, flight, result, out);
     }
 

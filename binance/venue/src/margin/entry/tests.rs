@@ -406,7 +406,7 @@ fn a_cancel_that_waits_is_answered_before_the_loss_is_told() {
 #[test]
 fn r13_the_121st_order_that_borrows_waits_for_the_next_minute() {
     let mut bench = Bench::up_with(SideEffect::AutoBorrowRepay);
-    let minute = Time::from_millis(1_700_000_040_000);
+    let minute = Time::from_millis(1_700_000_040_030);
     for n in 0..120 {
         // The limit of orders in ten seconds is another one.
         bench.pass(Span::from_millis(300));

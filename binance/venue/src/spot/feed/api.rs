@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tradingsys::ids::LinkId;
 use tradingsys::time::{Span, Time};
 use tradingsys::venue::dial::Dialer;
+use tradingsys::venue::limit::Told;
 use tradingsys::venue::port::{LinkAction, LinkInput, Outbox};
 use tradingsys::venue::watch::{Silence, SilenceWatch};
 
@@ -157,7 +158,7 @@ impl Api {
     fn frame(&mut self, now: Time, text: &str, dialer: &mut Dialer, out: &mut Outbox) {
         // Events (`serverShutdown`) need no care here: a lost connection costs nothing but a moment.
         let Ok(Frame::Reply(reply)) = frame(text) else { return };
-        if self.questions.replied(now, reply.id, reply.result, &reply.limits, out) {
+        if self.questions.replied(now, reply.id, reply.result, Told::Rows(&reply.limits), out) {
             dialer.proven();
         }
         self.flush(now, out);

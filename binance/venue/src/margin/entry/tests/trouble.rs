@@ -161,7 +161,7 @@ fn r39_too_many_orders_hold_orders_and_no_cancels() {
     let asked = bench.asked(ORDER);
     bench.refuse(&asked, 429, -1003, "Too many requests; current limit is 180000 weight per MINUTE by UID.");
     assert!(matches!(bench.outcome(), PlaceOutcome::Rejected { .. } | PlaceOutcome::Unknown(_)));
-    let minute = Time::from_millis(1_700_000_040_000);
+    let minute = Time::from_millis(1_700_000_040_030);
     assert_eq!(bench.place("o-2"), Err(NotSent::RateLimited { retry_at: minute }));
     bench.entry.cancel(bench.now, &cancel("o-0"), &mut bench.out).unwrap();
     assert_eq!(bench.asked(ORDER).method, "DELETE");
