@@ -67,6 +67,8 @@ pub struct EventLog {
     published: u64,
     acked: u64,
     lost: bool,
+    /// The last event that an earlier run made.
+    folded: u64,
 }
 
 /// How a login goes on.
@@ -119,6 +121,12 @@ impl EventLog {
         }
         self.push(time, frame);
         self.publish(sequence);
+        self.folded = sequence;
+    }
+
+    /// The last event the session can have been told by an earlier run.
+    pub fn folded(&self) -> u64 {
+        self.folded
     }
 
     /// The event is committed. Returns its frame.
@@ -177,7 +185,8 @@ impl EventLog {
     /// Does an event that is kept, committed or not, have this in it?
     pub fn tells_of(&self, word: &str) -> bool {
         let has = |k: &Kept| std::str::from_utf8(&k.frame).is_ok_and(|frame| frame.contains(word));
-        self.kept.iter().any(has)
+        // Who asks waits for a word of late.
+        self.kept.iter().rev().any(has)
     }
 
     /// Number of the last event that is not kept any more.

@@ -86,18 +86,21 @@ impl Client {
             grace_ms: declared.cancel_after.map(millis),
         };
         self.beaten = None;
-        self.phase = Phase::LoggingIn { until: now + STEP_TIMEOUT };
+        self.phase = Phase::LoggingIn { until: now + STEP_TIMEOUT, generation: welcome.generation };
         self.call(Call::Login(login), Asked::Login, out);
     }
 
     pub(super) fn logged_in(&mut self, now: Time, reply: Reply, out: &mut Vec<Output>) {
-        if !matches!(self.phase, Phase::LoggingIn { .. }) {
-            return;
-        }
+        let Phase::LoggingIn { generation, .. } = self.phase else { return };
         let login: LoggedIn = match read(reply) {
             Ok(login) => login,
             Err(error) => return self.refused(now, error, out),
         };
+        if self.ever_live && generation.is_some_and(|named| named != login.last.generation) {
+            // What is believed open here was listed for another numbering, or not at all.
+            let message = "events are numbered anew since the gateway's welcome";
+            return self.refused(now, ErrorBody::new(ErrorCode::Disconnected, message), out);
+        }
         let Ok(install) = login.install.parse::<Install>() else {
             let message = format!("install {:?} in the login reply is no install name", login.install);
             return self.refused(now, LocalError::Protocol.body(message), out);

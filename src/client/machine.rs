@@ -99,12 +99,29 @@ pub enum Output {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Idle,
-    Opening { until: Time },
-    Greeting { until: Time, token: String, nonce: String },
-    LoggingIn { until: Time },
-    Restoring { until: Time, orders: bool, positions: bool, snapshot: bool },
+    Opening {
+        until: Time,
+    },
+    Greeting {
+        until: Time,
+        token: String,
+        nonce: String,
+    },
+    /// And the numbering of events that the gateway has named.
+    LoggingIn {
+        until: Time,
+        generation: Option<u64>,
+    },
+    Restoring {
+        until: Time,
+        orders: bool,
+        positions: bool,
+        snapshot: bool,
+    },
     Live,
-    Waiting { until: Time },
+    Waiting {
+        until: Time,
+    },
     Closed,
 }
 
@@ -279,7 +296,7 @@ impl Client {
         match &self.phase {
             Phase::Opening { until }
             | Phase::Greeting { until, .. }
-            | Phase::LoggingIn { until }
+            | Phase::LoggingIn { until, .. }
             | Phase::Restoring { until, .. }
             | Phase::Waiting { until } => Some(*until),
             Phase::Idle | Phase::Live | Phase::Closed => None,

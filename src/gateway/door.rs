@@ -365,6 +365,7 @@ impl Gateway {
         if let Some(old) = self.session_mut(session).owner {
             self.close_client(old, 4001, "another login took the session over");
         }
+        self.heed_cursor(now, session, login.cursor);
         self.heed_pending(now, session, &login.pending);
         let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();
         let (generation, epoch) = (self.generation, self.epoch);
@@ -516,7 +517,7 @@ impl Gateway {
     fn tell_unheard_end(&mut self, now: Time, session: SessionId, id: &ClientOrderId) {
         let Some(order) = self.orders.get(id).filter(|order| order.state.is_over()) else { return };
         // An end is told with the fills it counts, and those are read after it.
-        let reads = order.has_gap() && !self.scans.has(&order.symbol);
+        let reads = order.has_gap() && !self.scans.is_read(&order.symbol);
         if !self.session_mut(session).log.tells_of(id.as_str()) {
             if reads {
                 self.scans.unheard.insert(id.clone());

@@ -17,7 +17,10 @@ use crate::ids::{ConnId, IdParts, SessionId};
 use crate::journal::{Record, Start};
 use crate::time::{Span, Time};
 use crate::venue::port::{OrderReport, VenueStatus};
-use crate::wire::request::Pending;
+use crate::wire::request::{Ack, Pending};
+
+/// Most that a new journal's epochs begin ahead of the clock.
+const BEGINS: u32 = AHEAD + BEGINNINGS as u32;
 
 impl Gateway {
     /// An order of an earlier life of ours bears an epoch that is not below ours: the journal that knew it is lost, and
@@ -36,11 +39,7 @@ impl Gateway {
                 format!("epoch={} advice={OLDER_COPY:?}", parts.epoch),
             );
             self.epochs.insert(parts.epoch);
-            if !self.renumbered {
-                self.commits.forget_events();
-                self.renumber(now, "journal.db is an older copy");
-                self.see_off("events are numbered anew: log in again");
-            }
+            self.number_anew(now);
         }
         // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
         let made_now = report.status == VenueStatus::New && source == Source::Stream;
@@ -48,23 +47,60 @@ impl Gateway {
         if parts.epoch < self.epoch || !(made_before || lost) {
             return;
         }
+        if parts.epoch > self.furthest_epoch(now).max(self.epoch.saturating_add(BEGINS)) {
+            // None that a run of ours will come to.
+            let fields = format!("epoch={} ours={}", parts.epoch, self.epoch);
+            return self.log(LogLevel::Warn, "an order bears an epoch far ahead: passed over", fields);
+        }
         self.raise_epoch(now, parts.epoch, "seen at the exchange");
+    }
+
+    /// A strategy was told of more than the journal holds under this very numbering: the journal is an older copy, put
+    /// back while the machine ran on. The numbers that follow would mean other events.
+    pub(super) fn heed_cursor(&mut self, now: Time, session: SessionId, cursor: Option<Ack>) {
+        let (generation, renumbered) = (self.generation, self.renumbered);
+        let seat = self.session_mut(session);
+        // Nobody has been told of this run before its first login.
+        let last = if seat.seated_in.is_none() { seat.log.folded() } else { seat.log.last() };
+        let beyond = |told: &Ack| told.generation == generation && told.sequence > last;
+        // Of a numbering that this run began none can be lost, and a session that the journal has told nothing may have
+        // another's cursor: such a number is made up.
+        let made_up = renumbered || last == 0;
+        let Some(told) = cursor.filter(beyond).filter(|_| !made_up) else { return };
+        self.log(
+            LogLevel::Error,
+            "journal.db is an older copy: it lacks events that were told",
+            format!("session={session} told={} last={last} advice={OLDER_COPY:?}", told.sequence),
+        );
+        self.number_anew(now);
+    }
+
+    /// The journal lacks something: events told since must not be taken for those to come.
+    fn number_anew(&mut self, now: Time) {
+        if !self.renumbered {
+            self.commits.forget_events();
+            self.renumber(now, "journal.db is an older copy");
+            self.see_off("events are numbered anew: log in again");
+        }
     }
 
     /// A command that a login names may bear an epoch that is not below ours and that its session was never given here:
     /// the journal of the run that gave it is lost, or this one is an older copy. The exchange may show nothing of it,
     /// and the numbers of its session begin anew, so ours rises above it before an id is given.
     pub(super) fn heed_pending(&mut self, now: Time, session: SessionId, pending: &[Pending]) {
-        // No journal begins further ahead. A mistaken strategy must not use up the ids, nor make all log in for ever.
-        let minutes = u32::try_from(now.since(EPOCH_ZERO).millis() / 60_000).unwrap_or(0);
-        let begins = AHEAD + u32::try_from(BEGINNINGS).unwrap_or(0);
-        let furthest = minutes.saturating_add(2 * begins);
+        let furthest = self.furthest_epoch(now);
         let given = Some(self.epoch) == self.session_mut(session).seated_in;
         let above = if given { self.epoch + 1 } else { self.epoch };
         let named = pending.iter().map(|command| command.epoch);
         if let Some(named) = named.filter(|epoch| (above..=furthest).contains(epoch)).max() {
             self.raise_epoch(now, named, "named by a strategy");
         }
+    }
+
+    /// No journal begins further ahead. A mistaken strategy must not use up the ids, nor make all log in for ever.
+    fn furthest_epoch(&self, now: Time) -> u32 {
+        let minutes = u32::try_from(now.since(EPOCH_ZERO).millis() / 60_000).unwrap_or(0);
+        minutes.saturating_add(2 * BEGINS)
     }
 
     /// That epoch was another life's, which may have begun some more of them.

@@ -166,6 +166,11 @@ impl Scans {
         self.read.contains(symbol)
     }
 
+    /// Is the symbol's past read to its end, though perhaps not on the disk yet?
+    pub(super) fn is_read(&self, symbol: &Symbol) -> bool {
+        self.has(symbol) || self.committing.contains(symbol)
+    }
+
     /// Symbols that refuse orders because of their past.
     pub(super) fn refused(&self) -> impl Iterator<Item = &Symbol> {
         self.refused.iter()

@@ -568,7 +568,7 @@ impl World {
             limits: Limits::default(),
             margin: self.plan.product == Product::Margin,
             trust_books: false,
-            journal_rebuilt: (self.lost && !self.journal.is_empty()).then(|| "an older copy".to_owned()),
+            journal_rebuilt: self.journal_rebuilt(),
             lost_positions: self.lost_positions(),
             kept: Default::default(),
             clear_advice: String::new(),
@@ -586,6 +586,12 @@ impl World {
         {
             self.call_later(k);
         }
+    }
+
+    /// What `pos.db` says of a journal that lacks what it has seen. Every other time it was put away as well.
+    fn journal_rebuilt(&self) -> Option<String> {
+        let told = self.lost && !self.journal.is_empty() && self.run.is_multiple_of(2);
+        told.then(|| "an older copy".to_owned())
     }
 
     /// What `pos.db` would tell of a journal that is gone: its symbol, at least. Strategies here subscribe to nothing,

@@ -200,3 +200,23 @@ fn a_gateway_that_does_not_say_its_numbering_is_believed_to_have_kept_it() {
     let login = desk.log_in(r#"{"gen":1,"seq":5}"#, "events", "[]", 1000);
     assert_eq!((login.cursor, login.pending.len()), (None, 0));
 }
+
+#[test]
+fn a_numbering_that_begins_anew_between_welcome_and_login_is_met_by_another_login() {
+    let (mut desk, id) = resumed();
+    desk.input(Input::Lost(None, "reset"));
+    desk.now = desk.client.deadline().unwrap();
+    desk.input(Input::Timer);
+    desk.out.clear();
+    // By the welcome nothing was lost, so nothing is listed; by the login's reply something is.
+    let login = desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", "[]", 1001);
+    assert!(login.pending.is_empty());
+    assert!(matches!(desk.out[..], [Output::Disconnect(1000, _)]), "{:?}", desk.out);
+    assert!(!desk.client.is_logged_in() && desk.client.failure().is_none());
+    desk.now = desk.client.deadline().unwrap();
+    desk.input(Input::Timer);
+    assert_eq!(desk.out.pop(), Some(Output::Connect));
+    desk.generation = Some(2);
+    let login = desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", "[null]", 1001);
+    assert_eq!((login.pending.len(), login.pending[0].epoch), (1, 1000), "{id} is asked for");
+}

@@ -130,6 +130,46 @@ fn r56_a_strategy_away_for_long_gets_everything_it_missed() {
 }
 
 #[test]
+fn a_cursor_ahead_of_the_journal_shows_that_it_is_an_older_copy() {
+    let mut first = Bench::ready();
+    let notices = |bench: &mut Bench, count: u32| {
+        for n in 0..count {
+            bench.gateway.notice(bench.now, SessionId(1), "n", n.to_string(), None);
+        }
+        bench.input(Input::Timer);
+    };
+    notices(&mut first, 2);
+    let (generation, copy) = (first.gateway.generation, first.journal.len());
+    notices(&mut first, 7);
+    assert_eq!(first.events().iter().filter(|event| event.starts_with("notice")).count(), 9);
+    // The same machine, the same boot: nothing but the strategy knows.
+    let mut bench = Bench::new(first.journal[..copy].to_vec(), Vec::new(), START + Span::from_secs(60));
+    assert_eq!(bench.gateway.generation, generation);
+    // One that the journal has told nothing may have another's cursor; what this run makes was told to nobody yet.
+    bench.login_as(2, Some((generation, 9)));
+    let other = bench.conn;
+    notices(&mut bench, 20);
+    let reply = bench.login(Some((generation, 9)));
+    let anew = reply["result"]["last"]["gen"].as_u64().unwrap();
+    assert!(anew > generation, "{reply}");
+    assert_eq!(reply["result"]["resume"], "snapshot");
+    assert_eq!(bench.closed, [(other, 1012)], "its numbers, too, would mean other events");
+    let error = bench.logs.iter().find(|log| log.contains("it lacks events that were told")).unwrap();
+    assert!(error.contains("session=1 told=9 last=2"), "{error}");
+    // A number that nobody was told costs the others nothing.
+    bench.take_over = true;
+    bench.login_as(2, Some((anew, 0)));
+    let reply = bench.login(Some((anew, 1_000)));
+    assert_eq!(
+        (&reply["result"]["last"]["gen"], &reply["result"]["resume"]),
+        (&json!(anew), &json!("snapshot"))
+    );
+    assert!(
+        !bench.closed.contains(&(other, 4001)) && bench.closed.iter().filter(|c| c.1 == 1012).count() == 1
+    );
+}
+
+#[test]
 fn c6_acknowledged_events_are_kept_as_long_as_retention_says_over_restarts_too() {
     let mut bench = Bench::ready();
     let (generation, told) = (bench.gateway.generation, bench.now);

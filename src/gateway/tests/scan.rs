@@ -282,6 +282,21 @@ fn i7_an_epoch_that_ran_ahead_of_the_clock_is_not_used_again() {
 }
 
 #[test]
+fn i7_an_epoch_that_no_run_comes_to_raises_none() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    let ours = bench.gateway.epoch;
+    let mut past = Past::default().filled(&id(ours + 1_000_000, 1, 1), Side::Buy, &[4]);
+    past.balances = vec![("USDT", 900), ("DOGE", 4)];
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    assert_eq!((bench.gateway.epoch, &bench.closed[..]), (ours, &[][..]));
+    assert!(bench.logs.iter().any(|log| log.starts_with("an order bears an epoch far ahead")));
+    assert_eq!(position(&bench, 1), "4 at 0.2 realised 0", "it is the session's all the same");
+}
+
+#[test]
 fn what_the_lost_journals_pos_db_names_is_read_without_anyone_asking() {
     let past = past();
     let row = |session, qty: i64| io::LostPosition {
