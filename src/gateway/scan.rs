@@ -148,10 +148,22 @@ impl Scans {
     pub(super) fn fold(&mut self, record: &Record) {
         match record {
             Record::Start(start) => drop(self.runs.insert(start.epoch)),
-            Record::Scanned { symbol } => drop(self.read.insert(symbol.clone())),
+            Record::Scanned { symbol } => {
+                self.moved.remove(symbol);
+                self.read.insert(symbol.clone());
+            }
+            Record::Fill(fill) => self.booked(&fill.symbol, fill.session),
+            Record::Allocation(part) => self.booked(&part.symbol, Some(part.session)),
             Record::Listing { symbol, unread: false, .. } => drop(self.read.insert(symbol.clone())),
             Record::Listing { symbol, unread: true, .. } => drop(self.read.remove(symbol)),
             _ => {}
+        }
+    }
+
+    /// Of a reading that a kill cut short: who was booked something is told once it is over.
+    fn booked(&mut self, symbol: &Symbol, session: Option<SessionId>) {
+        if !self.read.contains(symbol) {
+            self.moved.entry(symbol.clone()).or_default().extend(session);
         }
     }
 

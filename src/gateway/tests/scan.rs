@@ -229,6 +229,36 @@ fn a_kill_at_any_moment_of_the_reading_changes_nothing() {
 }
 
 #[test]
+fn c6_a_kill_amid_the_reading_leaves_nobody_untold() {
+    let past = past();
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    let generation = bench.gateway.generation;
+    let end = |record: &Record| matches!(record, Record::Scanned { .. });
+    let read = bench.journal.iter().position(end).unwrap();
+    let fill = |record: &Record| matches!(record, Record::Fill(_));
+    let booked = bench.journal[..read].iter().rposition(fill).unwrap();
+    // All fills are on the disk, and the word that all is read is not.
+    bench.journal.truncate(booked + 1);
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(90));
+    let reply = after.login(Some((generation, 0)));
+    assert_eq!(reply["result"]["resume"], "events", "{reply}");
+    past.meet(&mut after);
+    past.serve(&mut after, 2);
+    let told = |f: &&Value| f["event"] == "position" && f["position"]["net"] == "5";
+    assert_eq!(after.sent.iter().filter(told).count(), 1, "{:?}", after.sent);
+    let again = Bench::new(after.journal.clone(), Vec::new(), START + Span::from_secs(180));
+    let mut again = again;
+    again.login(Some((generation, 1)));
+    past.meet(&mut again);
+    past.serve(&mut again, 2);
+    assert_eq!(again.sent.iter().filter(told).count(), 0, "it was told");
+}
+
+#[test]
 fn a_lost_link_begins_the_reading_again() {
     let past = past();
     let mut bench = Bench::new(Vec::new(), Vec::new(), START);
