@@ -82,6 +82,7 @@ impl Gateway {
     /// Keeps the report of an order nobody knows, if a conditional order may have made it.
     pub(super) fn keep_stray(&mut self, now: Time, report: &OrderReport, source: Source) -> bool {
         let key = (report.symbol.clone(), report.venue_id);
+        // What the venue made itself came of no conditional order.
         let child = report.conditional_id.is_none() && report.forced.is_none();
         let passed = self.strays.released.as_ref() == Some(&key);
         if !child || passed || self.waiting_conditionals(&key.0, report.side).next().is_none() {

@@ -305,7 +305,9 @@ impl Gateway {
 
     /// Two rounds found nothing: the engine itself is asked, by a cancel.
     fn probe(&mut self, now: Time, id: &ClientOrderId) {
-        if self.stop.is_recalling(id) {
+        let sent = self.orders.get(id).and_then(|order| order.cancel_sent);
+        let awaited = sent.is_some_and(|at| now < at + self.entry.receive_window() + ENGINE_WITHIN);
+        if awaited || self.stop.is_recalling(id) {
             // That cancel may be what the probe would find nothing for.
             if let Some(doubt) = self.doubts.doubts.get_mut(id) {
                 doubt.ask_at = Some(now + PAUSE_MAX);

@@ -167,6 +167,7 @@ impl Gateway {
             CancelOutcome::Unknown(reason) => {
                 self.step(id, Event::CancelLose);
                 self.enter_doubt(now, id, &reason);
+                self.doubts.begin_anew(id);
             }
         }
     }
@@ -283,10 +284,7 @@ impl Gateway {
                 Some(self.second_order(now, &id, report, source))
             }
             Some(_) => Some(id),
-            // What the venue made itself came of no conditional order.
-            None if parts.is_none() && report.forced.is_none() && self.keep_stray(now, report, source) => {
-                None
-            }
+            None if parts.is_none() && self.keep_stray(now, report, source) => None,
             None => {
                 self.adopt(now, &id, parts, report, source);
                 Some(id)

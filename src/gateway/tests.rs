@@ -5,19 +5,25 @@ mod amend;
 mod books;
 mod conditional;
 mod contract;
+mod differences;
 mod door;
 mod doubt;
+mod facts;
 mod gauges;
 mod limits;
 mod margin;
 mod market;
 mod operator;
 mod orders;
+mod orphans;
+mod pace;
+mod past;
 mod perpetual;
 mod prevention;
 mod recovery;
 mod scan;
 mod stop;
+mod unanswered;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -365,8 +371,26 @@ impl Bench {
     }
 
     fn wait(&mut self, span: Span) {
+        let (due, before) = (self.gateway.deadline(), self.done());
         self.now += span;
         self.input(Input::Timer);
+        // What a test did to the gateway itself is performed by the next input, after a moment.
+        let called = span <= Span::from_millis(1) || due.is_some_and(|at| at <= self.now);
+        assert!(called || self.done() == before, "nothing would have called it for what it did: due {due:?}");
+        let is_due = |bench: &Self| bench.gateway.deadline().is_some_and(|at| at <= bench.now);
+        for _ in 0..3 {
+            if is_due(self) {
+                self.input(Input::Timer);
+            }
+        }
+        assert!(!is_due(self), "due again and again: {:?}", self.gateway.deadline());
+    }
+
+    /// How much it has asked, sent, told and kept so far.
+    fn done(&self) -> [usize; 6] {
+        let script = self.script.0.borrow();
+        let sent = [script.placed.len(), script.canceled.len(), script.urgent.len()];
+        [script.queries.len(), sent[0], sent[1], sent[2], self.sent.len(), self.journal.len()]
     }
 
     /// Answers all questions asked so far.

@@ -1,0 +1,210 @@
+//! When a difference of balances is believed, and what waits to explain it.
+
+use super::*;
+use crate::journal::Owner;
+
+fn account(usdt: i64, doge: i64) -> Answer {
+    let balance = |asset: &str, free: i64| Balance::new(Asset::new(asset), Cash::whole(free), Cash::ZERO);
+    Answer::Account(Account { balances: vec![balance("USDT", usdt), balance("DOGE", doge)], can_trade: true })
+}
+
+/// A sweep now, in which the account holds so many USDT.
+fn shows(bench: &mut Bench, usdt: i64) {
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    for _ in 0..3 {
+        bench.answer(|query| match query {
+            Query::Account => account(usdt, 0),
+            query => Bench::exchange(&[], &[], query),
+        });
+    }
+}
+
+fn held(bench: &Bench, owner: Owner, asset: &str) -> String {
+    bench.gateway.books().asset(owner, &Asset::new(asset)).to_string()
+}
+
+fn unattributed(bench: &Bench) -> (String, String) {
+    (held(bench, Owner::Unattributed, "USDT"), held(bench, Owner::Unattributed, "DOGE"))
+}
+
+fn nothing() -> (String, String) {
+    ("0".to_owned(), "0".to_owned())
+}
+
+#[test]
+fn i11_a_difference_is_believed_when_it_has_stood_unchanged_for_five_seconds() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    shows(&mut bench, 990);
+    bench.wait(Span::from_millis(4_900));
+    shows(&mut bench, 990);
+    assert_eq!(unattributed(&bench), nothing());
+    // Another one begins anew.
+    shows(&mut bench, 980);
+    bench.wait(Span::from_millis(4_900));
+    shows(&mut bench, 980);
+    assert_eq!(unattributed(&bench), nothing());
+    bench.wait(Span::from_millis(100));
+    shows(&mut bench, 980);
+    assert_eq!(unattributed(&bench).0, "-20");
+    // One that went away in between was none.
+    shows(&mut bench, 970);
+    bench.wait(Span::from_secs(3));
+    shows(&mut bench, 980);
+    bench.wait(Span::from_secs(3));
+    shows(&mut bench, 970);
+    assert_eq!(unattributed(&bench).0, "-20");
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench, 970);
+    assert_eq!(unattributed(&bench).0, "-30");
+}
+
+#[test]
+fn i11_a_difference_seen_before_a_lost_link_is_seen_anew_before_it_is_believed() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    shows(&mut bench, 990);
+    bench.says(vec![VenueEvent::EntryDown("cut".to_owned())]);
+    bench.wait(Span::from_secs(30));
+    bench.script.0.borrow_mut().queries.clear();
+    bench.says(vec![VenueEvent::EntryUp]);
+    let first = |query: &Query| match query {
+        Query::Account => account(990, 0),
+        query => Bench::exchange(&[], &[], query),
+    };
+    bench.answer(first);
+    assert_eq!(unattributed(&bench), nothing(), "events may have been missed");
+    bench.wait(Span::from_secs(5));
+    bench.answer(first);
+    assert_eq!(unattributed(&bench).0, "-10");
+}
+
+#[test]
+fn i11_what_differs_before_the_books_have_agreed_for_once_is_the_openings() {
+    // They were opened just now, with 1000.
+    let mut bench = Bench::ready();
+    bench.wait(Span::from_secs(1));
+    shows(&mut bench, 1_000);
+    shows(&mut bench, 990);
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench, 990);
+    assert_eq!((unattributed(&bench), held(&bench, Owner::External, "USDT").as_str()), (nothing(), "990"));
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench, 990);
+    shows(&mut bench, 980);
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench, 980);
+    assert_eq!(unattributed(&bench).0, "-10", "they have agreed since");
+}
+
+#[test]
+fn i11_after_a_lost_link_nothing_is_the_openings_any_more() {
+    let mut bench = Bench::ready();
+    bench.says(vec![VenueEvent::EntryDown("cut".to_owned()), VenueEvent::EntryUp]);
+    for _ in 0..3 {
+        bench.answer(|query| match query {
+            Query::Account => account(990, 0),
+            query => Bench::exchange(&[], &[], query),
+        });
+        bench.wait(Span::from_secs(5));
+    }
+    assert_eq!(
+        (unattributed(&bench).0.as_str(), held(&bench, Owner::External, "USDT").as_str()),
+        ("-10", "1000")
+    );
+}
+
+/// An order that is over, so that its symbol is in use.
+fn used() -> Bench {
+    let mut bench = Bench::ready();
+    bench.settle();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
+    bench
+}
+
+#[test]
+fn i11_no_difference_is_believed_while_the_order_of_a_fill_is_asked_for() {
+    let mut bench = used();
+    let manual = OrderReport {
+        venue_id: 99,
+        ..report(&ClientOrderId::foreign("web_1"), VenueStatus::Filled, 5, None)
+    };
+    let bought = Fill { venue_id: 99, time: bench.now, ..fill(5, 5) };
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    for second in 0..40 {
+        bench.wait(Span::from_secs(1));
+        bench.answer(|query| match query {
+            Query::Account => account(999, 5),
+            Query::OrderByVenueId { .. } if second < 30 => Answer::Failed("busy".to_owned()),
+            Query::OrderByVenueId { .. } => Answer::Order(Box::new(manual.clone())),
+            query => Bench::exchange(&[], std::slice::from_ref(&bought), query),
+        });
+        assert_eq!(unattributed(&bench), nothing(), "{second}");
+    }
+    assert_eq!(held(&bench, Owner::External, "DOGE"), "5");
+}
+
+#[test]
+fn i11_no_difference_is_believed_while_fills_of_an_order_are_missing() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    let id = bench.order(1);
+    let partly = report(&id, VenueStatus::PartiallyFilled, 5, None);
+    bench.says(vec![accepted(&id), event(partly.clone())]);
+    let bought = Fill { time: bench.now, ..fill(5, 5) };
+    for second in 0..60 {
+        bench.wait(Span::from_secs(1));
+        bench.answer(|query| match query {
+            Query::Account => account(999, 5),
+            Query::TradesOfOrder { .. } if second < 30 => Answer::Failed("busy".to_owned()),
+            Query::TradesOfOrder { .. } => Answer::Trades(vec![bought.clone()]),
+            query => Bench::exchange(std::slice::from_ref(&partly), &[], query),
+        });
+        assert_eq!(unattributed(&bench), nothing(), "{second}");
+    }
+    assert_eq!(bench.net(), Qty::whole(5));
+}
+
+fn shiba() -> Instrument {
+    let (symbol, base) = (Symbol::new("shibusdt"), Asset::new("SHIB"));
+    Instrument { symbol, holding: base.clone(), base, ..doge() }
+}
+
+/// How often the past of an unused symbol is read, while the account shows this.
+fn looked_through(bench: &mut Bench, shown: &[(&str, i64)], seconds: u32) -> usize {
+    let mut begun = 0;
+    for _ in 0..seconds {
+        for _ in 0..3 {
+            let queries = bench.script.0.borrow().queries.clone();
+            let first = |q: &Query| matches!(q, Query::OrdersFrom { symbol, from: 1, .. } if symbol == &shiba().symbol);
+            begun += queries.iter().filter(|(_, query)| first(query)).count();
+            bench.answer(|query| match query {
+                Query::Account => {
+                    let of = |(asset, free): &(&str, i64)| {
+                        Balance::new(Asset::new(asset), Cash::whole(*free), Cash::ZERO)
+                    };
+                    Answer::Account(Account { balances: shown.iter().map(of).collect(), can_trade: true })
+                }
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
+        bench.wait(Span::from_secs(1));
+    }
+    begun
+}
+
+#[test]
+fn i11_a_symbol_is_looked_through_for_a_difference_it_could_make_and_once_in_an_hour() {
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    bench.says(vec![VenueEvent::Instruments(vec![doge(), shiba()]), VenueEvent::EntryUp]);
+    assert_eq!(looked_through(&mut bench, &[("USDT", 1_000)], 80), 0);
+    assert_eq!(looked_through(&mut bench, &[("USDT", 1_000), ("SHIB", 1)], 80), 0, "nothing was paid for it");
+    assert_eq!(looked_through(&mut bench, &[("USDT", 900), ("SHIB", 1)], 80), 0, "nothing was bought");
+    assert_eq!(looked_through(&mut bench, &[("USDT", 800), ("SHIB", 2)], 80), 1);
+    assert_eq!(looked_through(&mut bench, &[("USDT", 700), ("SHIB", 3)], 80), 0, "just now it was");
+    looked_through(&mut bench, &[("USDT", 700), ("SHIB", 3)], 3_400);
+    assert_eq!(looked_through(&mut bench, &[("USDT", 600), ("SHIB", 4)], 80), 0);
+    looked_through(&mut bench, &[("USDT", 600), ("SHIB", 4)], 120);
+    assert_eq!(looked_through(&mut bench, &[("USDT", 500), ("SHIB", 5)], 80), 1);
+}
