@@ -297,6 +297,8 @@ impl Questions {
     }
 
     fn answered(&mut self, now: Time, flight: Flight, result: &str, out: &mut Outbox) {
+        // The answer may be as old as the question: a bar that has ended since may go on in it.
+        let asked = self.clock.venue_time(flight.sent);
         match flight.job {
             Job::Time => {
                 if let Ok(venue) = server_time(result) {
@@ -319,7 +321,7 @@ impl Questions {
                 let depth = snapshot(result, self.clock.venue_time(now)).ok();
                 self.snapshots.push((symbol, depth));
             }
-            Job::History(history) => match klines(result, history.interval, self.clock.venue_time(now)) {
+            Job::History(history) => match klines(result, history.interval, asked) {
                 Ok(page) => self.paged(history, page, out),
                 Err(malformed) => {
                     let bars = Err(malformed.to_string());

@@ -295,6 +295,17 @@ fn instruments_and_bars_come_over_http() {
         bench.events().as_slice(),
         [VenueEvent::History { request: 7, bars: Ok(bars) }] if bars.len() == 2 && bars[0].closed
     ));
+    // Asked for in the last moment of a minute, answered in the next one.
+    let minute = bench.now.millis().div_euclid(60_000) * 60_000 + 60_000;
+    bench.now = Time::from_millis(minute + 59_990);
+    bench.feed.history(bench.now, 9, &symbol, Interval::M1, 2, &mut bench.out);
+    let asked = bench.asked();
+    bench.now += Span::from_millis(20);
+    bench.answer(asked[0].0, &format!("[{},{}]", row(minute - 60_000), row(minute)));
+    assert!(matches!(
+        bench.events().as_slice(),
+        [VenueEvent::History { request: 9, bars: Ok(bars) }] if bars[0].closed && !bars[1].closed
+    ));
     bench.feed.history(bench.now, 8, &symbol, Interval::S1, 2, &mut bench.out);
     assert!(matches!(bench.events().as_slice(), [VenueEvent::History { request: 8, bars: Err(_) }]));
 }
