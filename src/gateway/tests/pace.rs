@@ -1,6 +1,7 @@
 //! When the exchange is asked: passes, sweeps, what could not be answered, and how far back own trades are read.
 
 use super::*;
+use crate::ids::TradeId;
 
 const DAY: Span = Span::from_secs(86_400);
 
@@ -244,4 +245,61 @@ fn the_next_page_of_trades_begins_with_the_last_number_unless_that_fills_a_whole
     let mut mixed = page(1_000);
     mixed[0].trade_id = 6;
     assert_eq!(next(&mixed), Some(7));
+}
+
+fn trades_from(bench: &Bench) -> Vec<TradeId> {
+    let from = |query: Query| if let Query::TradesFrom { from, .. } = query { Some(from) } else { None };
+    asked(bench).into_iter().filter_map(from).collect()
+}
+
+#[test]
+fn r52_a_full_page_of_trades_is_followed_by_the_next_and_the_last_minute_is_read_again() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id), garbled()]);
+    bench.wait(Span::from_secs(5));
+    let all: Vec<Fill> = (5..=1_504).map(|n| Fill { qty: Qty::ZERO, ..fill(n, 1) }).collect();
+    let mut read = Vec::new();
+    for round in 0..2 {
+        for _ in 0..5 {
+            read.extend(trades_from(&bench));
+            bench.answer(|query| match query {
+                Query::TradesSince { .. } => Answer::Trades(all[..1].to_vec()),
+                Query::TradesFrom { from, .. } => {
+                    let page = all.iter().filter(|fill| fill.trade_id >= *from).take(1_000);
+                    Answer::Trades(page.cloned().collect())
+                }
+                query => Bench::exchange(&[report(&id, VenueStatus::New, 0, None)], &[], query),
+            });
+        }
+        if round == 0 {
+            assert_eq!(read, [5, 1_004]);
+            read.clear();
+            bench.says(vec![garbled()]);
+        }
+    }
+    assert_eq!(read, [5, 1_004], "one of them may have been shown late");
+}
+
+#[test]
+fn nothing_is_asked_before_the_symbols_are_loaded_and_orders_are_refused_with_the_reason() {
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    bench.says(vec![VenueEvent::EntryUp]);
+    assert_eq!((asked(&bench), bench.gateway.recovery.word()), (vec![], "waiting"));
+    comes_up(&mut bench);
+    assert!(asked(&bench).contains(&Query::Account));
+    let mut bench = Bench::ready();
+    bench.says(vec![VenueEvent::EntryDown("cut by hand".to_owned())]);
+    let refused = bench.call(&doge_order(1, &json!({})));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("cut by hand"), "{refused}");
+}
+
+#[test]
+fn r41_payments_missed_while_away_are_read_in_the_passes() {
+    let mut bench = Bench::perpetual();
+    let id = bench.send(1, &json!({}));
+    bench.says(vec![accepted(&id), VenueEvent::EntryDown("cut".to_owned())]);
+    bench.script.0.borrow_mut().queries.clear();
+    bench.says(vec![VenueEvent::EntryUp]);
+    assert!(asked(&bench).iter().any(|query| matches!(query, Query::Income { .. })), "{:?}", asked(&bench));
 }

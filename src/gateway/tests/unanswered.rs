@@ -128,7 +128,7 @@ fn r07_a_cancel_of_the_session_that_may_have_worked_makes_what_was_not_found_cou
     bench.call(&cancel);
     assert_eq!(std::mem::take(&mut bench.script.0.borrow_mut().canceled).len(), 1);
     // While its reply is awaited nobody asks the engine a second time.
-    assert_eq!(rounds(&mut bench, sent, Span::from_secs(20), &Answer::NotFound), [13_500]);
+    assert_eq!(rounds(&mut bench, sent, Span::from_secs(24), &Answer::NotFound), [13_500]);
     assert!(bench.script.0.borrow().canceled.is_empty());
     replied(&mut bench, &id, CancelOutcome::Unknown("-1007".to_owned()));
     let asked = rounds(&mut bench, sent, Span::from_secs(60), &Answer::NotFound);
