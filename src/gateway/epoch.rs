@@ -63,10 +63,8 @@ impl Gateway {
         // Nobody has been told of this run before its first login.
         let last = if seat.seated_in.is_none() { seat.log.folded() } else { seat.log.last() };
         let beyond = |told: &Ack| told.generation == generation && told.sequence > last;
-        // Of a numbering that this run began none can be lost, and a session that the journal has told nothing may have
-        // another's cursor: such a number is made up.
-        let made_up = renumbered || last == 0;
-        let Some(told) = cursor.filter(beyond).filter(|_| !made_up) else { return };
+        // Of a numbering that this run began none can be lost: such a number is made up.
+        let Some(told) = cursor.filter(beyond).filter(|_| !renumbered) else { return };
         self.log(
             LogLevel::Error,
             "journal.db is an older copy: it lacks events that were told",

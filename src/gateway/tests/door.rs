@@ -145,9 +145,9 @@ fn a_cursor_ahead_of_the_journal_shows_that_it_is_an_older_copy() {
     // The same machine, the same boot: nothing but the strategy knows.
     let mut bench = Bench::new(first.journal[..copy].to_vec(), Vec::new(), START + Span::from_secs(60));
     assert_eq!(bench.gateway.generation, generation);
-    // One that the journal has told nothing may have another's cursor; what this run makes was told to nobody yet.
-    bench.login_as(2, Some((generation, 9)));
+    bench.login_as(2, Some((generation, 0)));
     let other = bench.conn;
+    // What this run makes was told to nobody yet.
     notices(&mut bench, 20);
     let reply = bench.login(Some((generation, 9)));
     let anew = reply["result"]["last"]["gen"].as_u64().unwrap();
