@@ -395,8 +395,16 @@ impl Bench {
 
     /// Answers all questions asked so far.
     fn answer(&mut self, reply: impl Fn(&Query) -> Answer) {
+        self.answer_all_but(|_| false, reply);
+    }
+
+    /// Answers the questions asked so far, and leaves some waiting.
+    fn answer_all_but(&mut self, waits: impl Fn(&Query) -> bool, reply: impl Fn(&Query) -> Answer) {
         let queries = std::mem::take(&mut self.script.0.borrow_mut().queries);
-        for (request, query) in queries {
+        let (waiting, due) = queries.into_iter().partition(|(_, query)| waits(query));
+        self.script.0.borrow_mut().queries = waiting;
+        let due: Vec<(u64, Query)> = due;
+        for (request, query) in due {
             self.says(vec![VenueEvent::Answer { request, answer: reply(&query) }]);
         }
     }

@@ -208,3 +208,105 @@ fn i11_a_symbol_is_looked_through_for_a_difference_it_could_make_and_once_in_an_
     looked_through(&mut bench, &[("USDT", 600), ("SHIB", 4)], 120);
     assert_eq!(looked_through(&mut bench, &[("USDT", 500), ("SHIB", 5)], 80), 1);
 }
+
+/// A contract is listed, and nobody holds any.
+fn of_contracts() -> Bench {
+    let mut bench = Bench::perpetual();
+    let id = bench.send(1, &json!({}));
+    bench.says(vec![accepted(&id), event(report(&id, VenueStatus::Canceled, 0, None))]);
+    bench.settle();
+    bench
+}
+
+#[test]
+fn i11_of_a_contracts_money_no_difference_is_believed_before_the_payments_since_are_read() {
+    let mut bench = of_contracts();
+    let is_income = |query: &Query| matches!(query, Query::Income { .. });
+    let serve = |bench: &mut Bench, seconds: u32, read: bool| {
+        for _ in 0..seconds {
+            bench.wait(Span::from_secs(1));
+            bench.answer_all_but(
+                |query| !read && is_income(query),
+                |query| match query {
+                    Query::Account => account(990, 0),
+                    query => Bench::exchange(&[], &[], query),
+                },
+            );
+        }
+    };
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    serve(&mut bench, 30, false);
+    assert!(bench.script.0.borrow().queries.iter().any(|(_, query)| is_income(query)), "it is asked");
+    assert_eq!(unattributed(&bench), nothing());
+    serve(&mut bench, 30, true);
+    assert_eq!(unattributed(&bench).0, "-10");
+}
+
+#[test]
+fn r41_payments_are_looked_for_since_the_money_last_agreed() {
+    let mut bench = of_contracts();
+    let agreed = bench.now;
+    // One sweep is due, and hours go by.
+    bench.wait(Span::from_secs(7_200));
+    shows(&mut bench, 990);
+    bench.wait(Span::from_millis(1));
+    let asked = bench.script.0.borrow().queries.iter().find_map(|(_, query)| match query {
+        Query::Income { since } => Some(*since),
+        _ => None,
+    });
+    assert_eq!(asked, Some(agreed - Span::from_secs(60)));
+}
+
+#[test]
+fn i11_only_who_has_a_row_in_what_differs_is_told_of_a_difference() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    let bnb = Asset::new("BNB");
+    for session in [1, 2] {
+        if session == 2 {
+            bench.login_as(session, None);
+        }
+        let id = bench.order(1);
+        let number = u64::from(session);
+        // Session 1 alone paid a fee in BNB.
+        let fee = if session == 1 { Cash::whole(1) } else { Cash::ZERO };
+        let fee_asset = (session == 1).then(|| bnb.clone());
+        let fill = Fill { venue_id: number, time: bench.now, fee, fee_asset, ..fill(number, 10) };
+        let filled = report(&id, VenueStatus::Filled, 10, Some(fill));
+        bench.says(vec![event(OrderReport { venue_id: number, ..filled })]);
+    }
+    for _ in 0..3 {
+        bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+        for _ in 0..3 {
+            bench.answer(|query| match query {
+                Query::Account => account(996, 20),
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
+        bench.wait(Span::from_secs(5));
+    }
+    assert_eq!((unattributed(&bench), held(&bench, Owner::Unattributed, "BNB").as_str()), (nothing(), "1"));
+    let told: Vec<SessionId> = (bench.journal.iter())
+        .filter_map(|record| match record {
+            Record::Event { session, frame, .. } if frame.contains("booked as unattributed") => {
+                Some(*session)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [SessionId(1)]);
+}
+
+#[test]
+fn i11_the_books_are_opened_by_the_exchanges_clock() {
+    let ahead = Span::from_secs(3);
+    let mut bench = Bench::new(vec![doge_is_read()], Vec::new(), START);
+    let (offset_nanos, round_trip) = (ahead.nanos(), Span::from_millis(1));
+    bench.says(vec![VenueEvent::Clock { offset_nanos, round_trip }]);
+    bench.recover(&[], &[]);
+    let opened = bench.journal.iter().find_map(|record| match record {
+        Record::Cash(cash) if cash.reason == "opening" => Some(cash.time),
+        _ => None,
+    });
+    assert_eq!(opened, Some(bench.now + ahead));
+}

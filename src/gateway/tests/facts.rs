@@ -204,3 +204,38 @@ fn an_order_called_filled_stays_so_whatever_lags() {
     assert_eq!(order(&bench, &id).status().as_str(), "FILLED");
     assert!(bench.logs.iter().all(|line| !line.contains("called filled")), "{:?}", bench.logs);
 }
+
+#[test]
+fn balances_are_shown_as_the_exchange_told_them_last() {
+    let mut bench = Bench::ready();
+    let doge = Balance::new(Asset::new("DOGE"), Cash::whole(5), Cash::whole(2));
+    bench.says(vec![VenueEvent::Balances(vec![doge])]);
+    let shown = bench.call(&json!({"id": 9, "method": "balances"}))["result"].clone();
+    let of = |asset: &str| {
+        let row = shown.as_array().unwrap().iter().find(|row| row["asset"] == asset).unwrap();
+        (row["free"].clone(), row["locked"].clone())
+    };
+    assert_eq!(of("DOGE"), (json!("5"), json!("2")));
+    assert_eq!(of("USDT"), (json!("1000"), json!("0")));
+}
+
+#[test]
+fn what_is_waited_for_no_longer_is_what_was_counted_and_never_booked() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    let counts = |filled: i64, shown: Option<Fill>| report(&id, VenueStatus::PartiallyFilled, filled, shown);
+    bench.says(vec![accepted(&id), event(counts(2, Some(fill(1, 2)))), event(counts(6, None))]);
+    for _ in 0..1_200 {
+        bench.wait(Span::from_secs(1));
+        bench.answer(|query| Bench::exchange(&[counts(6, None)], &[fill(1, 2)], query));
+    }
+    let sums =
+        |bench: &Bench| (order(bench, &id).filled, order(bench, &id).lacking, order(bench, &id).has_gap());
+    assert_eq!(sums(&bench), (Qty::whole(2), Qty::whole(4), false));
+    bench.says(vec![event(counts(6, Some(fill(2, 1))))]);
+    assert_eq!(sums(&bench), (Qty::whole(3), Qty::whole(3), false), "one of them came late");
+    bench.script.0.borrow_mut().queries.clear();
+    bench.says(vec![event(counts(7, None))]);
+    assert!(sums(&bench).2);
+    assert_eq!(trades_asked(&bench), 1, "another is missing");
+}

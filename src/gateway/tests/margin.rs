@@ -299,3 +299,72 @@ fn an_event_of_balances_leaves_what_is_owed() {
     let shown = bench.gateway.tie_out.balances().find(|balance| balance.asset == usdt()).unwrap();
     assert_eq!((shown.free, shown.owed), (Cash::whole(5), Cash::whole(1000)));
 }
+
+fn debts(bench: &Bench) -> usize {
+    bench.journal.iter().filter(|record| matches!(record, Record::Debt(_))).count()
+}
+
+#[test]
+fn a_debt_that_stays_as_it_is_is_recorded_once() {
+    let mut bench = margin();
+    bench.now += Span::from_secs(60);
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    let serve = |bench: &mut Bench, minutes: u32| {
+        for _ in 0..minutes * 12 {
+            bench.wait(Span::from_secs(5));
+            for _ in 0..4 {
+                bench.answer(|query| match query {
+                    Query::Account => Answer::Account(after("0")),
+                    query => Bench::exchange(&[], &[], query),
+                });
+            }
+        }
+    };
+    serve(&mut bench, 3);
+    assert_eq!(debts(&bench), 1);
+    let config = bench.gateway.config.clone();
+    let mut again = Bench::of(config, bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(1));
+    again.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    serve(&mut again, 3);
+    assert_eq!(debts(&again), 1);
+}
+
+#[test]
+fn what_no_interest_can_explain_is_believed_after_five_seconds() {
+    // Too little, and nothing is owed; too much, and something is.
+    for (free, owed, wanted) in [(990, 0, "-10"), (1_100, 50, "50")] {
+        let mut bench = margin();
+        bench.settle();
+        for _ in 0..2 {
+            bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+            for _ in 0..3 {
+                bench.answer(|query| match query {
+                    Query::Account => {
+                        let usdt = Balance::new(usdt(), Cash::whole(free), Cash::ZERO);
+                        let balances = vec![Balance { owed: Cash::whole(owed), ..usdt }];
+                        Answer::Account(Account { balances, can_trade: true })
+                    }
+                    query => Bench::exchange(&[], &[], query),
+                });
+            }
+            bench.wait(Span::from_secs(5));
+        }
+        assert_eq!(row(&bench, Owner::Unattributed), wanted);
+    }
+}
+
+#[test]
+fn interest_of_before_the_books_were_opened_is_not_asked_for() {
+    let mut bench = margin();
+    let opened = bench.journal.iter().find_map(|record| match record {
+        Record::Cash(cash) if cash.reason == "opening" => Some(cash.time),
+        _ => None,
+    });
+    bench.wait(Span::from_secs(60));
+    let asked = bench.script.0.borrow().queries.iter().find_map(|(_, query)| match query {
+        Query::Income { since } => Some(*since),
+        _ => None,
+    });
+    assert_eq!((opened.is_some(), asked), (true, opened));
+}

@@ -333,3 +333,28 @@ fn r60_words_that_are_too_many_keep_nothing_from_being_stopped() {
         assert!(kept.len() < 4_096, "{method}: {} bytes", kept.len());
     }
 }
+
+#[test]
+fn differences_that_are_not_believed_yet_are_counted() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    bench.operator();
+    let counted =
+        |bench: &mut Bench| bench.asks("operator.status", &json!({}))["result"]["differences"].clone();
+    assert_eq!(counted(&mut bench), 0);
+    let shows = |bench: &mut Bench| {
+        bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+        bench.answer(|query| match query {
+            Query::Account => {
+                let of = |asset: &str, free| Balance::new(Asset::new(asset), Cash::whole(free), Cash::ZERO);
+                Answer::Account(Account { balances: vec![of("USDT", 990), of("BNB", 3)], can_trade: true })
+            }
+            query => Bench::exchange(&[], &[], query),
+        });
+    };
+    shows(&mut bench);
+    assert_eq!(counted(&mut bench), 2);
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench);
+    assert_eq!(counted(&mut bench), 0, "they are booked");
+}
