@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::TradeId;
+use crate::journal::ChargeKind;
 
 const DAY: Span = Span::from_secs(86_400);
 
@@ -70,6 +71,26 @@ fn r13_a_fault_within_the_pace_of_the_rate_budget_is_looked_into_when_that_is_ov
     assert_eq!(asked(&bench), []);
     bench.wait(Span::from_millis(100));
     assert!(asked(&bench).contains(&Query::Account));
+}
+
+#[test]
+fn r13_a_fault_in_a_round_that_waits_to_ask_again_begins_no_other_beside_it() {
+    let mut bench = Bench::ready();
+    bench.settle();
+    bench.script.0.borrow_mut().pace = Span::from_secs(4);
+    bench.says(vec![garbled()]);
+    bench.wait(Span::from_secs(1));
+    bench.says(vec![garbled()]);
+    bench.wait(Span::from_millis(2_500));
+    bench.answer(|query| match query {
+        Query::Account => Answer::Failed("-1003".to_owned()),
+        query => Bench::exchange(&[], &[], query),
+    });
+    // The rate budget allows another from here on.
+    bench.wait(Span::from_millis(500));
+    assert_eq!(asked(&bench), []);
+    bench.wait(Span::from_millis(500));
+    assert_eq!(asked(&bench), [Query::Account]);
 }
 
 #[test]
@@ -302,4 +323,93 @@ fn r41_payments_missed_while_away_are_read_in_the_passes() {
     bench.script.0.borrow_mut().queries.clear();
     bench.says(vec![VenueEvent::EntryUp]);
     assert!(asked(&bench).iter().any(|query| matches!(query, Query::Income { .. })), "{:?}", asked(&bench));
+}
+
+/// A contract is held, and the gateway has just come back to its exchange.
+fn back_with_a_contract() -> Bench {
+    let mut before = Bench::perpetual();
+    let id = before.send(1, &json!({}));
+    before.says(vec![event(report(&id, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let mut bench = Bench::new(before.journal.clone(), Vec::new(), START + Span::from_secs(120));
+    bench.says(vec![VenueEvent::Instruments(vec![super::perpetual::perpetual()]), VenueEvent::EntryUp]);
+    bench
+}
+
+/// As many fundings and payments as fit a page, of before the contract was held and the books were opened.
+fn full_page(query: &Query) -> Answer {
+    let time = |number: i64| START - Span::from_secs(3_600) + Span::from_secs(number);
+    let symbol = Symbol::new("dogeusdt");
+    let rate = |number: i64| FundingRate {
+        symbol: symbol.clone(),
+        time: time(number),
+        kind: ChargeKind::Funding,
+        rate: Default::default(),
+        mark: Price::ZERO,
+    };
+    let row = |number: i64| Income {
+        id: Some(number as u64),
+        kind: ChargeKind::Other,
+        symbol: None,
+        asset: Asset::new("USDT"),
+        amount: Cash::whole(1),
+        time: time(number),
+        loan: None,
+    };
+    match query {
+        Query::Funding { .. } => Answer::Funding((1..=1_000).map(rate).collect()),
+        Query::Income { .. } => Answer::Income((1..=1_000).map(row).collect()),
+        query => Bench::exchange(&[], &[], query),
+    }
+}
+
+fn is_of_payments(query: &Query) -> bool {
+    matches!(query, Query::Funding { .. } | Query::Income { .. })
+}
+
+fn payments(bench: &Bench) -> Vec<Query> {
+    asked(bench).into_iter().filter(is_of_payments).collect()
+}
+
+#[test]
+fn r41_a_full_page_of_fundings_or_payments_is_followed_by_the_next_and_the_pass_waits_for_it() {
+    let mut bench = back_with_a_contract();
+    assert_eq!(payments(&bench).len(), 2, "{:?}", asked(&bench));
+    bench.answer(full_page);
+    let last = START - Span::from_secs(3_600) + Span::from_secs(1_000);
+    let (symbol, since) = (Symbol::new("dogeusdt"), last + Span::from_millis(1));
+    let next = [Query::Funding { symbol, since }, Query::Income { since: last }];
+    let mut found = payments(&bench);
+    found.sort_by_key(|query| matches!(query, Query::Income { .. }));
+    assert_eq!(found, next);
+    for _ in 0..6 {
+        bench.answer_all_but(is_of_payments, |query| Bench::exchange(&[], &[], query));
+    }
+    assert_eq!((asked(&bench).len(), bench.gateway.recovery.word()), (2, "first_pass"));
+    bench.answer(|query| Bench::exchange(&[], &[], query));
+    assert_eq!(bench.gateway.recovery.word(), "lag");
+}
+
+#[test]
+fn r41_the_next_page_of_what_was_asked_in_no_round_holds_up_none() {
+    let mut bench = back_with_a_contract();
+    for _ in 0..8 {
+        for _ in 0..6 {
+            bench.answer(|query| Bench::exchange(&[], &[], query));
+        }
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(bench.gateway.recovery.word(), "ready");
+    // Rates are asked for by their own clock.
+    for _ in 0..120 {
+        bench.answer_all_but(is_of_payments, |query| Bench::exchange(&[], &[], query));
+        bench.wait(Span::from_secs(1));
+    }
+    for _ in 0..6 {
+        bench.answer_all_but(is_of_payments, |query| Bench::exchange(&[], &[], query));
+    }
+    assert!(matches!(asked(&bench)[..], [Query::Funding { .. }]), "{:?}", asked(&bench));
+    bench.answer(full_page);
+    assert!(matches!(asked(&bench)[..], [Query::Funding { .. }]), "the next page: {:?}", asked(&bench));
+    bench.says(vec![garbled()]);
+    assert!(asked(&bench).contains(&Query::Account), "{:?}", asked(&bench));
 }

@@ -87,27 +87,36 @@ fn a_page_of_the_past_that_is_not_had_is_asked_for_again_after_five_seconds() {
     assert_eq!(pages(&bench), [page("shibusdt", 1)]);
 }
 
+/// All pages of that symbol's past are answered, and nothing else.
+fn read_through(bench: &mut Bench, name: &str) {
+    let is_of_it = |query: &Query| match query {
+        Query::OrdersFrom { symbol, .. } | Query::TradesFrom { symbol, .. } => symbol.as_str() == name,
+        _ => false,
+    };
+    for _ in 0..3 {
+        bench.answer_all_but(|query| !is_of_it(query), |query| Bench::exchange(&[], &[], query));
+    }
+}
+
 #[test]
 fn two_symbols_are_read_at_once_and_the_next_when_one_is_through() {
     let names = ["aausdt", "bbusdt", "ccusdt"];
     let mut bench = ready(&names.map(named));
     subscribe(&mut bench, &names);
     assert_eq!(pages(&bench), [page("aausdt", 1), page("bbusdt", 1)]);
-    for _ in 0..3 {
-        let queries = std::mem::take(&mut bench.script.0.borrow_mut().queries);
-        let (first, rest): (Vec<_>, Vec<_>) = queries.into_iter().partition(|(_, query)| match query {
-            Query::OrdersFrom { symbol, .. } | Query::TradesFrom { symbol, .. } => {
-                symbol.as_str() == names[0]
-            }
-            _ => false,
-        });
-        bench.script.0.borrow_mut().queries = rest;
-        for (request, query) in first {
-            let answer = Bench::exchange(&[], &[], &query);
-            bench.says(vec![VenueEvent::Answer { request, answer }]);
-        }
-    }
+    read_through(&mut bench, names[0]);
     assert_eq!(pages(&bench), [page("bbusdt", 1), page("ccusdt", 1)]);
+}
+
+#[test]
+fn an_order_brings_the_past_of_its_symbol_forward() {
+    let names = ["aausdt", "bbusdt", "ccusdt", "ddusdt"];
+    let mut bench = ready(&names.map(named));
+    subscribe(&mut bench, &names);
+    let refused = bench.call(&doge_order(1, &json!({"symbol": "ddusdt"})));
+    assert_eq!(refused["error"]["name"], "not_ready", "{refused}");
+    read_through(&mut bench, names[0]);
+    assert_eq!(pages(&bench), [page("bbusdt", 1), page("ddusdt", 1)]);
 }
 
 #[test]
@@ -231,4 +240,199 @@ fn the_end_of_a_pending_order_found_in_the_past_is_told_when_its_fills_are_read(
     bench.answer(|_| Answer::Trades(vec![fill.clone()]));
     assert_eq!(ends(&bench), 1, "{:?}", bench.sent);
     assert!(bench.events().contains(&"FILLED 10".to_owned()));
+}
+
+/// An order of session 1 of a lost life, which lives at the exchange.
+fn alive(symbol: &Symbol) -> OrderReport {
+    let order = report(&of_a_lost_life(1, 9), VenueStatus::New, 0, None);
+    OrderReport { symbol: symbol.clone(), venue_id: 500, ..order }
+}
+
+fn open(bench: &Bench) -> Vec<ClientOrderId> {
+    bench.gateway.orders().open().map(|order| order.id.clone()).collect()
+}
+
+#[test]
+fn an_order_that_the_past_shows_alive_is_one_like_any_other() {
+    let shiba = named("shibusdt");
+    let mut bench = ready(std::slice::from_ref(&shiba));
+    subscribe(&mut bench, &["shibusdt"]);
+    bench.answer(|_| Answer::Orders(vec![alive(&shiba.symbol)]));
+    assert_eq!(open(&bench), [of_a_lost_life(1, 9)]);
+    assert!(bench.events().contains(&"NEW 0".to_owned()), "{:?}", bench.events());
+}
+
+#[test]
+fn an_order_that_lives_here_and_is_over_in_the_past_is_over() {
+    let shiba = named("shibusdt");
+    let mut bench = ready(std::slice::from_ref(&shiba));
+    bench.says(vec![event(alive(&shiba.symbol))]);
+    assert_eq!((open(&bench).len(), pages(&bench)), (1, vec![page("shibusdt", 1)]));
+    let over = OrderReport { status: VenueStatus::Canceled, ..alive(&shiba.symbol) };
+    bench.answer(|_| Answer::Orders(vec![over.clone()]));
+    assert_eq!(open(&bench), []);
+    assert!(bench.events().contains(&"CANCELED 0".to_owned()), "{:?}", bench.events());
+}
+
+#[test]
+fn a_past_that_no_balance_waits_for_asks_for_none() {
+    let mut bench = ready(&[named("shibusdt")]);
+    subscribe(&mut bench, &["shibusdt"]);
+    for _ in 0..4 {
+        let account = bench.script.0.borrow().queries.iter().any(|(_, query)| *query == Query::Account);
+        assert!(!account, "{:?}", bench.script.0.borrow().queries);
+        bench.answer(|query| Bench::exchange(&[], &[], query));
+    }
+    assert!(is_answered(&bench), "it is read");
+}
+
+#[test]
+fn a_page_that_is_asked_for_again_holds_up_no_sweep() {
+    let mut bench = ready(&[named("shibusdt")]);
+    subscribe(&mut bench, &["shibusdt"]);
+    bench.answer(|_| Answer::Failed("-1003".to_owned()));
+    bench.wait(Span::from_secs(5));
+    assert_eq!(pages(&bench), [page("shibusdt", 1)]);
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    let queries = bench.script.0.borrow().queries.clone();
+    assert!(queries.iter().any(|(_, query)| *query == Query::Account), "{queries:?}");
+}
+
+#[test]
+fn own_trades_of_a_symbol_whose_past_is_being_read_are_left_to_that_reading() {
+    let shiba = named("shibusdt");
+    let mut bench = ready(std::slice::from_ref(&shiba));
+    bench.says(vec![event(alive(&shiba.symbol)), VenueEvent::PrivateGarbled("{".to_owned())]);
+    let queries = bench.script.0.borrow().queries.clone();
+    assert!(queries.iter().any(|(_, query)| *query == Query::Account), "a sweep: {queries:?}");
+    let trades = |query: &Query| matches!(query, Query::TradesSince { .. } | Query::TradesFrom { .. });
+    assert!(!queries.iter().any(|(_, query)| trades(query)), "{queries:?}");
+}
+
+#[test]
+fn the_end_of_a_pending_order_whose_fills_the_past_did_not_show_is_told_at_once() {
+    let shiba = named("shibusdt");
+    let mut bench = ready(std::slice::from_ref(&shiba));
+    subscribe(&mut bench, &["shibusdt"]);
+    let (order, _) = ended(&shiba.symbol, &of_a_lost_life(2, 7), 500);
+    for _ in 0..3 {
+        bench.answer(|query| match query {
+            Query::OrdersFrom { .. } => Answer::Orders(vec![order.clone()]),
+            query => Bench::exchange(&[], &[], query),
+        });
+    }
+    assert!(bench.gateway.scans.has(&shiba.symbol));
+    bench.pending = json!([{"epoch": 7, "method": "order", "params": {"n": 7}}]);
+    bench.login_as(2, None);
+    let ends = bench.events().iter().filter(|event| event.starts_with("FILLED")).count();
+    assert_eq!(ends, 1, "{:?}", bench.sent);
+}
+
+/// What a journal says of a symbol in use.
+fn in_use(instrument: &Instrument, unread: bool) -> Vec<Record> {
+    let listing = Record::Listing {
+        symbol: instrument.symbol.clone(),
+        base: instrument.base.clone(),
+        quote: instrument.quote.clone(),
+        holding: None,
+        lot: Some(instrument.lot()),
+        unread,
+    };
+    vec![listing, Record::Cursor { symbol: instrument.symbol.clone(), trade_id: 0, time: START }]
+}
+
+#[test]
+fn a_symbol_is_read_again_where_the_journal_lists_it_as_unread_and_not_elsewhere() {
+    let shiba = named("shibusdt");
+    let scanned = || vec![Record::Scanned { symbol: shiba.symbol.clone() }];
+    // A symbol read by a run that never used it may be met by the next one before it is read again.
+    for (journal, wanted) in [
+        (in_use(&shiba, false), false),
+        (in_use(&shiba, true), true),
+        ([scanned(), in_use(&shiba, false)].concat(), false),
+        ([scanned(), in_use(&shiba, true)].concat(), true),
+        ([in_use(&shiba, true), scanned()].concat(), false),
+    ] {
+        let mut bench = Bench::new(journal.clone(), Vec::new(), START + Span::from_secs(60));
+        comes_up(&mut bench, std::slice::from_ref(&shiba));
+        assert_eq!(pages(&bench).contains(&page("shibusdt", 1)), wanted, "{journal:?}");
+    }
+}
+
+#[test]
+fn c6_who_lost_a_position_in_a_reading_cut_short_is_told_when_it_is_over() {
+    let shiba = named("shibusdt");
+    let part = crate::journal::AllocationRecord {
+        forced: crate::journal::Forced::Liquidation,
+        session: SessionId(1),
+        symbol: shiba.symbol.clone(),
+        trade_id: 9,
+        venue_id: 500,
+        side: Side::Sell,
+        price: "0.2".parse().unwrap(),
+        qty: Qty::whole(4),
+        quote: "0.8".parse().unwrap(),
+        fee: Cash::ZERO,
+        fee_asset: None,
+        time: START - Span::from_secs(7_200),
+    };
+    let journal = [in_use(&shiba, true), vec![Record::Allocation(part)]].concat();
+    let mut bench = Bench::new(journal, Vec::new(), START + Span::from_secs(60));
+    bench.login(None);
+    comes_up(&mut bench, std::slice::from_ref(&shiba));
+    for _ in 0..2 {
+        for _ in 0..6 {
+            bench.answer(|query| Bench::exchange(&[], &[], query));
+        }
+        bench.wait(Span::from_secs(5));
+    }
+    let told = bench.sent.iter().filter(|frame| frame["event"] == "position").count();
+    assert_eq!(told, 1, "{:?}", bench.sent);
+}
+
+#[test]
+fn the_past_of_a_contract_that_the_account_holds_is_read_without_anyone_asking() {
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    bench.says(vec![VenueEvent::Instruments(vec![super::perpetual::perpetual()]), VenueEvent::EntryUp]);
+    assert_eq!(pages(&bench), []);
+    bench.answer(|query| match query {
+        Query::Account => {
+            let of = |asset: &str, free| Balance::new(Asset::new(asset), Cash::whole(free), Cash::ZERO);
+            Answer::Account(Account { balances: vec![of("USDT", 1_000), of("DOGEUSDT", 5)], can_trade: true })
+        }
+        query => Bench::exchange(&[], &[], query),
+    });
+    assert_eq!(pages(&bench), [("dogeusdt".to_owned(), 1, true)]);
+}
+
+#[test]
+fn r45_fundings_are_asked_for_when_all_of_a_contracts_past_is_read() {
+    let contract = super::perpetual::perpetual();
+    let (order, fill) = ended(&contract.symbol, &of_a_lost_life(1, 1), 500);
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    bench.login(None);
+    bench.says(vec![VenueEvent::Instruments(vec![contract.clone()])]);
+    subscribe(&mut bench, &["dogeusdt"]);
+    bench.says(vec![VenueEvent::EntryUp]);
+    let serve = |bench: &mut Bench| {
+        let is_funding = |query: &Query| matches!(query, Query::Funding { .. });
+        let mut asked = false;
+        for _ in 0..6 {
+            asked |= bench.script.0.borrow().queries.iter().any(|(_, query)| is_funding(query));
+            bench.answer(|query| match query {
+                Query::OrdersFrom { conditional: false, .. } => Answer::Orders(vec![order.clone()]),
+                Query::TradesFrom { .. } => Answer::Trades(vec![fill.clone()]),
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
+        asked
+    };
+    for _ in 0..4 {
+        assert!(!serve(&mut bench), "more of it may come to light");
+        assert_eq!(bench.gateway.recovery.word(), "lag");
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(bench.net(), Qty::whole(10), "it is booked");
+    bench.wait(Span::from_secs(1));
+    assert!(serve(&mut bench));
 }

@@ -711,3 +711,25 @@ fn what_others_traded_after_our_last_fill_is_not_read_in_every_round() {
     }
     assert_eq!(pages, 1, "in the last round");
 }
+
+#[test]
+fn c6_a_kill_before_the_fills_of_a_past_are_on_the_disk_tells_none_of_its_orders() {
+    let past = past();
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    past.serve(&mut bench, 1);
+    let first = bench.journal.iter().position(|record| matches!(record, Record::Fill(_))).unwrap();
+    let orders =
+        bench.journal[..first].iter().filter(|record| matches!(record, Record::OrderState(_))).count();
+    assert!(orders > 0, "they are on the disk, and their fills are not");
+    bench.journal.truncate(first);
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(90));
+    after.login(None);
+    past.meet(&mut after);
+    past.serve(&mut after, 2);
+    assert_eq!(position(&after, 1), "5 at 0.2 realised 0.5");
+    assert_eq!(unattributed(&after), [""; 0]);
+    assert!(!after.events().iter().any(|event| event.contains("FILLED")), "{:?}", after.events());
+}
