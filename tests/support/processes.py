@@ -186,8 +186,12 @@ class Gateway:
         self.process = Process(command, self.folder, **how)
         self.process.await_listening()
         if "token_file" in self.config:
-            canary.remember(canary.of_text("a door's token", self.token))
-            canary.remember(canary.of_text("the operator's token", self.operator_token))
+            try:
+                canary.remember(canary.of_text("a door's token", self.token))
+                canary.remember(canary.of_text("the operator's token", self.operator_token))
+            except FileNotFoundError:
+                # One that ends at once takes its tokens along.
+                self.process.popen.wait(PATIENCE)
         for file in dict(self.config.get("session_tokens") or {}).values():
             canary.remember(canary.of_text("a session's token", (self.folder / file).read_text()))
         return self
