@@ -33,6 +33,7 @@ mod fact;
 mod funding;
 pub mod gauges;
 pub mod io;
+mod later;
 mod limits;
 mod operator;
 mod prevention;

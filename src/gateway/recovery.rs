@@ -19,10 +19,11 @@ use bytes::Bytes;
 
 use super::Gateway;
 use super::io::{GatewayConfig, LogLevel};
+use super::later::Postponed;
 use crate::ids::{ClientOrderId, SessionId, Symbol, TradeId, VenueOrderId};
 use crate::journal::Record;
 use crate::ledger::books::Cursor;
-use crate::order::state::{Order, State};
+use crate::order::state::State;
 use crate::time::{Span, Time, earliest};
 use crate::venue::port::{Answer, Fill, OrderReport, Query};
 use crate::wire::event::{GatewayState, StateEvent};
@@ -41,7 +42,7 @@ const FAST_FACTOR: i64 = 12;
 /// How long doubts wait for the list of open orders after a connection is made.
 const LISTED_WITHIN: Span = Span::from_secs(5);
 /// Pause before a question that could not be answered is asked again.
-const RETRY: Span = Span::from_secs(1);
+pub(super) const RETRY: Span = Span::from_secs(1);
 /// Longest such pause while fills are missing.
 const RETRY_MAX: Span = Span::from_secs(60);
 /// Pause while nothing waits for them any more.
@@ -124,7 +125,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     /// The question for open orders that this is the purpose of.
-    fn open_orders_query(&self) -> Option<Query> {
+    pub(super) fn open_orders_query(&self) -> Option<Query> {
         let Self::OpenOrders { conditional, of, .. } = self else { return None };
         let conditional = *conditional;
         Some(match of {
@@ -155,7 +156,7 @@ pub(super) struct Recovery {
     purposes: BTreeMap<u64, Purpose>,
     /// Questions of the round under way.
     round: BTreeSet<u64>,
-    retry: Vec<(Time, Query, Purpose)>,
+    pub(super) postponed: Postponed,
     /// Orders of which fills are missing: how often and since when that was answered.
     sought: BTreeMap<ClientOrderId, (u32, Time)>,
     /// Of each symbol the highest trade seen that is so old that none before it can still show up.
@@ -185,7 +186,7 @@ impl Recovery {
             requests: 0,
             purposes: BTreeMap::new(),
             round: BTreeSet::new(),
-            retry: Vec::new(),
+            postponed: Postponed::default(),
             sought: BTreeMap::new(),
             settled: BTreeMap::new(),
             unread: BTreeSet::new(),
@@ -234,9 +235,7 @@ impl Recovery {
     pub(super) fn may_trade(&self, symbol: &Symbol) -> bool {
         match self.phase {
             Phase::Ready => true,
-            Phase::Second => {
-                !self.round.is_empty() && !self.unread.is_empty() && !self.unread.contains(symbol)
-            }
+            Phase::Second => !self.unread.contains(symbol),
             _ => false,
         }
     }
@@ -247,7 +246,7 @@ impl Recovery {
         }
         let lag = if let Phase::Lag(until) = self.phase { Some(until) } else { None };
         let sweep = if self.phase == Phase::Ready { self.sweep_at } else { None };
-        let retry = self.retry.iter().map(|(at, ..)| *at).min();
+        let retry = self.postponed.deadline();
         earliest(lag, earliest(sweep, retry))
     }
 
@@ -268,29 +267,31 @@ impl Recovery {
         matches!(self.phase, Phase::First | Phase::Lag(_))
     }
 
-    /// Asks that at `at`, in no round.
-    pub(super) fn ask_at(&mut self, at: Time, query: Query, purpose: Purpose) {
-        self.retry.push((at, query, purpose));
-    }
-
     /// Asks for an order's trades at `at`, if fills are still missing then.
     pub(super) fn ask_missing(&mut self, at: Time, order: &ClientOrderId, query: Query) {
         let purpose = Purpose::Missing { order: order.clone(), query: query.clone() };
-        self.retry.push((at, query, purpose));
+        self.postponed.ask_at(at, query, purpose);
     }
 
     /// Are that order's trades being asked for, or will be?
     pub(super) fn seeks(&self, id: &ClientOrderId) -> bool {
-        let waiting = self.retry.iter().map(|(.., purpose)| purpose);
+        self.postponed.seeks(id) || self.is_seeking(id)
+    }
+
+    fn is_seeking(&self, id: &ClientOrderId) -> bool {
         let seeks = |purpose: &Purpose| matches!(purpose, Purpose::Missing { order, .. } if order == id);
-        waiting.chain(self.purposes.values()).any(seeks)
+        self.purposes.values().any(seeks)
     }
 
     /// Those trades need not be asked for later. Is a question for them on its way?
     pub(super) fn ask_no_later(&mut self, id: &ClientOrderId) -> bool {
-        let seeks = |purpose: &Purpose| matches!(purpose, Purpose::Missing { order, .. } if order == id);
-        self.retry.retain(|(.., purpose)| !seeks(purpose));
-        self.purposes.values().any(seeks)
+        self.postponed.seek_no_more(id);
+        self.is_seeking(id)
+    }
+
+    /// Orders of that symbol wait for no more answer of the second pass.
+    pub(super) fn passes(&mut self, symbol: &Symbol) {
+        self.unread.remove(symbol);
     }
 
     /// Something happened in that symbol.
@@ -313,7 +314,7 @@ impl Recovery {
     fn forget_questions(&mut self) {
         self.purposes.clear();
         self.round.clear();
-        self.retry.clear();
+        self.postponed.clear();
     }
 }
 
@@ -480,7 +481,7 @@ impl Gateway {
         self.instruments.as_ref().is_some_and(|all| all.values().any(|i| i.rules.conditionals_apart))
     }
 
-    fn round_ask(&mut self, now: Time, query: Query, purpose: Purpose) {
+    pub(super) fn round_ask(&mut self, now: Time, query: Query, purpose: Purpose) {
         let request = self.ask(now, &query, purpose);
         self.recovery.round.insert(request);
     }
@@ -537,7 +538,7 @@ impl Gateway {
                 let next = self.income_answered(now, asked, &rows);
                 self.ask_next(now, of_round, next);
             }
-            (purpose, answer) => self.ask_later(now, purpose, &answer),
+            (purpose, answer) => self.ask_later(now, of_round, purpose, &answer),
         }
         if of_round {
             self.round_progress(now);
@@ -551,28 +552,6 @@ impl Gateway {
             Some((query, purpose)) => drop(self.ask(now, &query, purpose)),
             None => {}
         }
-    }
-
-    fn ask_later(&mut self, now: Time, purpose: Purpose, answer: &Answer) {
-        let query = match &purpose {
-            Purpose::OpenOrders { .. } => match purpose.open_orders_query() {
-                Some(query) => query,
-                None => return,
-            },
-            Purpose::Account => Query::Account,
-            Purpose::Trades { query, .. }
-            | Purpose::Missing { query, .. }
-            | Purpose::Past { query, .. }
-            | Purpose::Funding { query, .. }
-            | Purpose::Income { query, .. } => query.clone(),
-            Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
-        };
-        self.log(
-            LogLevel::Warn,
-            "question not answered; asking again",
-            format!("query={query:?} answer={answer:?}"),
-        );
-        self.recovery.retry.push((now + RETRY, query, purpose));
     }
 
     /// Open orders: each is taken in, and what we believe open but the exchange does not list is asked about.
@@ -627,7 +606,7 @@ impl Gateway {
                 if let Query::TradesSince { .. } = query {
                     self.nothing_traded(now, symbol);
                 }
-                self.recovery.unread.remove(symbol);
+                self.recovery.passes(symbol);
             }
         }
     }
@@ -701,8 +680,7 @@ impl Gateway {
     }
 
     fn round_progress(&mut self, now: Time) {
-        let beside = |p: &Purpose| matches!(p, Purpose::Missing { .. } | Purpose::Past { .. });
-        let waiting = self.recovery.retry.iter().any(|(.., p)| !beside(p));
+        let waiting = self.recovery.postponed.of_round();
         if !self.recovery.round.is_empty() || waiting {
             return;
         }
@@ -740,26 +718,7 @@ impl Gateway {
         if !self.recovery.connected() {
             return;
         }
-        let (due, later) =
-            std::mem::take(&mut self.recovery.retry).into_iter().partition(|(at, ..)| *at <= now);
-        self.recovery.retry = later;
-        let due: Vec<(Time, Query, Purpose)> = due;
-        for (_, query, purpose) in due {
-            let purpose = if let Purpose::OpenOrders { conditional, of, .. } = purpose {
-                Purpose::OpenOrders { asked: now, conditional, of }
-            } else {
-                purpose
-            };
-            match &purpose {
-                Purpose::Missing { order, .. } => {
-                    if self.orders.get(order).is_some_and(Order::lacks_fills) {
-                        self.ask(now, &query, purpose);
-                    }
-                }
-                Purpose::Past { .. } => drop(self.ask(now, &query, purpose)),
-                _ => self.round_ask(now, query, purpose),
-            }
-        }
+        self.ask_postponed(now);
         match self.recovery.phase {
             Phase::Lag(until) if until <= now => {
                 self.recovery.phase = Phase::Second;

@@ -348,7 +348,7 @@ impl Gateway {
                 let fields = format!("query={query:?} answer={answer:?}");
                 self.log(LogLevel::Warn, "a page of the past was not had; asking again", fields);
                 let purpose = Purpose::Past { symbol: symbol.clone(), query: query.clone() };
-                self.recovery.ask_at(now + AGAIN, query, purpose);
+                self.recovery.postponed.ask_at(now + AGAIN, query, purpose);
                 self.past_failed(now, symbol);
             }
         }

@@ -45,6 +45,8 @@ struct Exchange {
     orders: Vec<OrderReport>,
     rates: Vec<FundingRate>,
     income: Vec<Income>,
+    /// Questions for rates and income are not answered.
+    mute: bool,
     /// Each fill by whom it is: (time, session or 0, signed raw quantity).
     moves: Vec<(Time, u16, i128)>,
 }
@@ -163,6 +165,7 @@ impl Exchange {
                 let order = self.orders.iter().find(|o| o.venue_id == *venue_id);
                 order.map_or(Answer::NotFound, |o| Answer::Order(Box::new(o.clone())))
             }
+            Query::Funding { .. } | Query::Income { .. } if self.mute => Answer::Failed("-1001".to_owned()),
             Query::Funding { since, .. } => {
                 Answer::Funding(self.rates.iter().filter(|r| r.time >= *since).cloned().collect())
             }
@@ -467,6 +470,26 @@ fn a_payment_without_a_published_rate_waits_for_it() {
     trial.exchange.rates = published;
     trial.wait(Span::from_secs(60));
     trial.check("once published");
+    trial.check_shares(&[1]);
+}
+
+#[test]
+fn sweeps_do_not_wait_for_a_payment_that_cannot_be_asked_about() {
+    let mut trial = Trial::new(funded(100_000));
+    trial.trade(1, "1", "50000");
+    trial.wait(HOUR);
+    trial.exchange.mute = true;
+    let paid = trial.fund("0.0001", "50000");
+    trial.hear(paid);
+    let minutes = Span::from_secs(200);
+    trial.wait(minutes);
+    let refused = trial.bench.logs.iter().filter(|line| line.starts_with("question not answered")).count();
+    assert!(refused > 100, "it is asked again every second: {refused}");
+    let looked = trial.bench.gateway.looked().map(|at| trial.bench.now.since(at));
+    assert!(looked.is_some_and(|ago| ago <= Span::from_secs(61)), "{looked:?}");
+    trial.exchange.mute = false;
+    trial.wait(Span::from_secs(60));
+    trial.check("once answered");
     trial.check_shares(&[1]);
 }
 

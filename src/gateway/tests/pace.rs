@@ -250,9 +250,59 @@ fn in_the_second_pass_orders_follow_the_reading_symbol_by_symbol() {
     bench.wait(Span::from_secs(5));
     assert_eq!(bench.gateway.recovery.word(), "second_pass");
     assert_eq!(tries(&mut bench, 5), (not_ready, None), "what is held is read first");
+    let is_trades = |q: &Query| matches!(q, Query::TradesFrom { .. } | Query::TradesSince { .. });
+    (0..2).for_each(|_| bench.answer_all_but(|q| !is_trades(q), |q| Bench::exchange(&[], &[], q)));
+    assert_eq!(bench.gateway.recovery.word(), "second_pass");
+    assert_eq!(tries(&mut bench, 7), (None, None), "though the account is not read yet");
     pass(&mut bench);
     assert_eq!(bench.gateway.recovery.word(), "ready");
-    assert_eq!(tries(&mut bench, 7), (None, None));
+    assert_eq!(tries(&mut bench, 9), (None, None));
+}
+
+#[test]
+fn what_the_exchange_lists_no_more_stops_nothing_else() {
+    let (symbol, base) = (Symbol::new("shibusdt"), Asset::new("SHIB"));
+    let shiba = Instrument { symbol: symbol.clone(), holding: base.clone(), base, ..doge() };
+    let read = vec![doge_is_read(), Record::Scanned { symbol: symbol.clone() }];
+    let mut first = Bench::new(read, Vec::new(), START);
+    first.says(vec![VenueEvent::Instruments(vec![doge(), shiba]), VenueEvent::EntryUp]);
+    let pass = |bench: &mut Bench| (0..4).for_each(|_| bench.answer(|q| Bench::exchange(&[], &[], q)));
+    pass(&mut first);
+    first.wait(Span::from_secs(5));
+    pass(&mut first);
+    first.login(None);
+    let reply = first.call(&doge_order(1, &json!({"symbol": "shibusdt"})));
+    let id = ClientOrderId::foreign(reply["result"]["order_id"].as_str().unwrap());
+    let bought = Fill { symbol: symbol.clone(), ..fill(1, 10) };
+    let filled = report(&id, VenueStatus::Filled, 10, Some(bought));
+    first.says(vec![event(OrderReport { symbol: symbol.clone(), ..filled })]);
+    assert!(first.journal.iter().any(|record| matches!(record, Record::Fill(_))));
+
+    // The symbol is gone, and the exchange refuses whoever asks for its trades.
+    let mut bench = Bench::new(first.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    comes_up(&mut bench);
+    bench.login(None);
+    let (mut refused, mut word) = (0, "");
+    for _ in 0..20 {
+        for _ in 0..4 {
+            bench.answer(|query| match query {
+                Query::TradesFrom { symbol: of, .. } | Query::TradesSince { symbol: of, .. }
+                    if *of == symbol =>
+                {
+                    Answer::Failed("-1121 Invalid symbol.".to_owned())
+                }
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
+        let line = "question about a symbol the exchange lists no more not answered";
+        refused = bench.logs.iter().filter(|log| log.starts_with(line)).count();
+        word = bench.gateway.recovery.word();
+        bench.wait(Span::from_millis(500));
+    }
+    assert_eq!(word, "ready");
+    assert_eq!(refused, 2, "once in each pass");
+    let reply = bench.call(&doge_order(9, &json!({})));
+    assert_eq!(reply["error"], Value::Null, "{reply}");
 }
 
 #[test]
