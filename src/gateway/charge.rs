@@ -165,6 +165,7 @@ impl Gateway {
         let share = if first { "your share is" } else { "your share is corrected by" };
         let message = format!("{word} of the account at {}: {share} {delta} {asset}", time.utc());
         let symbol = record.symbol.clone();
+        self.tie_out.explained(asset);
         self.emit(Record::Charge(record));
         if let Owner::Session(session) = owner {
             self.notice_of(now, session, word, message, symbol);

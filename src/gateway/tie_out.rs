@@ -16,6 +16,8 @@ use crate::venue::port::{Account, Balance};
 
 /// How long a difference must stand unchanged before it is believed.
 const BELIEVE_AFTER: Span = Span::from_secs(5);
+/// How long after the opening of the books a difference may still be its own though the link was lost meanwhile.
+const PROVISIONAL: Span = Span::from_secs(60);
 
 /// How long a difference waits for the row of the interest history that may explain it.
 const INTEREST_WITHIN: Span = Span::from_secs(60);
@@ -33,9 +35,10 @@ pub(super) struct TieOut {
     seen: BTreeMap<Asset, (Cash, Time)>,
     /// When the books were opened with what the account held, by the venue's clock.
     opened: Option<Time>,
-    /// Nothing has agreed with the opening yet, and the link has held since: a difference is still the opening's, which
-    /// was read while something moved.
+    /// Nothing has agreed with the opening yet: a difference is still the opening's, which was read while something
+    /// moved; for a while only, where the link has not held since.
     provisional: bool,
+    interrupted: bool,
     /// How far the venue's clock is ahead.
     pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
@@ -52,6 +55,7 @@ impl TieOut {
     pub(super) fn fold(&mut self, cash: &CashRecord) {
         if cash.reason == OPENING {
             self.opened = self.opened.max(Some(cash.time));
+            (self.provisional, self.interrupted) = (true, true);
         }
         if cash.reason == TRANSFER {
             self.transfers.insert((cash.time, cash.asset.clone(), cash.delta));
@@ -100,10 +104,20 @@ impl TieOut {
     }
 
     /// Events may be missed from here on: they explain differences first, so one has to be seen anew before it is
-    /// believed, and none is the opening's any more.
+    /// believed.
     pub(super) fn interrupted(&mut self) {
         self.seen.clear();
-        self.provisional = false;
+        self.interrupted = true;
+    }
+
+    /// Something was booked that may explain what was seen of an asset, and another of the same size may follow.
+    pub(super) fn explained(&mut self, asset: &Asset) {
+        self.seen.remove(asset);
+    }
+
+    fn is_provisional(&self, venue_time: Time) -> bool {
+        let fresh = self.opened.is_some_and(|at| venue_time < at + PROVISIONAL);
+        self.provisional && (fresh || !self.interrupted)
     }
 
     /// What the account has of an asset, as the exchange showed it last.
@@ -211,7 +225,7 @@ impl Gateway {
             self.book_cash(at, Owner::External, asset, delta, OPENING);
         }
         self.tie_out.opened = Some(at);
-        self.tie_out.provisional = true;
+        (self.tie_out.provisional, self.tie_out.interrupted) = (true, false);
     }
 
     fn venue_time(&self, now: Time) -> Time {
@@ -239,7 +253,7 @@ impl Gateway {
                 if *seen == delta && now.since(*since) >= believe_after && self.income_known(*since) =>
             {
                 self.tie_out.seen.remove(asset);
-                if self.tie_out.provisional {
+                if self.tie_out.is_provisional(self.venue_time(now)) {
                     return self.correct_opening(now, asset, delta);
                 }
                 self.book_cash(now, Owner::Unattributed, asset.clone(), delta, "difference");
@@ -271,9 +285,10 @@ impl Gateway {
         }
     }
 
-    /// Has the income history been read since then, where contracts are paid and charged by it?
+    /// Has the income history been read since then, where contracts are paid and charged by it, or loans?
     fn income_known(&self, since: Time) -> bool {
-        self.books.contracts().next().is_none() || self.tie_out.income_read >= Some(since)
+        let of_history = self.config.margin || self.books.contracts().next().is_some();
+        !of_history || self.tie_out.income_read >= Some(since)
     }
 
     fn book_cash(&mut self, time: Time, owner: Owner, asset: Asset, delta: Cash, reason: &str) {

@@ -98,20 +98,42 @@ fn i11_what_differs_before_the_books_have_agreed_for_once_is_the_openings() {
 }
 
 #[test]
-fn i11_after_a_lost_link_nothing_is_the_openings_any_more() {
-    let mut bench = Bench::ready();
-    bench.says(vec![VenueEvent::EntryDown("cut".to_owned()), VenueEvent::EntryUp]);
-    for _ in 0..3 {
-        bench.answer(|query| match query {
-            Query::Account => account(990, 0),
-            query => Bench::exchange(&[], &[], query),
-        });
+fn i11_after_a_lost_link_what_differs_is_the_openings_for_a_minute_and_then_no_more() {
+    for (pause, external, unexplained) in [(0, "990", "0"), (60, "1000", "-10")] {
+        let mut bench = Bench::ready();
+        bench.says(vec![VenueEvent::EntryDown("cut".to_owned())]);
+        bench.wait(Span::from_secs(pause));
+        compared_anew(&mut bench);
+        let rows = (held(&bench, Owner::External, "USDT"), unattributed(&bench).0);
+        assert_eq!((rows.0.as_str(), rows.1.as_str()), (external, unexplained), "{pause} s");
+    }
+}
+
+/// Killed just when its books were opened with what was read a moment before: the account held less already.
+#[test]
+fn i11_what_an_opening_missed_is_its_own_after_a_start_too() {
+    for (pause, external, unexplained) in [(1, "990", "0"), (120, "1000", "-10")] {
+        let first = Bench::ready();
+        let mut bench = Bench::new(first.journal.clone(), Vec::new(), first.now + Span::from_secs(pause));
+        bench.says(vec![VenueEvent::Instruments(vec![doge()])]);
+        compared_anew(&mut bench);
+        let rows = (held(&bench, Owner::External, "USDT"), unattributed(&bench).0);
+        assert_eq!((rows.0.as_str(), rows.1.as_str()), (external, unexplained), "{pause} s");
+    }
+}
+
+/// The link is there, and the account holds 990 USDT.
+fn compared_anew(bench: &mut Bench) {
+    bench.says(vec![VenueEvent::EntryUp]);
+    for _ in 0..4 {
+        for _ in 0..3 {
+            bench.answer(|query| match query {
+                Query::Account => account(990, 0),
+                query => Bench::exchange(&[], &[], query),
+            });
+        }
         bench.wait(Span::from_secs(5));
     }
-    assert_eq!(
-        (unattributed(&bench).0.as_str(), held(&bench, Owner::External, "USDT").as_str()),
-        ("-10", "1000")
-    );
 }
 
 /// An order that is over, so that its symbol is in use.

@@ -155,6 +155,19 @@ fn after(interest: &str) -> Account {
     Account { balances: vec![usdt, doge], can_trade: true }
 }
 
+/// A row of the interest history.
+fn hourly(amount: &str) -> Income {
+    Income {
+        id: None,
+        kind: ChargeKind::Interest,
+        symbol: None,
+        asset: usdt(),
+        amount: amount.parse().unwrap(),
+        time: START,
+        loan: None,
+    }
+}
+
 #[test]
 fn every_sweep_reads_interest_before_it_judges_the_account() {
     let mut bench = margin();
@@ -167,15 +180,7 @@ fn every_sweep_reads_interest_before_it_judges_the_account() {
     let account = asked.iter().position(|query| *query == Query::Account).unwrap();
     assert!(income < account, "{asked:?}");
     let hour = now + Span::from_secs(30);
-    let rows = vec![Income {
-        id: Some(9),
-        kind: ChargeKind::Interest,
-        symbol: None,
-        asset: usdt(),
-        amount: "-0.25".parse().unwrap(),
-        time: hour,
-        loan: None,
-    }];
+    let rows = vec![Income { id: Some(9), time: hour, ..hourly("-0.25") }];
     let reply = |query: &Query| match query {
         Query::Income { .. } => Answer::Income(rows.clone()),
         Query::Account => Answer::Account(after("0.25")),
@@ -217,6 +222,38 @@ fn a_debt_short_of_the_books_waits_for_the_row_that_explains_it() {
         bench.answer(reply);
     }
     assert_eq!(row(&bench, Owner::Unattributed), "-0.25", "but not for ever");
+}
+
+/// The account is not read for more than an hour, and each hour's interest is as much as that before.
+#[test]
+fn the_interest_of_the_next_hour_is_not_taken_for_that_of_the_last() {
+    let mut bench = margin();
+    bench.settle();
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    bench.wait(Span::from_secs(60));
+    let first = now + Span::from_secs(30);
+    let shows = |bench: &mut Bench, owed: &str, known: bool| {
+        let row = |id| Income { id: Some(id), time: first, ..hourly("-0.25") };
+        bench.answer(|query| match query {
+            Query::Income { .. } => Answer::Income(if known { vec![row(1)] } else { Vec::new() }),
+            Query::Account if owed.is_empty() => Answer::Failed("-1003".to_owned()),
+            Query::Account => Answer::Account(after(owed)),
+            query => Bench::exchange(&[], &[], query),
+        });
+    };
+    shows(&mut bench, "0.25", false);
+    bench.wait(Span::from_secs(5));
+    // Its row is there, and booked; the account is not to be had, until another hour has been charged.
+    shows(&mut bench, "", true);
+    assert_eq!(row(&bench, of(1)), "-2000.25");
+    for _ in 0..3_700 {
+        bench.wait(Span::from_secs(1));
+        shows(&mut bench, "", true);
+    }
+    bench.wait(Span::from_secs(1));
+    shows(&mut bench, "0.5", true);
+    assert_eq!(row(&bench, Owner::Unattributed), "0", "the second may be in the history in a moment");
 }
 
 #[test]
