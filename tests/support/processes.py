@@ -68,6 +68,8 @@ def bindable(family: socket.AddressFamily, port: int) -> bool:
     """May somebody listen there? Where there is no such loopback, nobody is in the way."""
     try:
         with socket.socket(family) as probe:
+            # What a connection that is over leaves behind is in nobody's way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
     except OSError as error:
         return error.errno != errno.EADDRINUSE
