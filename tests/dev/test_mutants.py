@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,37 @@ def test_a_malformed_mutant_is_refused(tmp_path: Path, entry: str) -> None:
     (tmp_path / "x.toml").write_text(f"[[mutant]]\n{entry}", encoding="utf-8")
     with pytest.raises(Stop):
         mutants.load(tmp_path)
+
+
+PROGRAM = """\
+import os, sys
+begin, end = map(int, sys.argv[sys.argv.index("--seeds") + 1].split(".."))
+on = set(filter(None, os.environ["TRADINGSYS_MUTANTS"].split(",")))
+wrong = {"partner": {2, 5}, "masked": set(), "masked,partner": {2, 4, 5}, "partner,useless": {2, 5}}
+if "--losing" in sys.argv:
+    wrong["lossy"] = {7}
+seeds = sorted(seed for seed in wrong.get(",".join(sorted(on)), set()) if begin <= seed < end)
+if seeds:
+    print(f"seed {seeds[0]} violates: a law")
+    sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "masked_by", "losing", "ends_well"),
+    [
+        ("masked", ("partner",), False, True),
+        ("masked", (), False, False),
+        ("useless", ("partner",), False, False),
+        ("lossy", (), True, True),
+        ("lossy", (), False, False),
+    ],
+)
+def test_a_masked_mutant_dies_where_to_lack_the_other_layer_alone_violates_nothing(
+    tmp_path: Path, name: str, masked_by: tuple[str, ...], losing: bool, ends_well: bool
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\n{PROGRAM}", encoding="utf-8")
+    program.chmod(0o700)
+    one = Mutant(name, "a claim", (Change("src/a.rs", "a", "$MUTANT"),), masked_by, losing)
+    assert mutants.judge(one, program, dict(os.environ), "0..9") is ends_well

@@ -6,7 +6,8 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
     [[mutant]]
     name = "no-sweep"
     claim = "while the link holds nothing need be compared"     # what it pretends
-    masked_by = ["no-count-check"]      # another layer heals it: alone it survives, with that one it dies
+    masked_by = ["no-count-check"]      # another layer heals it: alone it survives, with that one off it dies
+    loses_journals = true               # noticed only where journals are lost: all of its schedules do
     [[mutant.change]]
     file = "src/gateway/recovery.rs"
     find = "Phase::Ready if self.recovery.sweep_at"             # occurs exactly once
@@ -15,7 +16,8 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
 All of them are put into one copy of the checkout, each behind its own switch, and built once; the product's
 own source has no switch. Each mutant is then switched on alone, and runs through schedules until an invariant
 is violated. One that outlives them all fails the run, unless it says which other layer heals what it breaks:
-then it must die with that layer off. Without any mutant nothing may be violated.
+then it must die with that layer off, in a schedule in which to lack that layer alone violates nothing.
+Without any mutant nothing may be violated.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ class Mutant:
     claim: str
     change: tuple[Change, ...]
     masked_by: tuple[str, ...] = ()
+    loses_journals: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,11 +160,13 @@ def run(names: list[str], seeds: str) -> int:
     env = setup.environment()
     program = build(env, mutants)
     try:
-        whole = schedules(program, env, (), seeds)
-        if whole.seed is not None:
-            say(f"without any mutant seed {whole.seed} violates: {whole.law}")
-            return 1
-        say(f"without any mutant: clean over seeds {seeds}, {whole.seconds:.0f} s")
+        for losing in (False, True):
+            whole = schedules(program, env, (), seeds, losing)
+            kind = f"{seeds}, all losing journals" if losing else seeds
+            if whole.seed is not None:
+                say(f"without any mutant seed {whole.seed} of {kind} violates: {whole.law}")
+                return 1
+            say(f"without any mutant: clean over seeds {kind}, {whole.seconds:.0f} s")
         good = [judge(mutant, program, env, seeds) for mutant in chosen]
     finally:
         program.unlink(missing_ok=True)
@@ -187,11 +192,12 @@ def build(env: dict[str, str], mutants: list[Mutant]) -> Path:
     return target / "debug" / "tradingsys-world"
 
 
-def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str) -> Verdict:
+def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str, losing: bool) -> Verdict:
     """Runs schedules with these mutants on until the first violation."""
     begun = time.monotonic()
+    command = [str(program), "--seeds", seeds, "--first"] + ["--losing"] * losing
     done = subprocess.run(
-        [str(program), "--seeds", seeds, "--first"], env=env | {SWITCH: ",".join(on)}, text=True,
+        command, env=env | {SWITCH: ",".join(on)}, text=True,
         stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False, timeout=TIMEOUT_S,
     )  # fmt: skip
     took = time.monotonic() - begun
@@ -204,11 +210,19 @@ def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: st
 
 def judge(mutant: Mutant, program: Path, env: dict[str, str], seeds: str) -> bool:
     """Runs one mutant, prints its line, and says whether it ended as it must."""
-    alone = schedules(program, env, (mutant.name,), seeds)
+    losing = mutant.loses_journals
+    alone = schedules(program, env, (mutant.name,), seeds, losing)
     line(mutant.name, alone, may_live=bool(mutant.masked_by))
     if alone.seed is not None or not mutant.masked_by:
         return alone.seed is not None
-    pair = schedules(program, env, (mutant.name, *mutant.masked_by), seeds)
+    begin, end = (int(bound) for bound in seeds.split(".."))
+    pair = Verdict(begin - 1, "", 0.0)
+    while pair.seed is not None:
+        pair = schedules(program, env, (mutant.name, *mutant.masked_by), f"{pair.seed + 1}..{end}", losing)
+        if pair.seed is not None:
+            this = f"{pair.seed}..{pair.seed + 1}"
+            if schedules(program, env, mutant.masked_by, this, losing).seed is None:
+                break
     line(f"  and {', '.join(mutant.masked_by)}", pair, may_live=False)
     return pair.seed is not None
 

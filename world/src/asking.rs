@@ -109,6 +109,22 @@ impl World {
         self.operate(what, &trade);
     }
 
+    /// Somebody cancels an order of a strategy by hand.
+    pub(crate) fn cancel_by_hand(&mut self) {
+        let open: Vec<u64> = self.truth.open_numbers().collect();
+        if open.is_empty() {
+            return;
+        }
+        let (what, account) = match self.plan.product {
+            Product::Spot => ("cancel", ACCOUNT),
+            Product::Usdt => ("futures/cancel", ACCOUNT),
+            Product::Margin => ("cancel", WALLET),
+        };
+        let order = open[self.rng.usize(0..open.len())];
+        self.strike("cancel by hand");
+        self.operate(what, &format!(r#"{{"account":"{account}","symbol":"DOGEUSDT","order_id":{order}}}"#));
+    }
+
     /// The exchange has answered, or has cut the connection.
     pub(crate) fn replied(&mut self, request: Request, reply: Option<HttpReply>) {
         // A gateway killed meanwhile waits for nothing any more.
@@ -130,6 +146,7 @@ impl World {
     pub(crate) fn answer(&mut self, link: LinkId, reply: &HttpReply) {
         if self.end_request(link) {
             self.told(|| format!("answer to {link:?}: {} {}", reply.status, reply.body));
+            self.compare_answer(link, reply.status);
             let headers: Vec<(String, String)> = reply
                 .headers
                 .iter()

@@ -9,6 +9,7 @@ use tradingsys::num::{Cash, Qty};
 use tradingsys::wire::error::ErrorCode;
 use tradingsys::wire::request::Ack;
 
+use crate::interest::UNIT;
 use crate::product::Product;
 use crate::strategy::says_over;
 use crate::truth::{Order, Trade, raw};
@@ -62,6 +63,10 @@ impl World {
             return;
         }
         let wrong = match real {
+            // Cancelled by hand and not filled before anything was heard of it: nothing tells it from one never placed.
+            Some(real) if real.by_hand && raw(&real.filled) == 0 && !real.is_open() => {
+                !matches!(order.state.as_str(), "CANCELED" | "REJECTED") && says_over(order.state)
+            }
             Some(real) if says_over(order.state) => !real.ended_as(order.state.as_str(), order.filled.raw()),
             None => says_over(order.state) && order.state.as_str() != "REJECTED",
             _ => false,
@@ -149,6 +154,15 @@ impl World {
             self.check_files();
         }
         self.check_fold(&books);
+        self.check_shown(&books);
+    }
+
+    /// I15: what users see in `pos.db` is what the books hold.
+    fn check_shown(&mut self, books: &Books) {
+        let wrong = self.store.wrong(books);
+        if !wrong.is_empty() {
+            self.violate("I15 pos.db shows what the books hold", wrong.join(", "));
+        }
     }
 
     fn trades_of(&self, session: u16) -> Vec<&Trade> {
@@ -197,6 +211,7 @@ impl World {
         }
         if self.plan.product == Product::Margin {
             self.check_wallet(books);
+            self.check_interest(books);
         }
         // What users have added to sessions is nobody's loss but this row's.
         let edits: i128 = self.store.edited.values().sum();
@@ -249,6 +264,32 @@ impl World {
             if found != real {
                 let found = format!("{asset}: {found} by the books, {real} by the exchange");
                 return self.violate("I11 the rows add up to the margin wallet", found);
+            }
+        }
+    }
+
+    /// I2: a session's rows of the margin wallet are what its trades have moved, less its part of the interest.
+    fn check_interest(&mut self, books: &Books) {
+        let opening = |record: &Record| match record {
+            Record::Cash(cash) if cash.reason == "opening" => Some(cash.time.millis()),
+            _ => None,
+        };
+        let Some(opened) = self.journal.iter().filter_map(opening).max() else { return };
+        let sessions: Vec<u16> = self.strategies.iter().map(|strategy| strategy.session).collect();
+        for asset in ["DOGE", "USDT"] {
+            let (charged, charges) = self.truth.interest(&sessions, asset, opened);
+            for (session, charged) in sessions.iter().zip(charged) {
+                let trades = self.trades_of(*session);
+                let moved = |trade: &Trade| if asset == "DOGE" { trade.signed() } else { -trade.paid() };
+                let wanted = trades.iter().map(|t| moved(t) - t.fee_in(asset)).sum::<i128>() - charged;
+                let found = books.asset(Owner::Session(SessionId(*session)), &Asset::new(asset)).raw();
+                // The last digit of a part may be rounded otherwise.
+                if (found - wanted).abs() > UNIT * charges as i128 {
+                    let found =
+                        format!("session {session}: {asset} {found}, by trades and interest {wanted}");
+                    return self
+                        .violate("I2 a row is what its trades moved, less its part of the interest", found);
+                }
             }
         }
     }

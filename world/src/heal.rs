@@ -29,16 +29,21 @@ pub struct Healing {
     pub ready: Span,
     /// The outcome of an order was not known, to the gateway or to its strategy.
     pub resolved: Span,
-    /// An order had not ended, a command had no answer, or an event was not handled.
+    /// An order that was over at the exchange was held open: for how long, without a moment between.
+    pub over: Span,
+    over_from: Option<Span>,
+    /// The same, since strategies ask for all ends: an order had not ended, a command had no answer, or an event was not
+    /// handled.
     pub ended: Span,
 }
 
 impl Healing {
     /// Its parts, with what is amiss until then and how long that may be so.
-    pub fn parts(self) -> [(&'static str, Span, Span); 3] {
+    pub fn parts(self) -> [(&'static str, Span, Span); 4] {
         [
             ("a session that cannot trade", self.ready, READY_WITHIN),
             ("an order in doubt", self.resolved, RESOLVED_WITHIN),
+            ("an order that is over and held open", self.over, RESOLVED_WITHIN),
             ("an order that has not ended, or an open command", self.ended, ENDED_WITHIN),
         ]
     }
@@ -54,9 +59,13 @@ impl World {
         if self.in_doubt() {
             self.healing.resolved = since;
         }
+        self.healing.over_from = self.holds_what_is_over().then(|| self.healing.over_from.unwrap_or(since));
+        if let Some(from) = self.healing.over_from {
+            self.healing.over = self.healing.over.max(Span::from_nanos(since.nanos() - from.nanos()));
+        }
         let rests = ready && self.at_rest();
         if !rests {
-            self.healing.ended = since;
+            self.healing.ended = Span::from_nanos((since.nanos() - self.plan.patience().nanos()).max(0));
         }
         let Faults { freeze_link, deny, slow_down, .. } = self.plan.faults;
         let more = [(freeze_link, SILENCE), (deny, DENIAL), (slow_down, MINUTE)];
@@ -72,6 +81,11 @@ impl World {
 
     fn all_ready(&self) -> bool {
         self.strategies.iter().all(Strategy::is_ready)
+    }
+
+    fn holds_what_is_over(&self) -> bool {
+        let mut held = self.gateway.iter().flat_map(|gateway| gateway.orders().open());
+        held.any(|order| self.truth.by_id(order.id.as_str()).is_some_and(|real| !real.is_open()))
     }
 
     fn in_doubt(&self) -> bool {

@@ -8,7 +8,9 @@
 
 mod asking;
 mod check;
+mod compared;
 pub mod heal;
+mod interest;
 pub mod many;
 mod outage;
 pub mod plan;

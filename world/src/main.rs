@@ -23,6 +23,9 @@ struct Options {
     /// The seeds to run instead: `from..to`, without `to`.
     #[arg(long, value_name = "FROM..TO", conflicts_with = "minutes")]
     seeds: Option<String>,
+    /// Journals are lost, or older copies put in their place, in all of them.
+    #[arg(long, requires = "seeds")]
+    losing: bool,
     /// Only says which is the first seed that violates something, and what.
     #[arg(long, requires = "seeds")]
     first: bool,
@@ -113,7 +116,8 @@ fn main() -> ExitCode {
     let from = seeds.start;
     let length = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0);
     let timed = options.seeds.is_none();
-    let totals = soak(seeds, threads, Plan::of_number, || !timed || begun.elapsed() < length);
+    let plan_of = if options.losing { Plan::of_losing_number } else { Plan::of_number };
+    let totals = soak(seeds, threads, plan_of, || !timed || begun.elapsed() < length);
     if options.first {
         let Some((seed, plan, violation)) = totals.violated else {
             println!("no violation in {} schedules", totals.schedules);

@@ -15,8 +15,9 @@ use crate::plan::Plan;
 use crate::world::{Report, Violation, run};
 
 /// Faults that strike at any time.
-pub const FAULTS: [&str; 32] = [
+pub const FAULTS: [&str; 33] = [
     "banned",
+    "cancel by hand",
     "clock stepped",
     "connection refused",
     "connection replaced",

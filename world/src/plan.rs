@@ -7,6 +7,9 @@ use tradingsys::time::Span;
 
 use crate::product::Product;
 
+/// Longer than [`crate::heal`] allows for anything but the end of an order.
+const PATIENCE: Span = Span::from_secs(60);
+
 /// Chances of faults, per occasion, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -67,6 +70,8 @@ pub struct Faults {
     pub deny: u32,
     /// Per second: a user edits a row of `pos.db`.
     pub edit_row: u32,
+    /// Per second: somebody cancels an order of a strategy by hand.
+    pub cancel_by_hand: u32,
 }
 
 /// Numbers of one kind, with their names.
@@ -74,7 +79,7 @@ pub type Named<'a, const N: usize> = [(&'static str, &'a mut u32); N];
 
 impl Faults {
     /// All of them, by name.
-    pub fn each(&mut self) -> Named<'_, 28> {
+    pub fn each(&mut self) -> Named<'_, 29> {
         [
             ("drop_event", &mut self.drop_event),
             ("double_event", &mut self.double_event),
@@ -104,6 +109,7 @@ impl Faults {
             ("step_clock", &mut self.step_clock),
             ("deny", &mut self.deny),
             ("edit_row", &mut self.edit_row),
+            ("cancel_by_hand", &mut self.cancel_by_hand),
         ]
     }
 }
@@ -167,6 +173,7 @@ impl Plan {
         faults.change_rules = rare(100_000);
         faults.step_clock = rare(60_000);
         faults.edit_row = rare(150_000);
+        faults.cancel_by_hand = rare(200_000);
         let product = Product::default();
         Self {
             seed,
@@ -195,6 +202,20 @@ impl Plan {
             7 => plan.denying(),
             _ => plan,
         }
+    }
+
+    /// The schedule of a number in a run in which all lose journals.
+    pub fn of_losing_number(number: u64) -> Self {
+        let product = if number.is_multiple_of(2) { Product::Spot } else { Product::Usdt };
+        Self::of_seed(number).of(product).losing()
+    }
+
+    /// How long strategies leave their orders alone when faults have ended. In a part of the schedules that is for
+    /// longer than anything takes to heal: what is amiss must be noticed without a cancel that meets it.
+    pub fn patience(&self) -> Span {
+        let Faults { freeze_link, deny, slow_down, .. } = self.faults;
+        let heals_soon = [freeze_link, deny, slow_down].iter().all(|rate| *rate == 0);
+        if heals_soon && self.seed.is_multiple_of(2) { PATIENCE } else { Span::ZERO }
     }
 
     /// The same schedule for another gateway.

@@ -85,6 +85,8 @@ impl World {
         let quiet = self.quiet_from();
         let out = if self.now < quiet {
             self.strategies[k].act(self.now, &mut self.rng, self.truth.last_price())
+        } else if self.now < quiet + self.plan.patience() {
+            self.strategies[k].rest()
         } else {
             self.strategies[k].cancel_all()
         };

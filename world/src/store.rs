@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tradingsys::gateway::io::{Batch, Edit, Projection};
 use tradingsys::ids::{SessionId, Symbol};
 use tradingsys::journal::Record;
+use tradingsys::ledger::books::Books;
 use tradingsys::num::{Price, Qty};
 use tradingsys::time::Span;
 
@@ -87,6 +88,21 @@ impl Store {
             })
         };
         self.rows.iter_mut().filter_map(edit).collect()
+    }
+
+    /// Rows that show something else than the books hold, though no user has changed them.
+    pub(crate) fn wrong(&self, books: &Books) -> Vec<String> {
+        let held = |session, symbol: &Symbol| books.position(session, symbol).qty;
+        let rows = self.rows.iter().map(|((session, symbol), row)| (*session, symbol, row.found));
+        let unshown = books.positions().filter(|(session, symbol, totals)| {
+            !totals.qty.is_zero() && !self.rows.contains_key(&(*session, (*symbol).clone()))
+        });
+        rows.chain(unshown.map(|(session, symbol, _)| (session, symbol, Qty::ZERO)))
+            .filter(|(session, symbol, shown)| held(*session, symbol) != *shown)
+            .map(|(session, symbol, shown)| {
+                format!("session {session}: {shown}, held {}", held(session, symbol))
+            })
+            .collect()
     }
 
     /// Has a user changed something that no gateway has seen yet?

@@ -108,20 +108,21 @@ impl Strategy {
         client.handle(now, input, &mut out);
         while client.next_market().is_some() {}
         if !self.is_slow() {
-            self.take(&mut out);
+            self.take(usize::MAX, &mut out);
         }
         out
     }
 
-    /// A slow one handles events only now and then; it dies with those that wait.
+    /// A slow one handles events only now and then, and not all; it dies with those that wait.
     fn is_slow(&self) -> bool {
         self.session.is_multiple_of(3)
     }
 
-    /// Handles what has arrived. What it has in its file it has seen before.
-    fn take(&mut self, out: &mut Vec<Output>) {
+    /// Handles so much of what has arrived. What it has in its file it has seen before.
+    fn take(&mut self, most: usize, out: &mut Vec<Output>) {
         let Some(client) = &mut self.client else { return };
-        while let Some(placed) = client.next_private() {
+        for _ in 0..most {
+            let Some(placed) = client.next_private() else { break };
             let number = |at: Ack| (at.generation, at.sequence);
             let last = self.file.last().map(|line| number(line.at));
             if let Some(at) = placed.at.filter(|at| last.is_none_or(|last| number(*at) > last)) {
@@ -135,7 +136,8 @@ impl Strategy {
     /// Does something: an order that rests or takes, or a cancel.
     pub fn act(&mut self, now: Time, rng: &mut Rng, market: Price) -> Vec<Output> {
         let mut out = Vec::new();
-        self.take(&mut out);
+        let some = 1 + 3 * (self.sent as usize % 4);
+        self.take(if self.is_slow() { some } else { usize::MAX }, &mut out);
         let Some(client) = &mut self.client else { return out };
         if !client.is_ready() {
             return out;
@@ -170,10 +172,16 @@ impl Strategy {
             .then(|| format!("{waiting} commands, events to handle: {}", client.has_private()))
     }
 
+    /// Handles all that has arrived, and does nothing.
+    pub fn rest(&mut self) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.take(usize::MAX, &mut out);
+        out
+    }
+
     /// Cancels everything it has, if it has anything.
     pub fn cancel_all(&mut self) -> Vec<Output> {
-        let mut out = Vec::new();
-        self.take(&mut out);
+        let mut out = self.rest();
         let has_orders = |c: &&mut Client| c.is_ready() && c.orders().open().next().is_some();
         if let Some(client) = self.client.as_mut().filter(has_orders) {
             let _told_by_events = client.cancel_all(None, &mut out);

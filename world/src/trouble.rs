@@ -23,6 +23,7 @@ pub(crate) enum Blow {
     KillStrategy(usize),
     CutStrategy(usize),
     TradeByHand,
+    CancelByHand,
     ForceEnd,
     EditRow,
     Cut(LinkId),
@@ -185,6 +186,7 @@ impl World {
             Blow::KillStrategy(k) => self.kill_strategy(k),
             Blow::CutStrategy(k) => self.cut_strategy(k),
             Blow::TradeByHand => self.trade_by_hand(),
+            Blow::CancelByHand => self.cancel_by_hand(),
             Blow::ForceEnd => self.force_end(),
             Blow::EditRow => self.edit_row(),
             Blow::Cut(link) if self.wires.contains_key(&link) => {
@@ -263,6 +265,7 @@ impl World {
         let (product, faults) = (self.plan.product, self.faults);
         let futures = product == Product::Usdt;
         self.draw(faults.trade_by_hand, Blow::TradeByHand);
+        self.draw(faults.cancel_by_hand, Blow::CancelByHand);
         self.draw(if futures { faults.force_end } else { 0 }, Blow::ForceEnd);
         self.draw(if product == Product::Spot { faults.edit_row } else { 0 }, Blow::EditRow);
     }

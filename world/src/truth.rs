@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use tradingsys::num::Price;
 
+use crate::interest::Wallet;
 use crate::product::Product;
 
 /// A line of `trades.jsonl`.
@@ -97,6 +98,8 @@ pub struct Order {
     pub status: String,
     /// Filled quantity.
     pub filled: String,
+    /// Cancelled by somebody else, and named anew by that: a question by the name it was placed with does not find it.
+    pub by_hand: bool,
 }
 
 impl Order {
@@ -128,6 +131,7 @@ pub struct Truth {
     pub income: i128,
     /// What the margin wallet has of each asset, less what it owes, in units of 10⁻¹⁰.
     pub wallet: BTreeMap<String, i128>,
+    pub(crate) margin: Wallet,
 }
 
 /// A decimal text in units of 10⁻¹⁰, read naively.
@@ -188,10 +192,16 @@ impl Truth {
         }
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let amount = |name: &str| raw(&text(name));
+        let mut session = None;
         let moves = match journal {
             Journal::Transfers => vec![(text("asset"), amount("delta"))],
-            Journal::Liabilities if line["kind"] == "INTEREST" => vec![(text("asset"), -amount("interest"))],
+            Journal::Liabilities => {
+                self.margin.owes(&line);
+                let charged = if line["kind"] == "INTEREST" { amount("interest") } else { 0 };
+                vec![(text("asset"), -charged)]
+            }
             Journal::Trades => {
+                session = session_in(&text("client_order_id"));
                 let sign = if line["side"] == "BUY" { 1 } else { -1 };
                 vec![
                     ("DOGE".to_owned(), sign * amount("qty")),
@@ -202,6 +212,9 @@ impl Truth {
             _ => Vec::new(),
         };
         for (asset, delta) in moves {
+            if journal != Journal::Liabilities {
+                self.margin.moves(&line, &asset, delta, session);
+            }
             *self.wallet.entry(asset).or_default() += delta;
         }
     }
@@ -254,10 +267,12 @@ impl Truth {
         }
         let order = self.orders.entry(key.clone()).or_insert_with(|| Order {
             session: if commanded { session_in(&line.client_order_id) } else { None },
-            placed_as: line.client_order_id,
+            placed_as: line.client_order_id.clone(),
             status: String::new(),
             filled: String::new(),
+            by_hand: false,
         });
+        order.by_hand = line.event == "CANCELED" && line.client_order_id.starts_with("web_");
         order.status = line.status;
         order.filled = line.filled;
         if order.is_open() {
@@ -297,6 +312,11 @@ impl Truth {
     /// The order placed under a client id.
     pub fn by_id(&self, client_id: &str) -> Option<&Order> {
         self.names.get(client_id).and_then(|key| self.orders.get(key))
+    }
+
+    /// Numbers of all open orders.
+    pub fn open_numbers(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().map(|(_, number)| *number)
     }
 
     /// Client ids of all open orders.

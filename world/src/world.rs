@@ -18,6 +18,7 @@ use tradingsys::order::state::State;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{LinkAction, LinkInput};
 
+use crate::compared::Compared;
 use crate::heal::Healing;
 use crate::plan::{Faults, Plan};
 use crate::product::Product;
@@ -104,6 +105,7 @@ pub struct World {
     pub(crate) wires: BTreeMap<LinkId, Wire>,
     /// Until then the exchange cannot be reached.
     pub(crate) dark_until: Time,
+    pub(crate) compared: Compared,
     /// HTTP requests under way.
     pub(crate) asked: BTreeMap<Request, LinkId>,
     pub(crate) doors: BTreeMap<ConnId, usize>,
@@ -226,6 +228,7 @@ impl World {
             disk_at: START,
             wires: BTreeMap::new(),
             dark_until: START,
+            compared: Compared::default(),
             asked: BTreeMap::new(),
             doors: BTreeMap::new(),
             conns: 0,
@@ -403,6 +406,7 @@ impl World {
             Arrival::LinkLost(link, reason) if current => self.link_input(link, LinkInput::Down(reason)),
             Arrival::ToGateway(link, frame) if current => {
                 let text = std::str::from_utf8(&frame).expect("the simulator sends text");
+                self.compare_reply(text);
                 self.link_input(link, LinkInput::Text(text));
             }
             Arrival::Committed(batch) if current => self.committed(batch),
@@ -551,6 +555,7 @@ impl World {
 
     fn start_gateway(&mut self) {
         self.run += 1;
+        self.compared = Compared::default();
         let seed = self.plan.seed + u64::from(self.run);
         let (feed, entry) = self.plan.product.ports(key(), seed, self.plan.life);
         let config = GatewayConfig {
@@ -575,6 +580,11 @@ impl World {
         };
         let mut out = Vec::new();
         let edits = self.store.edits();
+        if !edits.is_empty() && self.faults.kill_gateway > 0 && self.rng.bool() {
+            // It is booked in a moment, and shown some moments after that.
+            let at = self.now + Span::from_millis(self.rng.i64(1..300));
+            self.mail.send(at, 0, Arrival::Blow(Blow::KillGateway));
+        }
         let records = self.recalled(&config, &edits);
         let made = Gateway::new(config, &records, edits, Vec::new(), feed, entry, self.now, &mut out);
         match made {
@@ -717,8 +727,10 @@ impl World {
                 }
                 let Some(wire) = self.wires.get_mut(&link).filter(|wire| !wire.frozen) else { return };
                 wire.out = (self.now + lag).max(wire.out);
+                let (at, conn) = (wire.out, wire.conn);
                 let text = String::from_utf8(text.to_vec()).expect("the gateway sends text");
-                self.mail.send(wire.out, self.run, Arrival::ToExchange(wire.conn, text));
+                self.compare_frame(&text);
+                self.mail.send(at, self.run, Arrival::ToExchange(conn, text));
             }
             LinkAction::Close { link } if self.wires.contains_key(&link) => self.cut(link, "closed"),
             LinkAction::Close { link } => self.no_answer(link, "given up"),
@@ -726,6 +738,7 @@ impl World {
                 if method == "DELETE" {
                     self.notice_cancel();
                 }
+                self.compare_request(link, method, &url);
                 self.ask(link, method, &url, headers, &body);
             }
         }
