@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
-use tradingsys::gateway::stop::{Kept, Kill};
+use tradingsys::gateway::stop::Kept;
 use tradingsys::gateway::{self, Gateway};
 use tradingsys::journal::Record;
 use tradingsys::limits::form;
@@ -28,7 +28,8 @@ use crate::links::Links;
 use crate::metrics::{self, Asked, Facts};
 use crate::notify::{Manager, Notifier};
 use crate::server::{Door, Listeners, Server, bind, bind_metrics};
-use crate::stop::{self, Keeper, StopEvent};
+use crate::stop::signal::KillSignal;
+use crate::stop::{self, Keeper};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
 use crate::store::journal::{Found, Journal};
 use crate::store::projector::{Opening, Projector};
@@ -64,7 +65,10 @@ pub(crate) fn run(
     trust_books: bool,
     passphrase: &Source,
 ) -> Result<(), Exit> {
+    // Before all that may take its time.
+    let kill = KillSignal::listen().map_err(no_signals)?;
     let config = configured(product, file)?;
+    kill.keep_in(&config.db);
     let (exe, directory) = (product.exe.to_owned(), Some(config.log_dir.clone()));
     let settings = Settings { exe, directory, bounds: config.log_bounds, level };
     let _log = tradingsys_logger::start(&settings).map_err(|error| {
@@ -76,7 +80,7 @@ pub(crate) fn run(
     let limits = form::words(&config.limits);
     tracing::info!(target: "runtime", limits, "limits of the configuration");
     tracing::info!(target: "runtime", version = env!("CARGO_PKG_VERSION"), config = %file.display(), "starting");
-    let outcome = gateway(connect, &config, trust_books, passphrase);
+    let outcome = gateway(connect, &config, trust_books, passphrase, &kill);
     if let Err(exit) = &outcome {
         let reason = exit.message.as_str();
         match exit.code {
@@ -99,7 +103,13 @@ fn log_panics() {
     }));
 }
 
-fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &Source) -> Result<(), Exit> {
+fn gateway(
+    connect: Connect,
+    config: &Config,
+    trust_books: bool,
+    passphrase: &Source,
+    kill: &KillSignal,
+) -> Result<(), Exit> {
     store::check_library().map_err(|error| Exit::failure(error.to_string()))?;
     let key = key::load(&config.pem, passphrase)?;
     let tls = tls::connector(config.ca_file.as_deref())?;
@@ -148,7 +158,7 @@ fn gateway(connect: Connect, config: &Config, trust_books: bool, passphrase: &So
         let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
         let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
         let parts = Parts { gateway, clock, tls, listeners, watched, reader, kept, first };
-        let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
+        let exit = drive(parts, config, kill, stores.journal, stores.books, stores.applied).await;
         tokens.put_away();
         exit
     })
@@ -173,6 +183,7 @@ struct Parts {
 async fn drive(
     parts: Parts,
     config: &Config,
+    kill: &KillSignal,
     journal: Journal,
     books: Opening,
     applied: Applied,
@@ -186,7 +197,7 @@ async fn drive(
     let signals = signals()?;
     let (told, stops) = mpsc::channel(16);
     let keeper = Keeper::start(&config.db, &parts.kept, told.clone()).map_err(no_thread)?;
-    kill_by_signal(told)?;
+    kill.tell(&config.db, told);
     let url = parts.listeners.url();
     parts.listeners.serve(&server);
     let (asked, metrics) = watched(parts.watched, config)?;
@@ -358,20 +369,8 @@ pub(crate) fn seed() -> Result<u64, Exit> {
 /// The signal of a file that would grow beyond the limit (`ulimit -f`). Unheard, it kills the process.
 const SIGXFSZ: i32 = 25;
 
-/// SIGUSR1 pulls the kill switch.
-fn kill_by_signal(events: mpsc::Sender<StopEvent>) -> Result<(), Exit> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut stream =
-        signal(SignalKind::user_defined1()).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
-    tokio::task::spawn_local(async move {
-        while stream.recv().await.is_some() {
-            let kill = Kill { by: "the signal SIGUSR1".to_owned(), ..Kill::default() };
-            if events.send(StopEvent::Kill(kill)).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(())
+fn no_signals(error: std::io::Error) -> Exit {
+    Exit::failure(format!("no signals: {error}"))
 }
 
 /// SIGINT and SIGTERM as the exit codes they ask for.
@@ -379,12 +378,11 @@ fn signals() -> Result<mpsc::Receiver<ExitCode>, Exit> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, receiver) = mpsc::channel(4);
     // Once listened to, the write itself fails, and is handled like a full disk.
-    let _listened = signal(SignalKind::from_raw(SIGXFSZ))
-        .map_err(|error| Exit::failure(format!("no signals: {error}")))?;
+    let _listened = signal(SignalKind::from_raw(SIGXFSZ)).map_err(no_signals)?;
     for (kind, code) in
         [(SignalKind::interrupt(), ExitCode::Interrupted), (SignalKind::terminate(), ExitCode::Terminated)]
     {
-        let mut stream = signal(kind).map_err(|error| Exit::failure(format!("no signals: {error}")))?;
+        let mut stream = signal(kind).map_err(no_signals)?;
         let sender = sender.clone();
         tokio::task::spawn_local(async move {
             while stream.recv().await.is_some() {

@@ -8,6 +8,8 @@
 //!
 //! `KILL` is made before anything is written into it: an empty file needs no room on a full disk.
 
+pub mod signal;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};

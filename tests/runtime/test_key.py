@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 from support import canary
-from support.processes import PATIENCE, Gateway, eventually, program
+from support.processes import PATIENCE, Gateway, Process, Refused, eventually, program
 
 PASSPHRASE = "canary passphrase \u00e4 5f0c2b71"
 
@@ -105,6 +106,28 @@ def test_r69_a_gateway_starts_with_a_passphrase_of_a_descriptor(
     gateway.start(f"--passphrase-fd={read}", pass_fds=[read])
     os.close(read)
     assert gateway.client().buy("10")["order"]["state"] == "FILLED"
+
+
+def test_r60_the_kill_signal_while_the_passphrase_is_waited_for_pulls_the_switch(
+    gateway: Gateway, machine_lacks: MachineLacks
+) -> None:
+    """It ends nothing, and the switch is kept at once: whatever becomes of this start, the next finds it."""
+    encrypted(gateway, machine_lacks)
+    read, write = os.pipe()
+    command = [program("spot"), "-c=spot.json", f"--passphrase-fd={read}"]
+    gateway.process = Process(command, gateway.folder, pass_fds=[read])
+    os.close(read)
+    gateway.await_logged("starting")
+    gateway.running.popen.send_signal(signal.SIGUSR1)
+    switch = gateway.folder / str(gateway.config["db"]) / "KILL"
+    eventually(lambda: switch.exists() or gateway.running.popen.poll() is not None, "the switch's file")
+    assert gateway.running.popen.poll() is None, "the signal has ended it"
+    os.write(write, PASSPHRASE.encode() + b"\n")
+    os.close(write)
+    gateway.running.await_listening()
+    gateway.await_logged("the kill switch is on", by="the signal SIGUSR1")
+    with pytest.raises(Refused, match="the kill switch is on"):
+        gateway.client().buy("10")
 
 
 @pytest.mark.parametrize(
