@@ -338,7 +338,8 @@ impl Gateway {
                 self.store_failed = None;
             }
             Input::Kill(kill) => self.kill(now, kill),
-            Input::Clear(by) => drop(self.clear(&by)),
+            Input::KillFile(kill, change) => self.kill_file(now, kill, change),
+            Input::KillFileGone { by, change, pulls } => self.kill_file_gone(&by, change, pulls),
             Input::Kept(number, result) => self.kept(number, result),
             Input::Timer => self.timer(now),
             Input::Stop => self.end_in_order(now),

@@ -214,11 +214,7 @@ impl Loop {
             Event::Projected => self.rows.done(),
             Event::Signal(code) => self.signal(code),
             Event::Asked(asked) => self.show(asked),
-            Event::Stop(StopEvent::Kill(kill)) => self.input(Input::Kill(kill)),
-            Event::Stop(StopEvent::Clear(by)) => self.input(Input::Clear(by)),
-            Event::Stop(StopEvent::Kept(number, result)) => {
-                self.input(Input::Kept(number, result));
-            }
+            Event::Stop(event) => self.input(event.input()),
             Event::Timer => self.timer(),
         }
         self.hand_over();

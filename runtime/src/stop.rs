@@ -7,6 +7,10 @@
 //! * `stop.json`: pauses, and what sessions have declared for the case that they are lost.
 //!
 //! `KILL` is made before anything is written into it: an empty file needs no room on a full disk.
+//!
+//! File and loop may say different things in the same moment. Changes of the file are counted, and pulls by other ways
+//! are; each side says how far it knew of the other's. What the loop wanted kept before it knew of a change does not
+//! undo that change, and a removal clears no pull that came after the one it was meant for.
 
 pub mod signal;
 
@@ -19,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize as _;
 use tokio::sync::mpsc;
+use tradingsys::gateway::io::Input;
 use tradingsys::gateway::stop::{Kept, Kill, Pause};
 
 /// Name of the switch's file.
@@ -35,16 +40,32 @@ const WORDS: u64 = 4_096;
 /// What the loop is told.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StopEvent {
-    /// The kill switch is pulled.
+    /// The kill switch is pulled, not by its file.
     Kill(Kill),
-    /// The kill switch is cleared; by whom.
-    Clear(String),
+    /// Its file was made or changed, and says this; the number of the change.
+    File(Kill, u64),
+    /// Its file was removed; the number of the change, and the pulls it stood for.
+    FileGone(u64, u64),
     /// What was to be kept is on the disk, or why it is not.
     Kept(u64, Result<(), String>),
 }
 
+impl StopEvent {
+    /// As the gateway takes it.
+    pub fn input(self) -> Input<'static> {
+        match self {
+            Self::Kill(kill) => Input::Kill(kill),
+            Self::File(kill, change) => Input::KillFile(kill, change),
+            Self::FileGone(change, pulls) => {
+                Input::KillFileGone { by: format!("the removal of the file {KILL}"), change, pulls }
+            }
+            Self::Kept(number, result) => Input::Kept(number, result),
+        }
+    }
+}
+
 /// What tells one state of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     inode: u64,
     length: u64,
@@ -63,9 +84,20 @@ impl Keeper {
     pub fn start(folder: &Path, kept: &Kept, events: mpsc::Sender<StopEvent>) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let switch = folder.join(KILL);
-        let seen = kept.kill.as_ref().and_then(|_| seen(&switch));
+        // One that was removed since then is a change.
+        let seen = kept.kill.as_ref().map(|_| seen(&switch).unwrap_or_default());
         let folder = folder.to_owned();
-        let watch = Watch { folder, switch, seen, wanted: None, told: false, again: None, events };
+        let watch = Watch {
+            folder,
+            switch,
+            seen,
+            changes: kept.changes,
+            pulls: kept.pulls,
+            wanted: None,
+            told: false,
+            again: None,
+            events,
+        };
         std::thread::Builder::new().name("stop".to_owned()).spawn(move || watch.run(&receiver))?;
         Ok(Self(sender))
     }
@@ -131,6 +163,10 @@ struct Watch {
     switch: PathBuf,
     /// The switch's file as it is known to the loop.
     seen: Option<Seen>,
+    /// How often somebody else has changed it.
+    changes: u64,
+    /// The pulls by other ways that it stands for.
+    pulls: u64,
     /// What is to be written.
     wanted: Option<(u64, Kept)>,
     /// The loop knows that it could not be.
@@ -150,7 +186,11 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if !(self.look() && self.write()) {
+            if !self.look() {
+                return;
+            }
+            self.mind_the_file();
+            if !self.write() {
                 return;
             }
         }
@@ -167,17 +207,26 @@ impl Watch {
         if found == self.seen {
             return true;
         }
-        let before = std::mem::replace(&mut self.seen, found);
-        match (before, found) {
-            (_, Some(_)) => self.tell(StopEvent::Kill(words(&self.switch))),
-            (Some(_), None) => {
-                // What waits to be written was said before that.
-                if let Some((_, wanted)) = &mut self.wanted {
-                    wanted.kill = None;
-                }
-                self.tell(StopEvent::Clear(format!("the removal of the file {KILL}")))
-            }
-            (None, None) => true,
+        self.seen = found;
+        self.changes += 1;
+        self.tell(match found {
+            Some(_) => StopEvent::File(words(&self.switch), self.changes),
+            None => StopEvent::FileGone(self.changes, self.pulls),
+        })
+    }
+
+    /// What waits to be written may have been said before the file was changed: what the file says then counts.
+    fn mind_the_file(&mut self) {
+        let Some((_, wanted)) = self.wanted.as_mut().filter(|(_, wanted)| wanted.changes < self.changes)
+        else {
+            return;
+        };
+        if self.seen.is_some() {
+            let said = words(&self.switch);
+            let flatten = said.flatten || wanted.kill.as_ref().is_some_and(|kill| kill.flatten);
+            wanted.kill = Some(Kill { flatten, ..wanted.kill.take().unwrap_or(said) });
+        } else if wanted.pulls <= self.pulls {
+            wanted.kill = None;
         }
     }
 
@@ -188,6 +237,9 @@ impl Watch {
         }
         // The switch first, and each for itself.
         let switch = self.write_switch(wanted.kill.as_ref());
+        if switch.is_ok() {
+            self.pulls = wanted.pulls;
+        }
         let rest = write_rest(&self.folder, &wanted);
         match switch.and(rest) {
             Ok(()) => {
@@ -239,7 +291,8 @@ impl Watch {
 
 fn write_rest(folder: &Path, kept: &Kept) -> Result<(), String> {
     let path = folder.join(REST);
-    let nothing = Kept { kill: kept.kill.clone(), ..Kept::default() };
+    let nothing =
+        Kept { kill: kept.kill.clone(), pulls: kept.pulls, changes: kept.changes, ..Kept::default() };
     if *kept == nothing && !path.exists() {
         return Ok(());
     }

@@ -119,10 +119,19 @@ pub enum Input<'a> {
     StoreFailed(String),
     /// The store writes again; nothing was lost, batches still pending are being retried.
     StoreRecovered,
-    /// The kill switch is pulled.
+    /// The kill switch is pulled, not by its file.
     Kill(Kill),
-    /// The kill switch is cleared; by whom.
-    Clear(String),
+    /// The kill switch's file was made or changed, for the so-manieth time, and says this.
+    KillFile(Kill, u64),
+    /// The kill switch's file was removed: the so-manieth change of it.
+    KillFileGone {
+        /// By whom, in words.
+        by: String,
+        /// The number of the change.
+        change: u64,
+        /// What it stood for: [`Kept::pulls`] when it was written last.
+        pulls: u64,
+    },
     /// What [`Output::Keep`] gave under this number is on the disk, or why it is not (it is tried again).
     Kept(u64, Result<(), String>),
     /// A deadline has passed.

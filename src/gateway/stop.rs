@@ -90,6 +90,14 @@ pub struct Kept {
     pub paused: BTreeMap<SessionId, Pause>,
     /// What sessions have declared at their last login, where it is more than to keep everything.
     pub policies: BTreeMap<SessionId, Policy>,
+    /// How often the switch was pulled in this run by another way than its file: one that was pulled again is not
+    /// cleared by the removal of what stood for the pull before.
+    #[serde(skip)]
+    pub pulls: u64,
+    /// The newest change of the switch's file that was known when this was said: what did not know of it does not undo
+    /// it.
+    #[serde(skip)]
+    pub changes: u64,
 }
 
 /// An order that may still be open at the exchange.
@@ -224,8 +232,33 @@ impl Gateway {
         }
     }
 
-    /// Pulls the kill switch. Pulled again it may only add that positions are to be closed.
+    /// Pulls the kill switch, not by its file.
     pub(super) fn kill(&mut self, now: Time, kill: Kill) {
+        // Also where it is on: its file may be gone already, and nobody here knows yet.
+        self.stop.kept.pulls += 1;
+        self.stop.keep();
+        self.killed(now, kill);
+    }
+
+    /// The switch's file was made, or says something else.
+    pub(super) fn kill_file(&mut self, now: Time, kill: Kill, change: u64) {
+        self.stop.kept.changes = change;
+        self.killed(now, kill);
+    }
+
+    /// The switch's file was removed; it stood for so many pulls.
+    pub(super) fn kill_file_gone(&mut self, by: &str, change: u64, pulls: u64) {
+        self.stop.kept.changes = change;
+        if pulls < self.stop.kept.pulls {
+            let advice = "the switch was pulled again at that moment, and stays on; clear it once more";
+            self.log(LogLevel::Warn, "the removal came too early", format!("by={by:?} advice={advice:?}"));
+            return;
+        }
+        self.clear(by);
+    }
+
+    /// The kill switch is on. Pulled again it may only add that positions are to be closed.
+    fn killed(&mut self, now: Time, kill: Kill) {
         let since = if kill.since == Time::default() { now } else { kill.since };
         match &mut self.stop.kept.kill {
             Some(known) if !kill.flatten || known.flatten => return,

@@ -47,17 +47,26 @@ fn killed(flatten: bool) -> Kept {
 fn r60_whoever_makes_the_file_pulls_the_switch_and_whoever_removes_it_clears_it() {
     let mut bench = Bench::new();
     fs::write(bench.switch(), "").unwrap();
-    let StopEvent::Kill(kill) = bench.hears() else { panic!("pulled") };
+    let StopEvent::File(kill, 1) = bench.hears() else { panic!("pulled") };
     assert_eq!((kill.by.as_str(), kill.flatten), ("the file KILL", false));
     fs::write(bench.switch(), "flatten the lot\n").unwrap();
     // It may be seen while it is being written.
-    let flattens = |event: &StopEvent| matches!(event, StopEvent::Kill(kill) if kill.flatten);
-    let StopEvent::Kill(kill) = std::iter::repeat_with(|| bench.hears()).find(flattens).unwrap() else {
+    let flattens = |event: &StopEvent| matches!(event, StopEvent::File(kill, _) if kill.flatten);
+    let StopEvent::File(kill, changes) = std::iter::repeat_with(|| bench.hears()).find(flattens).unwrap()
+    else {
         panic!("pulled with more")
     };
     assert_eq!(kill.reason, "the lot");
     fs::remove_file(bench.switch()).unwrap();
-    assert_eq!(bench.hears(), StopEvent::Clear("the removal of the file KILL".to_owned()));
+    assert_eq!(bench.hears(), StopEvent::FileGone(changes + 1, 0));
+}
+
+#[test]
+fn r60_a_file_removed_while_the_gateway_started_is_a_removal() {
+    let folder = Scratch::new("stop");
+    let (sender, mut events) = mpsc::channel(16);
+    let _keeper = Keeper::start(&folder.0, &killed(false), sender).unwrap();
+    assert_eq!(events.blocking_recv().unwrap(), StopEvent::FileGone(1, 0));
 }
 
 #[test]
@@ -87,9 +96,45 @@ fn a_removal_wins_over_what_was_said_before_it() {
     fs::remove_file(bench.switch()).unwrap();
     let pause = Pause { by: "an operator".to_owned(), ..Pause::default() };
     bench.keeper.keep(1, Kept { paused_all: Some(pause), ..killed(false) });
-    assert!(matches!(bench.hears(), StopEvent::Clear(_)));
+    assert_eq!(bench.hears(), StopEvent::FileGone(1, 0));
     bench.kept();
     assert!(!bench.switch().exists() && read(&bench.folder.0).paused_all.is_some());
+}
+
+/// What was said before anybody knew of the file does not remove it, whichever of the two is seen first.
+#[test]
+fn r60_a_file_just_made_is_not_removed_by_what_was_said_before_it() {
+    let mut bench = Bench::new();
+    let pause = Pause { by: "an operator".to_owned(), ..Pause::default() };
+    let paused = Kept { paused_all: Some(pause), ..Kept::default() };
+    // Whole at once: one change.
+    fs::write(bench.folder.path("aside"), "flatten").unwrap();
+    fs::rename(bench.folder.path("aside"), bench.switch()).unwrap();
+    bench.keeper.keep(1, paused.clone());
+    assert!(matches!(bench.hears(), StopEvent::File(_, 1)));
+    bench.kept();
+    assert!(read(&bench.folder.0).kill.is_some_and(|kill| kill.flatten));
+    bench.keeper.keep(1, paused.clone());
+    bench.kept();
+    assert!(bench.switch().exists(), "nor by what was said before it was heard of");
+    bench.keeper.keep(1, Kept { changes: 1, ..paused });
+    bench.kept();
+    assert!(!bench.switch().exists(), "who knows of it clears it");
+}
+
+/// The switch is on; somebody removes the file, and before that is seen it is pulled again.
+#[test]
+fn r60_the_removal_of_a_file_takes_no_later_pull_along() {
+    let mut bench = Bench::new();
+    bench.keeper.keep(1, Kept { pulls: 1, ..killed(false) });
+    bench.kept();
+    fs::remove_file(bench.switch()).unwrap();
+    bench.keeper.keep(1, Kept { pulls: 2, ..killed(false) });
+    assert_eq!(bench.hears(), StopEvent::FileGone(1, 1), "what was removed stood for the first");
+    bench.kept();
+    assert_eq!(read(&bench.folder.0), killed(false));
+    fs::remove_file(bench.switch()).unwrap();
+    assert_eq!(bench.hears(), StopEvent::FileGone(2, 2));
 }
 
 #[test]

@@ -9,6 +9,11 @@ fn kill(flatten: bool) -> Input<'static> {
     Input::Kill(Kill { by: "a test".to_owned(), reason: "enough".to_owned(), flatten, ..Kill::default() })
 }
 
+/// The file is gone that stood for so many pulls.
+fn gone(pulls: u64) -> Input<'static> {
+    Input::KillFileGone { by: "a test".to_owned(), change: 1, pulls }
+}
+
 impl Bench {
     fn ways(&mut self, ways: &[Way]) {
         self.script.0.borrow_mut().ways = ways.to_vec();
@@ -181,8 +186,35 @@ fn r60_it_stays_killed_after_a_restart_and_until_it_is_cleared() {
     let reply = bench.call(&order(1, "BUY"));
     assert_eq!(reply["error"]["name"], "killed");
     assert!(reply["error"]["message"].as_str().unwrap().contains("remove the file"), "{reply}");
-    bench.input(Input::Clear("a test".to_owned()));
+    bench.input(gone(0));
     assert_eq!(bench.outcome(&order(2, "BUY")), "taken");
+}
+
+/// The file is removed, and before that is told here the switch is pulled again: by the signal, or the operator.
+#[test]
+fn r60_a_pull_between_a_removal_and_its_news_is_not_swallowed() {
+    let mut bench = Bench::ready();
+    bench.input(kill(false));
+    bench.input(Input::Kept(1, Ok(())));
+    assert_eq!(bench.gateway.stop_view().not_kept, None);
+    bench.input(kill(false));
+    assert!(bench.gateway.stop_view().not_kept.is_some(), "it is given to be kept anew");
+    bench.input(gone(1));
+    assert_eq!(bench.outcome(&order(1, "BUY")), "killed");
+    bench.input(gone(2));
+    assert_eq!(bench.outcome(&order(2, "BUY")), "taken");
+}
+
+#[test]
+fn r60_what_is_kept_says_which_change_of_the_file_it_knew() {
+    let mut bench = Bench::ready();
+    bench.input(Input::KillFile(Kill::default(), 3));
+    let kept = bench.gateway.stop.kept.clone();
+    assert!(kept.kill.is_some());
+    assert_eq!((kept.changes, kept.pulls), (3, 0));
+    bench.input(Input::KillFileGone { by: "a test".to_owned(), change: 4, pulls: 0 });
+    let kept = bench.gateway.stop.kept.clone();
+    assert_eq!((kept.kill, kept.changes), (None, 4));
 }
 
 #[test]
@@ -306,7 +338,7 @@ fn r60_a_switch_pulled_again_gives_no_id_a_second_time() {
         assert_eq!(bench.net(), Qty::ZERO, "{round}");
         assert!(!closed.contains(&id), "{id} twice");
         closed.push(id);
-        bench.input(Input::Clear("a test".to_owned()));
+        bench.input(gone(round));
     }
 }
 
