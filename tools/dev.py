@@ -16,7 +16,8 @@ usage: ./dev TASK [ARGUMENT ...]
   demo [OPTION ...]   the whole system trading on the simulated exchange
   test [PATH ...]     all Rust and Python tests, or only these pytest paths and options
   check [--advisories]
-                      formatting, lints, types, stubs, walls, bans and licences; advisories over the network
+                      formatting, lints, types, stubs, walls, bans and licences; advisories, if their
+                      database is here; or fetched before
   teeth [NAME ...]    sabotage the code, one change at a time: the named test must turn red
   soak NAME [...]     a long run
   bench [NAME] [...]  a benchmark, of a build for release; without a name all of them

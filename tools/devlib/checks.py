@@ -44,12 +44,9 @@ def run(arguments: list[str]) -> int:
         with phase(name):
             if not step():
                 failed.append(name)
-    if arguments:
-        with phase("advisories"):
-            if advisories.run(env) is False:
-                failed.append("advisories")
-    else:
-        say("not checked: security advisories (./dev check --advisories fetches them, where cargo-deny is)")
+    with phase("advisories"):
+        if advisories.run(env, fetch=bool(arguments)) is False:
+            failed.append("advisories")
     say(f"check: {', '.join(failed)} failed" if failed else f"check: all {len(steps)} passed")
     return 1 if failed else 0
 
