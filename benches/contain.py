@@ -4,9 +4,10 @@ A sound strategy is timed through the simulated exchange and a real gateway: how
 callback, counted from the gateway's receipt, and how long an order takes from `send` to the exchange's word.
 Phases in which another strategy misbehaves alternate with phases in which none does, in one run of the same
 processes. Printed is the 99th percentile of each phase; a kind is contained if the median of its phases is
-not above the worst of the control's.
+not above the worst of the control's. A phase lasts until it has as many orders as such a figure needs.
 
-`flood`: 10,000 orders in a loop by the SDK, again and again. `pour`: order frames as fast as a socket takes
+`flood`: 10,000 orders in a loop by the SDK, again and again; a phase beside it ends only once it got to all
+of them, and how many they were in all its phases is told. `pour`: order frames as fast as a socket takes
 them, without the SDK. `nonsense`: no numbers, and far too much. `hang`: a callback that never returns.
 `crash`: a process that dies in a callback with an order open, again and again.
 """
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,13 +39,18 @@ from pyalgo import Depth, Engine, Order, OrderType, Side, SmartOrder, Tif  # noq
 
 KINDS = ("flood", "pour", "nonsense", "hang", "crash")
 RECKLESS = ROOT / "tests" / "e2e" / "strategies" / "reckless.py"
-OPTIONS = ("--ticks-per-second=50", "--order-limit=1000", "--weight-limit=100000")
+# Each session's share of the exchange's budget lets the sound one send as often as it does.
+OPTIONS = ("--ticks-per-second=50", "--order-limit=2000", "--weight-limit=100000")
 # The exchange lets 200 orders of an account rest in a symbol, whosever they are.
 LIMITS = {"session": {"order_notional": {"USDT": "200"}, "price_band": "20", "open_orders": 30}}
 SETTLES_S = 1.0
-ORDERS_EVERY_S = 0.1
-# Shorter phases have too few orders.
+ORDERS_EVERY_S = 0.025
+# The 99th percentile of fewer is the worst of them; `--quick` only shows that it runs.
+LEAST_ORDERS, LEAST_ORDERS_QUICK = 200, 5
+# A phase that gets to no such number all the same ends, and has too few orders in its row.
+PATIENCE_S = 60.0
 LEAST_S = 1.5
+FLOOD_LOOKED_AT_S = 0.1
 # Milliseconds of each tick, and of each order.
 Phase = tuple[list[float], list[float]]
 
@@ -69,14 +75,23 @@ def misbehave(kind: str, folder: str, url: str, session: str) -> None:
         if kind == "pour":
             pour(Path(folder), url, int(session))
             continue
-        command = [sys.executable, str(RECKLESS), url, session, kind, str(Path(folder) / f"{kind}.jsonl")]
+        file = Path(folder) / f"{kind}.jsonl"
+        command = [sys.executable, str(RECKLESS), url, session, kind, str(file)]
+        before = len(floods(file))
         started = subprocess.Popen(command, cwd=folder)
-        try:
-            # One that floods is done after ten thousand orders, and begins again.
-            started.wait(3 if kind == "flood" else None)
-        except subprocess.TimeoutExpired:
+        if kind == "flood":
+            # It is done after ten thousand orders, and begins again.
+            while started.poll() is None and len(floods(file)) == before:
+                time.sleep(FLOOD_LOOKED_AT_S)
             started.kill()
-            started.wait()
+        started.wait()
+
+
+def floods(file: Path) -> list[int]:
+    """How many orders each flood that is over has asked for, whatever they were answered."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    said = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [sum(words[1].values()) for words in said if words[0] == "flooded"]
 
 
 class Door(Gateway):
@@ -116,10 +131,13 @@ def pour(folder: Path, url: str, session: int) -> None:
 class Probe:
     """The sound strategy, and the phases it is timed in."""
 
-    def __init__(self, gateway: Gateway, rounds: int, seconds: float) -> None:
+    def __init__(self, gateway: Gateway, options: argparse.Namespace) -> None:
         self.gateway = gateway
-        self.phases = [kind for _ in range(rounds) for bad in KINDS for kind in ("control", bad)]
-        self.seconds = seconds
+        self.phases = [kind for _ in range(options.rounds) for bad in KINDS for kind in ("control", bad)]
+        self.seconds = max(options.seconds, LEAST_S)
+        self.least = LEAST_ORDERS_QUICK if options.quick else LEAST_ORDERS
+        self.floods_whole = not options.quick
+        self.flooded = gateway.folder / "flood.jsonl"
         self.ticks: list[float] = []
         self.accepts: list[float] = []
         self.found: dict[str, list[Phase]] = defaultdict(list)
@@ -161,17 +179,27 @@ class Probe:
 
     def phase(self, kind: str) -> None:
         """One phase; its first second, in which processes start, is not counted."""
+        began, before = time.monotonic(), len(floods(self.flooded))
+
+        def is_whole() -> bool:
+            """Is there enough to say something of it?"""
+            if time.monotonic() > began + PATIENCE_S and self.ticks and self.accepts:
+                return True
+            due = kind == "flood" and self.floods_whole
+            enough = bool(self.ticks) and len(self.accepts) >= self.least
+            return enough and (not due or len(floods(self.flooded)) > before)
+
         self.eng.after(SETTLES_S, self.forget)
-        self.eng.after(SETTLES_S + self.seconds, self.end)
+        self.eng.after(SETTLES_S + self.seconds, lambda: self.end(is_whole))
         self.eng.run()
         self.found[kind].append((list(self.ticks), list(self.accepts)))
 
-    def end(self) -> None:
-        """Ends the phase, but not before there is something to say of it."""
-        if self.ticks and self.accepts:
+    def end(self, is_whole: Callable[[], bool]) -> None:
+        """Ends the phase, once it is."""
+        if is_whole():
             self.eng.stop()
         else:
-            self.eng.after(ORDERS_EVERY_S, self.end)
+            self.eng.after(FLOOD_LOOKED_AT_S, lambda: self.end(is_whole))
 
     def forget(self) -> None:
         """What came before does not count."""
@@ -206,11 +234,13 @@ def measure(options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, trading(Path(folder), *OPTIONS, limits=LIMITS) as both:
         gateway = both[1].start()
         os.environ["TRADINGSYS_TOKEN_FILE"] = str(gateway.folder / "token")
-        probe = Probe(gateway, options.rounds, max(options.seconds, LEAST_S))
+        probe = Probe(gateway, options)
         probe.run()
+        flooded = sum(floods(probe.flooded))
     control = probe.found["control"]
     most = [max((quantile(phase[at], 990) for phase in control if phase[at]), default=0.0) for at in (0, 1)]
-    return [row(kind, probe.found[kind], (most[0], most[1])) for kind in ("control", *KINDS)]
+    rows = [row(kind, probe.found[kind], (most[0], most[1])) for kind in ("control", *KINDS)]
+    return [told | ({"flooded": flooded} if told["beside"] == "flood" else {}) for told in rows]
 
 
 def option_of_ours(parser: argparse.ArgumentParser) -> None:

@@ -56,6 +56,21 @@ def test_a_benchmark_runs_and_says_what_it_found(program: str, tmp_path: Path) -
             assert isinstance(row[name], int | float) and not math.isnan(row[name]), (name, row)
 
 
+def test_a_flood_counts_once_it_got_to_all_its_orders(tmp_path: Path) -> None:
+    file = tmp_path / "flood.jsonl"
+    code = "import contain, pathlib, sys; print(contain.floods(pathlib.Path(sys.argv[1])))"
+
+    def told() -> str:
+        command = [sys.executable, "-c", code, file]
+        return subprocess.run(
+            command, cwd=ROOT / "benches", capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert told() == "[]"
+    file.write_text('["begun"]\n["flooded", {"sent": 30, "limit": 9970}]\n["heard", {"NEW ": 30}]\n["flood')
+    assert told() == "[10000]"
+
+
 def test_the_whole_suite_has_every_benchmark() -> None:
     code = "import all; print(*all.BENCHMARKS)"
     done = subprocess.run(
