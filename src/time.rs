@@ -1,7 +1,8 @@
 //! One time line. The core never asks for the time: it is told.
 //!
 //! [`Time`] is nanoseconds since the Unix epoch on a *steady* clock: the shell takes the wall clock once at start and
-//! adds monotonic time to it, so a stepped wall clock neither fires nor starves a deadline.
+//! adds steady time to it, which goes on while the machine sleeps: a stepped wall clock neither fires nor starves a
+//! deadline.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};

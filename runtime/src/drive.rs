@@ -20,7 +20,7 @@ use tradingsys::journal::Record;
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::LinkInput;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Standstill};
 use crate::exit::{Exit, ExitCode, refused_by_the_exchange};
 use crate::links::{LinkEvent, Links};
 use crate::metrics::meters::Meters;
@@ -153,8 +153,13 @@ impl Drive {
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         let mut armed = None;
+        let mut standstill = Standstill::new(driven.drive.clock.now());
         loop {
             let now = driven.drive.clock.now();
+            if let Some(stood) = standstill.turn(now) {
+                // What follows from it the machines see by themselves: every silence has lasted so much longer.
+                tracing::warn!(target: "runtime", ms = stood.millis(), "stood_still");
+            }
             let mut due = driven.deadline();
             if due.is_some_and(|due| due <= now) {
                 driven.take(Event::Timer);
@@ -165,10 +170,12 @@ impl Drive {
                 driven.farewell(&mut sources).await;
                 return Exit { code, message: std::mem::take(&mut driven.words) };
             }
-            if due != armed {
-                let at = due.map_or(now + Span::from_secs(3600), |due| due);
+            // A timer does not count the time the machine sleeps: no deadline is left to a single long one.
+            let look = now + Standstill::LOOK_EVERY;
+            let at = due.map_or(look, |due| due.min(look));
+            if armed.is_none_or(|armed| at < armed) {
                 sleep.as_mut().reset(driven.drive.clock.instant(at).into());
-                armed = due;
+                armed = Some(at);
             }
             let open = driven.waiting.is_empty();
             // Cancels of the stop, and their replies, do not wait for a disk; nor does who asks how far they are.

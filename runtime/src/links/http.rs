@@ -13,7 +13,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -23,9 +23,11 @@ use hyper::{Method, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tradingsys::time::{Span, Time};
 use tradingsys::venue::port::LinkInput;
 
 use super::dial::{Dialler, Host, Stream};
+use crate::clock::Clock;
 
 /// Requests of a row on their way at one time.
 const PLACES: usize = 8;
@@ -42,8 +44,8 @@ const BODY_BYTES: usize = 64 << 20;
 /// Idle connections kept, per host.
 const IDLE: usize = 4;
 
-/// Longest a connection is kept idle; servers close them after a minute or so.
-const IDLE_FOR: Duration = Duration::from_secs(45);
+/// Longest a connection is kept idle; servers close them after a minute or so, also while this machine sleeps.
+const IDLE_FOR: Span = Span::from_secs(45);
 
 /// What to ask.
 #[derive(Debug)]
@@ -78,7 +80,8 @@ pub(super) struct Http {
     questions: Row,
     /// Orders, cancels and all else, which never wait for questions.
     commands: Row,
-    idle: RefCell<BTreeMap<Host, Vec<(Instant, Sender)>>>,
+    idle: RefCell<BTreeMap<Host, Vec<(Time, Sender)>>>,
+    clock: Clock,
 }
 
 /// Places, first come, first served.
@@ -114,7 +117,8 @@ impl Drop for Waiting<'_> {
 
 impl Http {
     pub(super) fn new(dialler: Rc<Dialler>) -> Self {
-        Self { dialler, questions: Row::new(), commands: Row::new(), idle: RefCell::new(BTreeMap::new()) }
+        let idle = RefCell::new(BTreeMap::new());
+        Self { dialler, questions: Row::new(), commands: Row::new(), idle, clock: Clock::new() }
     }
 
     /// Makes the request. The error says why nothing is known of its outcome.
@@ -145,10 +149,11 @@ impl Http {
     }
 
     fn take_idle(&self, host: &Host) -> Option<Sender> {
+        let now = self.clock.now();
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(host)?;
         while let Some((since, sender)) = kept.pop() {
-            if sender.is_ready() && since.elapsed() < IDLE_FOR {
+            if sender.is_ready() && now.since(since) < IDLE_FOR {
                 return Some(sender);
             }
         }
@@ -159,11 +164,12 @@ impl Http {
         if sender.is_closed() {
             return;
         }
+        let now = self.clock.now();
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(host.clone()).or_default();
-        kept.retain(|(since, sender)| !sender.is_closed() && since.elapsed() < IDLE_FOR);
+        kept.retain(|(since, sender)| !sender.is_closed() && now.since(*since) < IDLE_FOR);
         if kept.len() < IDLE {
-            kept.push((Instant::now(), sender));
+            kept.push((now, sender));
         }
     }
 
