@@ -212,15 +212,24 @@ const TOKEN_MIN: usize = 32;
 /// The token of that file, made new if it is not there: for those who have a copy of it elsewhere.
 ///
 /// # Errors
-/// Others can read the file (77), it cannot be read or written, or it holds no token (78).
+/// As [`token_in`]; or it cannot be written.
 pub fn kept_token(path: &Path) -> Result<String, Exit> {
+    if let Some(token) = token_in(path)? {
+        return Ok(token);
+    }
+    let token = new_token()?;
+    write_token(path, &token)?;
+    Ok(token)
+}
+
+/// The token of that file, if it is there.
+///
+/// # Errors
+/// Others can read the file (77), it cannot be read, or it holds no token (78).
+pub fn token_in(path: &Path) -> Result<Option<String>, Exit> {
     let file = path.display();
     let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let token = new_token()?;
-            write_token(path, &token)?;
-            return Ok(token);
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => {
             read.map_err(|error| Exit::configuration(format!("cannot read the token of {file}: {error}")))?
         }
@@ -237,7 +246,7 @@ pub fn kept_token(path: &Path) -> Result<String, Exit> {
              one"
         )));
     }
-    Ok(token.to_owned())
+    Ok(Some(token.to_owned()))
 }
 
 /// Writes the token to its file, whole or not at all, readable by its owner only. Its folder is made (mode

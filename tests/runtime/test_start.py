@@ -202,6 +202,30 @@ def test_the_token_is_where_the_sdk_looks_for_it(gateway: Gateway, variable: str
     assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"7": "token"}, ["the door and session 7 have", "token and", "token: whoever"]),
+        ({"7": "own", "8": "../" + "{here}/own"}, ["session 7 and session 8 have", "own and", "own: whoever"]),
+        ({"7": "own", "9": "copy"}, ["session 7 and session 9 have", "own and", "copy: whoever"]),
+    ],
+    ids=["the door's", "by another path", "copied"],
+)
+def test_r73_a_token_that_two_share_is_refused_with_both_named(
+    gateway: Gateway, files: dict[str, str], words: list[str]
+) -> None:
+    """And nothing is written over."""
+    text = "a" * 64
+    for name in ("own", "copy"):
+        (gateway.folder / name).touch(0o600)
+        (gateway.folder / name).write_text(text)
+    named = {session: file.format(here=gateway.folder.name) for session, file in files.items()}
+    gateway.config["session_tokens"] = named
+    gateway.write_config()
+    refused(gateway, 78, *words)
+    assert (gateway.folder / "own").read_text() == text
+
+
 def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> None:
     read, write = os.pipe()
     os.close(read)
