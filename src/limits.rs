@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::ids::{Asset, SessionId, Symbol};
+use crate::instrument::Instrument;
 use crate::market::Side;
 use crate::num::{Cash, ONE, Percent, Price, Qty};
 use crate::order::exposure::Blind;
@@ -106,6 +107,15 @@ impl Limits {
             worth.into_iter().chain([&bounds.loss_per_day]).flatten().flat_map(|caps| caps.named.keys())
         });
         (symbols.collect(), assets.collect())
+    }
+
+    /// Names among them that none of these instruments has: beside a limit for all others they bound nothing.
+    pub fn misnamed<'a>(&self, instruments: impl Iterator<Item = &'a Instrument> + Clone) -> Vec<String> {
+        let (symbols, assets) = self.names();
+        let unknown = |symbol: &&Symbol| !instruments.clone().any(|instrument| instrument.symbol == **symbol);
+        let unquoted = |asset: &&Asset| !instruments.clone().any(|instrument| instrument.quote == **asset);
+        let symbols = symbols.into_iter().filter(unknown).map(Symbol::to_string);
+        symbols.chain(assets.into_iter().filter(unquoted).map(Asset::to_string)).collect()
     }
 
     /// Does any of them need the middle of a book?

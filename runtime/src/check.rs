@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::task::LocalSet;
 use tradingsys::gateway::belongs;
-use tradingsys::limits::form;
+use tradingsys::instrument::Instrument;
+use tradingsys::limits::{Limits, form};
 use tradingsys::time::{Span, Time, earliest};
 use tradingsys::venue::port::{Answer, Balance, LinkInput, OrderReport, Outbox, Query, VenueEvent};
 
@@ -19,7 +20,7 @@ use crate::key::passphrase::Source;
 use crate::links::{LinkEvent, Links};
 use crate::store::books::{self, Books};
 use crate::store::journal::{self, Journal};
-use crate::{Connect, Ports, Product, VenueSetup, key, run, store, tls};
+use crate::{Connect, Ports, Product, VenueSetup, key, run, store, tls, tokens};
 
 /// Longest the exchange may take to answer all there is to ask.
 const ANSWER_WITHIN: Span = Span::from_secs(20);
@@ -71,6 +72,7 @@ pub(crate) fn check(
     findings.ok("configuration", &file.display().to_string());
     findings.ok("limits", &format!("of the configuration: {}", form::words(&config.limits)));
     findings.ok("mode", &mode(&config));
+    door(&config, &mut findings);
     database(&config, &mut findings);
     match key::load(&config.pem, passphrase) {
         Err(error) => findings.fail("key", error.into()),
@@ -87,6 +89,21 @@ pub(crate) fn check(
 fn mode(config: &Config) -> String {
     let at = ["ws_api", "rest"].iter().find_map(|name| config.endpoints.get(*name));
     format!("the {} account, at {}", config.market, at.map_or("no address", String::as_str))
+}
+
+/// What lets strategies in, as far as it is kept: whether there is anything to look at hangs on the configuration.
+fn door(config: &Config, findings: &mut Findings) {
+    if let Some(files) = &config.tls {
+        match tls::acceptor(files) {
+            Ok(_) => findings.ok("tls", &format!("{}, with its key", files.cert.display())),
+            Err(exit) => findings.fail("tls", exit),
+        }
+    }
+    match tokens::look(config) {
+        Ok(None) => {}
+        Ok(Some(words)) => findings.ok("tokens", &words),
+        Err(exit) => findings.fail("tokens", exit),
+    }
 }
 
 /// Without changing anything, so also beside a running gateway.
@@ -145,7 +162,7 @@ fn opened(config: &Config) -> Result<(usize, bool, books::Findings), Exit> {
 }
 
 fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<(), Exit> {
-    look(config, ports, Seen::default())?.tell(config.market, findings);
+    look(config, ports, Seen::default())?.tell(config.market, &config.limits, findings);
     Ok(())
 }
 
@@ -180,7 +197,7 @@ fn look(config: &Config, ports: Ports, seen: Seen) -> Result<Seen, Exit> {
 /// What the exchange has shown of itself.
 #[derive(Default)]
 struct Seen {
-    instruments: Option<usize>,
+    instruments: Option<Vec<Instrument>>,
     entry_up: bool,
     clock: Option<(i64, Span)>,
     account: Option<Result<(bool, usize), String>>,
@@ -211,7 +228,7 @@ impl Seen {
 
     fn take(&mut self, event: VenueEvent) {
         match event {
-            VenueEvent::Instruments(list) => self.instruments = Some(list.len()),
+            VenueEvent::Instruments(list) => self.instruments = Some(list),
             VenueEvent::EntryUp => self.entry_up = true,
             VenueEvent::Clock { offset_nanos, round_trip } => self.clock = Some((offset_nanos, round_trip)),
             VenueEvent::KeyRefused(reason) => self.refused = Some(reason),
@@ -231,11 +248,14 @@ impl Seen {
         }
     }
 
-    fn tell(self, market: &str, findings: &mut Findings) {
+    fn tell(self, market: &str, limits: &Limits, findings: &mut Findings) {
         let reached = self.instruments.is_some() || self.entry_up || self.clock.is_some();
         let why = || self.last_down.clone().unwrap_or_else(|| "no answer".into());
-        match self.instruments {
-            Some(count) => findings.ok("exchange", &format!("reached, {count} symbols")),
+        match &self.instruments {
+            Some(known) => {
+                findings.ok("exchange", &format!("reached, {} symbols", known.len()));
+                names(limits, known, findings);
+            }
             None if reached || self.refused.is_some() => findings.ok("exchange", "reached"),
             None => findings.fail("exchange", Exit::unreachable(format!("{}; see \"endpoints\"", why()))),
         }
@@ -270,6 +290,16 @@ impl Seen {
             None if self.refused.is_some() => {}
             None => findings.fail("permissions", Exit::unreachable("not asked, no logon")),
         }
+    }
+}
+
+/// Limits of what is traded under another name bound nothing.
+fn names(limits: &Limits, known: &[Instrument], findings: &Findings) {
+    let misnamed = limits.misnamed(known.iter());
+    if !misnamed.is_empty() {
+        let names = misnamed.join(", ");
+        findings
+            .warn("limits", &format!("the exchange does not have {names}; what is named so bounds nothing"));
     }
 }
 
@@ -392,9 +422,10 @@ mod tests {
         ] {
             let account = Some(Ok((false, 0)));
             let clock = Some((0, Span::default()));
-            let seen = Seen { account, clock, entry_up: true, instruments: Some(1), ..Seen::default() };
+            let seen =
+                Seen { account, clock, entry_up: true, instruments: Some(Vec::new()), ..Seen::default() };
             let mut findings = Findings::default();
-            seen.tell(market, &mut findings);
+            seen.tell(market, &Limits::default(), &mut findings);
             let message = findings.failure.unwrap().message;
             assert!(message.starts_with("permissions: ") && message.contains(words), "{message}");
         }

@@ -175,7 +175,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         install,
         unix_socket: table.take_text("unix_socket").map(beside),
         token_file,
-        allowed_origins: table.take_texts("allowed_origins"),
+        allowed_origins: door::origins(table.take_texts("allowed_origins"))?,
         log_dir: table.take_text("log_dir").map_or_else(|| PathBuf::from("log"), beside),
         log_bounds: log_bounds(&mut table),
         metrics: table.take_text("metrics").map(|text| door::metrics(&text)).transpose()?,

@@ -114,6 +114,38 @@ fn owner(whose: Option<SessionId>) -> String {
     whose.map_or_else(|| "the door".to_owned(), |session| format!("session {session}"))
 }
 
+/// The tokens that a start would find and keep, looked at without making any: how many of how many are there. `None`: all
+/// are new at each start.
+///
+/// # Errors
+/// As at a start.
+pub(crate) fn look(config: &Config) -> Result<Option<String>, Exit> {
+    let door = config.token_file.as_ref();
+    let files = files_of(door.into_iter(), config);
+    each_its_own(files.iter().map(|held| (*held, place(held.1))))?;
+    let kept = files.into_iter().filter(|(whose, _)| whose.is_some() || config.tls.is_some());
+    let mut found = Vec::new();
+    let mut missing = 0;
+    for held in kept {
+        match files::token_in(held.1)? {
+            Some(token) => found.push((held, token)),
+            None => missing += 1,
+        }
+    }
+    let operators = door.map(|door| files::operators_token_path(door));
+    let operators = config.operator_token_file.clone().or(operators).filter(|_| config.tls.is_some());
+    let operator = operators.map(|file| files::token_in(&file)).transpose()?.flatten();
+    if found.iter().any(|(_, token)| operator.as_ref() == Some(token)) {
+        return Err(Exit::configuration(OPERATORS_TOO));
+    }
+    let there = found.len();
+    each_its_own(found.into_iter())?;
+    Ok((there + missing > 0).then(|| match missing {
+        0 => format!("{there} are kept, and each is its session's own"),
+        missing => format!("{there} are kept; the next start makes {missing} more"),
+    }))
+}
+
 /// Two keys may name one file, by whatever path: what strategies read would be the token that was written last.
 fn kept_apart(strategies: &[PathBuf], operator: &str) -> Result<(), Exit> {
     let shared = |file: &&PathBuf| std::fs::read_to_string(file).is_ok_and(|found| found.trim() == operator);

@@ -325,13 +325,8 @@ impl Gateway {
 
     /// Names of limits that the exchange does not have, as far as its symbols are known.
     pub(super) fn misnamed(&self) -> Vec<String> {
-        let Some(known) = &self.instruments else { return Vec::new() };
-        let (symbols, assets) = self.guard.rules.names();
-        let symbols =
-            symbols.into_iter().filter(|symbol| !known.contains_key(*symbol)).map(Symbol::to_string);
-        let quoted = |asset: &Asset| known.values().any(|instrument| instrument.quote == *asset);
-        let assets = assets.into_iter().filter(|asset| !quoted(asset)).map(Asset::to_string);
-        symbols.chain(assets).collect()
+        let known = self.instruments.as_ref();
+        known.map(|known| self.guard.rules.misnamed(known.values())).unwrap_or_default()
     }
 
     /// Says which names of limits the exchange does not have: beside one for all others they bound nothing.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import sqlite3
 import stat
+from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
+from support.certificates import make_certificate
 from support.processes import Exchange, Gateway, Refused, eventually, free_port, keygen
 
 THINGS = ["configuration", "limits", "mode", "database", "key", "exchange", "clock", "logon", "permissions"]
@@ -24,6 +27,45 @@ def test_check_has_a_line_for_each_thing(gateway: Gateway) -> None:
     assert lines(done.stdout) == dict.fromkeys(THINGS, "ok")
     assert "ok   limits: of the configuration: none: " in done.stdout, "the operator may have set others"
     assert not (gateway.folder / "db").exists(), "it changes nothing"
+
+
+def test_check_looks_at_what_the_door_is_made_of(
+    gateway: Gateway, machine_lacks: Callable[[str], NoReturn]
+) -> None:
+    """The certificate, and the tokens that are kept; it makes none."""
+    make_certificate(gateway.folder, machine_lacks)
+    gateway.config |= {
+        "local": "wss://localhost:0", "tls": {"cert": "tls.pem", "key": "tls.key"},
+        "session_tokens": {"7": "own", "8": "other"},
+    }  # fmt: skip
+    gateway.write_config()
+    (gateway.folder / "own").touch(0o600)
+    (gateway.folder / "own").write_text("a" * 64)
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   tls: " in done.stdout
+    assert "ok   tokens: 1 are kept; the next start makes 2 more\n" in done.stdout
+    assert not (gateway.folder / "other").exists() and not (gateway.folder / "token").exists()
+    (gateway.folder / "own").chmod(0o644)
+    (gateway.folder / "tls.key").write_text("no key")
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 78, "of the first that fails"
+    assert lines(done.stdout)["tls"] == "fail" and '"tls.key"' in done.stdout
+    assert lines(done.stdout)["tokens"] == "fail" and "the token in" in done.stdout
+    assert "a" * 64 not in done.stdout + done.stderr
+
+
+def test_check_warns_of_limits_the_exchange_has_no_name_for(gateway: Gateway) -> None:
+    """They bound nothing, though nothing else is wrong with them."""
+    gateway.config["limits"] = {
+        "session": {"symbols": ["dogeusdt", "dogeusd"], "order_notional": {"USDT": "200", "USD": "200"}}
+    }
+    gateway.write_config()
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (warning,) = (line for line in done.stdout.splitlines() if line.startswith("warn "))
+    told = "warn limits: the exchange does not have dogeusd, USD; what is named so bounds nothing"
+    assert warning.casefold() == told.casefold()
 
 
 def test_check_tells_a_refused_key(gateway: Gateway) -> None:

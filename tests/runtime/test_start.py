@@ -55,6 +55,7 @@ def refused(gateway: Gateway, code: int, *words: str) -> str:
         ({"local": "ws://0.0.0.0:8111"}, ["not a loopback address"]),
         ({"endpoints": {"ws_api": "ws://127.0.0.1:1"}}, ['"endpoints.streams" is missing']),
         ({"ca_file": "nothing.pem"}, ['"ca_file"', "nothing.pem"]),
+        ({"allowed_origins": ["https://desk.example/"]}, ["is no origin", "scheme://host:port"]),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_name(
@@ -214,7 +215,7 @@ def test_the_token_is_where_the_sdk_looks_for_it(gateway: Gateway, variable: str
 def test_r73_a_token_that_two_share_is_refused_with_both_named(
     gateway: Gateway, files: dict[str, str], words: list[str]
 ) -> None:
-    """And nothing is written over."""
+    """Nothing is written over, and the check says the same."""
     text = "a" * 64
     for name in ("own", "copy"):
         (gateway.folder / name).touch(0o600)
@@ -224,6 +225,10 @@ def test_r73_a_token_that_two_share_is_refused_with_both_named(
     gateway.write_config()
     refused(gateway, 78, *words)
     assert (gateway.folder / "own").read_text() == text
+    done = gateway.run("check", "-c=spot.json")
+    assert done.returncode == 78, done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("fail tokens: "))
+    assert words[0] in line and text not in done.stdout + done.stderr
 
 
 def test_a_reader_of_the_output_that_has_gone_ends_nothing(gateway: Gateway) -> None:

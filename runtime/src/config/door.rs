@@ -56,6 +56,44 @@ pub(super) fn metrics(text: &str) -> Result<LocalAddress, String> {
     Ok(LocalAddress { host: host.to_owned(), port })
 }
 
+/// Origins as browsers write them: they are compared character by character, so another form would never match.
+pub(super) fn origins(given: Vec<String>) -> Result<Vec<String>, String> {
+    match given.iter().find(|origin| !is_origin(origin)) {
+        Some(wrong) => Err(format!(
+            "\"allowed_origins\": {wrong:?} is no origin as a browser writes it: name each page's as scheme://host or \
+             scheme://host:port, in lower case, without a path, a usual port or a slash at the end, e.g. \
+             \"https://desk.example\""
+        )),
+        None => Ok(given),
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let of = |text: &str, others: &[u8]| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte);
+        !text.is_empty() && text.bytes().all(fits)
+    };
+    let named = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => {
+            address.parse::<std::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address)
+        }
+        None => of(host, b".-_"),
+    };
+    let usual = match scheme {
+        "http" => Some("80"),
+        "https" => Some("443"),
+        _ => None,
+    };
+    let is_port =
+        |port: &str| port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port);
+    of(scheme, b"+-.") && named && port.is_none_or(|port| is_port(port) && Some(port) != usual)
+}
+
 /// Certificate and key, both or neither.
 pub(super) fn tls(
     given: Option<BTreeMap<String, String>>,

@@ -118,6 +118,7 @@ fn every_wrong_file_is_refused_with_words_that_help() {
         (r#""recv_window_ms":90000"#, "must be a whole number from 100 to 60000, found 90000"),
         (r#""recv_window_ms":1.5"#, "found 1.5"),
         (r#""allowed_origins":"x""#, "must be a list of strings, found a string"),
+        (r#""allowed_origins":["https://desk.example","*"]"#, "\"*\" is no origin as a browser writes it"),
         (r#""endpoints":{"ws_api":1}"#, "must be an object of strings, found 1 at \"ws_api\""),
         (r#""endpoints":{"wsapi":"ws://x"}"#, "unknown key \"endpoints.wsapi\"; did you mean \"ws_api\"?"),
         (r#""endpoints":{"streams":"http://x"}"#, "does not begin with ws:// or wss://"),
@@ -242,6 +243,57 @@ fn the_operators_token_lies_where_no_strategys_does() {
         let error = with(&extra).err().unwrap();
         assert!(
             error.contains("\"operator_token_file\": /etc/t/") && error.contains("another file"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn r64_an_origin_that_no_browser_writes_is_refused() {
+    let taken = |origin: &str| with(&format!("\"allowed_origins\": [{origin:?}]"));
+    for origin in [
+        "https://desk.example",
+        "https://desk.example:8443",
+        "http://localhost:3000",
+        "http://127.0.0.1",
+        "http://[::1]:3000",
+        "http://desk_2",
+        "chrome-extension://abcdefgh",
+        "http://desk.example:443",
+    ] {
+        assert_eq!(
+            taken(origin).map(|config| config.allowed_origins),
+            Ok(vec![origin.to_owned()]),
+            "{origin}"
+        );
+    }
+    for origin in [
+        "",
+        "*",
+        "null",
+        "desk.example",
+        "https://",
+        "https://*.desk.example",
+        "https://desk.example/",
+        "https://desk.example/page",
+        "https://Desk.example",
+        "HTTPS://desk.example",
+        "https://desk.example:443",
+        "http://desk.example:80",
+        "https://desk.example:",
+        "https://desk.example:0",
+        "https://desk.example:08443",
+        "https://desk.example:99999",
+        "https://user@desk.example",
+        "https://desk.example?x",
+        "https://dësk.example",
+        "http://[::1",
+        "http://[0:0::1]",
+        " https://desk.example",
+    ] {
+        let error = taken(origin).err().unwrap_or_else(|| panic!("{origin} was taken"));
+        assert!(
+            error.contains(&format!("{origin:?} is no origin")) && error.contains("scheme://host"),
             "{error}"
         );
     }
