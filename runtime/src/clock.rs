@@ -36,8 +36,8 @@ impl Clock {
     pub fn now(&self) -> Time {
         self.wall + Span::from_nanos((self.steady)().saturating_sub(self.start))
     }
-    /// When a timer of the event loop is to fire for that time: now, if it has passed. One that was set before the machine
-    /// slept fires so much later.
+    /// When a timer of the event loop is to fire for that time: now, if it has passed. One that was set before the
+    /// machine slept fires so much later.
     pub fn instant(&self, at: Time) -> Instant {
         Instant::now() + Duration::from_nanos(at.since(self.now()).nanos().unsigned_abs())
     }
@@ -55,8 +55,8 @@ fn steady() -> i64 {
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }
 
-/// How long the loop stood still, if it did: between two turns there are at most [`Standstill::LOOK_EVERY`] and what one
-/// turn takes, unless the machine slept or the process was stopped.
+/// How long the loop stood still, if it did: between two turns there are at most [`Standstill::LOOK_EVERY`] and what
+/// one turn takes, unless the machine slept or the process was stopped.
 #[derive(Clone, Copy, Debug)]
 pub struct Standstill(Time);
 

@@ -98,7 +98,7 @@ fn each_its_own<'a, T: Ord>(held: impl Iterator<Item = (Held<'a>, T)>) -> Result
         let (other, its) = *first.entry(token).or_insert((whose, file));
         if other != whose {
             return Err(Exit::configuration(format!(
-                "{} and {} have the same token, in {} and {}: whoever has it would be let in as either; name another \
+                "{} and {} have the same token, in {} and {}; whoever has it would be let in as either: name another \
                  file for one of them, or remove it, and the next start makes another",
                 owner(other),
                 owner(whose),
@@ -114,8 +114,8 @@ fn owner(whose: Option<SessionId>) -> String {
     whose.map_or_else(|| "the door".to_owned(), |session| format!("session {session}"))
 }
 
-/// The tokens that a start would find and keep, looked at without making any: how many of how many are there. `None`: all
-/// are new at each start.
+/// The tokens that a start would find and keep, looked at without making any: how many of how many are there. `None`:
+/// all are new at each start.
 ///
 /// # Errors
 /// As at a start.
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(places(&[(None, &door), (None, &door), (of(7), &seven)]), Ok(()));
         let shared = places(&[(None, &door), (of(7), &seven), (of(8), &link)]).unwrap_err();
         assert!(shared.starts_with("the door and session 8 have the same token, in "), "{shared}");
-        assert!(shared.contains("door and ") && shared.contains("8: whoever"), "{shared}");
+        assert!(shared.contains("door and ") && shared.contains("8; whoever"), "{shared}");
         let shared = places(&[(None, &door), (of(7), &seven), (of(8), &round)]).unwrap_err();
         assert!(
             shared.starts_with("session 7 and session 8 have"),
