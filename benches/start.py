@@ -148,7 +148,7 @@ def measure(folder: Path, options: argparse.Namespace) -> list[Row]:
     rows, times = options.rows, options.times
     config = {
         "apikey": "bench", "pem": "private_key.pem", "local": "ws://localhost:0", "db": "db",
-        "token_file": "token",
+        "token_file": "token", "pause_after_crashes": 1000,
         "endpoints": {"ws_api": "ws://127.0.0.1:9/ws-api/v3", "streams": "ws://127.0.0.1:9"},
     }  # fmt: skip
     program = Path(os.environ.get("TRADINGSYS_BIN_DIR", "target/debug")).resolve() / "spot"

@@ -92,6 +92,7 @@ pub fn gateway(product: Product, records: &[Record], out: &mut Vec<Output>) -> O
         journal_rebuilt: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
+        crashes: Default::default(),
         clear_advice: String::new(),
     };
     Gateway::new(config, records, Vec::new(), Vec::new(), feed, entry, START, out).ok()

@@ -80,6 +80,8 @@ pub struct Config {
     pub retention: Span,
     /// After how many rows of the journal a snapshot of it is made; 0: never, and none is used.
     pub snapshot_rows: u64,
+    /// After so many crashes in a row, each soon after its start, it starts paused; 0: never.
+    pub pause_after_crashes: u32,
     /// Certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// Switch an account in hedge mode to one-way mode instead of refusing it.
@@ -105,6 +107,9 @@ pub struct MarginTerms {
 
 /// So many rows are read and folded in about a fifth of a second (`./dev bench start`).
 const SNAPSHOT_ROWS: i64 = 20_000;
+
+/// One crash may be anybody's, and a second one its echo.
+const PAUSE_AFTER_CRASHES: i64 = 3;
 
 /// A file of the log, and how many of them: two gigabytes at most.
 const LOG_FILE_MB: i64 = 64;
@@ -183,6 +188,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),
         snapshot_rows: table.take_whole("snapshot_rows", SNAPSHOT_ROWS).unsigned_abs(),
+        pause_after_crashes: pause_after_crashes(&mut table),
         ca_file: table.take_text("ca_file").map(beside),
         set_one_way_mode,
         limits: table.take("limits").map_or_else(|| Ok(Limits::default()), |given| form::read(&given))?,
@@ -238,6 +244,10 @@ fn log_bounds(table: &mut Table) -> tradingsys_logger::Bounds {
     let megabytes = table.take_whole("log_file_mb", LOG_FILE_MB).unsigned_abs();
     let files = table.take_whole("log_files", LOG_FILES).unsigned_abs();
     tradingsys_logger::Bounds { file_bytes: megabytes << 20, files: usize::try_from(files).unwrap_or(0) }
+}
+
+fn pause_after_crashes(table: &mut Table) -> u32 {
+    u32::try_from(table.take_whole("pause_after_crashes", PAUSE_AFTER_CRASHES)).unwrap_or(0)
 }
 
 /// Beside the configuration, or, if it is not there, in the working directory.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::SigningKey;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tradingsys::gateway::io::{BadEdit, Edit, GatewayConfig, LostPosition, Output};
@@ -28,6 +29,7 @@ use crate::links::Links;
 use crate::metrics::{self, Asked, Facts};
 use crate::notify::{Manager, Notifier};
 use crate::server::{Door, Listeners, Server, bind, bind_metrics};
+use crate::stop::crashes::Counted;
 use crate::stop::signal::KillSignal;
 use crate::stop::{self, Keeper};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
@@ -123,45 +125,62 @@ fn gateway(
         let door_tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listeners = bind(&config.local, door_tls, config.unix_socket.as_deref())?;
         let watched = config.metrics.as_ref().map(bind_metrics).transpose()?;
-        let clock = Clock::new();
-        let stores = open_stores(config, clock)?;
-        let tokens = Tokens::new(config, listeners.port)?;
-        let seed = seed()?;
-        let kept = stop::read(&config.db);
-        let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
-        let made = GatewayConfig {
-            operator_token: Some(tokens.operator.clone()),
-            journal_rebuilt: stores.journal_rebuilt,
-            lost_positions: stores.lost,
-            trust_books,
-            session_tokens: tokens.of_sessions.clone(),
-            kept: kept.clone(),
-            clear_advice: format!(
-                "pyalgo clear, or remove the file {}",
-                config.db.join(stop::KILL).display()
-            ),
-            ..gateway_config(config, tokens.token.clone(), seed)
-        };
-        let mut first = Vec::new();
-        let gateway = Gateway::new(
-            made,
-            &stores.records,
-            stores.edits,
-            stores.bad,
-            feed,
-            entry,
-            clock.now(),
-            &mut first,
-        )
-        .map_err(|error| Exit::configuration(error.to_string()))?;
-        drop(stores.records);
-        let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
-        let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
-        let parts = Parts { gateway, clock, tls, listeners, watched, reader, kept, first };
-        let exit = drive(parts, config, kill, stores.journal, stores.books, stores.applied).await;
-        tokens.put_away();
-        exit
+        let counted = Counted::begin(&config.db, config.pause_after_crashes);
+        let doors = Doors { tls, listeners, watched, kill };
+        let outcome = opened(connect, config, key, trust_books, doors, &counted).await;
+        if let Err(exit) = &outcome {
+            counted.ended(exit);
+        }
+        outcome
     })
+}
+
+/// The ways in and out.
+struct Doors<'a> {
+    tls: tokio_rustls::TlsConnector,
+    listeners: Listeners,
+    watched: Option<(Vec<std::net::TcpListener>, u16)>,
+    kill: &'a KillSignal,
+}
+
+/// With the folder and the doors its own: a run that counts.
+async fn opened(
+    connect: Connect,
+    config: &Config,
+    key: SigningKey,
+    trust_books: bool,
+    doors: Doors<'_>,
+    counted: &Counted,
+) -> Result<(), Exit> {
+    let clock = Clock::new();
+    let stores = open_stores(config, clock)?;
+    let tokens = Tokens::new(config, doors.listeners.port)?;
+    let seed = seed()?;
+    let kept = stop::read(&config.db);
+    let (feed, entry) = connect(VenueSetup { config, key, seed, only_looks: false });
+    let made = GatewayConfig {
+        operator_token: Some(tokens.operator.clone()),
+        journal_rebuilt: stores.journal_rebuilt,
+        lost_positions: stores.lost,
+        trust_books,
+        session_tokens: tokens.of_sessions.clone(),
+        kept: kept.clone(),
+        crashes: counted.crashes(),
+        clear_advice: format!("pyalgo clear, or remove the file {}", config.db.join(stop::KILL).display()),
+        ..gateway_config(config, tokens.token.clone(), seed)
+    };
+    let mut first = Vec::new();
+    let gateway =
+        Gateway::new(made, &stores.records, stores.edits, stores.bad, feed, entry, clock.now(), &mut first)
+            .map_err(|error| Exit::configuration(error.to_string()))?;
+    drop(stores.records);
+    let plan = Plan { every: config.snapshot_rows, keep: config.retention, taken: stores.taken };
+    let reader = Reader::start(&config.db, stores.journal.id(), plan, clock).map_err(no_thread)?;
+    let lives_after = counted.lives_after();
+    let parts = Parts { gateway, clock, doors, reader, kept, lives_after, first };
+    let exit = drive(parts, config, stores.journal, stores.books, stores.applied).await;
+    tokens.put_away();
+    exit
 }
 
 fn no_thread(error: std::io::Error) -> Exit {
@@ -169,38 +188,39 @@ fn no_thread(error: std::io::Error) -> Exit {
 }
 
 /// What the loop is made from besides the stores.
-struct Parts {
+struct Parts<'a> {
     gateway: Gateway,
     clock: Clock,
-    tls: tokio_rustls::TlsConnector,
-    listeners: Listeners,
-    watched: Option<(Vec<std::net::TcpListener>, u16)>,
+    doors: Doors<'a>,
     reader: Reader,
     kept: Kept,
+    /// See [`Counted`].
+    lives_after: Option<Duration>,
     first: Vec<Output>,
 }
 
 async fn drive(
-    parts: Parts,
+    parts: Parts<'_>,
     config: &Config,
-    kill: &KillSignal,
     journal: Journal,
     books: Opening,
     applied: Applied,
 ) -> Result<(), Exit> {
-    let (links, link_events) = Links::new(parts.tls);
+    let Doors { tls, listeners, watched: bound, kill } = parts.doors;
+    let (links, link_events) = Links::new(tls);
     let (writer, reports) = Writer::start(journal).map_err(no_thread)?;
     let (projector, projected) = Projector::start(&config.db, books).map_err(no_thread)?;
     let gateway = Rc::new(RefCell::new(parts.gateway));
-    let door = Door { port: parts.listeners.port, allowed_origins: config.allowed_origins.clone() };
+    let door = Door { port: listeners.port, allowed_origins: config.allowed_origins.clone() };
     let (server, clients) = Server::new(Rc::clone(&gateway), parts.clock, door);
     let signals = signals()?;
     let (told, stops) = mpsc::channel(16);
-    let keeper = Keeper::start(&config.db, &parts.kept, told.clone()).map_err(no_thread)?;
+    let keeper =
+        Keeper::start(&config.db, &parts.kept, parts.lives_after, told.clone()).map_err(no_thread)?;
     kill.tell(&config.db, told);
-    let url = parts.listeners.url();
-    parts.listeners.serve(&server);
-    let (asked, metrics) = watched(parts.watched, config)?;
+    let url = listeners.url();
+    listeners.serve(&server);
+    let (asked, metrics) = watched(bound, config)?;
     tracing::info!(target: "runtime", url = url.as_str(), metrics, "listening");
     let pages = if metrics.is_empty() { String::new() } else { format!(",\"metrics\":{metrics:?}") };
     show(&format!("{{\"listening\":{url:?}{pages}}}"));
@@ -351,6 +371,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         journal_rebuilt: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
+        crashes: Default::default(),
         clear_advice: String::new(),
     }
 }

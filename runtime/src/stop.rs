@@ -5,6 +5,7 @@
 //!   whoever removes it clears it; the gateway does both when it is told by another way. If its first word is
 //!   `flatten`, positions are closed, too.
 //! * `stop.json`: pauses, and what sessions have declared for the case that they are lost.
+//! * `crashes.json`: how often it crashed soon after its start ([`crashes`]).
 //!
 //! `KILL` is made before anything is written into it: an empty file needs no room on a full disk.
 //!
@@ -12,6 +13,7 @@
 //! are; each side says how far it knew of the other's. What the loop wanted kept before it knew of a change does not
 //! undo that change, and a removal clears no pull that came after the one it was meant for.
 
+pub mod crashes;
 pub mod signal;
 
 use std::fs::{self, File, OpenOptions};
@@ -77,20 +79,27 @@ struct Seen {
 pub struct Keeper(Sender<(u64, Kept)>);
 
 impl Keeper {
-    /// Starts the thread. `kept` is what [`read`] found.
+    /// Starts the thread. `kept` is what [`read`] found; `lives_after` that time no crash counts any more.
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn start(folder: &Path, kept: &Kept, events: mpsc::Sender<StopEvent>) -> io::Result<Self> {
+    pub fn start(
+        folder: &Path,
+        kept: &Kept,
+        lives_after: Option<Duration>,
+        events: mpsc::Sender<StopEvent>,
+    ) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let switch = folder.join(KILL);
         // One that was removed since then is a change.
         let seen = kept.kill.as_ref().map(|_| seen(&switch).unwrap_or_default());
         let folder = folder.to_owned();
+        let lives_at = lives_after.map(|after| Instant::now() + after);
         let watch = Watch {
             folder,
             switch,
             seen,
+            lives_at,
             changes: kept.changes,
             pulls: kept.pulls,
             wanted: None,
@@ -167,6 +176,8 @@ struct Watch {
     changes: u64,
     /// The pulls by other ways that it stands for.
     pulls: u64,
+    /// When this run has lived.
+    lives_at: Option<Instant>,
     /// What is to be written.
     wanted: Option<(u64, Kept)>,
     /// The loop knows that it could not be.
@@ -192,6 +203,10 @@ impl Watch {
             self.mind_the_file();
             if !self.write() {
                 return;
+            }
+            // Behind the switch: nothing that is to be stopped waits for it.
+            if self.lives_at.take_if(|at| *at <= Instant::now()).is_some() {
+                crashes::forget(&self.folder);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::stop::crashes::Crashes;
 use super::stop::{Kept, Kill};
 use crate::ids::{Asset, ConnId, Install, LinkId, SessionId, Symbol};
 use crate::journal::{Owner, Record};
@@ -47,6 +48,8 @@ pub struct GatewayConfig {
     pub trust_books: bool,
     /// The kill switch, pauses and policies as the last run left them.
     pub kept: Kept,
+    /// How often in a row it crashed soon after its start, and how often is too often.
+    pub crashes: Crashes,
     /// What to tell those whom the kill switch refuses, on how to clear it.
     pub clear_advice: String,
     /// Positions that `pos.db` showed of a journal that is gone: to be compared with what is found at the exchange.

@@ -13,10 +13,12 @@
 //! * `recall` cancels and repeats it, by whichever way is open; `look` asks the exchange what is still open.
 //! * `flatten` sells what sessions hold, if that was asked for.
 //! * `lost` watches over sessions that have said what shall become of their orders without them.
+//! * `crashes` pauses a gateway at its start that has crashed too often.
 //!
 //! Nothing of the first two hangs on the journal, the books, the limits or a client: orders are taken from memory, and
 //! what a restart must not forget goes to the shell in one word ([`Output::Keep`]); nothing waits for its answer.
 
+pub mod crashes;
 mod flatten;
 mod look;
 mod lost;
@@ -40,6 +42,9 @@ use crate::order::state::Order;
 use crate::time::{Time, earliest};
 use crate::wire::error::{ErrorBody, ErrorCode};
 use crate::wire::event::Stopped;
+
+/// Who pauses, where nobody did.
+pub(super) const BY_ITSELF: &str = "the gateway";
 
 /// The kill switch is on, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +235,7 @@ impl Gateway {
             self.log(LogLevel::Error, "the kill switch is on", fields);
             self.stop.look.begin(now);
         }
+        self.pause_after_crashes(now);
     }
 
     /// Pulls the kill switch, not by its file.

@@ -216,6 +216,7 @@ fn config() -> GatewayConfig {
         journal_rebuilt: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
+        crashes: Default::default(),
         clear_advice: String::new(),
     }
 }

@@ -314,7 +314,9 @@ def house(folder: Path, seed: int) -> Iterator[House]:
     """One of them; no process is left behind."""
     folder.mkdir(exist_ok=True)
     limits = ("--ticks-per-second=20", "--order-limit=100000", "--weight-limit=1000000")
-    with trading(folder, *limits, recovery_lag_ms=20, snapshot_rows=100) as (exchange, gateway):
+    # Counted as ever, and never too often.
+    keys = {"recovery_lag_ms": 20, "snapshot_rows": 100, "pause_after_crashes": 1000}
+    with trading(folder, *limits, **keys) as (exchange, gateway):
         found = House(exchange, gateway, seed)
         try:
             yield found

@@ -174,6 +174,8 @@ class Gateway:
         self.config: Frame = {
             "apikey": APIKEY, "pem": "private_key.pem", "local": "ws://localhost:0", "db": f"{beside}db",
             "log_dir": "log", "token_file": f"{beside}token", "recovery_lag_ms": 200,
+            # Tests kill it more often than anybody would let it go on; those of the count leave this out.
+            "pause_after_crashes": 0,
             "endpoints": addresses(endpoints, exe),
         } | keys  # fmt: skip
         self.write_config()

@@ -576,6 +576,7 @@ impl World {
             journal_rebuilt: self.journal_rebuilt(),
             lost_positions: self.lost_positions(),
             kept: Default::default(),
+            crashes: Default::default(),
             clear_advice: String::new(),
         };
         let mut out = Vec::new();

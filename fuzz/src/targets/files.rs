@@ -14,7 +14,7 @@ use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::Span;
 use tradingsys_runtime::config;
 use tradingsys_runtime::key::{self, passphrase::Source};
-use tradingsys_runtime::stop;
+use tradingsys_runtime::stop::{self, crashes};
 use tradingsys_runtime::store::books::{self, Applied, Booked, Books};
 use tradingsys_runtime::store::journal::{self, Journal};
 use tradingsys_runtime::store::{chain, snapshot};
@@ -158,7 +158,8 @@ pub fn config_seeds(_: &Corpus) -> Vec<Vec<u8>> {
     let door = r#"{"apikey":"k","pem":"p","local":"wss://0.0.0.0:8111","tls":{"cert":"c","key":"k"},"token_file":"t",
         "session_tokens":{"7":"a"},"allowed_origins":["https://desk.example"],"unix_socket":"s","recv_window_ms":5000,
         "recovery_lag_ms":1,"retention_days":7,"snapshot_rows":0,"env":"testnet","install":"7cz1k","margin":true,
-        "side_effect":"MARGIN_BUY","auto_repay_at_cancel":false,"ca_file":"x","log_dir":"log","db":"."}"#;
+        "pause_after_crashes":3,"side_effect":"MARGIN_BUY","auto_repay_at_cancel":false,"ca_file":"x","log_dir":"log",
+        "db":"."}"#;
     vec![
         include_bytes!("../../../spot.json").to_vec(),
         include_bytes!("../../../usdt.json").to_vec(),
@@ -429,7 +430,7 @@ pub fn snapshot_seeds(corpus: &Corpus) -> Vec<Vec<u8>> {
     vec![made(&SNAPSHOT_ROWS), made(&more)]
 }
 
-/// `stop.json`, and the same bytes as `KILL`.
+/// `stop.json`, and the same bytes as `KILL` and as the count of crashes.
 pub fn stop(input: &[u8]) -> Verdict {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| folder("stop"));
@@ -446,8 +447,11 @@ pub fn stop(input: &[u8]) -> Verdict {
     put(&folder.join(stop::KILL), input);
     let killed = stop::read(folder).kill;
     law(killed.is_some(), || "KILL is there and does not count".to_owned())?;
+    put(&folder.join(crashes::COUNT), input);
+    let crashes = crashes::read(folder);
+    law(is_json(input) || crashes.is_err(), || format!("no JSON is a count: {crashes:?}"))?;
     let paused = (kept.paused_all.is_some(), kept.paused.len(), kept.policies.len());
-    Ok(format!("{paused:?} {}", killed.is_some_and(|kill| kill.flatten)))
+    Ok(format!("{paused:?} {} {}", killed.is_some_and(|kill| kill.flatten), crashes.is_ok()))
 }
 
 /// Its corpus.
@@ -456,6 +460,7 @@ pub fn stop_seeds(_: &Corpus) -> Vec<Vec<u8>> {
     vec![
         format!(r#"{{"paused_all":{pause},"paused":{{"7":{pause}}},"policies":{{}}}}"#).into_bytes(),
         b"flatten".to_vec(),
+        br#"{"fast_crashes":3}"#.to_vec(),
         b"{}".to_vec(),
     ]
 }

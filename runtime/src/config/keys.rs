@@ -71,7 +71,7 @@ const SIDE_EFFECTS: &[&str] = &[
 ];
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 28] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag, "spot"),
@@ -97,6 +97,7 @@ pub const KEYS: [Key; 27] = [
     optional("recovery_lag_ms", Kind::Whole(0, 60_000)),
     optional("retention_days", Kind::Whole(0, 3650)),
     optional("snapshot_rows", Kind::Whole(0, 1_000_000_000)),
+    optional("pause_after_crashes", Kind::Whole(0, 1_000)),
     optional("ca_file", Kind::Text),
     optional("limits", Kind::Object),
 ];

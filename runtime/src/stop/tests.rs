@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use tradingsys::gateway::stop::Policy;
 use tradingsys::ids::SessionId;
 
+use super::crashes::{COUNT, Counted};
 use super::*;
+use crate::exit::{Exit, ExitCode};
 use crate::files::scratch::Scratch;
 
 struct Bench {
@@ -21,7 +23,7 @@ impl Bench {
     fn on(folder: Scratch) -> Self {
         let (sender, events) = mpsc::channel(16);
         let kept = read(&folder.0);
-        let keeper = Keeper::start(&folder.0, &kept, sender).unwrap();
+        let keeper = Keeper::start(&folder.0, &kept, None, sender).unwrap();
         Self { folder, keeper, events }
     }
 
@@ -65,7 +67,7 @@ fn r60_whoever_makes_the_file_pulls_the_switch_and_whoever_removes_it_clears_it(
 fn r60_a_file_removed_while_the_gateway_started_is_a_removal() {
     let folder = Scratch::new("stop");
     let (sender, mut events) = mpsc::channel(16);
-    let _keeper = Keeper::start(&folder.0, &killed(false), sender).unwrap();
+    let _keeper = Keeper::start(&folder.0, &killed(false), None, sender).unwrap();
     assert_eq!(events.blocking_recv().unwrap(), StopEvent::FileGone(1, 0));
 }
 
@@ -176,7 +178,7 @@ fn r60_what_cannot_be_written_is_told_once_and_tried_again() {
     let place = folder.0.join("db");
     fs::create_dir(&place).unwrap();
     let (sender, mut events) = mpsc::channel(16);
-    let keeper = Keeper::start(&place, &Kept::default(), sender).unwrap();
+    let keeper = Keeper::start(&place, &Kept::default(), None, sender).unwrap();
     fs::remove_dir(&place).unwrap();
     keeper.keep(1, killed(false));
     let StopEvent::Kept(1, Err(reason)) = events.blocking_recv().unwrap() else {
@@ -186,4 +188,88 @@ fn r60_what_cannot_be_written_is_told_once_and_tried_again() {
     fs::create_dir(&place).unwrap();
     assert_eq!(events.blocking_recv().unwrap(), StopEvent::Kept(1, Ok(())));
     assert_eq!(read(&place), killed(false));
+}
+
+fn begun(folder: &Path) -> Counted {
+    Counted::begin(folder, 3)
+}
+
+fn before(folder: &Path) -> u32 {
+    begun(folder).crashes().in_a_row
+}
+
+fn ended_in_order() -> Exit {
+    Exit { code: ExitCode::Terminated, message: String::new() }
+}
+
+#[test]
+fn r53_a_run_that_is_gone_is_one_more_and_one_that_ends_in_order_begins_anew() {
+    let folder = Scratch::new("crashes");
+    let found: Vec<u32> = (0..4).map(|_| before(&folder.0)).collect();
+    assert_eq!(found, [0, 1, 2, 3]);
+    begun(&folder.0).ended(&ended_in_order());
+    assert_eq!((before(&folder.0), before(&folder.0)), (0, 1));
+    begun(&folder.0).ended(&Exit::failure("the journal's thread ended"));
+    assert_eq!(before(&folder.0), 3, "whatever broke, it broke");
+    assert_eq!(fs::metadata(folder.0.join(COUNT)).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn r53_a_start_that_is_refused_neither_counts_nor_begins_anew() {
+    let folder = Scratch::new("crashes");
+    begun(&folder.0).ended(&Exit::configuration("no journal of this market"));
+    assert!(!folder.0.join(COUNT).exists());
+    drop((begun(&folder.0), begun(&folder.0)));
+    for refused in [Exit::configuration(""), Exit::key_refused(""), Exit::unreachable("")] {
+        begun(&folder.0).ended(&refused);
+        assert_eq!(crashes::read(&folder.0), Ok(2), "{refused:?}");
+    }
+}
+
+/// The thread tells what it kept, and after that looks whether the run has lived: what was told the second time came
+/// after one whole look.
+#[test]
+fn r53_a_run_that_lives_counts_no_more_however_it_ends() {
+    for (after, lives) in
+        [(Some(Duration::ZERO), true), (Some(Duration::from_secs(3_600)), false), (None, false)]
+    {
+        let folder = Scratch::new("crashes");
+        drop((begun(&folder.0), begun(&folder.0)));
+        let counted = begun(&folder.0);
+        let (sender, mut events) = mpsc::channel(16);
+        let keeper = Keeper::start(&folder.0, &Kept::default(), after, sender).unwrap();
+        for number in 1..=2 {
+            keeper.keep(number, Kept::default());
+            assert_eq!(events.blocking_recv().unwrap(), StopEvent::Kept(number, Ok(())));
+        }
+        assert_eq!(crashes::read(&folder.0), Ok(if lives { 0 } else { 3 }), "{after:?}");
+        counted.ended(&Exit::key_refused("the key was taken away"));
+        assert_eq!(crashes::read(&folder.0), Ok(if lives { 0 } else { 2 }), "{after:?}");
+    }
+}
+
+#[test]
+fn r53_a_damaged_count_is_told_and_is_none() {
+    let folder = Scratch::new("crashes");
+    let path = folder.0.join(COUNT);
+    for junk in ["", "{}", "3", "{\"fast_crashes\": -1}", "{\"fast_crashes\": 3", "\u{0}\u{1}"] {
+        fs::write(&path, junk).unwrap();
+        let told = crashes::read(&folder.0).unwrap_err();
+        assert!(told.contains(COUNT), "{told}");
+        assert_eq!(before(&folder.0), 0, "{junk:?}");
+        assert_eq!(crashes::read(&folder.0), Ok(1), "{junk:?}: counted on from none");
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(crashes::read(&folder.0).is_err() && before(&folder.0) == 0, "a folder");
+}
+
+#[test]
+fn r53_where_crashes_are_not_to_count_there_is_no_file() {
+    let folder = Scratch::new("crashes");
+    drop((begun(&folder.0), begun(&folder.0), begun(&folder.0)));
+    let off = Counted::begin(&folder.0, 0);
+    assert_eq!((off.crashes().in_a_row, off.lives_after()), (0, None));
+    assert!(!folder.0.join(COUNT).exists(), "what was counted once is not found again years later");
+    assert_eq!(begun(&folder.0).lives_after(), Some(Duration::from_secs(10)));
 }

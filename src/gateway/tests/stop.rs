@@ -1,6 +1,7 @@
 //! The kill switch, pauses, and sessions that are lost, against a scripted venue.
 
 use super::*;
+use crate::gateway::stop::crashes::{Crashes, RunEnd};
 use crate::gateway::stop::{Kept, Kill, Pause, Policy};
 
 const BOTH: [Way; 2] = [Way::Session, Way::Request];
@@ -383,6 +384,67 @@ fn a_pause_is_kept_and_told_at_login() {
     assert_eq!(bench.outcome(&order(1, "BUY")), "paused");
     let other = bench.login_as(2, None);
     assert_eq!(other["result"]["state"]["stopped"], Value::Null);
+}
+
+/// A gateway that is back after so many fast crashes, with what it had.
+fn back_after(in_a_row: u32, pause_after: u32) -> (Bench, ClientOrderId) {
+    let mut bench = Bench::ready();
+    let bought = bench.order(1);
+    bench.says(vec![event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+    let resting = bench.working(2);
+    let crashes = Crashes { in_a_row, pause_after };
+    let now = bench.now + Span::from_secs(60);
+    let mut bench = Bench::of(GatewayConfig { crashes, ..config() }, bench.journal, Vec::new(), now);
+    let open = OrderReport { venue_id: 78, ..report(&resting, VenueStatus::New, 0, None) };
+    bench.recover(&[open], &[fill(1, 10)]);
+    bench.login(None);
+    (bench, resting)
+}
+
+#[test]
+fn r53_after_three_fast_crashes_it_takes_no_new_orders_until_it_is_resumed() {
+    let (mut bench, resting) = back_after(3, 3);
+    assert_eq!((bench.gateway.recovery.word(), bench.net()), ("ready", Qty::whole(10)), "all else as ever");
+    let refused = bench.call(&order(1, "BUY"));
+    assert_eq!(refused["error"]["name"], "paused", "{refused}");
+    let words =
+        "by the gateway: crashed 3 times within 10 s of its start: look into the log, then `pyalgo resume`";
+    assert!(refused["error"]["message"].as_str().unwrap().contains(words), "{refused}");
+    let cancel = json!({"id": 7, "method": "cancel", "params": {"n": 2, "order_id": resting}});
+    assert_eq!(bench.outcome(&cancel), "taken");
+    let loud = |line: &String| line == "the gateway crashed again and again times=3";
+    assert!(bench.logs.iter().any(loud), "{:?}", bench.logs);
+    let condition = bench.gateway.condition(bench.now);
+    assert!(
+        condition.problems.iter().any(|it| it.kind == "paused" && it.reason.contains(words)),
+        "{condition}"
+    );
+    // A restart that ended in order in between would not forget it.
+    assert!(bench.gateway.stop.kept.paused_all.is_some() && bench.gateway.stop_view().not_kept.is_some());
+    assert!(bench.gateway.resume(None, "a test"));
+    bench.wait(Span::from_millis(1));
+    assert_eq!(bench.outcome(&order(3, "BUY")), "taken");
+}
+
+#[test]
+fn r53_fewer_crashes_or_a_limit_of_none_pause_nothing() {
+    for (in_a_row, pause_after, outcome) in
+        [(0, 3, "taken"), (2, 3, "taken"), (9, 0, "taken"), (4, 3, "paused"), (1, 1, "paused")]
+    {
+        let (mut bench, _) = back_after(in_a_row, pause_after);
+        assert_eq!(bench.outcome(&order(1, "BUY")), outcome, "{in_a_row} of {pause_after}");
+    }
+}
+
+#[test]
+fn r53_only_a_run_that_broke_is_one_more() {
+    let crashes = Crashes { in_a_row: 2, pause_after: 3 };
+    assert_eq!(crashes.with_this_run(), 3);
+    for (end, count) in [(RunEnd::InOrder, 0), (RunEnd::Refused, 2), (RunEnd::Broken, 3)] {
+        assert_eq!(crashes.after(end), count, "{end:?}");
+    }
+    let many = Crashes { in_a_row: u32::MAX, pause_after: 3 };
+    assert_eq!(many.with_this_run(), u32::MAX);
 }
 
 impl Bench {

@@ -199,6 +199,7 @@ fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<O
         journal_rebuilt: None,
         lost_positions: Vec::new(),
         kept,
+        crashes: Default::default(),
         clear_advice: String::new(),
     };
     let (feed, entry) = (Box::new(feed), Box::new(entry));
