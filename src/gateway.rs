@@ -6,7 +6,8 @@
 //!
 //! * `door` lets clients in; `command` takes orders and cancels; `question` answers.
 //! * `fact` turns what the venue reports into records; `doubt` finds out what became of an order nobody answered for;
-//!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce.
+//!   `conditional` follows a conditional order to the one it triggers; `reduce` judges what may only reduce; `overfill`
+//!   halts a session of whose order more was filled than it had ordered.
 //! * `funding` books what contracts pay each other; `charge` what else is paid or charged, and what liquidations end.
 //! * `recovery` compares with the exchange at start, after every loss, and regularly; `tie_out` compares balances;
 //!   `scan` reads a symbol's past before anything new is sent in it; `absence` refuses where it cannot be had any more.
@@ -36,6 +37,7 @@ pub mod io;
 mod later;
 mod limits;
 mod operator;
+mod overfill;
 mod prevention;
 mod question;
 mod queue;
@@ -65,6 +67,7 @@ use self::gauges::Counts;
 use self::io::{BadEdit, Edit, Frame, GatewayConfig, Input, Log, LogLevel, LostPosition, Output};
 use self::limits::Guard;
 use self::operator::Operator;
+use self::overfill::Overfills;
 use self::recovery::{Purpose, Recovery};
 use self::scan::Scans;
 use self::stop::Stop;
@@ -125,6 +128,7 @@ pub struct Gateway {
     operator: Operator,
     doubts: Doubts,
     orphans: Orphans,
+    overfills: Overfills,
     strays: Strays,
     tie_out: TieOut,
     fundings: Fundings,
@@ -242,6 +246,7 @@ impl Gateway {
             operator: Operator::new(now),
             doubts: Doubts::default(),
             orphans: Orphans::default(),
+            overfills: Overfills::default(),
             strays: Strays::default(),
             tie_out: TieOut::default(),
             fundings: Fundings::default(),
@@ -353,6 +358,7 @@ impl Gateway {
         // Questions can only be asked while the exchange is there.
         let questions = earliest(self.doubts.deadline(), self.orphans.deadline());
         let questions = earliest(questions, self.strays.deadline());
+        let questions = earliest(questions, self.overfills.deadline());
         let questions = earliest(questions, self.fundings.deadline());
         [
             self.feed.deadline(),
@@ -402,6 +408,7 @@ impl Gateway {
         self.doubt_timer(now);
         self.orphan_timer(now);
         self.stray_timer(now);
+        self.overfill_timer(now);
         self.funding_timer(now);
         self.recovery_timer(now);
         self.scan_timer(now);

@@ -230,6 +230,7 @@ impl Gateway {
         if triggered && report.conditional_id.is_some() {
             self.follow_child(now, &id);
         }
+        self.watch_overfill(now, &id, report.filled);
         self.guard_reductions(now);
     }
 
@@ -366,9 +367,10 @@ impl Gateway {
             }
             // An answer that lags must not undo what a later report has told of an amend.
             if report.time >= order.as_of {
+                let newer = report.time > order.as_of;
                 order.as_of = report.time;
                 if report.qty.is_positive() {
-                    order.qty = report.qty;
+                    order.take_qty(report.qty, report.filled, newer);
                 }
                 if order.price.is_some() && report.price.is_positive() {
                     order.price = Some(report.price);
@@ -575,6 +577,7 @@ impl Gateway {
             self.live_again(now, id);
         }
         self.order_changed(now, id, told);
+        self.watch_overfill(now, id, Qty::ZERO);
         self.guard_reductions(now);
     }
 
@@ -589,6 +592,13 @@ impl Gateway {
             orphan.fills.push(fill.clone());
         }
         self.orphan_timer(now);
+    }
+
+    /// The link is lost, and the questions about whose fills and orders these are with it.
+    pub(super) fn ask_of_fills_again(&mut self, now: Time) {
+        self.orphans.ask_again(now);
+        self.overfills.ask_again(now);
+        self.strays.ask_again(now);
     }
 
     pub(super) fn orphan_timer(&mut self, now: Time) {

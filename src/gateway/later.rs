@@ -69,7 +69,10 @@ impl Gateway {
             | Purpose::Past { query, .. }
             | Purpose::Funding { query, .. }
             | Purpose::Income { query, .. } => query.clone(),
-            Purpose::Doubt { .. } | Purpose::Orphan { .. } | Purpose::Parent { .. } => return,
+            Purpose::Doubt { .. }
+            | Purpose::Overfill { .. }
+            | Purpose::Orphan { .. }
+            | Purpose::Parent { .. } => return,
         };
         let fields = format!("query={query:?} answer={answer:?}");
         if let Some(symbol) = self.gone(&purpose) {

@@ -77,6 +77,11 @@ pub(super) enum Purpose {
         /// Which.
         order: ClientOrderId,
     },
+    /// An order of which more seems to be filled than was ordered.
+    Overfill {
+        /// Which.
+        order: ClientOrderId,
+    },
     /// Order of a fill nobody knows.
     Orphan {
         /// Symbol.
@@ -366,8 +371,7 @@ impl Gateway {
         self.fundings.forget_questions();
         // The list of open orders settles most doubts with one question; the rest is asked about one by one.
         self.doubts.ask_again(now + LISTED_WITHIN);
-        self.orphans.ask_again(now);
-        self.strays.ask_again(now);
+        self.ask_of_fills_again(now);
         self.recovery_begin(now);
     }
 
@@ -381,8 +385,7 @@ impl Gateway {
         self.scans.forget_questions();
         self.fundings.forget_questions();
         self.doubts.ask_again(now);
-        self.orphans.ask_again(now);
-        self.strays.ask_again(now);
+        self.ask_of_fills_again(now);
         if news {
             self.tell_state();
         }
@@ -513,6 +516,7 @@ impl Gateway {
         let of_round = self.recovery.round.remove(&request);
         match (purpose, answer) {
             (Purpose::Doubt { order }, answer) => self.doubt_answered(now, &order, answer),
+            (Purpose::Overfill { order }, answer) => self.overfill_answered(now, &order, answer),
             (Purpose::Orphan { symbol, venue_id }, answer) => {
                 self.orphan_answered(now, symbol, venue_id, answer)
             }

@@ -362,6 +362,7 @@ impl fmt::Debug for Gateway {
             operator,
             doubts,
             orphans,
+            overfills,
             strays,
             tie_out,
             fundings,
@@ -382,7 +383,7 @@ impl fmt::Debug for Gateway {
             (epoch, epoch_durable, epochs, first_start, generation, renumbered, started, stopping, stopped);
         let doors =
             (clients, nonces, streams, bars, ready, out, venue, prune_at, store_failed, foreign_gateway);
-        let asked = (recovery, scans, doubts, orphans, strays, instruments, guard, waiting_edits);
+        let asked = (recovery, scans, doubts, orphans, overfills, strays, instruments, guard, waiting_edits);
         let stops = (bad_edits, lost_positions, stop, operator);
         (f.debug_struct("Gateway").field("run", &run).field("orders", orders).field("books", books))
             .field("sessions", &known(sessions))

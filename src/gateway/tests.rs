@@ -16,6 +16,7 @@ mod market;
 mod operator;
 mod orders;
 mod orphans;
+mod overfill;
 mod pace;
 mod past;
 mod perpetual;

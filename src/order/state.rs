@@ -177,6 +177,8 @@ pub struct Order {
     pub stop: Option<Price>,
     /// Quantity; zero for one given as a quote amount.
     pub qty: Qty,
+    /// As much of it may be filled: the quantity, or what was filled when it was lowered below that.
+    allowed: Qty,
     /// Quote amount of such an order.
     pub quote_amount: Option<Cash>,
     /// The venue itself made it, and why.
@@ -239,6 +241,7 @@ impl Order {
             price: record.price,
             stop: record.stop,
             qty: record.qty,
+            allowed: record.qty,
             quote_amount: record.quote_amount,
             forced: record.forced,
             instructions: record.instructions,
@@ -293,6 +296,29 @@ impl Order {
     /// Has a cancel been asked for that has not ended it yet?
     pub const fn is_canceling(&self) -> bool {
         self.cancel_wanted && !self.state.is_over()
+    }
+
+    /// A report shows this quantity and counts so much of it filled; `newer` than the one before.
+    pub fn take_qty(&mut self, qty: Qty, counted: Qty, newer: bool) {
+        let lowered = newer && qty < self.qty;
+        self.allowed = if lowered { qty.max(counted) } else { self.allowed.max(qty) };
+        self.qty = qty;
+    }
+
+    /// What is filled of it is taken as it is: only more than that is too much.
+    pub fn accept_fills(&mut self) {
+        self.allowed = self.qty.max(self.told);
+    }
+
+    /// The most that may be filled of it by right, whichever amend on its way is carried out.
+    pub fn may_fill(&self) -> Qty {
+        self.amending.map_or(self.allowed, |amending| self.allowed.max(amending.qty))
+    }
+
+    /// Is more filled of a session's order than may be? Of one for a quote amount nobody has said how much.
+    pub fn is_overfilled(&self) -> bool {
+        let sized = self.qty.is_positive() && self.quote_amount.is_none();
+        self.session.is_some() && sized && self.told > self.may_fill()
     }
 
     /// What can still fill, whichever amend on its way is carried out.

@@ -105,6 +105,8 @@ impl Orders {
             order.qty = record.qty.unwrap_or(order.qty);
             order.price = record.price.or(order.price);
             order.told = order.told.max(record.filled);
+            // What an earlier run has seen it has told of.
+            order.accept_fills();
             order.reason.clone_from(&record.reason);
             order.changed = record.time;
         });
