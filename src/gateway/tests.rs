@@ -3,6 +3,7 @@
 mod absence;
 mod amend;
 mod books;
+mod claims;
 mod conditional;
 mod contract;
 mod differences;

@@ -3,12 +3,15 @@
 //! A difference seen twice at least five seconds apart, unchanged, is booked to UNATTRIBUTED and told: a visible row
 //! with an alarm, never an invented fill. When its explanation arrives later (a late fill), the next comparison takes
 //! it back.
+//!
+//! Books that add up may still promise too much: what one session holds, another may have spent, on a fee in that asset
+//! for example. Where sessions hold more of an asset than there is, those who hold it are told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Gateway;
 use super::io::LogLevel;
-use crate::ids::Asset;
+use crate::ids::{Asset, SessionId};
 use crate::journal::{CashRecord, DebtRecord, Owner, Record};
 use crate::num::Cash;
 use crate::time::{Span, Time};
@@ -43,6 +46,8 @@ pub(super) struct TieOut {
     pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
+    /// Assets of which sessions hold more than there is: what was lacking when it was told last.
+    overdrawn: BTreeMap<Asset, Cash>,
     /// When each asset last agreed with the books.
     agreed: BTreeMap<Asset, Time>,
     /// Up to when the income history was read.
@@ -185,6 +190,56 @@ impl Gateway {
                 self.compare_debt(now, &asset);
             }
         }
+        self.compare_claims(now);
+    }
+
+    /// Is there what sessions hold? A row below zero is what its session has spent of others'. On margin and of
+    /// contracts such rows are debts and shorts, which the account has as well as the session.
+    fn compare_claims(&mut self, now: Time) {
+        if self.config.margin || self.books.contracts().next().is_some() {
+            return;
+        }
+        let mut claims: BTreeMap<Asset, (Cash, Vec<SessionId>)> =
+            self.tie_out.overdrawn.keys().map(|asset| (asset.clone(), Default::default())).collect();
+        for (owner, asset, amount) in self.books.assets() {
+            if let (Owner::Session(session), true) = (owner, amount.is_positive()) {
+                let (claimed, holders) = claims.entry(asset.clone()).or_default();
+                *claimed += amount;
+                holders.push(session);
+            }
+        }
+        for (asset, (claimed, holders)) in claims {
+            // Until a difference is booked something may explain it.
+            if self.difference(&asset).is_zero() {
+                self.compare_claim(now, asset, claimed, &holders);
+            }
+        }
+    }
+
+    fn compare_claim(&mut self, now: Time, asset: Asset, claimed: Cash, holders: &[SessionId]) {
+        let there = self.tie_out.net(&asset);
+        let lacking = claimed - there;
+        let told = self.tie_out.overdrawn.get(&asset).copied();
+        if !lacking.is_positive() {
+            if self.tie_out.overdrawn.remove(&asset).is_some() {
+                self.log(LogLevel::Info, "there is what sessions hold again", format!("asset={asset}"));
+            }
+            return;
+        }
+        // Every fee makes it a little more: that is no news.
+        if told.is_some_and(|told| lacking <= told + told) {
+            return;
+        }
+        let fields = format!("asset={asset} sessions={claimed} account={there} lacking={lacking}");
+        self.log(LogLevel::Warn, "sessions hold more of an asset than there is", fields);
+        for session in holders {
+            let message = format!(
+                "sessions together hold {claimed} {asset}, and the account has {there}: others' fees or trades were paid \
+                 with it, and {lacking} {asset} cannot be sold or spent"
+            );
+            self.notice(now, *session, "overdrawn", message, None);
+        }
+        self.tie_out.overdrawn.insert(asset, lacking);
     }
 
     /// What the account owes against what its owners owe: they differ where one owner's money serves another's debt.
