@@ -33,6 +33,8 @@ pub struct Session {
     pub log: EventLog,
     /// The epoch its last login in this run of the gateway was given.
     pub seated_in: Option<u32>,
+    /// It has named an epoch of a lost journal in this run, and ours was raised.
+    pub has_raised: bool,
     /// Highest command number seen in this epoch.
     pub last_command: CommandNumber,
     answers: BTreeMap<(u32, CommandNumber), String>,

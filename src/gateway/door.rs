@@ -8,7 +8,7 @@ use super::commits::Held;
 use super::io::{LogLevel, Output};
 use super::question::{order_view, reply_frame};
 use super::queue::Queue;
-use super::stop::policy;
+use super::stop::{Left, policy};
 use crate::ids::{ClientOrderId, ConnId, SessionId};
 use crate::market::{OrderType, Stream};
 use crate::session::{EVENTS_MAX, Resumption};
@@ -19,7 +19,9 @@ use crate::wire::proof;
 use crate::wire::request::{Ack, Call, Hello, Login, Pending, VERSION, parse};
 
 /// How long a connection may take to log in.
-const LOGIN_WITHIN: Span = Span::from_secs(10);
+pub(super) const LOGIN_WITHIN: Span = Span::from_secs(10);
+/// Closing code of a connection whose session shall log in again: nothing is wrong with it.
+pub(super) const LOG_IN_AGAIN: u16 = 1012;
 /// Frames that cannot be understood before a client is closed.
 const ERRORS_MAX: u32 = 20;
 /// Longest name of a session, in bytes: it is kept, and shown to the operator.
@@ -98,7 +100,7 @@ impl Gateway {
             if seat.owner == Some(conn) {
                 seat.owner = None;
                 self.log(LogLevel::Info, "session left", format!("session={session}"));
-                self.stop.session_left(session);
+                self.stop.session_left(session, Left::Gone);
             }
             self.share_budget();
         }
@@ -115,7 +117,8 @@ impl Gateway {
             let seat = self.session_mut(session);
             if seat.owner == Some(conn) {
                 seat.owner = None;
-                self.stop.session_left(session);
+                let how = if code == LOG_IN_AGAIN { Left::SentAway } else { Left::Gone };
+                self.stop.session_left(session, how);
             }
             self.share_budget();
         }
@@ -360,7 +363,7 @@ impl Gateway {
     fn login(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, login: &Login) {
         if self.is_too_early(session, &login.pending) {
             let reason = "the exchange's symbols are not loaded yet: log in again";
-            return self.close_client(conn, 1012, reason);
+            return self.close_client(conn, LOG_IN_AGAIN, reason);
         }
         if let Some(old) = self.session_mut(session).owner {
             self.close_client(old, 4001, "another login took the session over");

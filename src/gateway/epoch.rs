@@ -10,6 +10,7 @@
 //! ```
 
 use super::commits::Held;
+use super::door::LOG_IN_AGAIN;
 use super::fact::Source;
 use super::io::LogLevel;
 use super::{AHEAD, BEGINNINGS, EPOCH_ZERO, Gateway, OLDER_COPY};
@@ -85,17 +86,26 @@ impl Gateway {
     /// A command that a login names may bear an epoch that is not below ours and that its session was never given here:
     /// the journal of the run that gave it is lost, or this one is an older copy. The exchange may show nothing of it,
     /// and the numbers of its session begin anew, so ours rises above it before an id is given.
+    ///
+    /// Nothing but its word proves it, and all others have to log in again. A strategy's commands bear the epoch of its
+    /// last login, or earlier ones, so a session has one to tell of in a run: a mistaken one must not use up the ids,
+    /// nor make all log in for ever.
     pub(super) fn heed_pending(&mut self, now: Time, session: SessionId, pending: &[Pending]) {
-        let furthest = self.furthest_epoch(now);
-        let given = Some(self.epoch) == self.session_mut(session).seated_in;
-        let above = if given { self.epoch + 1 } else { self.epoch };
+        // Ours may have risen beyond all beginnings, and so have those of the runs that an older copy lacks.
+        let furthest = self.furthest_epoch(now).max(self.epoch.saturating_add(AHEAD));
+        let ours = self.epoch;
+        let seat = self.session_mut(session);
+        let above = if seat.seated_in == Some(ours) { ours + 1 } else { ours };
         let named = pending.iter().map(|command| command.epoch);
-        if let Some(named) = named.filter(|epoch| (above..=furthest).contains(epoch)).max() {
-            self.raise_epoch(now, named, "named by a strategy");
+        let Some(named) = named.filter(|epoch| (above..=furthest).contains(epoch)).max() else { return };
+        if std::mem::replace(&mut seat.has_raised, true) {
+            let fields = format!("session={session} epoch={named} ours={ours}");
+            return self.log(LogLevel::Warn, "a session names a lost epoch again: passed over", fields);
         }
+        self.raise_epoch(now, named, &format!("named by session {session}"));
     }
 
-    /// No journal begins further ahead. A mistaken strategy must not use up the ids, nor make all log in for ever.
+    /// No journal begins further ahead.
     fn furthest_epoch(&self, now: Time) -> u32 {
         let minutes = u32::try_from(now.since(EPOCH_ZERO).millis() / 60_000).unwrap_or(0);
         minutes.saturating_add(2 * BEGINS)
@@ -112,7 +122,7 @@ impl Gateway {
     fn see_off(&mut self, reason: &str) {
         let seated: Vec<ConnId> = self.sessions.values().filter_map(|session| session.owner).collect();
         for conn in seated {
-            self.close_client(conn, 1012, reason);
+            self.close_client(conn, LOG_IN_AGAIN, reason);
         }
     }
 

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use self::flatten::Flattening;
 use self::look::Look;
 use self::lost::Lost;
-pub(super) use self::lost::policy;
+pub(super) use self::lost::{Left, policy};
 use self::recall::Recalls;
 use super::Gateway;
 use super::io::{LogLevel, Output};
@@ -216,9 +216,9 @@ impl Stop {
         self.recalls.is_flying(id)
     }
 
-    /// The session's owner is gone.
-    pub(super) fn session_left(&mut self, session: SessionId) {
-        self.lost.left(session);
+    /// The session has no owner any more.
+    pub(super) fn session_left(&mut self, session: SessionId, how: Left) {
+        self.lost.left(session, how);
     }
 
     fn keep(&mut self) {

@@ -6,6 +6,9 @@
 //!     └────────────────── beats again, logs in again ◀──────────────┴────────────────────────────┘
 //! ```
 //!
+//! A connection that the gateway itself closes, so that its session logs in again, tells nothing of the strategy: it
+//! has at least the time that a login may take, whatever its grace.
+//!
 //! Only that session's orders, by their ids. The policy is kept beside the journal: after a restart the session is
 //! lost from the start on, whoever is back first. A strategy that comes back within its grace finds all as it was. One
 //! that hangs may send nothing while it counts as lost, unless it keeps its orders: it would act on what is long past.
@@ -13,6 +16,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Gateway;
+use super::super::door::LOGIN_WITHIN;
 use super::super::io::LogLevel;
 use super::{LostSession, Policy};
 use crate::ids::{ClientOrderId, SessionId};
@@ -24,6 +28,15 @@ use crate::wire::request::{Login, OnLost};
 const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 100..=3_600_000;
 /// Longest grace, in milliseconds.
 const GRACE_MS_MAX: u64 = 86_400_000;
+
+/// How a session came to be without a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Left {
+    /// The connection is gone.
+    Gone,
+    /// The gateway has closed it: it shall log in again.
+    SentAway,
+}
 
 #[derive(Debug)]
 struct Beats {
@@ -52,13 +65,13 @@ struct Gone {
 pub(super) struct Lost {
     beats: BTreeMap<SessionId, Beats>,
     gone: BTreeMap<SessionId, Gone>,
-    /// Those whose connection was just lost.
-    left: Vec<SessionId>,
+    /// Those that were just left without a connection.
+    left: Vec<(SessionId, Left)>,
 }
 
 impl Lost {
-    pub(super) fn left(&mut self, session: SessionId) {
-        self.left.push(session);
+    pub(super) fn left(&mut self, session: SessionId, how: Left) {
+        self.left.push((session, how));
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -122,7 +135,7 @@ impl Gateway {
     pub(super) fn expect_sessions(&mut self, now: Time) {
         let policies: Vec<SessionId> = self.stop.kept.policies.keys().copied().collect();
         for session in policies {
-            self.session_lost(now, session, "the gateway was restarted".to_owned());
+            self.session_lost(now, session, "the gateway was restarted".to_owned(), Span::ZERO);
         }
     }
 
@@ -161,20 +174,26 @@ impl Gateway {
 
     /// Connections are gone. One that another took over is not missed.
     pub(super) fn take_leavers(&mut self, now: Time) {
-        for session in std::mem::take(&mut self.stop.lost.left) {
+        for (session, how) in std::mem::take(&mut self.stop.lost.left) {
             if self.sessions.get(&session).is_some_and(|seat| seat.owner.is_some()) {
                 continue;
             }
             self.stop.lost.beats.remove(&session);
             if self.stop.kept.policies.contains_key(&session) && !self.stopping {
-                self.session_lost(now, session, "its connection is gone".to_owned());
+                let (why, at_least) = match how {
+                    Left::Gone => ("its connection is gone", Span::ZERO),
+                    Left::SentAway => ("it was told to log in again", LOGIN_WITHIN),
+                };
+                self.session_lost(now, session, why.to_owned(), at_least);
             }
         }
     }
 
-    fn session_lost(&mut self, now: Time, session: SessionId, why: String) {
+    /// It has its grace, and `at_least` so long.
+    fn session_lost(&mut self, now: Time, session: SessionId, why: String, at_least: Span) {
         let policy = self.stop.kept.policies.get(&session);
-        let grace = policy.and_then(|policy| policy.cancel_after_ms).map(millis);
+        let grace = policy.and_then(|policy| policy.cancel_after_ms);
+        let grace = grace.map(|grace| millis(grace).max(at_least));
         if self.stop.lost.gone.contains_key(&session) {
             return;
         }
@@ -205,7 +224,8 @@ impl Gateway {
             .map(|(session, beats)| (*session, beats.within))
             .collect();
         for (session, within) in late {
-            self.session_lost(now, session, format!("no beat for {} ms", within.millis()));
+            let why = format!("no beat for {} ms", within.millis());
+            self.session_lost(now, session, why, Span::ZERO);
         }
         let due = |gone: &Gone| !gone.cancels && gone.cancel_at.is_some_and(|at| at <= now);
         let due: Vec<SessionId> =

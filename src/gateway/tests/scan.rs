@@ -595,12 +595,14 @@ fn a_stop_of_a_lost_life_waits_until_the_symbols_are_loaded() {
     assert!(bench.gateway.orders().open().next().is_none());
 }
 
+/// Its first command of that epoch has no answer yet.
+fn pending(epoch: u32) -> Value {
+    json!([{"epoch": epoch, "method": "order", "params": {"n": 1, "symbol": "dogeusdt",
+        "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}])
+}
+
 #[test]
 fn i7_no_id_that_a_strategy_names_is_given_again() {
-    let pending = |epoch: u32| {
-        json!([{"epoch": epoch, "method": "order", "params": {"n": 1, "symbol": "dogeusdt",
-            "side": "BUY", "type": "LIMIT", "price": "0.2", "qty": "10"}}])
-    };
     // The lost life's may be above this one's, or the same.
     for more in [0, 9] {
         let mut bench = Bench::ready();
@@ -631,6 +633,51 @@ fn i7_no_id_that_a_strategy_names_is_given_again() {
     bench.pending = pending(u32::MAX - 7);
     bench.login(None);
     assert_eq!(bench.gateway.epoch, began, "no gateway gave that");
+}
+
+/// One that was lost had risen beyond all beginnings, too, and went on from there.
+#[test]
+fn i7_no_id_that_a_strategy_names_is_given_again_beyond_all_beginnings() {
+    let minutes = START.since(EPOCH_ZERO).millis() / 60_000;
+    let furthest = u32::try_from(minutes).unwrap() + 2 * (AHEAD + BEGINNINGS as u32);
+    let mut copy = Bench::ready().journal;
+    for record in &mut copy {
+        if let Record::Start(start) = record {
+            start.epoch = furthest + 100;
+        }
+    }
+    for more in [0, 9] {
+        let mut bench = Bench::new(copy.clone(), Vec::new(), START + Span::from_secs(1));
+        let began = bench.gateway.epoch;
+        assert!(began > furthest);
+        bench.pending = pending(began + more);
+        bench.login_as(2, None);
+        assert!(bench.gateway.epoch > began + more, "{more}");
+    }
+}
+
+#[test]
+fn i7_a_session_raises_the_epoch_once_a_run() {
+    let mut bench = Bench::ready();
+    let began = bench.gateway.epoch;
+    let seen_off = |bench: &Bench| bench.closed.iter().filter(|(_, code)| *code == 1012).count();
+    bench.take_over = true;
+    for _ in 0..5 {
+        bench.pending = pending(bench.gateway.epoch + 1);
+        bench.login_as(2, None);
+    }
+    assert_eq!((bench.gateway.epoch, seen_off(&bench)), (began + 1 + AHEAD, 1));
+    let passed_over = |log: &&String| log.starts_with("a session names a lost epoch again");
+    assert_eq!(bench.logs.iter().filter(passed_over).count(), 4);
+    // What another has to tell is heeded, and in the next run what this one has.
+    bench.pending = pending(bench.gateway.epoch);
+    bench.login_as(3, None);
+    assert_eq!((bench.gateway.epoch, seen_off(&bench)), (began + 1 + 2 * AHEAD, 2));
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), START + Span::from_secs(60));
+    let began = after.gateway.epoch;
+    after.pending = pending(began);
+    after.login_as(2, None);
+    assert_eq!(after.gateway.epoch, began + AHEAD);
 }
 
 #[test]

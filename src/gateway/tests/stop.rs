@@ -534,6 +534,38 @@ fn r54_the_policy_outlives_the_gateway_while_the_strategy_is_away() {
     assert_eq!(bench.urgent()[0].1, order);
 }
 
+/// Whether what the strategy of another session says is true or made up: to have to log in again is no loss.
+#[test]
+fn r54_a_session_that_the_gateway_tells_to_log_in_again_has_the_time_for_it() {
+    let names_a_lost_epoch = |bench: &mut Bench, session: u16| {
+        let seated = bench.conn;
+        bench.pending = json!([{"epoch": bench.gateway.epoch + 9, "method": "cancel", "params": {"n": 1}}]);
+        bench.login_as(session, None);
+        assert!(bench.closed.contains(&(seated, 1012)), "{:?}", bench.closed);
+    };
+    let at_once = json!({"on_lost": "cancel"});
+    let (mut bench, [_, order]) = Bench::declared(&at_once);
+    names_a_lost_epoch(&mut bench, 3);
+    bench.wait(Span::from_millis(9_900));
+    assert_eq!(bench.urgent(), []);
+    bench.declares(2, &at_once);
+    bench.wait(Span::from_secs(60));
+    assert_eq!(bench.urgent(), []);
+    // One that does not come back is lost all the same.
+    names_a_lost_epoch(&mut bench, 4);
+    bench.wait(Span::from_millis(9_900));
+    assert_eq!(bench.urgent(), []);
+    bench.wait(Span::from_millis(100));
+    assert_eq!(bench.urgent()[0].1, order);
+    // Its own grace may be longer.
+    let (mut bench, [_, order]) = Bench::declared(&json!({"on_lost": "cancel", "grace_ms": 30_000}));
+    names_a_lost_epoch(&mut bench, 3);
+    bench.wait(Span::from_millis(29_900));
+    assert_eq!(bench.urgent(), []);
+    bench.wait(Span::from_millis(100));
+    assert_eq!(bench.urgent()[0].1, order);
+}
+
 #[test]
 fn r62_a_session_that_does_not_beat_counts_as_lost_and_may_not_send() {
     let (mut bench, [_, id]) = Bench::declared(&json!({"heartbeat_ms": 1000, "on_lost": "cancel"}));
