@@ -8,7 +8,7 @@ use super::commits::Held;
 use super::io::{LogLevel, Output};
 use super::question::{order_view, reply_frame};
 use super::queue::Queue;
-use super::stop::{Left, policy};
+use super::stop::{Left, Policy, policy};
 use crate::ids::{ClientOrderId, ConnId, SessionId};
 use crate::market::{OrderType, Stream};
 use crate::session::{EVENTS_MAX, Resumption};
@@ -210,10 +210,7 @@ impl Gateway {
             (Stage::Greeted { client_nonce, gateway_nonce }, Call::Login(login)) => {
                 let allowed = self.may_login(&client_nonce, &gateway_nonce, &login);
                 match allowed.and_then(|session| Ok((session, policy(&login)?))) {
-                    Ok((session, policy)) => {
-                        self.declare(session, policy);
-                        self.login(now, conn, id, session, &login);
-                    }
+                    Ok((session, policy)) => self.login(now, conn, id, session, &login, policy),
                     Err(error) => {
                         self.fail(conn, Some(id), error);
                         self.count_error(conn);
@@ -360,7 +357,7 @@ impl Gateway {
         self.instruments.is_none() && pending.iter().any(unknown_stop)
     }
 
-    fn login(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, login: &Login) {
+    fn login(&mut self, now: Time, conn: ConnId, id: u64, session: SessionId, login: &Login, policy: Policy) {
         if self.is_too_early(session, &login.pending) {
             let reason = "the exchange's symbols are not loaded yet: log in again";
             return self.close_client(conn, LOG_IN_AGAIN, reason);
@@ -368,6 +365,8 @@ impl Gateway {
         if let Some(old) = self.session_mut(session).owner {
             self.close_client(old, 4001, "another login took the session over");
         }
+        // Not before: what a login declares that is turned away is void.
+        self.declare(session, policy);
         self.heed_cursor(now, session, login.cursor);
         self.heed_pending(now, session, &login.pending);
         let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();

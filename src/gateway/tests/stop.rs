@@ -590,6 +590,38 @@ fn r62_a_session_that_does_not_beat_counts_as_lost_and_may_not_send() {
     assert!(bench.gateway.stop_view().lost.is_empty());
 }
 
+/// What it declares holds once it is in, and a session that is lost stays lost until then.
+#[test]
+fn r54_a_login_that_is_turned_away_declares_nothing() {
+    let (mut bench, [_, order]) = Bench::declared(&json!({"on_lost": "cancel", "grace_ms": 5000}));
+    let policy = bench.gateway.stop.kept.policies[&SessionId(2)];
+    let kept = Kept { policies: [(SessionId(2), policy)].into(), ..Kept::default() };
+    let (journal, now) = (std::mem::take(&mut bench.journal), bench.now + Span::from_secs(9));
+    let script = Scripted::default();
+    script.0.borrow_mut().ways = BOTH.to_vec();
+    let mut bench = Bench::at(script, GatewayConfig { kept, ..config() }, journal, Vec::new(), now);
+    // Of a stop that nobody here knows it cannot be said yet where the exchange keeps it.
+    let too_early = json!({"on_lost": "keep", "take_over": true, "pending": [{"epoch": 1, "method": "order",
+        "params": {"n": 7, "symbol": "dogeusdt", "side": "BUY", "type": "STOP_LOSS", "stop_price": "0.3", "qty": "10"}}]});
+    bench.declares(2, &too_early);
+    assert_eq!(bench.closed, [(bench.conn, 1012)]);
+    assert_eq!(bench.gateway.stop.kept.policies.get(&SessionId(2)), Some(&policy));
+    assert_eq!(bench.gateway.stop_view().lost.len(), 1);
+    // Nor does one that would have taken the session over.
+    let beats = json!({"on_lost": "cancel", "grace_ms": 5000, "heartbeat_ms": 1000});
+    bench.declares(2, &beats);
+    let policy = Policy { heartbeat_ms: Some(1000), ..policy };
+    bench.beat();
+    let owner = bench.conn;
+    bench.declares(2, &too_early);
+    assert_eq!(bench.closed.last(), Some(&(bench.conn, 1012)));
+    assert_eq!(bench.gateway.sessions[&SessionId(2)].owner, Some(owner));
+    assert_eq!(bench.gateway.stop.kept.policies[&SessionId(2)], policy);
+    bench.wait(Span::from_millis(6_000));
+    bench.wait(Span::from_millis(5_000));
+    assert_eq!(bench.urgent()[0].1, order, "its beats are missed");
+}
+
 #[test]
 fn what_a_login_declares_is_checked() {
     for (declared, word) in [
