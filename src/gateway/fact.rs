@@ -117,7 +117,7 @@ impl Gateway {
     pub(super) fn placed(&mut self, now: Time, id: &ClientOrderId, outcome: PlaceOutcome) {
         match outcome {
             PlaceOutcome::Accepted(report) => self.report(now, &report, Source::Reply),
-            PlaceOutcome::Rejected { code, message } => {
+            PlaceOutcome::Rejected { code, message, for_now } => {
                 let told = self.orders.get(id).map(|o| o.state);
                 self.step(id, Event::Refuse);
                 // A refusal may come late, after the order was found to be nowhere.
@@ -135,6 +135,9 @@ impl Gateway {
                     order.changed = now;
                 });
                 self.guard.rejected(now, self.orders.get(id).and_then(|order| order.session));
+                if for_now {
+                    self.stop.closing_may_pass(id);
+                }
                 self.doubts.settle(id);
                 self.order_changed(now, id, None);
             }

@@ -100,7 +100,8 @@ impl Guard {
         self.books_of.get(symbol).and_then(|book| book.middle)
     }
 
-    fn quote(&self, symbol: &Symbol) -> Option<Quote> {
+    /// The best prices of a book that is watched, as they were seen last.
+    pub(super) fn quote(&self, symbol: &Symbol) -> Option<Quote> {
         self.books_of.get(symbol).and_then(|book| book.quote)
     }
 

@@ -221,6 +221,11 @@ impl Stop {
         self.lost.left(session, how);
     }
 
+    /// The exchange has refused an order for want of capacity alone.
+    pub(super) fn closing_may_pass(&mut self, id: &ClientOrderId) {
+        self.flattening.may_pass(id);
+    }
+
     fn keep(&mut self) {
         self.keeping = Keeping::Due;
     }

@@ -612,6 +612,8 @@ pub enum PlaceOutcome {
         code: i64,
         /// The venue's words.
         message: String,
+        /// It says nothing against the order: the venue is short of capacity, and may take the next one.
+        for_now: bool,
     },
     /// It may exist: no reply, a closed connection, -1006, -1007, 5xx, anything not understood.
     Unknown(String),

@@ -408,6 +408,21 @@ def test_r60_what_is_less_than_the_exchange_takes_is_not_waited_for(desk: Desk) 
     eventually(lambda: desk.system.positions()[1, "dogeusdt"] < 1, "the rest in pos.db")
 
 
+def test_r60_what_the_exchange_refuses_to_close_is_not_waited_for(desk: Desk) -> None:
+    """Refused once, it is not sent again; a switch that is pulled anew tries anew."""
+    refusal = {"fault": "reply.error", "side": "api", "method": "order.place", "code": -2010}
+    desk.system.exchange.control("POST", "/control/faults", [refusal])
+    done = desk.run("kill", "--flatten", "--wait", "110")
+    assert done.returncode == 0, done
+    stays = [line for line in done.stdout.splitlines() if line.startswith("stays       session 1, ")]
+    assert len(stays) == 1 and "the exchange refused to close" in stays[0] and "-2010" in stays[0], done
+    assert desk.system.positions()[1, "dogeusdt"] > 1
+    desk.system.exchange.control("DELETE", "/control/faults")
+    assert desk.run("clear").returncode == 0
+    assert desk.run("kill", "--flatten", "--wait", "110").returncode == 0
+    eventually(lambda: desk.system.positions()[1, "dogeusdt"] < 1, "the rest in pos.db")
+
+
 def test_r60_what_cannot_be_cancelled_is_told_with_an_exit_code(desk: Desk) -> None:
     desk.system.exchange.kill()
     done = desk.run("kill", "--wait", "0.5")

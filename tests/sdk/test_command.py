@@ -155,7 +155,8 @@ def test_a_position_that_stays_is_not_waited_for(tmp_path: Path) -> None:
         "net": "0.95",
         "last": "0.95 is less than the exchange takes: it stays",
     }
-    assert "is less than the exchange takes: it stays" in (ROOT / "src/gateway/stop/flatten.rs").read_text()
+    flatten = (ROOT / "src/gateway/stop/flatten.rs").read_text()
+    assert "is less than the exchange takes" in flatten and "{why}: it stays" in flatten
     with gateway(tmp_path, says(STOP | {"closing": [dust]})) as there:
         done = command("kill", "--flatten", "--wait", "600", *there)
     assert done.returncode == 0 and "stays       session 1, 0.95 dogeusdt" in done.stdout, done

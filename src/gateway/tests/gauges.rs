@@ -22,7 +22,7 @@ fn what_was_sent_ended_and_refused_is_counted_once() {
     let ids: Vec<_> = (1..=4).map(|n| bench.order(n)).collect();
     // The others have no answer yet.
     bench.says(vec![accepted(&ids[0])]);
-    let rejected = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned() };
+    let rejected = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned(), for_now: false };
     bench.says(vec![VenueEvent::Placed { id: ids[3].clone(), outcome: rejected }]);
     bench.says(vec![event(report(&ids[0], VenueStatus::Filled, 10, Some(fill(1, 10))))]);
     // Told twice, as while connections are replaced.

@@ -22,7 +22,7 @@ fn session(bounds: Bounds) -> GatewayConfig {
     limited(Bounds::default(), bounds)
 }
 
-fn book(bid: &str, ask: &str) -> VenueEvent {
+pub(super) fn book(bid: &str, ask: &str) -> VenueEvent {
     let level = |price: &str| Level { price: price.parse().unwrap(), qty: Qty::whole(5) };
     let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
     let (bids, asks) = (vec![level(bid)], vec![level(ask)]);
@@ -105,8 +105,8 @@ fn r61_open_and_unknown_orders_count_as_if_they_filled() {
     assert_eq!(bench.gateway.orders().get(&first).unwrap().status().as_str(), "UNKNOWN");
     assert_eq!(bench.tries(4, &json!({"qty": "6"})), "limit_position", "one in doubt may live");
     assert_eq!(bench.tries(5, &json!({"qty": "5"})), "");
-    let (id, outcome) = (first, PlaceOutcome::Rejected { code: -2010, message: "no".to_owned() });
-    bench.says(vec![VenueEvent::Placed { id, outcome }]);
+    let outcome = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned(), for_now: false };
+    bench.says(vec![VenueEvent::Placed { id: first, outcome }]);
     assert_eq!(bench.tries(6, &json!({})), "", "it is known not to live");
     assert_eq!(bench.tries(7, &json!({"side": "SELL", "qty": "25"})), "", "the other side counts for itself");
     assert_eq!(bench.tries(8, &json!({"side": "SELL", "qty": "5"})), "limit_position");
@@ -205,7 +205,7 @@ fn r14_r61_a_session_whose_orders_the_exchange_keeps_rejecting_is_paused() {
     let mut bench = Bench::limited(session(bounds));
     for n in 1..=2 {
         assert_eq!(bench.tries(n, &json!({})), "");
-        let outcome = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned() };
+        let outcome = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned(), for_now: false };
         bench.says(vec![VenueEvent::Placed { id: bench.placed_id(), outcome }]);
     }
     assert_eq!(bench.tries(3, &json!({})), "limit_rejects");

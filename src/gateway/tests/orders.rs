@@ -146,7 +146,8 @@ fn row_004_63_a_refusal_by_the_exchange_ends_the_order_with_its_words() {
     let mut bench = Bench::ready();
     let id = bench.order(1);
     let message = "Account has insufficient balance for requested action.".to_owned();
-    bench.says(vec![VenueEvent::Placed { id, outcome: PlaceOutcome::Rejected { code: -2010, message } }]);
+    let outcome = PlaceOutcome::Rejected { code: -2010, message, for_now: false };
+    bench.says(vec![VenueEvent::Placed { id, outcome }]);
     assert_eq!(bench.events(), ["snapshot", "REJECTED 0"]);
     let order = &bench.sent.last().unwrap()["order"];
     let words = "-2010 Account has insufficient balance for requested action.";

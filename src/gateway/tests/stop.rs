@@ -1,8 +1,10 @@
 //! The kill switch, pauses, and sessions that are lost, against a scripted venue.
 
+use super::limits::book;
 use super::*;
 use crate::gateway::stop::crashes::{Crashes, RunEnd};
 use crate::gateway::stop::{Kept, Kill, Pause, Policy};
+use crate::limits::Bounds;
 
 const BOTH: [Way; 2] = [Way::Session, Way::Request];
 
@@ -313,6 +315,112 @@ fn r60_flattening_sells_what_sessions_hold_once_nothing_is_open() {
         OrderReport { side: Side::Sell, venue_id: 90, ..report(&id, VenueStatus::Filled, 10, Some(sold)) };
     bench.says(vec![event(done)]);
     assert_eq!((bench.net(), bench.gateway.stop_view().closing), (Qty::ZERO, Vec::new()));
+}
+
+impl Bench {
+    /// Session 1 holds ten, and the switch is pulled that closes it.
+    fn flattens(&mut self, n: u64) {
+        let bought = self.order(n);
+        self.says(vec![event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+        self.script.0.borrow_mut().placed.clear();
+        self.ways(&BOTH);
+        self.input(kill(true));
+        self.wait(Span::from_secs(1));
+    }
+
+    fn refuses(&mut self, for_now: bool) {
+        let id = self.script.0.borrow().placed.last().unwrap().id.clone();
+        let outcome = PlaceOutcome::Rejected { code: -2010, message: "no".to_owned(), for_now };
+        self.says(vec![VenueEvent::Placed { id, outcome }]);
+    }
+
+    /// How much was sent to close it after so many seconds, and what is told of it.
+    fn closes(&mut self, seconds: i64) -> (Vec<Qty>, String) {
+        for _ in 0..seconds {
+            self.wait(Span::from_secs(1));
+        }
+        let sent = self.script.0.borrow().placed.iter().map(|order| order.qty).collect();
+        (sent, self.gateway.stop_view().closing[0].last.clone())
+    }
+}
+
+#[test]
+fn r60_what_the_exchange_refuses_to_close_stays_until_it_is_another_position() {
+    let mut bench = Bench::ready();
+    let early = bench.order(1);
+    let canceled = OrderReport { venue_id: 78, ..report(&early, VenueStatus::Canceled, 0, None) };
+    bench.says(vec![event(canceled)]);
+    bench.flattens(2);
+    bench.refuses(false);
+    let stays = "the exchange refused to close 10 (-2010 no): it stays";
+    assert_eq!(bench.closes(30), (vec![Qty::whole(10)], stays.to_owned()));
+    // A fill of an earlier order is told late.
+    let late = Fill { venue_id: 78, ..fill(2, 4) };
+    let report = OrderReport { venue_id: 78, ..report(&early, VenueStatus::Canceled, 4, Some(late)) };
+    bench.says(vec![event(report)]);
+    let (sent, last) = bench.closes(1);
+    assert_eq!(sent, [10, 14].map(Qty::whole));
+    assert!(last.starts_with("sent o"), "{last}");
+}
+
+/// Overload says nothing against the order: it goes again until it passes.
+#[test]
+fn r60_what_was_not_taken_for_want_of_capacity_is_closed_later() {
+    let mut bench = Bench::ready();
+    bench.flattens(1);
+    for tries in 1..5 {
+        assert_eq!(bench.closes(0).0, vec![Qty::whole(10); tries]);
+        bench.refuses(true);
+        bench.wait(Span::from_secs(1));
+    }
+    assert!(bench.closes(0).1.starts_with("sent o"));
+}
+
+/// A rejection that is known beforehand costs no order.
+#[test]
+fn r60_what_the_exchange_would_not_take_is_not_sent_to_be_closed() {
+    let least = |all: i64, market: i64| {
+        let grid =
+            |min: i64, max: i64| Grid { min: Qty::whole(min), max: Qty::whole(max), step: Qty::whole(1) };
+        Instrument { qty: grid(all, 1_000), market_qty: grid(market, 500), ..doge() }
+    };
+    for (instrument, sent) in [(least(11, 1), 0), (least(1, 11), 0), (least(10, 10), 1)] {
+        let mut bench = Bench::ready();
+        bench.says(vec![VenueEvent::Instruments(vec![instrument])]);
+        // It was bought when the rules were others.
+        let rules = bench.gateway.instruments.replace([(Symbol::new("dogeusdt"), doge())].into());
+        let bought = bench.order(1);
+        bench.says(vec![event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10))))]);
+        bench.gateway.instruments = rules;
+        bench.script.0.borrow_mut().placed.clear();
+        bench.input(kill(true));
+        let (placed, last) = bench.closes(10);
+        assert_eq!(placed.len(), sent, "{last}");
+        assert_eq!(last.ends_with("10 is less than the exchange takes: it stays"), sent == 0, "{last}");
+    }
+}
+
+#[test]
+fn r60_what_is_worth_less_than_the_exchange_takes_is_not_sent_to_be_closed() {
+    let session = Bounds { price_band: Some("90".parse().unwrap()), ..Bounds::default() };
+    let limits = Limits { session, ..Limits::default() };
+    let mut bench = Bench::of(GatewayConfig { limits, ..config() }, vec![doge_is_read()], Vec::new(), START);
+    bench.recover(&[], &[]);
+    bench.login(None);
+    assert_eq!(bench.outcome(&order(1, "BUY")), "limit_book", "from now on it is watched");
+    bench.says(vec![book("0.2", "0.2")]);
+    let bought = bench.order(2);
+    bench.says(vec![
+        event(report(&bought, VenueStatus::Filled, 10, Some(fill(1, 10)))),
+        book("0.09", "0.099"),
+    ]);
+    bench.script.0.borrow_mut().placed.clear();
+    bench.input(kill(true));
+    let stays = "10 is worth less than the exchange takes: it stays";
+    assert_eq!(bench.closes(10), (Vec::new(), stays.to_owned()));
+    // One USDT is the least, and it is worth more again.
+    bench.says(vec![book("0.1", "0.101")]);
+    assert_eq!(bench.closes(1).0, [Qty::whole(10)]);
 }
 
 /// Orders that flatten are numbered by the run, not by the switch: an id given twice would be two orders in one.

@@ -475,7 +475,7 @@ fn refusals_carry_the_venues_words() {
         (order("o3", Side::Buy, 1, Terms::Market), -1013, "NOTIONAL"),
     ] {
         match world.placed(&wish) {
-            PlaceOutcome::Rejected { code: found, message } => {
+            PlaceOutcome::Rejected { code: found, message, .. } => {
                 assert!(found == code && message.contains(part), "{found} {message}");
             }
             other => panic!("{other:?}"),

@@ -307,7 +307,7 @@ impl OrderEntry for Entry {
                  cross at the exchange while it has no position and no open orders",
                 order.symbol
             );
-            let outcome = PlaceOutcome::Rejected { code: 0, message };
+            let outcome = PlaceOutcome::Rejected { code: 0, message, for_now: false };
             out.events.push(VenueEvent::Placed { id: order.id.clone(), outcome });
             return Ok(());
         }

@@ -11,9 +11,11 @@ impl<D: Dialect> Desk<D> {
             Ok(Ok(report)) => PlaceOutcome::Accepted(Box::new(report)),
             Ok(Err(malformed)) => PlaceOutcome::Unknown(malformed.to_string()),
             Err(error) => match self.dialect.verdict(&error) {
-                Verdict::Rejected | Verdict::NotExecuted => {
-                    PlaceOutcome::Rejected { code: error.code, message: explained(error.message) }
-                }
+                verdict @ (Verdict::Rejected | Verdict::NotExecuted) => PlaceOutcome::Rejected {
+                    code: error.code,
+                    message: explained(error.message),
+                    for_now: verdict == Verdict::NotExecuted,
+                },
                 Verdict::Unknown => PlaceOutcome::Unknown(error.to_string()),
             },
         }

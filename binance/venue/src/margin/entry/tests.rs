@@ -332,7 +332,7 @@ fn a_refusal_needs_the_wallets_word_and_everything_else_is_unknown() {
         let asked = bench.asked(ORDER);
         bench.refuse(&asked, status, code, words);
         match bench.outcome() {
-            PlaceOutcome::Rejected { code: found, message } if refused => {
+            PlaceOutcome::Rejected { code: found, message, .. } if refused => {
                 assert_eq!((found, message.as_str()), (code, words));
             }
             PlaceOutcome::Unknown(_) if !refused => {}

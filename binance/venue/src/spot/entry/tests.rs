@@ -314,8 +314,9 @@ fn a_refused_order_is_rejected_only_on_evidence() {
         let events = bench.news();
         let [VenueEvent::Placed { outcome, .. }] = events.as_slice() else { panic!("{events:?}") };
         match outcome {
-            PlaceOutcome::Rejected { code: c, message: m } => {
+            PlaceOutcome::Rejected { code: c, message: m, for_now } => {
                 assert!(rejected && *c == code && m == message, "{code} {message}");
+                assert_eq!(*for_now, status == 429, "{code} {message}");
             }
             PlaceOutcome::Unknown(_) => assert!(!rejected, "{code} {message}"),
             PlaceOutcome::Accepted(_) => panic!("{outcome:?}"),

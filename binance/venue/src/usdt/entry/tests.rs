@@ -472,7 +472,7 @@ fn definite_refusals_keep_the_venues_code() {
         bench.place(&limit()).unwrap();
         let sent = bench.frame("order.place");
         bench.fail(&sent, 400, code, message);
-        let outcome = PlaceOutcome::Rejected { code, message: message.to_owned() };
+        let outcome = PlaceOutcome::Rejected { code, message: message.to_owned(), for_now: false };
         assert_eq!(bench.events(), [VenueEvent::Placed { id: name("o1"), outcome }]);
     }
 }
