@@ -73,9 +73,10 @@ impl Gateway {
                 Err(_) => {
                     let reason = format!(
                         "row of session {0} names symbol {1:?}, which the exchange does not have; stop the gateway and run \
-                         DELETE FROM position WHERE session_id = {0} AND symbol = '{1}'",
+                         DELETE FROM position WHERE session_id = {0} AND symbol = {2}",
                         edit.session,
-                        edit.symbol.as_str()
+                        edit.symbol.as_str(),
+                        sql_text(edit.symbol.as_str())
                     );
                     self.log(LogLevel::Error, "edit of pos.db refused", format!("reason={reason:?}"));
                     self.bad_edits.push(BadEdit { symbol: Some(edit.symbol), reason });
@@ -134,4 +135,14 @@ impl Gateway {
             time: totals.time,
         })
     }
+}
+
+/// A text as SQL writes it: to be pasted, whatever it holds. A log escapes what cannot be seen, so that is written as
+/// bytes.
+fn sql_text(text: &str) -> String {
+    if text.chars().all(|c| c.is_ascii_graphic() || c.is_alphanumeric()) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    let bytes: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("CAST(x'{bytes}' AS TEXT)")
 }
