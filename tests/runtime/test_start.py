@@ -207,7 +207,10 @@ def test_the_token_is_where_the_sdk_looks_for_it(gateway: Gateway, variable: str
     ("files", "words"),
     [
         ({"7": "token"}, ["the door and session 7 have", "token and", "token; whoever"]),
-        ({"7": "own", "8": "../" + "{here}/own"}, ["session 7 and session 8 have", "own and", "own; whoever"]),
+        (
+            {"7": "own", "8": "../" + "{here}/own"},
+            ["session 7 and session 8 have", "own and", "own; whoever"],
+        ),
         ({"7": "own", "9": "copy"}, ["session 7 and session 9 have", "own and", "copy; whoever"]),
     ],
     ids=["the door's", "by another path", "copied"],

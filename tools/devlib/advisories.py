@@ -64,14 +64,16 @@ def looked_up(program: str, env: dict[str, str], fetch: bool, patience: float) -
 
 def folder(env: dict[str, str]) -> Path:
     """Where cargo-deny keeps its databases."""
-    home = env.get("CARGO_HOME") or Path(env.get("HOME") or os.path.expanduser("~")) / ".cargo"
+    home = env.get("CARGO_HOME") or Path(env.get("HOME") or Path.home()) / ".cargo"
     return Path(home) / "advisory-dbs"
 
 
 def database(env: dict[str, str]) -> list[Path]:
     """The databases there, each a folder that holds something; a lock beside them is none."""
     place = folder(env)
-    return [each for each in place.iterdir() if each.is_dir() and any(each.iterdir())] if place.is_dir() else []
+    return (
+        [each for each in place.iterdir() if each.is_dir() and any(each.iterdir())] if place.is_dir() else []
+    )
 
 
 def said_by(command: list[str], env: dict[str, str], within: float) -> subprocess.CompletedProcess[str]:

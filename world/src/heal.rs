@@ -32,8 +32,8 @@ pub struct Healing {
     /// An order that was over at the exchange was held open: for how long, without a moment between.
     pub over: Span,
     over_from: Option<Span>,
-    /// The same, since strategies ask for all ends: an order had not ended, a command had no answer, or an event was not
-    /// handled.
+    /// The same, since strategies ask for all ends: an order had not ended, a command had no answer, or an event was
+    /// not handled.
     pub ended: Span,
 }
 

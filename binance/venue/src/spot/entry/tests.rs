@@ -286,7 +286,7 @@ fn a_refusal_by_the_price_band_says_what_it_means() {
     bench.news();
     bench.fail(link, &request, 400, -1013, "Filter failure: PERCENT_PRICE_BY_SIDE");
     let events = bench.news();
-    let [VenueEvent::Placed { outcome: PlaceOutcome::Rejected { code: -1013, message }, .. }] =
+    let [VenueEvent::Placed { outcome: PlaceOutcome::Rejected { code: -1013, message, .. }, .. }] =
         events.as_slice()
     else {
         panic!("{events:?}")

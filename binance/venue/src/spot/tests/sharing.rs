@@ -92,7 +92,7 @@ fn r13_three_sessions_that_flood_share_the_budget_and_a_cancel_always_finds_room
     assert_eq!(over_limit.get(), 0, "the exchange has refused nothing for its limits");
     let refused = |event: &VenueEvent| match event {
         // How many orders may rest is another limit than how many may be sent.
-        VenueEvent::Placed { outcome: PlaceOutcome::Rejected { code: -1013, message }, .. } => {
+        VenueEvent::Placed { outcome: PlaceOutcome::Rejected { code: -1013, message, .. }, .. } => {
             !message.contains("MAX_NUM_ORDERS")
         }
         VenueEvent::Placed { outcome, .. } => !matches!(outcome, PlaceOutcome::Accepted(_)),
