@@ -7,7 +7,6 @@ looked up is reported as not checked and fails nothing.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
