@@ -83,7 +83,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Digits and consonants: an id written with them can never contain a word, above all no SQL keyword, for which the
+/// Digits and consonants: what is written with them contains no word, above all no SQL keyword, for which the
 /// venue's firewall blocks requests (binance.com/…/general-info, 2026-07).
 const ALPHABET: &[u8; 30] = b"0123456789bcdfghjkmnpqrstvwxyz";
 
@@ -299,6 +299,90 @@ mod tests {
                     assert_eq!(id.renamed(IdKind::Amend(3)).unwrap().stem(), id);
                 }
             }
+        }
+    }
+
+    /// Words a firewall takes for SQL: the statements, clauses, operators, types and catalogues of SQL:2023, MySQL,
+    /// PostgreSQL, SQL Server and Oracle that rules against injection name, and functions.
+    const SQL: &str = "\
+        abs add all alter analyze and any array as asc assert attach avg backup before begin benchmark \
+        between bigint binary bit blob boolean both break bulk by call cascade case cast catalog char \
+        character check clob close cluster coalesce collate column columns commit compress concat \
+        connect constraint convert copy count create cross cube current cursor database databases date \
+        datetime db dbms_lock dbms_pipe dbo deallocate dec decimal declare default delay delete desc \
+        describe detach distinct div do drop dual dump dumpfile each else elsif end escape except exec \
+        execute exists exit explain extract false fetch file first float for foreign found from full \
+        function functions get global go goto grant group handler having hex identified if ifnull ilike \
+        immediate in index infile information_schema inner inout insert instr int integer intersect \
+        interval into is isnull join key kill last lateral lead leave left length level like limit load \
+        lock log loop lower ltrim master match merge min minus mod modify mssql mysql natural next \
+        nocase not notnull null nullif number numeric nvarchar of off offset on only open openquery \
+        openrowset option or order out outer outfile over partition password percent pg_catalog pg_sleep \
+        pivot pragma precision prepare primary print privileges procedure public purge raise range rank \
+        read real recursive references regexp release rename repeat replace restore restrict return \
+        revoke right rlike rollback rollup row rowid rownum rows savepoint schema schemas scroll select \
+        sequence session set setval shell show shutdown similar sleep smallint some soundex \
+        sp_executesql sql sqlite sqlite_master start substr substring sum synonym sys sysdate sysobjects \
+        system table tables temp temporary text then time timestamp tinyint to top trigger trim true \
+        truncate try type ucase unhex union unique unknown unlock until update upper usage use user \
+        using utl_http utl_inaddr values varbinary varchar verbose view waitfor when where while window \
+        with within without write xmltype xor xp_cmdshell xp_dirtree year zone";
+
+    /// The one word whose first letter may be that of a kind, before four of the alphabet. It names a function: that
+    /// means something before a parenthesis only, and behind it an id always goes on.
+    const BEFORE_A_PARENTHESIS: &str = "instr";
+
+    /// Could an id hold that word at all: a first letter that says its kind, then only the id's own alphabet?
+    fn can_be_spelt(word: &str) -> bool {
+        let (first, rest) = word.as_bytes().split_at(1);
+        let kind = b"ocabdefghijk".contains(&first[0]) || ALPHABET.contains(&first[0]);
+        kind && rest.iter().all(|b| ALPHABET.contains(b))
+    }
+
+    /// What stands between two signs that are neither letter nor digit: what a rule that looks for words would see.
+    fn words(id: &str) -> impl Iterator<Item = &str> {
+        id.split(|sign: char| !sign.is_ascii_alphanumeric())
+    }
+
+    /// By the alphabet: no word of four letters can be spelt, and a shorter one never stands for itself.
+    #[test]
+    fn r12_the_alphabet_of_ids_spells_no_word_of_sql() {
+        let listed: Vec<&str> = SQL.split_whitespace().collect();
+        assert!(
+            listed.len() > 300 && ["select", "union", "or", "by"].iter().all(|word| listed.contains(word))
+        );
+        let spelt: Vec<&&str> = listed.iter().filter(|w| w.len() >= 4 && can_be_spelt(w)).collect();
+        assert_eq!(spelt, [&BEFORE_A_PARENTHESIS]);
+        let shortest = ClientOrderId::mint(parts(0, 0, 1));
+        assert_eq!(words(shortest.as_str()).map(str::len).collect::<Vec<_>>(), [6, 9, 5]);
+    }
+
+    /// By many: ids of all kinds, installs, epochs, sessions and commands.
+    #[test]
+    fn r12_no_id_contains_a_word_of_sql() {
+        let seed = 12;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let listed: std::collections::BTreeSet<&str> = SQL.split_whitespace().collect();
+        for _ in 0..20_000 {
+            let bits = random.u32(1..54);
+            let kind = match random.u8(0..12) {
+                0 => IdKind::Order,
+                1 => IdKind::Cancel,
+                n => IdKind::Amend(n - 2),
+            };
+            let id = ClientOrderId::mint(IdParts {
+                kind,
+                install: Install::from_hash(random.u64(..)),
+                epoch: random.u32(0..24_300_000),
+                session: SessionId(random.u16(..)),
+                command: random.u64(0..1 << bits),
+            });
+            let found: Vec<&str> = words(id.as_str()).filter(|word| listed.contains(word)).collect();
+            assert!(found.is_empty(), "seed {seed}: {id} holds {found:?}");
+            // And for a rule that does not ask where a word ends: nothing of four letters anywhere.
+            let long = |word: &&&str| word.len() >= 4 && **word != BEFORE_A_PARENTHESIS;
+            let hidden = listed.iter().filter(long).find(|word| id.as_str().contains(**word));
+            assert_eq!(hidden, None, "seed {seed}: {id}");
         }
     }
 
