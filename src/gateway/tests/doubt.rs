@@ -1,6 +1,7 @@
 //! Orders nobody answered for.
 
 use super::*;
+use crate::order::state::State;
 
 #[test]
 fn row_004_64_r03_an_unknown_outcome_is_never_a_rejection() {
@@ -283,6 +284,119 @@ fn r21_a_cancel_that_finds_nothing_is_not_repeated_while_replicas_still_show_the
     assert_eq!(bench.script.0.borrow().canceled.len(), 1);
     let end = VenueStatus::Canceled;
     let outcome = CancelOutcome::Canceled(Box::new(report(&id, end, 0, None)));
+    bench.says(vec![VenueEvent::CancelReply { id, outcome }]);
+    assert_eq!(bench.events().last().unwrap(), "CANCELED 0");
+}
+
+/// A session's cancel of an order at the exchange, and how many cancels have gone since.
+fn canceled_by_session() -> (Bench, ClientOrderId) {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![accepted(&id)]);
+    bench.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
+    (bench, id)
+}
+
+fn cancels(bench: &Bench) -> Vec<ClientOrderId> {
+    let taken = std::mem::take(&mut bench.script.0.borrow_mut().canceled);
+    taken.into_iter().map(|cancel| cancel.id).collect()
+}
+
+fn cancel_in_doubt(bench: &mut Bench, id: &ClientOrderId) {
+    let outcome = CancelOutcome::Unknown("-1007".to_owned());
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome }]);
+}
+
+/// Its state, and whether a cancel is under way.
+fn canceling(bench: &Bench, id: &ClientOrderId) -> (State, bool) {
+    let order = bench.gateway.orders().get(id).unwrap();
+    (order.state, order.is_canceling())
+}
+
+/// Every question is answered by what the exchange has.
+fn shows(bench: &mut Bench, has: &OrderReport) {
+    bench.answer(|query| match query {
+        Query::Order { .. } | Query::OrderByVenueId { .. } => Answer::Order(Box::new(has.clone())),
+        Query::TradesOfOrder { .. } => Answer::Trades(has.fill.clone().into_iter().collect()),
+        query => Bench::exchange(std::slice::from_ref(has), &[], query),
+    });
+}
+
+#[test]
+fn r20_a_cancel_whose_outcome_is_unknown_is_repeated_until_the_end_is_seen() {
+    let end = |id: &ClientOrderId| report(id, VenueStatus::Canceled, 0, None);
+    let replied = |id: &ClientOrderId| VenueEvent::CancelReply {
+        id: id.clone(),
+        outcome: CancelOutcome::Canceled(Box::new(end(id))),
+    };
+    let filled = |id: &ClientOrderId| event(report(id, VenueStatus::Filled, 10, Some(fill(1, 10))));
+    type Evidence<'a> = (&'a dyn Fn(&ClientOrderId) -> VenueEvent, &'a str);
+    let evidence: [Evidence<'_>; 3] =
+        [(&replied, "CANCELED 0"), (&|id| event(end(id)), "CANCELED 0"), (&filled, "FILLED 10")];
+    for (said, last) in evidence {
+        let (mut bench, id) = canceled_by_session();
+        for time in 1..=5 {
+            assert_eq!(cancels(&bench), [id.clone()], "the {time}. time, by nobody's word but the first");
+            cancel_in_doubt(&mut bench, &id);
+            assert_eq!(canceling(&bench, &id), (State::Unknown, true));
+            shows(&mut bench, &report(&id, VenueStatus::New, 0, None));
+        }
+        assert_eq!(cancels(&bench), [id.clone()]);
+        bench.says(vec![said(&id)]);
+        assert_eq!(bench.events().last().unwrap(), last);
+        for _ in 0..300 {
+            bench.wait(Span::from_secs(1));
+            bench.answer(|query| Bench::exchange(&[], &[], query));
+        }
+        assert_eq!(cancels(&bench), [], "it is over");
+        let refusals = bench.events().iter().filter(|told| told.starts_with("cancel_reject")).count();
+        assert_eq!(refusals, 0, "nothing was refused: {:?}", bench.events());
+        assert_eq!(bench.script.0.borrow().placed.len(), 1, "nor is anything else sent again");
+    }
+}
+
+#[test]
+fn r20_a_cancel_in_doubt_is_repeated_though_the_order_is_not_shown_at_once_or_no_cancel_may_be_sent() {
+    let (mut bench, id) = canceled_by_session();
+    let lives = report(&id, VenueStatus::New, 0, None);
+    assert_eq!(cancels(&bench).len(), 1);
+    cancel_in_doubt(&mut bench, &id);
+    // The order was placed and is not found: that ends nothing.
+    for _ in 0..20 {
+        bench.answer(|query| Bench::exchange(&[], &[], query));
+        bench.wait(Span::from_millis(500));
+    }
+    assert_eq!((canceling(&bench, &id), cancels(&bench).len()), ((State::Unknown, true), 0));
+    bench.script.0.borrow_mut().refuse_cancels = Some((0, NotSent::RateLimited { retry_at: bench.now }));
+    for _ in 0..60 {
+        shows(&mut bench, &lives);
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!((canceling(&bench, &id), cancels(&bench).len()), ((State::Working, true), 0));
+    bench.script.0.borrow_mut().refuse_cancels = None;
+    for _ in 0..61 {
+        shows(&mut bench, &lives);
+        bench.wait(Span::from_secs(1));
+    }
+    assert_eq!(cancels(&bench), [id], "repeated with the next look, and its reply is waited for");
+}
+
+#[test]
+fn r20_a_cancel_that_a_lost_connection_left_in_doubt_is_repeated_on_the_next() {
+    let (mut bench, id) = canceled_by_session();
+    assert_eq!(cancels(&bench).len(), 1);
+    cancel_in_doubt(&mut bench, &id);
+    bench.says(vec![VenueEvent::EntryDown("reset".to_owned())]);
+    bench.wait(Span::from_secs(90));
+    assert_eq!(cancels(&bench), [], "nothing can be sent");
+    let lives = report(&id, VenueStatus::New, 0, None);
+    bench.says(vec![VenueEvent::EntryUp]);
+    for _ in 0..10 {
+        shows(&mut bench, &lives);
+        bench.wait(Span::from_millis(500));
+    }
+    assert_eq!(cancels(&bench), [id.clone()], "{:?}", bench.events());
+    let outcome = CancelOutcome::Canceled(Box::new(report(&id, VenueStatus::Canceled, 0, None)));
     bench.says(vec![VenueEvent::CancelReply { id, outcome }]);
     assert_eq!(bench.events().last().unwrap(), "CANCELED 0");
 }
