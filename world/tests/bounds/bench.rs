@@ -1,6 +1,8 @@
 //! One gateway, one strategy and the production simulator under virtual time, with a network of known delays: what the
 //! faults are is said to the simulator, through its control interface.
 
+pub(crate) mod still;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use binance_sim::config::{AccountConfig, Config as SimConfig, Listed, USUAL_FEE, Wallets};
@@ -9,7 +11,7 @@ use binance_venue::spot::{self, SpotConfig};
 use binance_wire::sign::SecretKey;
 use fastrand::Rng;
 use serde_json::Value;
-use tradingsys::client::event::{Event, OrderKey};
+use tradingsys::client::event::{Event, Market, OrderKey};
 use tradingsys::client::machine::{Client, Config, Input as ClientInput, Output as ClientOutput};
 use tradingsys::client::trading::Wish;
 use tradingsys::gateway::Gateway;
@@ -127,6 +129,8 @@ pub(crate) struct Bench {
     pub(crate) sockets: Road,
     pub(crate) requests_road: Road,
     asked: BTreeMap<Request, LinkId>,
+    /// What has reached the gateway's process while it stands still.
+    still: Option<VecDeque<Arrival>>,
     /// The disk takes nothing.
     pub(crate) disk_full: bool,
     journal: Vec<Record>,
@@ -137,6 +141,7 @@ pub(crate) struct Bench {
     /// What the strategy was told of its orders, and when.
     pub(crate) told: Vec<(Time, OrderView)>,
     pub(crate) notices: Vec<(Time, String)>,
+    pub(crate) market: Vec<(Time, Market)>,
     /// By the client id each order was placed with.
     pub(crate) truth: BTreeMap<String, Truth>,
     names: BTreeMap<(String, u64), String>,
@@ -169,10 +174,10 @@ fn account() -> AccountConfig {
     }
 }
 
-fn exchange(seed: u64, symbols: &[Symbol]) -> Sim {
+fn exchange(seed: u64, symbols: &[Symbol], ticks_per_second: u32) -> Sim {
     let listed = Listed { spot: Some(symbols.iter().cloned().collect()), futures: Some(BTreeSet::new()) };
     let accounts = vec![account()];
-    let config = SimConfig { seed, accounts, ticks_per_second: 0, listed, ..SimConfig::default() };
+    let config = SimConfig { seed, accounts, ticks_per_second, listed, ..SimConfig::default() };
     Sim::new(config, START).expect("the simulator's own listings are sound")
 }
 
@@ -209,6 +214,11 @@ fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<O
 impl Bench {
     /// All of it at rest, one symbol after another in use.
     pub(crate) fn new(seed: u64, symbols: &[Symbol], way: Way) -> Self {
+        Self::of(seed, symbols, way, 0)
+    }
+
+    /// The same at an exchange whose market changes so often in a second.
+    pub(crate) fn of(seed: u64, symbols: &[Symbol], way: Way, ticks_per_second: u32) -> Self {
         let mut out = Vec::new();
         let gateway = gateway(seed, Kept::default(), &[], START, &mut out);
         let config = Config {
@@ -228,7 +238,7 @@ impl Bench {
             way,
             sent: 0,
             mail: BTreeMap::new(),
-            sim: exchange(seed, symbols),
+            sim: exchange(seed, symbols, ticks_per_second),
             gateway,
             disk: VecDeque::new(),
             wires: BTreeMap::new(),
@@ -239,12 +249,14 @@ impl Bench {
             sockets: Road::Open,
             requests_road: Road::Open,
             asked: BTreeMap::new(),
+            still: None,
             disk_full: false,
             journal: Vec::new(),
             kept: Kept::default(),
             lives: BTreeMap::new(),
             told: Vec::new(),
             notices: Vec::new(),
+            market: Vec::new(),
             truth: BTreeMap::new(),
             names: BTreeMap::new(),
             trades: BTreeSet::new(),
@@ -278,7 +290,7 @@ impl Bench {
     /// Lets time pass until something holds, or the time has come; does it hold?
     pub(crate) fn run_until(&mut self, end: Time, holds: impl Fn(&Self) -> bool) -> bool {
         while !holds(self) {
-            let timers = [self.sim.deadline(), self.gateway.deadline(), self.client.deadline()];
+            let timers = [self.sim.deadline(), self.gateway_due(), self.client.deadline()];
             let timer = timers.into_iter().fold(None, earliest);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
             let Some(next) = earliest(timer, mail).filter(|at| *at <= end) else {
@@ -304,7 +316,7 @@ impl Bench {
             self.sim.timer(now, &mut out);
             self.perform_exchange(out);
         }
-        if due(self.gateway.deadline()) {
+        if due(self.gateway_due()) {
             self.gateway_input(Input::Timer);
         }
         if due(self.client.deadline()) {
@@ -313,6 +325,7 @@ impl Bench {
     }
 
     fn arrive(&mut self, arrival: Arrival) {
+        let Some(arrival) = self.heard(arrival) else { return };
         match arrival {
             Arrival::Dial(link, conn, request) => self.dial(link, conn, request),
             Arrival::ToExchange(conn, text) => {
@@ -503,7 +516,7 @@ impl Bench {
                     if let Some(link) = self.link_of(conn).filter(|_| self.sockets == Road::Open) {
                         let at = self.now + self.lag();
                         self.say(at, Arrival::Link(link, Word::Alive));
-                        self.say(at, Arrival::Pong(conn, payload));
+                        self.answer_ping(at, conn, payload);
                     }
                 }
                 SimOutput::Close(conn, ..) | SimOutput::Abort(conn) => {
@@ -664,6 +677,9 @@ impl Bench {
     fn client_input(&mut self, input: ClientInput<'_>) {
         let mut out = Vec::new();
         self.client.handle(self.now, input, &mut out);
+        while let Some((_, market)) = self.client.next_market() {
+            self.market.push((self.now, market));
+        }
         while let Some(placed) = self.client.next_private() {
             match &placed.event {
                 Event::Order(change) => self.told.push((self.now, change.order.clone())),

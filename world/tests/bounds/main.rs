@@ -7,4 +7,5 @@ mod bench;
 mod burst;
 mod doubt;
 mod frames;
+mod standstill;
 mod stop;
