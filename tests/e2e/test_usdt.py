@@ -219,6 +219,23 @@ def test_row_004_23_hedge_mode_is_refused_with_the_way_out_and_the_flag_changes_
     assert "was hedge mode and is one-way mode now" in told.fields["found"]
 
 
+def test_r49_a_mode_that_somebody_changes_while_it_runs_ends_it_with_the_way_out(desk: Desk) -> None:
+    """The exchange refuses the next order; the gateway looks, says why, ends with 78, and nothing is lost."""
+    exchange, gateway, account = desk
+    gateway.start()
+    client = gateway.client(1)
+    trade(client, "BUY", "100")
+    trade(client, "SELL", "100")
+    exchange.control("POST", "/control/futures/mode", {"account": "main", "hedge": True})
+    assert "-4061" in rejected(client, type="MARKET", qty="100")
+    assert gateway.running.popen.wait(PATIENCE) == 78
+    for words in ("hedge mode", "one-way", "set_one_way_mode"):
+        assert words in gateway.running.log()
+    exchange.control("POST", "/control/futures/mode", {"account": "main", "hedge": False})
+    gateway.start()
+    nothing_lost(gateway.client(1), account)
+
+
 def test_a_symbol_on_isolated_margin_takes_no_orders(desk: Desk) -> None:
     """Its orders are refused with the way out; other symbols trade."""
     _, gateway, account = desk

@@ -83,6 +83,14 @@ struct KeyRights {
     ip_restricted: Option<bool>,
 }
 
+/// In which asset an account pays what it owes for trades.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PayFees {
+    account: String,
+    pays_in_bnb: bool,
+}
+
 /// What orders are held to; what is not named stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +146,7 @@ impl Sim {
             "status" => self.set_status(body),
             "filters" => self.set_rules(body),
             "key" => self.permit(body),
+            "fees" => self.pay_fees(body),
             _ => match what.split_once('/') {
                 Some(("futures", what)) => self.futures_control(now, what, body),
                 Some(("margin", what)) => self.margin_control(now, what, body),
@@ -151,6 +160,18 @@ impl Sim {
         let KeyRights { apikey, withdrawals, ip_restricted } = read(body)?;
         if !self.keys.permit(&apikey, withdrawals, ip_restricted) {
             return Err("there is no such apikey".to_owned());
+        }
+        Ok("{}".to_owned())
+    }
+
+    /// Whether an account pays its fees in BNB from now on, on spot and out of its margin wallet.
+    fn pay_fees(&mut self, body: &str) -> Outcome {
+        let PayFees { account, pays_in_bnb } = read(body)?;
+        let account = self.account_named(&account)?;
+        for wallet in [account, self.margin_of(account)] {
+            let (mut settings, _) = self.exchange.settings(wallet).map_err(|error| error.to_string())?;
+            settings.pay_in_fee_asset = pays_in_bnb;
+            self.exchange.open_account(wallet, settings);
         }
         Ok("{}".to_owned())
     }

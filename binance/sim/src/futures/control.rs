@@ -2,7 +2,7 @@
 
 use binance_wire::render::{Object, array};
 use serde::Deserialize;
-use tradingsys::exchange::futures::{ChildName, ContractStatus, NewOrder};
+use tradingsys::exchange::futures::{ChildName, ContractStatus, NewOrder, Reject};
 use tradingsys::exchange::{AccountId, OrderRef, PositionSide, PositionTerms};
 use tradingsys::ids::Symbol;
 use tradingsys::num::{Cash, Price, Qty, Rate};
@@ -66,6 +66,21 @@ struct Liquidate {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct SetMode {
+    account: String,
+    hedge: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetLeverage {
+    account: String,
+    symbol: String,
+    leverage: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Children {
     names: ChildName,
 }
@@ -102,6 +117,14 @@ impl Sim {
             }
             "mark" => self.futures_set_mark(now, body),
             "funding" => self.futures_set_funding(now, body),
+            "mode" => self.futures_set_mode(now, body),
+            "leverage" => {
+                let wanted: SetLeverage = read(body)?;
+                let account = self.account_named(&wanted.account)?;
+                let symbol = self.perpetual_symbol(&wanted.symbol)?;
+                self.futures.core.set_leverage(now, account, &symbol, wanted.leverage).map_err(words)?;
+                Ok("{}".into())
+            }
             "liquidate" => self.futures_liquidate(now, body),
             "deleverage" => self.futures_deleverage(now, body),
             "settle" => {
@@ -155,6 +178,17 @@ impl Sim {
         }
         self.follow_index(now, false);
         Ok("{}".into())
+    }
+
+    /// Hedge mode or one-way mode, as the account's owner would set it on the venue's pages: not while there are open
+    /// orders or positions. To be in that mode already is no mistake.
+    fn futures_set_mode(&mut self, now: Time, body: &str) -> Outcome {
+        let wanted: SetMode = read(body)?;
+        let account = self.account_named(&wanted.account)?;
+        match self.futures.core.set_hedge_mode(now, account, wanted.hedge) {
+            Ok(()) | Err(Reject::NoChange) => Ok("{}".into()),
+            Err(reject) => Err(words(reject)),
+        }
     }
 
     fn futures_liquidate(&mut self, now: Time, body: &str) -> Outcome {

@@ -100,6 +100,7 @@ impl Sim {
         match what {
             "interest" => self.set_interest(now, &read(body)?),
             "transfer" => self.fund_wallet(now, &read(body)?),
+            "loan" => self.lend_by_hand(now, &read(body)?),
             "listen_token" => self.set_listen_token(now, &read(body)?),
             _ => Err(format!("there is no POST /control/margin/{what}")),
         }
@@ -126,6 +127,18 @@ impl Sim {
         let way = if wanted.amount.is_negative() { (wallet, account) } else { (account, wallet) };
         let moved = self.exchange.move_between(now, way, &Asset::new(&wanted.asset), wanted.amount.abs());
         moved.map(|()| "{}".to_owned()).map_err(|error| error.to_string())
+    }
+
+    /// A loan its owner takes up, or pays back, on the venue's pages.
+    fn lend_by_hand(&mut self, now: Time, wanted: &Transfer) -> Outcome {
+        let wallet = self.margin_of(self.account_named(&wanted.account)?);
+        let asset = Asset::new(&wanted.asset);
+        let done = if wanted.amount.is_negative() {
+            self.exchange.repay(now, wallet, &asset, -wanted.amount).map(drop)
+        } else {
+            self.exchange.borrow(now, wallet, &asset, wanted.amount).map(drop)
+        };
+        done.map(|()| "{}".to_owned()).map_err(|error| error.to_string())
     }
 
     fn set_listen_token(&mut self, now: Time, wanted: &ListenToken) -> Outcome {

@@ -125,6 +125,31 @@ fn interest_is_shown_the_newest_first_and_outlives_a_restart() {
     assert_eq!(history(&mut again, "").1["rows"], all["rows"]);
 }
 
+/// What its owner does on the venue's pages: told like any loan, charged like any loan.
+#[test]
+fn a_loan_is_taken_up_and_paid_back_by_hand() {
+    let mut bench = funded();
+    let lend = |at: i64, amount: &str| {
+        json!({"fault": "control", "path": "margin/loan", "at": at,
+            "body": {"account": "alice", "asset": "DOGE", "amount": amount}})
+    };
+    bench.control("faults", &json!([lend(1_000, "500"), lend(2_000, "-200"), lend(3_000, "9000000")]));
+    let owed = |bench: &mut Bench| {
+        let (_, account) = bench.rest("alice", "GET", "/sapi/v1/margin/account", "");
+        row(&account, "DOGE")["borrowed"].clone()
+    };
+    bench.pass(Span::from_millis(1_500));
+    assert_eq!(owed(&mut bench), "500.00000000");
+    bench.pass(Span::from_secs(3));
+    assert_eq!(owed(&mut bench), "300.00000000", "as much as nobody lends is not lent");
+    let told: Vec<Value> = (bench.lines.iter().filter(|(journal, _)| *journal == Journal::Liabilities))
+        .map(|(_, line)| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<_> = told.iter().map(|line| (text(&line["kind"]), text(&line["borrowed"]))).collect();
+    assert_eq!(told, [("BORROW", "500"), ("REPAY", "300")]);
+    assert_eq!(bench.lines.iter().filter(|(_, line)| line.contains("\"problem\"")).count(), 1);
+}
+
 #[test]
 fn loans_are_limited_by_the_equity() {
     let mut bench = funded();

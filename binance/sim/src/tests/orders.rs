@@ -1,6 +1,7 @@
 //! Orders: their life, their refusals in the venue's words, their names.
 
 use serde_json::{Value, json};
+use tradingsys::time::Span;
 
 use super::{Bench, bench, code, text};
 
@@ -354,4 +355,47 @@ fn cancels_are_refused_in_the_venues_words() {
     assert_eq!((status, &body[0]["status"]), (200, &json!("CANCELED")));
     let other = cancel(&mut bench, json!({"orderId": id}));
     assert_eq!(code(&other), -2011, "a second cancel finds nothing");
+}
+
+/// The switch on the venue's pages, turned by a script: the next fill is charged so, on spot and on margin.
+#[test]
+fn r23_fees_are_paid_in_bnb_from_one_fill_to_the_next() {
+    let mut bench = bench();
+    // What BNB is worth is known by its last trade.
+    bench.control("trade", &json!({"symbol": "BNBUSDT", "side": "BUY", "qty": "0.01"}));
+    bench.control("margin/transfer", &json!({"account": "alice", "asset": "BNB", "amount": "1"}));
+    bench.control("margin/transfer", &json!({"account": "alice", "asset": "USDT", "amount": "1000"}));
+    let pays = |at: i64, on: bool| {
+        let body = json!({"account": "alice", "pays_in_bnb": on});
+        json!({"fault": "control", "path": "fees", "at": at, "body": body})
+    };
+    bench.control("faults", &json!([pays(1_000, true), pays(2_000, false)]));
+    let conn = bench.logged_on("alice");
+    let other = bench.logged_on("bob");
+    let buy = json!({"symbol": "DOGEUSDT", "side": "BUY", "type": "MARKET", "quantity": "100"});
+    let mut paid = Vec::new();
+    for _ in 0..3 {
+        let placed = bench.place(conn, buy.clone());
+        let margin = bench.rest(
+            "alice",
+            "POST",
+            "/sapi/v1/margin/order",
+            "symbol=DOGEUSDT&side=BUY&type=MARKET&quantity=100&newOrderRespType=FULL",
+        );
+        let theirs = bench.place(other, buy.clone());
+        let of = |reply: &Value| text(&reply["fills"][0]["commissionAsset"]).to_owned();
+        paid.push([of(&placed["result"]), of(&margin.1), of(&theirs["result"])]);
+        bench.pass(Span::from_secs(1));
+    }
+    assert_eq!(paid, [["DOGE"; 3], ["BNB", "BNB", "DOGE"], ["DOGE"; 3]]);
+    let now = bench.now.millis();
+    let params =
+        bench.signed("alice", json!({"symbol": "DOGEUSDT", "apiKey": "key-alice", "timestamp": now}));
+    let shown = |bench: &mut Bench| {
+        let reply = bench.call(conn, "account.commission", params.clone());
+        reply["result"]["discount"]["enabledForAccount"].clone()
+    };
+    assert_eq!(shown(&mut bench), false);
+    bench.control("fees", &json!({"account": "alice", "pays_in_bnb": true}));
+    assert_eq!(shown(&mut bench), true);
 }

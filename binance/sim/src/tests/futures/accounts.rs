@@ -1,6 +1,7 @@
 //! Accounts, positions, settings, pools.
 
 use serde_json::{Value, json};
+use tradingsys::time::Span;
 
 use super::super::{Bench, bench, code, config};
 
@@ -95,6 +96,63 @@ fn long_and_short_are_kept_apart_in_hedge_mode() {
     assert_eq!(refused["code"], -4061);
 }
 
+/// Somebody changes the mode on the venue's pages, at a time of the script's: the next order is refused for it.
+#[test]
+fn r49_the_position_mode_changes_by_itself_when_nothing_is_open() {
+    let mut bench = bench();
+    let conn = bench.futures_api("alice");
+    let mode = |at: i64, hedge: bool| {
+        let body = json!({"account": "alice", "hedge": hedge});
+        json!({"fault": "control", "path": "futures/mode", "at": at, "body": body})
+    };
+    bench.control("faults", &json!([mode(1_000, true), mode(2_000, true), mode(4_000, false)]));
+    let id = bench.rest_perpetual(conn, "BUY", "0.19", "100", "mine");
+    let shown = |bench: &mut Bench| bench.rest("alice", "GET", "/fapi/v1/positionSide/dual", "").1;
+    bench.pass(Span::from_millis(1_500));
+    assert_eq!(shown(&mut bench)["dualSidePosition"], false, "not while an order is open");
+    let problems =
+        |bench: &Bench| bench.lines.iter().filter(|(_, line)| line.contains("\"problem\"")).count();
+    assert_eq!(problems(&bench), 1, "{:?}", bench.lines.last());
+    bench.rest("alice", "DELETE", "/fapi/v1/order", &format!("symbol=DOGEUSDT&orderId={id}"));
+    bench.pass(Span::from_secs(1));
+    assert_eq!(shown(&mut bench)["dualSidePosition"], true);
+    let order = "symbol=DOGEUSDT&type=MARKET&side=BUY&quantity=100";
+    let (_, refused) = bench.rest("alice", "POST", "/fapi/v1/order", order);
+    assert_eq!(refused["code"], -4061);
+    bench.control("futures/mode", &json!({"account": "alice", "hedge": true}));
+    let (_, bob) = bench.rest("bob", "GET", "/fapi/v1/positionSide/dual", "");
+    assert_eq!(bob["dualSidePosition"], false, "the other account's mode is its own");
+    bench.pass(Span::from_secs(2));
+    assert_eq!(bench.rest("alice", "POST", "/fapi/v1/order", order).0, 200);
+    let body = json!({"account": "alice", "hedge": true}).to_string();
+    let held = bench.http("POST", "/control/futures/mode", None, &body).unwrap();
+    assert_eq!(held.status, 400, "not with a position: {}", held.body);
+}
+
+#[test]
+fn leverage_changes_by_itself_and_is_told() {
+    let mut bench = bench();
+    let private = bench.private("alice");
+    let body = json!({"account": "alice", "symbol": "DOGEUSDT", "leverage": 7});
+    bench.control(
+        "faults",
+        &json!([{"fault": "control", "path": "futures/leverage", "at": 500, "body": body}]),
+    );
+    bench.pass(Span::from_secs(1));
+    let told = bench.values(private).remove(0);
+    assert_eq!(
+        (&told["e"], &told["ac"]),
+        (&json!("ACCOUNT_CONFIG_UPDATE"), &json!({"s": "DOGEUSDT", "l": 7}))
+    );
+    let (_, shown) = bench.rest("alice", "GET", "/fapi/v1/symbolConfig", "symbol=DOGEUSDT");
+    assert_eq!(shown[0]["leverage"], 7);
+    let (_, others) = bench.rest("alice", "GET", "/fapi/v1/symbolConfig", "symbol=BTCUSDT");
+    assert_ne!(others[0]["leverage"], 7);
+    let body = json!({"account": "alice", "symbol": "DOGEUSDT", "leverage": 500}).to_string();
+    let refused = bench.http("POST", "/control/futures/leverage", None, &body).unwrap();
+    assert!(refused.status == 400 && refused.body.contains("500"), "{}", refused.body);
+}
+
 #[test]
 fn futures_have_pools_of_their_own() {
     let mut config = config();
@@ -107,7 +165,7 @@ fn futures_have_pools_of_their_own() {
     assert_eq!(used.1, "20");
     assert_eq!(bench.http("GET", "/fapi/v1/depth?symbol=DOGEUSDT&limit=1000", None, "").unwrap().status, 429);
     assert_eq!(bench.http("GET", "/api/v3/time", None, "").unwrap().status, 200, "spot goes on");
-    bench.pass(tradingsys::time::Span::from_secs(60));
+    bench.pass(Span::from_secs(60));
     let order = "symbol=DOGEUSDT&type=MARKET&side=BUY&quantity=100";
     for expected in [200, 200, 429] {
         assert_eq!(bench.rest("alice", "POST", "/fapi/v1/order", order).0, expected);
