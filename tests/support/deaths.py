@@ -74,8 +74,8 @@ def lines(file: Path) -> list[Any]:
 class User:
     """Types numbers over what `pos.db` shows, and remembers what was meant."""
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        self.file = folder / "db" / "pos.db"
+    def __init__(self, file: Path, rng: random.Random) -> None:
+        self.file = file
         self.rng = rng
         self.meant: dict[int, Decimal] = defaultdict(Decimal)
         self.edits = 0
@@ -129,8 +129,9 @@ class House:
         self.exchange = exchange
         self.gateway = gateway
         self.folder = gateway.folder
+        self.books = self.folder / str(gateway.config["db"])
         self.rng = random.Random(seed)
-        self.user = User(self.folder, self.rng)
+        self.user = User(self.books / "pos.db", self.rng)
         self.strategy: Strategy | None = None
         self.seed = seed
         self.deaths: Counter[str] = Counter()
@@ -149,7 +150,7 @@ class House:
         """The first start dies while the journal is made; then the strategies come."""
         self.die(ONLY_FIRST)
         self.launch().await_listening()
-        environment = {"TRADINGSYS_TOKEN_FILE": str(self.folder / "token")}
+        environment = {"TRADINGSYS_TOKEN_FILE": str(self.folder / str(self.gateway.config["token_file"]))}
         arguments = (self.gateway.url, str(self.folder), str(self.seed))
         self.strategy = Strategy(self.folder, TIRELESS, *arguments, environment=environment)
         eventually(lambda: len(self.trades()) > 5, "strategies to trade")
@@ -187,9 +188,9 @@ class House:
                 self.settle()
             eventually(self.user.edit, "the file to edit")
         elif place == "mid_migration":
-            for copy in (self.folder / "db").glob("journal.db.bak-*"):
+            for copy in self.books.glob("journal.db.bak-*"):
                 copy.unlink()
-            with closing(sqlite3.connect(self.folder / "db" / "journal.db", isolation_level=None)) as db:
+            with closing(sqlite3.connect(self.books / "journal.db", isolation_level=None)) as db:
                 for index in ("funding", "charge", "allocation"):
                     # A death in the middle may have left it so.
                     db.execute(f"DROP INDEX IF EXISTS record_{index}")
@@ -226,9 +227,14 @@ class House:
                 yield
             self.user.edit()
 
+    def told_by_exchange(self, what: str) -> list[Any]:
+        """Lines of the exchange's own file about its orders, or its trades."""
+        market = "futures_" if self.gateway.exe == "usdt" else ""
+        return lines(self.folder / "sim" / f"{market}{what}.jsonl")
+
     def trades(self) -> list[Any]:
         """The exchange's trades of the account."""
-        return [t for t in lines(self.folder / "sim" / "trades.jsonl") if t["account"] == "main"]
+        return [t for t in self.told_by_exchange("trades") if t["account"] == "main"]
 
     def finish(self) -> None:
         """A last start without a death; the strategies end, and all is judged."""
@@ -265,7 +271,7 @@ class House:
 
     def check_orders(self) -> None:
         """One order for a command at most; none is open; every command was answered to its end."""
-        orders = lines(self.folder / "sim" / "orders.jsonl")
+        orders = [o for o in self.told_by_exchange("orders") if o["account"] == "main"]
         placed = Counter(o["client_order_id"] for o in orders if o["event"] == "NEW")
         assert set(placed.values()) == {1}, "one order for a command"
         last = {o["order_id"]: o["status"] for o in orders}
@@ -310,13 +316,13 @@ def session_of(client_order_id: str) -> int:
 
 
 @contextmanager
-def house(folder: Path, seed: int) -> Iterator[House]:
+def house(folder: Path, seed: int, product: str = "spot") -> Iterator[House]:
     """One of them; no process is left behind."""
     folder.mkdir(exist_ok=True)
     limits = ("--ticks-per-second=20", "--order-limit=100000", "--weight-limit=1000000")
     # Counted as ever, and never too often.
     keys = {"recovery_lag_ms": 20, "snapshot_rows": 100, "pause_after_crashes": 1000}
-    with trading(folder, *limits, **keys) as (exchange, gateway):
+    with trading(folder, *limits, exe=product, **keys) as (exchange, gateway):
         found = House(exchange, gateway, seed)
         try:
             yield found
@@ -325,13 +331,15 @@ def house(folder: Path, seed: int) -> Iterator[House]:
                 found.strategy.kill()
 
 
-def round_of_deaths(folder: Path, seed: int, at_each: int) -> House:
-    """Every place that many times, in an order drawn by the seed, then the judgement."""
-    with house(folder, seed) as found:
+def round_of_deaths(
+    folder: Path, seed: int, at_each: int, product: str = "spot", most: int | None = None
+) -> House:
+    """Every place that many times, or so many of them, in an order drawn by the seed; then the judgement."""
+    with house(folder, seed, product) as found:
         found.begin()
         deck = [place for place in found.places if place != ONLY_FIRST] * at_each
         found.rng.shuffle(deck)
-        for place in deck:
+        for place in deck[:most]:
             found.die(place)
         found.finish()
         return found

@@ -68,7 +68,8 @@ class Trader:
             order.kill()
             return
         side = self.rng.choice([Side.BUY, Side.SELL])
-        quantity = self.rng.randint(20, 60)
+        # On futures five dollars are the least.
+        quantity = self.rng.randint(40, 80)
         if self.rng.random() < 0.5:
             sent = order.send(0, quantity, side, OrderType.MARKET)
         else:
