@@ -104,6 +104,28 @@ class User:
         self.edits += 1
         return True
 
+    def delete(self) -> bool:
+        """A row is deleted: its session shall have nothing; `False`: it is locked, or there is none."""
+        session = self.rng.choice(SESSIONS)
+        try:
+            with closing(
+                sqlite3.connect(f"file:{self.file}?mode=rw", 0.05, isolation_level=None, uri=True)
+            ) as db:
+                where = "session_id = ? AND symbol = ?"
+                gone = db.execute(f"DELETE FROM position WHERE {where} RETURNING qty", [session, SYMBOL])
+                rows = gone.fetchall()
+        except sqlite3.OperationalError:
+            return False
+        for (qty,) in rows:
+            self.meant[session] -= Decimal(qty)
+            self.edits += 1
+        return bool(rows)
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        """Sessions and what they hold, but for nothing."""
+        found = self.read(f"SELECT session_id, qty FROM {table} WHERE symbol = '{SYMBOL}'")
+        return [row for row in found if Decimal(row[1])]
+
     def sees_rows(self) -> bool:
         """Is there a row of each session?"""
         with suppress(sqlite3.OperationalError):
@@ -112,9 +134,7 @@ class User:
 
     def is_done(self) -> bool:
         """Does every row stand as the gateway has shown it?"""
-        return self.read("SELECT session_id, qty FROM position") == self.read(
-            "SELECT session_id, qty FROM _shadow"
-        )
+        return self.rows("position") == self.rows("_shadow")
 
     def read(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows; a lock is waited for."""
@@ -144,6 +164,7 @@ class House:
         environment = dict(os.environ) if failpoint is None else armed(failpoint)
         command: list[str | Path] = [program(self.gateway.exe), f"-c={self.gateway.exe}.json", "-l=error"]
         self.gateway.process = Process(command, self.folder, env=environment)
+        self.gateway.process.armed = failpoint is not None
         return self.gateway.process
 
     def begin(self) -> None:
@@ -292,13 +313,18 @@ class House:
         mine = (t["trade_id"] for t in trades if session_of(t["client_order_id"]) == session)
         assert told == Counter(mine), f"session {session} was told of each of its fills once"
 
-    def check_positions(self, trades: list[Any]) -> None:
+    def expected(self, trades: list[Any]) -> dict[int, Decimal]:
         """Fills, less fees taken in the asset; at each edit the number typed less the one there."""
         expected = {session: self.user.meant[session] for session in SESSIONS}
         for trade in trades:
             qty = Decimal(trade["qty"]) * (1 if trade["side"] == "BUY" else -1)
             fee = Decimal(trade["commission"]) if trade["commission_asset"] == "DOGE" else Decimal(0)
             expected[session_of(trade["client_order_id"])] += qty - fee
+        return expected
+
+    def check_positions(self, trades: list[Any]) -> None:
+        """What stands in `pos.db`, and the edits in the journal."""
+        expected = self.expected(trades)
 
         def stand() -> dict[int, Decimal]:
             return {row[0]: Decimal(row[1]) for row in self.user.read("SELECT session_id, qty FROM position")}

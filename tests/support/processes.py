@@ -99,6 +99,8 @@ class Process:
         with self.out.open("wb") as out, self.err.open("ab") as err:
             self.popen = subprocess.Popen(command, cwd=folder, **({"stdout": out, "stderr": err} | options))
         self.listening: Frame = {}
+        # Will it die by itself?
+        self.armed = False
 
     def await_listening(self) -> None:
         """Until its first line is there."""
