@@ -169,9 +169,9 @@ mod tests {
         give(&pull, ()).await;
         let (events, mut heard) = mpsc::channel(1);
         give(&way, Way::Loop(events, folder.path("db"))).await;
-        assert_eq!(heard.recv().await, Some(StopEvent::Kill(by_signal())));
         drop((pull, way));
         carried.await.unwrap();
+        assert_eq!(heard.recv().await, Some(StopEvent::Kill(by_signal())));
         assert_eq!(heard.recv().await, None, "once is enough");
     }
 

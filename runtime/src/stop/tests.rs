@@ -67,7 +67,8 @@ fn r60_whoever_makes_the_file_pulls_the_switch_and_whoever_removes_it_clears_it(
 fn r60_a_file_removed_while_the_gateway_started_is_a_removal() {
     let folder = Scratch::new("stop");
     let (sender, mut events) = mpsc::channel(16);
-    let _keeper = Keeper::start(&folder.0, &killed(false), None, sender).unwrap();
+    let keeper = Keeper::start(&folder.0, &killed(false), None, sender).unwrap();
+    keeper.keep(1, killed(false));
     assert_eq!(events.blocking_recv().unwrap(), StopEvent::FileGone(1, 0));
 }
 
