@@ -19,7 +19,7 @@ COUNT = int(os.environ.get("TRADINGSYS_INTERLEAVINGS", "10"))
 OF_ONE_HOUSE = 100
 
 
-@pytest.mark.timeout(0)
+@pytest.mark.timeout(600 + 30 * COUNT)
 def test_i21_edits_and_deaths_of_a_real_gateway_in_any_order_come_to_one_sum(tmp_path: Path) -> None:
     judged, kinds, edits, began = 0, Counter[str](), 0, time.monotonic()
     for number, seed in enumerate(range(SEED, SEED + -(-COUNT // OF_ONE_HOUSE))):
