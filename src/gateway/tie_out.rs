@@ -340,10 +340,9 @@ impl Gateway {
         }
     }
 
-    /// Has the income history been read since then, where contracts are paid and charged by it, or loans?
+    /// Has the income history been read since then, where contracts are paid and charged by it?
     fn income_known(&self, since: Time) -> bool {
-        let of_history = self.config.margin || self.books.contracts().next().is_some();
-        !of_history || self.tie_out.income_read >= Some(since)
+        self.books.contracts().next().is_none() || self.tie_out.income_read >= Some(since)
     }
 
     fn book_cash(&mut self, time: Time, owner: Owner, asset: Asset, delta: Cash, reason: &str) {
