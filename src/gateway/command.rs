@@ -27,6 +27,8 @@ pub(super) const NUMBERS_END: CommandNumber = 1 << 53;
 
 /// A cancel without a reply for longer than this may be sent again.
 const REPLY_WITHIN: Span = Span::from_secs(5);
+/// Less than this after the engine said that it has the order not open, it would say so again.
+const SAID_GONE: Span = Span::from_secs(2);
 
 #[derive(Serialize)]
 struct Accepted<'a> {
@@ -274,11 +276,13 @@ impl Gateway {
         })
     }
 
-    /// Cancels at a session's wish. One that waits for its reply is not sent again: that would use up what others may
-    /// send, and change nothing.
+    /// Cancels at a session's wish. One that waits for its reply is not sent again, nor one of an order in doubt that the
+    /// engine has just said not to be open: that would use up what others may send, the questions that end the doubt
+    /// among it, and change nothing. The wish is kept, should the order turn up.
     fn cancel_once(&mut self, now: Time, id: &ClientOrderId) -> Result<(), NotSent> {
         let sent = self.orders.get(id).and_then(|order| order.cancel_sent);
-        if sent.is_some_and(|at| now.since(at) < REPLY_WITHIN) {
+        let waits = sent.is_some_and(|at| now.since(at) < REPLY_WITHIN);
+        if waits || self.doubts.are_told_gone(now, id, SAID_GONE) {
             self.orders.update(id, |order| order.cancel_wanted = true);
             return Ok(());
         }

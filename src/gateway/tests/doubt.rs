@@ -288,6 +288,39 @@ fn r21_a_cancel_that_finds_nothing_is_not_repeated_while_replicas_still_show_the
     assert_eq!(bench.events().last().unwrap(), "CANCELED 0");
 }
 
+#[test]
+fn r13_an_order_in_doubt_that_is_cancelled_at_every_tick_costs_no_request_at_every_tick() {
+    let mut bench = Bench::ready();
+    let id = bench.order(1);
+    bench.says(vec![lost(&id)]);
+    let (mut sent, mut told) = (0, bench.sent.len());
+    for tick in 0..500 {
+        let n = 2 + tick;
+        bench.call(&match tick % 2 {
+            0 => json!({"id": 9, "method": "cancel", "params": {"n": n, "order_id": id.as_str()}}),
+            _ => json!({"id": 9, "method": "cancel_all", "params": {"n": n}}),
+        });
+        let cancels = cancels(&bench);
+        sent += cancels.len();
+        for id in cancels {
+            bench.says(vec![VenueEvent::CancelReply { id, outcome: CancelOutcome::UnknownOrder }]);
+        }
+        bench.wait(Span::from_millis(10));
+    }
+    let events = bench.events();
+    let refused = events.iter().filter(|event| event.starts_with("cancel_reject")).count();
+    assert_eq!((sent, refused), (3, 3), "in five seconds: {events:?}");
+    told = bench.sent.len() - told;
+    assert!(told < 520, "an answer to each, and little else: {told}");
+    // The request was only late: the wish stands.
+    bench.says(vec![event(report(&id, VenueStatus::New, 0, None))]);
+    for _ in 0..30 {
+        shows(&mut bench, &report(&id, VenueStatus::New, 0, None));
+        bench.wait(Span::from_millis(500));
+    }
+    assert_eq!(cancels(&bench), [id]);
+}
+
 /// A session's cancel of an order at the exchange, and how many cancels have gone since.
 fn canceled_by_session() -> (Bench, ClientOrderId) {
     let mut bench = Bench::ready();
