@@ -276,9 +276,9 @@ impl Gateway {
         })
     }
 
-    /// Cancels at a session's wish. One that waits for its reply is not sent again, nor one of an order in doubt that the
-    /// engine has just said not to be open: that would use up what others may send, the questions that end the doubt
-    /// among it, and change nothing. The wish is kept, should the order turn up.
+    /// Cancels at a session's wish. One that waits for its reply is not sent again, nor one of an order in doubt that
+    /// the engine has just said not to be open: that would use up what others may send, the questions that end the
+    /// doubt among it, and change nothing. The wish is kept, should the order turn up.
     fn cancel_once(&mut self, now: Time, id: &ClientOrderId) -> Result<(), NotSent> {
         let sent = self.orders.get(id).and_then(|order| order.cancel_sent);
         let waits = sent.is_some_and(|at| now.since(at) < REPLY_WITHIN);
