@@ -14,7 +14,7 @@ use super::io::LogLevel;
 use crate::ids::{Asset, SessionId};
 use crate::journal::{CashRecord, DebtRecord, Owner, Record};
 use crate::num::Cash;
-use crate::time::{Span, Time};
+use crate::time::{Span, Time, earliest};
 use crate::venue::port::{Account, Balance};
 
 /// How long a difference must stand unchanged before it is believed.
@@ -38,6 +38,8 @@ pub(super) struct TieOut {
     seen: BTreeMap<Asset, (Cash, Time)>,
     /// When the books were opened with what the account held, by the venue's clock.
     opened: Option<Time>,
+    /// When that was first done; what is corrected of it later was so then.
+    first_opened: Option<Time>,
     /// Nothing has agreed with the opening yet: a difference is still the opening's, which was read while something
     /// moved; for a while only, where the link has not held since.
     provisional: bool,
@@ -60,6 +62,7 @@ impl TieOut {
     pub(super) fn fold(&mut self, cash: &CashRecord) {
         if cash.reason == OPENING {
             self.opened = self.opened.max(Some(cash.time));
+            self.first_opened = earliest(self.first_opened, Some(cash.time));
             (self.provisional, self.interrupted) = (true, true);
         }
         if cash.reason == TRANSFER {
@@ -287,11 +290,14 @@ impl Gateway {
         now + self.tie_out.offset
     }
 
-    /// The account was read while something moved it: the first comparison that lasts is what it held.
+    /// The account was read while something moved it: the first comparison that lasts is what it held, from the first:
+    /// fundings since then are shared by that. What is found later of the time until now is in it.
     fn correct_opening(&mut self, now: Time, asset: &Asset, delta: Cash) {
         self.log(LogLevel::Info, "opening corrected", format!("asset={asset} by={delta}"));
         let at = self.venue_time(now);
-        self.book_cash(at, Owner::External, asset.clone(), delta, OPENING);
+        let first = self.tie_out.first_opened.unwrap_or(at);
+        self.book_cash(first, Owner::External, asset.clone(), delta, OPENING);
+        self.book_cash(at, Owner::External, asset.clone(), Cash::ZERO, OPENING);
     }
 
     fn compare_asset(&mut self, now: Time, asset: &Asset) {

@@ -407,6 +407,26 @@ fn r45_an_outage_across_a_funding_and_a_fill_is_caught_up() {
 }
 
 #[test]
+fn r45_what_the_opening_missed_has_its_part_of_a_funding_before_the_correction() {
+    let mut trial = Trial { bench: Bench::new(Vec::new(), Vec::new(), START), exchange: funded(100_000) };
+    trial.bench.says(vec![VenueEvent::Instruments(vec![perpetual()]), VenueEvent::EntryUp]);
+    trial.answer();
+    // Of the moment in which the books were opened, and not in what was read for them.
+    let now = trial.now();
+    trial.exchange.trade(now, 0, "-0.5", "50000");
+    trial.exchange.fills.clear();
+    trial.bench.now += Span::from_millis(500);
+    trial.trade(1, "1", "50000");
+    trial.bench.now += Span::from_millis(500);
+    let paid = trial.fund("0.0001", "50000");
+    assert!(paid.is_some());
+    trial.hear(paid);
+    trial.wait(Span::from_secs(90));
+    trial.check("after the correction");
+    trial.check_shares(&[0, 1]);
+}
+
+#[test]
 fn r45_the_event_and_the_row_of_a_payment_are_one_fact() {
     for order in [["event", "rates", "row"], ["rates", "row", "event"], ["row", "event", "rates"]] {
         let mut trial = Trial::new(funded(100_000));
