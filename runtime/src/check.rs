@@ -31,9 +31,13 @@ const DIALS_MAX: u32 = 4;
 /// A clock further off than this is a fault: the exchange refuses requests from the future of more than 1 s.
 const CLOCK_MAX: Span = Span::from_millis(500);
 
-/// Numbers of the two questions.
+/// Numbers of the questions: the account, the open orders, and whatever else is asked, one after the other.
 const ACCOUNT: u64 = 1;
 const OPEN_ORDERS: u64 = 2;
+const MORE: u64 = 3;
+
+/// Longest an answer to those may take: the budget of a minute may be used up by the ones before.
+const NEXT_WITHIN: Span = Span::from_secs(90);
 
 /// An older schema, in words.
 pub(crate) const OLDER: &str = "journal.db has the schema of an older version; the next start keeps a copy and migrates \
@@ -166,9 +170,28 @@ fn exchange(config: &Config, ports: Ports, findings: &mut Findings) -> Result<()
     Ok(())
 }
 
-/// Balances, positions among them, and open orders, as the exchange shows them.
-pub(crate) fn account(config: &Config, ports: Ports) -> Result<(Vec<Balance>, Vec<OrderReport>), Exit> {
-    let seen = look(config, ports, Seen { wants_orders: true, ..Seen::default() })?;
+/// What else is asked, and what follows on each answer.
+#[derive(Default)]
+pub(crate) struct Inquiry {
+    /// First page of each.
+    pub(crate) questions: Vec<Query>,
+    /// The question for the page after an answer, if there is one.
+    pub(crate) next: Option<fn(&Query, &Answer) -> Option<Query>>,
+}
+
+/// What the exchange shows of the account.
+pub(crate) struct Shown {
+    /// Balances, positions among them.
+    pub(crate) balances: Vec<Balance>,
+    /// Open orders.
+    pub(crate) open: Vec<OrderReport>,
+    /// What was asked besides, each page with its question.
+    pub(crate) answers: Vec<(Query, Answer)>,
+}
+
+/// Asks for the account, its open orders, and what else is wanted.
+pub(crate) fn account(config: &Config, ports: Ports, inquiry: Inquiry) -> Result<Shown, Exit> {
+    let seen = look(config, ports, Seen { wants_orders: true, inquiry, ..Seen::default() })?;
     if let Some(reason) = seen.refused {
         return Err(Exit::key_refused(refused_by_the_exchange(&reason)));
     }
@@ -177,7 +200,16 @@ pub(crate) fn account(config: &Config, ports: Ports) -> Result<(Vec<Balance>, Ve
     }
     let why = seen.last_down.unwrap_or_else(|| "no answer".into());
     match (seen.account, seen.open) {
-        (Some(Ok(_)), Some(Ok(open))) => Ok((seen.balances, open)),
+        (Some(Ok(_)), Some(Ok(open))) if seen.inquiry.questions.is_empty() => {
+            Ok(Shown { balances: seen.balances, open, answers: seen.answers })
+        }
+        (Some(Ok(_)), Some(Ok(_))) => {
+            let left = seen.inquiry.questions.len();
+            let reason = seen.failed.unwrap_or(why);
+            Err(Exit::unreachable(format!(
+                "{left} questions about fills and orders were not answered: {reason}"
+            )))
+        }
         (Some(Err(reason)), _) | (_, Some(Err(reason))) => Err(Exit::unreachable(reason)),
         _ => Err(Exit::unreachable(format!("the exchange was not reached: {why}; see \"endpoints\""))),
     }
@@ -205,6 +237,11 @@ struct Seen {
     /// Are open orders asked for?
     wants_orders: bool,
     open: Option<Result<Vec<OrderReport>, String>>,
+    /// What else is still to be asked; the first of it is under way.
+    inquiry: Inquiry,
+    answers: Vec<(Query, Answer)>,
+    /// Why the last of those was not answered.
+    failed: Option<String>,
     refused: Option<String>,
     /// What the account lacks, and how to mend it.
     unfit: Option<String>,
@@ -223,6 +260,7 @@ impl Seen {
         }
         let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
         let account = account && (self.open.is_some() || !self.wants_orders);
+        let account = account && (self.inquiry.questions.is_empty() || self.failed.is_some());
         self.refused.is_some() || self.unfit.is_some() || account
     }
 
@@ -239,6 +277,7 @@ impl Seen {
                 self.account = Some(Ok((account.can_trade, account.balances.len())));
                 self.balances = account.balances;
             }
+            VenueEvent::Answer { request: MORE, answer } => self.take_page(answer),
             VenueEvent::Answer { answer: Answer::Orders(open), .. } => self.open = Some(Ok(open)),
             VenueEvent::Answer { request: OPEN_ORDERS, answer: Answer::Failed(reason) } => {
                 self.open = Some(Err(reason));
@@ -246,6 +285,18 @@ impl Seen {
             VenueEvent::Answer { answer: Answer::Failed(reason), .. } => self.account = Some(Err(reason)),
             _ => {}
         }
+    }
+
+    fn take_page(&mut self, answer: Answer) {
+        if let Answer::Failed(reason) = answer {
+            self.failed = Some(reason);
+            return;
+        }
+        let question = self.inquiry.questions.remove(0);
+        if let Some(following) = self.inquiry.next.and_then(|next| next(&question, &answer)) {
+            self.inquiry.questions.insert(0, following);
+        }
+        self.answers.push((question, answer));
     }
 
     fn tell(self, market: &str, limits: &Limits, findings: &mut Findings) {
@@ -328,7 +379,7 @@ impl Trial {
         mut events: tokio::sync::mpsc::Receiver<(tradingsys::ids::LinkId, LinkEvent)>,
     ) -> Seen {
         let start = self.clock.now();
-        let until = start + ANSWER_WITHIN;
+        let mut until = start + ANSWER_WITHIN;
         let mut out = Outbox::default();
         self.ports.0.start(start, &mut out);
         self.ports.1.start(start, &mut out);
@@ -344,8 +395,12 @@ impl Trial {
             let wait = earliest(due, Some(until)).unwrap_or(until).since(self.clock.now());
             let wait = Duration::from_nanos(u64::try_from(wait.nanos()).unwrap_or(0));
             if let Ok(Some((link, event))) = tokio::time::timeout(wait, events.recv()).await {
+                let answers = self.seen.answers.len();
                 self.link(link, &event, &mut out);
                 self.settle(&mut out);
+                if self.seen.answers.len() > answers {
+                    until = self.clock.now() + NEXT_WITHIN;
+                }
             }
         }
         self.seen
@@ -397,12 +452,18 @@ impl Trial {
             }
             for event in events {
                 let up = event == VenueEvent::EntryUp;
+                let page = matches!(event, VenueEvent::Answer { request: MORE, .. });
                 self.seen.take(event);
                 if up {
                     self.ports.1.query(self.clock.now(), ACCOUNT, &Query::Account, out);
                 }
                 if up && self.seen.wants_orders {
                     self.ports.1.query(self.clock.now(), OPEN_ORDERS, &Query::OpenOrders, out);
+                }
+                if let (true, None, Some(question)) =
+                    (up || page, &self.seen.failed, self.seen.inquiry.questions.first())
+                {
+                    self.ports.1.query(self.clock.now(), MORE, question, out);
                 }
             }
         }

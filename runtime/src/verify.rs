@@ -1,6 +1,7 @@
 //! `verify`: the journal's chain, and the books as the journal's fold against what `pos.db` was given, and if asked
 //! against the exchange; and a start from the snapshot against one from all records. The gateway must be stopped.
 
+mod history;
 mod online;
 
 use std::collections::BTreeMap;
@@ -66,7 +67,8 @@ pub(crate) fn verify(
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
-    let told = online.map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, passphrase));
+    let told = online
+        .map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, &found.records, passphrase));
     recalled.and(shown).and(told)
 }
 

@@ -244,7 +244,7 @@ def test_verify_online_compares_money_and_orders_with_the_exchange(
     gateway.running.end()
     done = gateway.run("verify", "-c=spot.json", "--online")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "ok   exchange: 6 assets and 1 open orders as in the books" in done.stdout
+    assert "6 assets and 1 open orders as in the books, 1 fills and 1 orders as recorded" in done.stdout
     # While it is stopped: money comes in, an order is entered and one cancelled by hand.
     exchange.control("POST", "/control/transfer", {"account": "main", "asset": "USDT", "amount": "5"})
     by_hand = {"account": "main", "symbol": "BTCUSDT", "side": "BUY", "qty": "0.001", "price": "20000"}
@@ -262,6 +262,36 @@ def test_verify_online_compares_money_and_orders_with_the_exchange(
     exchange.kill()
     done = gateway.run("verify", "-c=spot.json", "--online")
     assert done.returncode == 69 and "ok   books" in done.stdout, done.stdout + done.stderr
+
+
+def test_verify_online_compares_single_fills_and_ends_of_orders(gateway: Gateway, exchange: Exchange) -> None:
+    gateway.start()
+    client = gateway.client()
+    client.buy("10")
+    resting = client.order(type="LIMIT", tif="GTC", price="0.15", qty="10")
+    client.until(lambda frame: frame.get("event") == "order" and frame["order"]["order_id"] == resting)
+    gateway.running.end()
+    # While it is stopped the resting order is filled.
+    exchange.control("POST", "/control/price", {"symbol": "DOGEUSDT", "price": "0.14"})
+
+    def ended() -> bool:
+        accounts = exchange.control("GET", "/control/state")["accounts"]
+        return not any(account["orders"] for account in accounts if account["name"] == "main")
+
+    eventually(ended, "the exchange to fill it")
+    done = gateway.run("verify", "-c=spot.json", "--online")
+    assert done.returncode == 78, done.stdout + done.stderr
+    assert re.search(rf"fail exchange: trade \d+ of order {resting} is not in the books", done.stdout)
+    gateway.start()
+    eventually(
+        lambda: len(gateway.sql("SELECT 1 FROM fill", "journal.db")) == 2, "it to be booked at a start"
+    )
+    eventually(lambda: gateway.position() == "19.98", "pos.db to show it")
+    gateway.running.end()
+    done = gateway.run("verify", "-c=spot.json", "--online")
+    assert done.returncode == 0 and "2 fills and 2 orders as recorded" in done.stdout, (
+        done.stdout + done.stderr
+    )
 
 
 def test_keygen_makes_a_pair_and_never_overwrites(gateway: Gateway, exchange: Exchange) -> None:

@@ -4,30 +4,39 @@ use std::collections::BTreeSet;
 
 use tradingsys::gateway::Gateway;
 use tradingsys::ids::Asset;
+use tradingsys::journal::Record;
 use tradingsys::num::Cash;
 use tradingsys::venue::port::{Balance, OrderReport};
 
+use super::history::History;
+use crate::check::{Inquiry, Shown};
 use crate::cli::show;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::key::passphrase::Source;
 use crate::{Connect, VenueSetup, check, key, run};
 
-/// Compares balances, positions and open orders, and prints a line for each difference, or that there is none.
+/// Compares balances, positions, open orders, and the latest fills and ends of orders, and prints a line for each
+/// difference, or that there is none.
 pub(super) fn compare(
     connect: Connect,
     config: &Config,
     gateway: &Gateway,
+    records: &[Record],
     passphrase: &Source,
 ) -> Result<(), Exit> {
     let key = key::load(&config.pem, passphrase)?;
     let setup = VenueSetup { config, key, seed: run::seed()?, only_looks: true };
-    let (balances, open) = check::account(config, connect(setup))?;
+    let history = History::of(records);
+    let inquiry = Inquiry { questions: history.questions(), next: Some(History::next) };
+    let Shown { balances, open, answers } = check::account(config, connect(setup), inquiry)?;
     let mut wrong = assets(gateway, &balances);
     wrong.extend(orders(gateway, &open));
+    let (differing, fills, ended) = history.compare(&answers);
+    wrong.extend(differing);
     if wrong.is_empty() {
         show(&format!(
-            "ok   exchange: {} assets and {} open orders as in the books",
+            "ok   exchange: {} assets and {} open orders as in the books, {fills} fills and {ended} orders as recorded",
             balances.len(),
             open.len()
         ));
