@@ -26,6 +26,8 @@ import pyalgo
 GOLDEN = Path(__file__).resolve().parents[2] / "docs" / "golden" / "operator.json"
 # The replies of the golden frames by the number of their request.
 REPLIES = {"status": 3, "sessions": 4, "orders": 5, "positions": 6, "limits": 7}
+# Code of a refusal where the only look at the exchange's clock was taken while the machine stood still.
+CLOCK_OFF = -30005
 
 
 class Desk:
@@ -48,13 +50,16 @@ class Desk:
         return price
 
     def buys(self, qty: float, price: float | None = None) -> pyalgo.SmartOrder:
-        """Sends an order and waits until it is more than sent."""
-        order = pyalgo.SmartOrder(self.sub, adopt=False)
+        """Sends an order and waits until it is more than sent; again where only the machine stood still."""
         kind = pyalgo.OrderType.MARKET if price is None else pyalgo.OrderType.LIMIT
-        order.send(price, qty, pyalgo.Side.BUY, kind)
-        while order.state == pyalgo.OrderState.PENDING or (price is None and order.is_active):
-            self.engine.process()
-        return order
+        until = time.monotonic() + PATIENCE
+        while True:
+            order = pyalgo.SmartOrder(self.sub, adopt=False)
+            order.send(price, qty, pyalgo.Side.BUY, kind)
+            while order.state == pyalgo.OrderState.PENDING or (price is None and order.is_active):
+                self.engine.process()
+            if order.code != CLOCK_OFF or time.monotonic() > until:
+                return order
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`pyalgo`, with the address of this gateway unless it is given."""

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, WebSocketException
 
 from support.deaths import SESSIONS, SYMBOL, House, house
 from support.processes import PATIENCE, Client, Gateway, Process, Refused, eventually, is_for_now
@@ -64,13 +64,13 @@ class Interleaver:
         if down or place:
             self.die()
         if down:
-            eventually(self.edit, "the file to edit")
+            eventually(self.edits_while_down, "the file to edit")
         process = self.house.launch(place) if down or place else self.gateway.running
         reached = self.live(process, quietly=down)
         self.die()
         if self.user.edits == before:
             # The gateway was at the file whenever it was tried.
-            eventually(self.edit, "the file to edit")
+            eventually(self.edits_while_down, "the file to edit")
         self.house.launch().await_listening()
         self.judge()
         how = place.split(":")[0] if place and reached else "at a moment by the clock"
@@ -114,13 +114,19 @@ class Interleaver:
             self.clients[session].place(SYMBOL, side, type="MARKET", qty=str(self.rng.randint(40, 80)))
         except Refused as refused:
             assert is_for_now(refused) or refused.error["name"] in ("not_ready", "disconnected"), refused
-        except (AssertionError, WebSocketException, OSError):
-            # A connection breaks a moment before its process is gone; nothing else may break it.
-            self.gateway.running.popen.wait(PATIENCE)
+        except (AssertionError, WebSocketException, OSError) as broken:
+            self.clients.pop(session, None)
+            # The door closes on who was too slow; else a connection breaks a moment before its process is gone.
+            if not was_too_slow(broken):
+                self.gateway.running.popen.wait(PATIENCE)
 
     def edit(self) -> bool:
         """A number typed over a row, or a row deleted; `False`: it is locked, or not there."""
         return self.user.delete() if self.rng.random() < 0.2 else self.user.edit()
+
+    def edits_while_down(self) -> bool:
+        """The same, while nobody else is at the file; where all rows are deleted already there is nothing to edit."""
+        return self.edit() or not self.user.read("SELECT 1 FROM position")
 
     def judge(self) -> None:
         """Rows, edits, fills and books, once all that the user wrote is taken and shown."""
@@ -176,6 +182,12 @@ class Interleaver:
         assert self.gateway.running.end() == 143
         verified = self.gateway.run("verify", f"-c={self.gateway.exe}.json")
         assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def was_too_slow(broken: Exception) -> bool:
+    """Did the door close because the machine stood still amid a handshake or a login?"""
+    closed = broken.rcvd if isinstance(broken, ConnectionClosed) else None
+    return isinstance(broken, InvalidHandshake) or (closed is not None and closed.code == 1008)
 
 
 def interleave(folder: Path, seed: int, count: int, product: str = "spot") -> Interleaver:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosedError, InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
 from support import canary
@@ -244,10 +244,15 @@ class Gateway:
 
     def client(self, session: int = 1, **login: Any) -> Client:
         """A client that is logged in and has been told that orders are taken."""
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 client = Client(self, session, **login)
                 client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
+            except InvalidMessage:
+                # The door waits three seconds for a handshake: where the machine stands still it is knocked at again.
+                if self.running.popen.poll() is not None or time.monotonic() > until:
+                    raise
             except ConnectionClosedError as closed:
                 if closed.rcvd is None or closed.rcvd.code != ANEW:
                     raise
