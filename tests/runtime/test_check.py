@@ -244,7 +244,7 @@ def test_verify_online_compares_money_and_orders_with_the_exchange(
     gateway.running.end()
     done = gateway.run("verify", "-c=spot.json", "--online")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 assets and 1 open orders as in the books, 1 fills and 1 orders as recorded" in done.stdout
+    assert "6 assets and 1 open orders as in the books, 1 fills and 2 orders as recorded" in done.stdout
     # While it is stopped: money comes in, an order is entered and one cancelled by hand.
     exchange.control("POST", "/control/transfer", {"account": "main", "asset": "USDT", "amount": "5"})
     by_hand = {"account": "main", "symbol": "BTCUSDT", "side": "BUY", "qty": "0.001", "price": "20000"}

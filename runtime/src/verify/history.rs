@@ -63,8 +63,8 @@ impl<'a> History<'a> {
     /// What to ask the exchange, first page of each.
     pub(super) fn questions(&self) -> Vec<Query> {
         let of = |(symbol, here): (&Symbol, &Here<'_>)| {
-            let fill = here.fills.keys().rev().take(LATEST).last();
-            let order = here.orders.keys().rev().take(LATEST).last();
+            let fill = here.fills.keys().rev().take(LATEST).next_back();
+            let order = here.orders.keys().rev().take(LATEST).next_back();
             let trades = fill.map(|(from, _)| Query::TradesFrom { symbol: symbol.clone(), from: *from });
             let orders = order.map(|from| Query::OrdersFrom {
                 symbol: symbol.clone(),
