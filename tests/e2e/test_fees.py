@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import canary
-from support.processes import Exchange, Gateway, keygen
+from support.processes import Exchange, Gateway, eventually, keygen
 
 PAYER = "canary-apikey-of-one-who-pays-in-bnb"
 

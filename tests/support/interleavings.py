@@ -116,7 +116,7 @@ class Interleaver:
             assert is_for_now(refused) or refused.error["name"] in ("not_ready", "disconnected"), refused
         except (AssertionError, WebSocketException, OSError) as broken:
             self.clients.pop(session, None)
-            # The door closes on who was too slow; else a connection breaks a moment before its process is gone.
+            # The door closes on who is too slow; else it breaks a moment before its process is gone.
             if not was_too_slow(broken):
                 self.gateway.running.popen.wait(PATIENCE)
 
@@ -125,7 +125,7 @@ class Interleaver:
         return self.user.delete() if self.rng.random() < 0.2 else self.user.edit()
 
     def edits_while_down(self) -> bool:
-        """The same, while nobody else is at the file; where all rows are deleted already there is nothing to edit."""
+        """The same, while nobody else is at the file; where no row is left there is nothing to edit."""
         return self.edit() or not self.user.read("SELECT 1 FROM position")
 
     def judge(self) -> None:

@@ -250,7 +250,7 @@ class Gateway:
                 client = Client(self, session, **login)
                 client.until(lambda frame: frame.get("event") == "state" and frame["state"] == "ready")
             except InvalidMessage:
-                # The door waits three seconds for a handshake: where the machine stands still it is knocked at again.
+                # The door waits three seconds for a handshake: a machine that stood still knocks again.
                 if self.running.popen.poll() is not None or time.monotonic() > until:
                     raise
             except ConnectionClosedError as closed:

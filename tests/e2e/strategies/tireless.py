@@ -45,7 +45,7 @@ class Trader:
         self.sub = self.session.subscribe("dogeusdt", "bbo")
         self.orders = [SmartOrder(self.sub) for _ in range(4)]
         self.session.on_order = self.on_order
-        # A cancel of all orders that is refused is asked for again; anything else shows by what is not answered.
+        # A refused cancel of all orders is asked for again; all else shows by what is not answered.
         self.session.on_error = lambda error: print(f"session {number}: {error}")
         self.acting = eng.every(0.01, self.act)
 
