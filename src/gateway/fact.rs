@@ -220,7 +220,7 @@ impl Gateway {
             self.orders.update(&id, |order| order.amend_found(now, lag));
         }
         let fill = report.fill.as_ref().and_then(|fill| self.book_fill(now, &id, fill));
-        let missing = self.advance(now, &id, report);
+        let missing = self.advance(now, &id, report, source);
         if fill.is_some() || self.told_state(&id) != before {
             self.order_changed(now, &id, fill);
         }
@@ -383,13 +383,13 @@ impl Gateway {
     }
 
     /// Applies the report's status. True: fills are missing and must be fetched.
-    fn advance(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport) -> bool {
+    fn advance(&mut self, now: Time, id: &ClientOrderId, report: &OrderReport, source: Source) -> bool {
         if self.orders.get(id).is_some_and(|o| o.state == State::NotPlaced) {
             self.resurrected(now, id);
         }
         let Some(end) = self.status_told(id, report).end() else {
             self.step(id, Event::Live);
-            self.live_again(now, id);
+            self.live_again(now, id, source);
             // An end heard of before its last fill: this report brought the fill.
             if let Some(end) = self.orders.get(id).filter(|o| !o.has_gap()).and_then(|o| o.ending) {
                 self.end(id, end);
@@ -445,9 +445,9 @@ impl Gateway {
     }
 
     /// There is evidence that an order in doubt lives.
-    fn live_again(&mut self, now: Time, id: &ClientOrderId) {
+    fn live_again(&mut self, now: Time, id: &ClientOrderId, source: Source) {
         let there = self.orders.get(id).is_some_and(|o| o.canceled_apart == o.waits());
-        if there && self.doubts.are_told_gone(now, id, self.config.recovery_lag) {
+        if source == Source::Query && there && self.doubts.are_told_gone(now, id, self.config.recovery_lag) {
             // The engine has just said that it is not open there, and replicas may show it a while longer.
             return;
         }
@@ -577,7 +577,7 @@ impl Gateway {
             self.doubt(now, id);
         } else if !self.orders.get(id).is_some_and(|o| o.state.is_over()) {
             self.step(id, Event::Live);
-            self.live_again(now, id);
+            self.live_again(now, id, Source::Query);
         }
         self.order_changed(now, id, told);
         self.watch_overfill(now, id, Qty::ZERO);
