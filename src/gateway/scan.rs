@@ -559,8 +559,10 @@ impl Gateway {
         if let Some(asset) = &fill.fee_asset {
             *moved.entry(asset.clone()).or_default() += -fill.fee;
         }
+        // What the opening was corrected by counts from the first opening on, a fill of the time until then included.
+        let time = self.tie_out.first_opened().map_or(fill.time, |first| fill.time.min(first));
         for (asset, amount) in moved.into_iter().filter(|(_, amount)| !amount.is_zero()) {
-            let (owner, reason, time) = (Owner::External, PAST.to_owned(), fill.time);
+            let (owner, reason) = (Owner::External, PAST.to_owned());
             self.emit(Record::Cash(CashRecord { owner, asset, delta: -amount, reason, time }));
         }
     }

@@ -111,6 +111,11 @@ impl TieOut {
         self.opened
     }
 
+    /// When that was first done.
+    pub(super) const fn first_opened(&self) -> Option<Time> {
+        self.first_opened
+    }
+
     /// Events may be missed from here on: they explain differences first, so one has to be seen anew before it is
     /// believed.
     pub(super) fn interrupted(&mut self) {

@@ -427,6 +427,37 @@ fn r45_what_the_opening_missed_has_its_part_of_a_funding_before_the_correction()
 }
 
 #[test]
+fn r45_a_fill_that_the_opening_was_corrected_by_is_no_ones_before_it_happened() {
+    let mut trial = Trial { bench: Bench::new(Vec::new(), Vec::new(), START), exchange: funded(100_000) };
+    trial.bench.says(vec![VenueEvent::Instruments(vec![perpetual()]), VenueEvent::EntryUp]);
+    trial.answer();
+    trial.bench.now += Span::from_millis(100);
+    trial.trade(1, "1", "50000");
+    trial.bench.now += Span::from_millis(300);
+    let paid = trial.fund("0.0001", "50000");
+    trial.hear(paid);
+    trial.bench.now += Span::from_millis(300);
+    let now = trial.now();
+    let filled = trial.exchange.trade(now, 2, "0.5", "50000");
+    let open = OrderReport { status: VenueStatus::New, filled: Qty::ZERO, fill: None, ..filled };
+    trial.bench.says(vec![event(open.clone())]);
+    let fills = trial.exchange.fills.clone();
+    trial.exchange.fills.pop();
+    let filled = std::mem::replace(trial.exchange.orders.last_mut().unwrap(), open);
+    trial.wait(Span::from_secs(90));
+    assert_eq!(
+        trial.asset(Owner::External, &holding()),
+        Qty::from_raw(5_000_000_000).raw(),
+        "corrected by it"
+    );
+    trial.exchange.fills = fills;
+    *trial.exchange.orders.last_mut().unwrap() = filled;
+    trial.wait(HOUR);
+    trial.check("once it is learnt");
+    trial.check_shares(&[1, 2]);
+}
+
+#[test]
 fn r45_the_event_and_the_row_of_a_payment_are_one_fact() {
     for order in [["event", "rates", "row"], ["rates", "row", "event"], ["row", "event", "rates"]] {
         let mut trial = Trial::new(funded(100_000));
