@@ -129,7 +129,7 @@ fn execution_report(text: &str) -> Result<OrderReport, Malformed> {
             quote: raw.last_quote,
             realised: None,
             fee: raw.fee,
-            fee_asset: raw.fee_asset.as_deref().map(Asset::new),
+            fee_asset: raw.fee_asset.as_deref().filter(|_| !raw.fee.is_zero()).map(Asset::new),
             maker: raw.maker,
             time,
         })
@@ -338,7 +338,11 @@ pub fn trades(result: &str) -> Result<Vec<Fill>, Malformed> {
         quote: trade.quote_qty.unwrap_or_else(|| cut(trade.price.times(trade.qty))),
         realised: None,
         fee: trade.commission,
-        fee_asset: trade.commission_asset.filter(|name| !name.is_empty()).map(|name| Asset::new(&name)),
+        // The event of a trade without a fee names no asset.
+        fee_asset: trade
+            .commission_asset
+            .filter(|name| !name.is_empty() && !trade.commission.is_zero())
+            .map(|name| Asset::new(&name)),
         maker: trade.is_maker,
         time: Time::from_millis(trade.time),
     };

@@ -252,6 +252,7 @@ fn answers_to_queries() {
     assert_eq!((fills[0].trade_id, fills[0].venue_id), (1_650_422_481, 12_569_099_453));
     assert_eq!((fills[0].side, fills[0].maker), (Side::Sell, true));
     assert_eq!(fills[0].quote, "148.692235".parse().unwrap());
+    assert_eq!((fills[0].fee.is_zero(), &fills[0].fee_asset), (true, &None));
 
     let status = r#"{"makerCommission":15,"takerCommission":15,"buyerCommission":0,"sellerCommission":0,"canTrade":true,
         "canWithdraw":true,"canDeposit":true,"commissionRates":{"maker":"0.00150000","taker":"0.00150000",
