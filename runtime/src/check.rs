@@ -185,8 +185,10 @@ pub(crate) struct Shown {
     pub(crate) balances: Vec<Balance>,
     /// Open orders.
     pub(crate) open: Vec<OrderReport>,
-    /// What was asked besides, each page with its question.
+    /// What was asked besides, each page with its question, or why it was not answered.
     pub(crate) answers: Vec<(Query, Answer)>,
+    /// What the exchange lists, where it said so.
+    pub(crate) instruments: Vec<Instrument>,
 }
 
 /// Asks for the account, its open orders, and what else is wanted.
@@ -201,13 +203,13 @@ pub(crate) fn account(config: &Config, ports: Ports, inquiry: Inquiry) -> Result
     let why = seen.last_down.unwrap_or_else(|| "no answer".into());
     match (seen.account, seen.open) {
         (Some(Ok(_)), Some(Ok(open))) if seen.inquiry.questions.is_empty() => {
-            Ok(Shown { balances: seen.balances, open, answers: seen.answers })
+            let instruments = seen.instruments.unwrap_or_default();
+            Ok(Shown { balances: seen.balances, open, answers: seen.answers, instruments })
         }
         (Some(Ok(_)), Some(Ok(_))) => {
             let left = seen.inquiry.questions.len();
-            let reason = seen.failed.unwrap_or(why);
             Err(Exit::unreachable(format!(
-                "{left} questions about fills and orders were not answered: {reason}"
+                "{left} questions about fills and orders were not answered: {why}"
             )))
         }
         (Some(Err(reason)), _) | (_, Some(Err(reason))) => Err(Exit::unreachable(reason)),
@@ -222,7 +224,7 @@ fn look(config: &Config, ports: Ports, seen: Seen) -> Result<Seen, Exit> {
         .build()
         .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
     let (links, events) = Links::new(tls);
-    let trial = Trial { ports, links, clock: Clock::new(), seen };
+    let trial = Trial { ports, links, clock: Clock::new(), seen, until: Time::default() };
     Ok(LocalSet::new().block_on(&runtime, trial.run(events)))
 }
 
@@ -240,8 +242,6 @@ struct Seen {
     /// What else is still to be asked; the first of it is under way.
     inquiry: Inquiry,
     answers: Vec<(Query, Answer)>,
-    /// Why the last of those was not answered.
-    failed: Option<String>,
     refused: Option<String>,
     /// What the account lacks, and how to mend it.
     unfit: Option<String>,
@@ -260,7 +260,7 @@ impl Seen {
         }
         let account = self.account.is_some() && self.clock.is_some() && self.instruments.is_some();
         let account = account && (self.open.is_some() || !self.wants_orders);
-        let account = account && (self.inquiry.questions.is_empty() || self.failed.is_some());
+        let account = account && self.inquiry.questions.is_empty();
         self.refused.is_some() || self.unfit.is_some() || account
     }
 
@@ -288,10 +288,6 @@ impl Seen {
     }
 
     fn take_page(&mut self, answer: Answer) {
-        if let Answer::Failed(reason) = answer {
-            self.failed = Some(reason);
-            return;
-        }
         let question = self.inquiry.questions.remove(0);
         if let Some(following) = self.inquiry.next.and_then(|next| next(&question, &answer)) {
             self.inquiry.questions.insert(0, following);
@@ -371,6 +367,7 @@ struct Trial {
     links: Links,
     clock: Clock,
     seen: Seen,
+    until: Time,
 }
 
 impl Trial {
@@ -379,28 +376,24 @@ impl Trial {
         mut events: tokio::sync::mpsc::Receiver<(tradingsys::ids::LinkId, LinkEvent)>,
     ) -> Seen {
         let start = self.clock.now();
-        let mut until = start + ANSWER_WITHIN;
+        self.until = start + ANSWER_WITHIN;
         let mut out = Outbox::default();
         self.ports.0.start(start, &mut out);
         self.ports.1.start(start, &mut out);
         self.settle(&mut out);
         while !self.seen.complete() || self.ports.1.inquires() {
             let now = self.clock.now();
-            if now >= until {
+            if now >= self.until {
                 break;
             }
             self.timers(now, &mut out);
             self.settle(&mut out);
             let due = earliest(self.ports.0.deadline(), self.ports.1.deadline());
-            let wait = earliest(due, Some(until)).unwrap_or(until).since(self.clock.now());
+            let wait = earliest(due, Some(self.until)).unwrap_or(self.until).since(self.clock.now());
             let wait = Duration::from_nanos(u64::try_from(wait.nanos()).unwrap_or(0));
             if let Ok(Some((link, event))) = tokio::time::timeout(wait, events.recv()).await {
-                let answers = self.seen.answers.len();
                 self.link(link, &event, &mut out);
                 self.settle(&mut out);
-                if self.seen.answers.len() > answers {
-                    until = self.clock.now() + NEXT_WITHIN;
-                }
             }
         }
         self.seen
@@ -460,9 +453,8 @@ impl Trial {
                 if up && self.seen.wants_orders {
                     self.ports.1.query(self.clock.now(), OPEN_ORDERS, &Query::OpenOrders, out);
                 }
-                if let (true, None, Some(question)) =
-                    (up || page, &self.seen.failed, self.seen.inquiry.questions.first())
-                {
+                if let (true, Some(question)) = (up || page, self.seen.inquiry.questions.first()) {
+                    self.until = self.clock.now() + NEXT_WITHIN;
                     self.ports.1.query(self.clock.now(), MORE, question, out);
                 }
             }

@@ -67,8 +67,9 @@ pub(crate) fn verify(
     let folded = projected(&mut gateway, now, out);
     let booked = books::booked(&found.records);
     let shown = window(&config, &journal, &booked, &gateway, &folded);
-    let told = online
-        .map_or(Ok(()), |passphrase| online::compare(connect, &config, &gateway, &found.records, passphrase));
+    let told = online.map_or(Ok(()), |passphrase| {
+        online::compare(connect, &config, &gateway, (&found.records, now), passphrase)
+    });
     recalled.and(shown).and(told)
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use tradingsys::gateway::Gateway;
 use tradingsys::ids::Asset;
+use tradingsys::instrument::Instrument;
 use tradingsys::journal::Record;
 use tradingsys::num::Cash;
-use tradingsys::venue::port::{Balance, OrderReport};
+use tradingsys::time::{Span, Time};
+use tradingsys::venue::port::{Answer, Balance, OrderReport, Query};
 
-use super::history::History;
+use super::history::{Compared, History};
 use crate::check::{Inquiry, Shown};
 use crate::cli::show;
 use crate::config::Config;
@@ -16,31 +18,35 @@ use crate::exit::Exit;
 use crate::key::passphrase::Source;
 use crate::{Connect, VenueSetup, check, key, run};
 
+/// What the exchange shows for so long, it shows for that long within a day or so.
+const A_DAY: Span = Span::from_secs(24 * 3_600);
+
 /// Compares balances, positions, open orders, and the latest fills and ends of orders, and prints a line for each
 /// difference, or that there is none.
 pub(super) fn compare(
     connect: Connect,
     config: &Config,
     gateway: &Gateway,
-    records: &[Record],
+    (records, now): (&[Record], Time),
     passphrase: &Source,
 ) -> Result<(), Exit> {
     let key = key::load(&config.pem, passphrase)?;
     let setup = VenueSetup { config, key, seed: run::seed()?, only_looks: true };
-    let history = History::of(records);
+    let ports = connect(setup);
+    let since = ports.1.shows_trades_of().map(|shown| now - shown + A_DAY);
+    let history = History::of(records, config.install, since);
     let inquiry = Inquiry { questions: history.questions(), next: Some(History::next) };
-    let Shown { balances, open, answers } = check::account(config, connect(setup), inquiry)?;
+    let Shown { balances, open, answers, instruments } = check::account(config, ports, inquiry)?;
     let mut wrong = assets(gateway, &balances);
     wrong.extend(orders(gateway, &open));
-    let (differing, fills, ended) = history.compare(&answers);
+    let Compared { wrong: differing, fills, orders: ended } = history.compare(&answers);
     wrong.extend(differing);
+    let unanswered = unanswered(&answers, &instruments);
     if wrong.is_empty() {
-        show(&format!(
-            "ok   exchange: {} assets and {} open orders as in the books, {fills} fills and {ended} orders as recorded",
-            balances.len(),
-            open.len()
-        ));
-        return Ok(());
+        let (assets, open) = (balances.len(), open.len());
+        let sums = format!("{assets} assets and {open} open orders as in the books");
+        show(&format!("ok   exchange: {sums}, {fills} fills and {ended} orders as recorded"));
+        return unanswered;
     }
     for reason in &wrong {
         show(&format!("fail exchange: {reason}"));
@@ -50,6 +56,24 @@ pub(super) fn compare(
          next start, what is left then is shown as unattributed",
         wrong.len()
     )))
+}
+
+/// Of what is listed no more the exchange may tell nothing; anything else it should have answered.
+fn unanswered(answers: &[(Query, Answer)], instruments: &[Instrument]) -> Result<(), Exit> {
+    let mut missing = Ok(());
+    for (question, answer) in answers {
+        let (Query::TradesFrom { symbol, .. } | Query::OrdersFrom { symbol, .. }, Answer::Failed(reason)) =
+            (question, answer)
+        else {
+            continue;
+        };
+        let words = format!("not all fills and orders of {symbol} were compared: {reason}");
+        show(&format!("warn exchange: {words}"));
+        if instruments.iter().any(|instrument| instrument.symbol == *symbol) {
+            missing = Err(Exit::unreachable(words));
+        }
+    }
+    missing
 }
 
 /// Sums of all owners, contracts among them, against free and locked less borrowed.
