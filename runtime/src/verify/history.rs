@@ -60,7 +60,6 @@ impl<'a> History<'a> {
             match record {
                 Record::Order(order) if order.session.is_some() => {
                     owned.insert(&order.id, &order.symbol);
-                    symbols.entry(order.symbol.clone()).or_default();
                 }
                 Record::OrderState(state) => match (owned.get(&state.id), state.venue_id) {
                     (Some(symbol), Some(venue_id)) => {

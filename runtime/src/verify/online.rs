@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use tradingsys::gateway::Gateway;
-use tradingsys::ids::Asset;
-use tradingsys::instrument::Instrument;
+use tradingsys::ids::{Asset, Symbol};
 use tradingsys::journal::Record;
 use tradingsys::num::Cash;
 use tradingsys::time::{Span, Time};
@@ -41,7 +40,8 @@ pub(super) fn compare(
     wrong.extend(orders(gateway, &open));
     let Compared { wrong: differing, fills, orders: ended } = history.compare(&answers);
     wrong.extend(differing);
-    let unanswered = unanswered(&answers, &instruments);
+    let listed = |symbol: &Symbol| instruments.iter().any(|instrument| instrument.symbol == *symbol);
+    let unanswered = unanswered(&answers, listed);
     if wrong.is_empty() {
         let (assets, open) = (balances.len(), open.len());
         let sums = format!("{assets} assets and {open} open orders as in the books");
@@ -59,7 +59,7 @@ pub(super) fn compare(
 }
 
 /// Of what is listed no more the exchange may tell nothing; anything else it should have answered.
-fn unanswered(answers: &[(Query, Answer)], instruments: &[Instrument]) -> Result<(), Exit> {
+fn unanswered(answers: &[(Query, Answer)], listed: impl Fn(&Symbol) -> bool) -> Result<(), Exit> {
     let mut missing = Ok(());
     for (question, answer) in answers {
         let (Query::TradesFrom { symbol, .. } | Query::OrdersFrom { symbol, .. }, Answer::Failed(reason)) =
@@ -69,7 +69,7 @@ fn unanswered(answers: &[(Query, Answer)], instruments: &[Instrument]) -> Result
         };
         let words = format!("not all fills and orders of {symbol} were compared: {reason}");
         show(&format!("warn exchange: {words}"));
-        if instruments.iter().any(|instrument| instrument.symbol == *symbol) {
+        if listed(symbol) {
             missing = Err(Exit::unreachable(words));
         }
     }
@@ -109,4 +109,20 @@ fn orders(gateway: &Gateway, open: &[OrderReport]) -> Vec<String> {
         gone.map(|order| format!("order {} is open in the books, and not at the exchange", order.id)),
     );
     wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_no_more_may_stay_unanswered() {
+        let symbol = Symbol::new("dogeusdt");
+        let asked = |answer| [(Query::TradesFrom { symbol: symbol.clone(), from: 3 }, answer)];
+        let failed = asked(Answer::Failed("-1121 Invalid symbol.".to_owned()));
+        assert!(unanswered(&failed, |_| false).is_ok());
+        let exit = unanswered(&failed, |listed| *listed == symbol).unwrap_err();
+        assert!(exit.message.contains("of dogeusdt were compared: -1121"), "{}", exit.message);
+        assert!(unanswered(&asked(Answer::Trades(Vec::new())), |_| true).is_ok());
+    }
 }
