@@ -18,6 +18,7 @@ What a loss of the journal or of power takes besides is in `exactly_once.py`. Th
 are adopted, not placed a second time.
 """
 
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -40,10 +41,11 @@ class Fills:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.cursor: tuple[int, int] | None = None
-        # A line that a crash cut short has no end: its event was not acknowledged and comes again.
+        # A line that a crash cut short has no end: its event was not acknowledged and comes again. It is cut
+        # off where it stands: a file written anew is empty for a moment, and the next crash may fall into it.
         whole, _, torn = (path.read_text() if path.exists() else "").rpartition("\n")
         if torn:
-            path.write_text(f"{whole}\n" if whole else "")
+            os.truncate(path, path.stat().st_size - len(torn.encode()))
         if whole:
             generation, sequence, *_ = whole.rsplit("\n", 1)[-1].split()
             self.cursor = int(generation), int(sequence)

@@ -79,6 +79,17 @@ def test_the_cargo_of_cargo_home_is_found(
     assert rust.environment()["PATH"].split(os.pathsep)[0] == str(tmp_path / "kept" / "bin")
 
 
+@pytest.mark.parametrize(("ci", "kept"), [("true", "0"), ("", None)])
+def test_only_where_nothing_is_built_twice_is_nothing_kept_for_it(
+    bare: Path, monkeypatch: pytest.MonkeyPatch, ci: str, kept: str | None
+) -> None:
+    for name in ("cargo", "rustc"):
+        program(bare, name, f'echo "{name} 1.99.0 (x 2026-01-01)"')
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.delenv("CARGO_INCREMENTAL", raising=False)
+    assert rust.environment().get("CARGO_INCREMENTAL") == kept
+
+
 def test_an_installer_out_of_reach_is_one_clear_line(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEV_NO_RUST_INSTALL")
     monkeypatch.setattr(venv, "install_locked", lambda lock: False)

@@ -93,6 +93,8 @@ def test_the_market_maker_resumes_without_loss(busy: System) -> None:
     wait_for("a new bid", lambda: {order["side"] for order in busy.orders()} == {"BUY", "SELL"})
     program.kill()
     program.communicate()
+    with fills.open("a") as file:
+        file.write("1 2")  # As if it had died amid a line.
     count = len(busy.trades())
     busy.move("DOGEUSDT", "0.19")
     wait_for("fills while away", lambda: len(busy.trades()) > count)

@@ -18,7 +18,8 @@ from pyalgo import Engine, Order, OrderType, Side, SmartOrder, Tif
 
 
 def last_cursor(path: Path) -> tuple[int, int] | None:
-    """Of the last complete line that tells of an event; a torn last line never counted."""
+    """Of the last complete line that tells of an event. A torn last line never counted: it is cut off where
+    it stands, for a kill may fall into a writing anew."""
     if not path.exists():
         return None
     cursor = None
@@ -30,7 +31,7 @@ def last_cursor(path: Path) -> tuple[int, int] | None:
         word = json.loads(line)
         if word[0] == "event":
             cursor = (word[1][0], word[1][1])
-    path.write_bytes(kept)
+    os.truncate(path, len(kept))
     return cursor
 
 

@@ -18,11 +18,12 @@ from pyalgo import Engine, Order, OrderType, Session, Side, SmartOrder, Tif
 
 
 def last_cursor(path: Path) -> tuple[int, int] | None:
-    """Of the last complete line that tells of an event; a torn last line never counted."""
+    """Of the last complete line that tells of an event. A torn last line never counted: it is cut off where
+    it stands, for a kill may fall into a writing anew."""
     if not path.exists():
         return None
     kept = [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-    path.write_bytes(b"".join(kept))
+    os.truncate(path, sum(map(len, kept)))
     events = [word for word in map(json.loads, kept) if word[0] == "event"]
     return (events[-1][1][0], events[-1][1][1]) if events else None
 
