@@ -38,6 +38,9 @@ def environment() -> dict[str, str]:
         # As maturin has it: else its builds and ours would undo each other's.
         "PYO3_ENVIRONMENT_SIGNATURE": _signature(),
     }
+    if env.get("CI") == "true":
+        # Nothing is built there a second time: what incremental builds keep only costs.
+        env.setdefault("CARGO_INCREMENTAL", "0")
     for candidate in _candidates(env):
         version = _version(candidate)
         if version is not None and version >= wanted:

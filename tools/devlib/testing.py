@@ -17,8 +17,8 @@ from devlib.paths import DEV, PLAIN, ROOT
 CARGO_TEST = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", setup.FAILPOINTS]
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
 CARGO_IGNORED = re.compile(r"^test (.+) \.\.\. ignored")
-# Most tests wait for real processes: two files at a time. The tests of a file share its processes, in order.
-BESIDE = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
+# Most tests wait for real processes: three files at a time. Tests of a file share its processes, in order.
+BESIDE = ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder"]
 # How the fixture `machine_lacks` of tests/conftest.py begins its reason.
 MACHINE = "this machine: "
 
