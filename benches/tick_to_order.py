@@ -123,13 +123,14 @@ def measure(options: argparse.Namespace) -> list[Row]:
     rows = []
     # So slow that each tick is answered: on a busy machine newer ones would overtake all that ask for one.
     cases = [replace(case, rate=100) for case in (CASES[0], CASES[-1])] if options.quick else CASES
-    with system() as bench:
-        for case in cases:
-            ours, theirs = Runs(), Runs()
-            for _ in range(options.rounds):
-                round_of_relay(bench, case, options.seconds, theirs)
-                round_of_gateway(bench, case, options.seconds, ours)
-            rows.append(row(case, ours, theirs))
+    for spin in (False, True):
+        with system(spin=spin) as bench:
+            for case in (case for case in cases if case.spin == spin):
+                ours, theirs = Runs(), Runs()
+                for _ in range(options.rounds):
+                    round_of_relay(bench, case, options.seconds, theirs)
+                    round_of_gateway(bench, case, options.seconds, ours)
+                rows.append(row(case, ours, theirs))
     return rows
 
 

@@ -72,6 +72,8 @@ pub struct Config {
     pub log_bounds: tradingsys_logger::Bounds,
     /// Where monitors ask how things stand; `None`: nowhere.
     pub metrics: Option<LocalAddress>,
+    /// The event loop never sleeps.
+    pub spin: bool,
     /// How long the exchange may take to receive a request.
     pub recv_window: Span,
     /// How far the exchange's queries may lag behind its engine.
@@ -184,6 +186,7 @@ fn parse(text: &str, file: &Path, folder: &Path, product: &Product) -> Result<Co
         log_dir: table.take_text("log_dir").map_or_else(|| PathBuf::from("log"), beside),
         log_bounds: log_bounds(&mut table),
         metrics: table.take_text("metrics").map(|text| door::metrics(&text)).transpose()?,
+        spin: table.take_flag("spin"),
         recv_window: Span::from_millis(table.take_whole("recv_window_ms", 5_000)),
         recovery_lag: Span::from_millis(table.take_whole("recovery_lag_ms", 5_000)),
         retention: Span::from_secs(table.take_whole("retention_days", 7) * 86_400),

@@ -121,6 +121,9 @@ fn gateway(
         .build()
         .map_err(|error| Exit::failure(format!("no event loop: {error}")))?;
     let local = LocalSet::new();
+    if config.spin {
+        local.spawn_local(stay_awake());
+    }
     local.block_on(&runtime, async {
         let door_tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listeners = bind(&config.local, door_tls, config.unix_socket.as_deref())?;
@@ -133,6 +136,13 @@ fn gateway(
         }
         outcome
     })
+}
+
+/// Keeps the event loop from sleeping: as long as a task is ready, it only looks whether something has arrived.
+async fn stay_awake() {
+    loop {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The ways in and out.

@@ -71,7 +71,7 @@ const SIDE_EFFECTS: &[&str] = &[
 ];
 
 /// All keys, in the order of the documentation.
-pub const KEYS: [Key; 28] = [
+pub const KEYS: [Key; 29] = [
     required("apikey", Kind::Text),
     required("pem", Kind::Text),
     own("margin", Kind::Flag, "spot"),
@@ -93,6 +93,7 @@ pub const KEYS: [Key; 28] = [
     optional("log_file_mb", Kind::Whole(1, 100_000)),
     optional("log_files", Kind::Whole(0, 100_000)),
     optional("metrics", Kind::Text),
+    optional("spin", Kind::Flag),
     optional("recv_window_ms", Kind::Whole(100, 60_000)),
     optional("recovery_lag_ms", Kind::Whole(0, 60_000)),
     optional("retention_days", Kind::Whole(0, 3650)),
