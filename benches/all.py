@@ -11,6 +11,7 @@ import contain
 import crowd
 import fan_out
 import orders
+import pauses
 import private_events
 import sdk
 import start
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "crowd": crowd.measure,
     "contain": contain.measure,
     "orders": orders.measure,
+    "pauses": pauses.measure,
     "sdk": sdk.measure,
     "start": start.rows_of,
 }

@@ -16,6 +16,7 @@
 
 mod anew;
 pub mod backoff;
+pub mod collector;
 pub mod event;
 #[cfg(test)]
 mod golden;

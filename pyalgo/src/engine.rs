@@ -11,6 +11,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use rustls::ClientConfig;
 use tradingsys::client::Config;
+use tradingsys::client::collector::Collector;
 use tradingsys::client::event::LocalError;
 use tradingsys::client::machine::Declared;
 use tradingsys::time::{Span, Time};
@@ -18,6 +19,7 @@ use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::request::Ack;
 
 use crate::clock::duration;
+use crate::collector::{Collecting, Pauses};
 use crate::convert::{misuse, raise};
 use crate::desk::Desk;
 use crate::reactor::{Reactor, lock};
@@ -42,6 +44,8 @@ pub(crate) struct Engine {
     reactor: Arc<Reactor>,
     sessions: Mutex<Vec<Py<Session>>>,
     timers: Arc<Mutex<Timers>>,
+    collecting: Collecting,
+    collector: Mutex<Option<Collector>>,
 }
 
 /// A timer of an engine.
@@ -198,9 +202,21 @@ impl Engine {
         Ok(Timer { timers: self.timers.clone(), id })
     }
 
-    fn run_until_stopped(&self, py: Python<'_>) -> PyResult<()> {
+    fn run_collecting(&self, py: Python<'_>) -> PyResult<()> {
+        let before = *lock(&self.collector);
+        let mut pauses = Pauses::begin(py, self.collecting, before, &self.reactor.clock)?;
+        let done = self.run_until_stopped(py, pauses.as_mut());
+        let Some(pauses) = pauses else { return done };
+        *lock(&self.collector) = Some(pauses.collector());
+        done.and(pauses.end(py))
+    }
+
+    fn run_until_stopped(&self, py: Python<'_>, mut pauses: Option<&mut Pauses>) -> PyResult<()> {
         while !self.reactor.has_stopped() {
-            self.turn(py, self.reactor.interval)?;
+            let count = self.turn(py, self.reactor.interval)?;
+            if let Some(pauses) = &mut pauses {
+                pauses.turned(py, count, !self.reactor.has_ready(), &self.reactor.clock)?;
+            }
             let mut sessions = lock(&self.sessions);
             let before = sessions.len();
             let (open, over): (Vec<_>, Vec<_>) =
@@ -232,14 +248,17 @@ impl Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (interval = 0.001))]
-    fn new(interval: f64) -> PyResult<Self> {
+    #[pyo3(signature = (interval = 0.001, *, collect = "idle"))]
+    fn new(interval: f64, collect: &str) -> PyResult<Self> {
+        let collecting = Collecting::named(collect)?;
         let interval = duration(seconds(interval, "interval")?);
         let reactor = Reactor::new(interval).map_err(|error| PyOSError::new_err(error.to_string()))?;
         Ok(Self {
             reactor: Arc::new(reactor),
             sessions: Mutex::new(Vec::new()),
             timers: Arc::new(Mutex::new(Timers::default())),
+            collecting,
+            collector: Mutex::new(None),
         })
     }
 
@@ -316,7 +335,7 @@ impl Engine {
         let owner = self.reactor.claim();
         let signals = Signals::install(py, &self.reactor);
         let done = signals.and_then(|signals| {
-            let done = self.run_until_stopped(py);
+            let done = self.run_collecting(py);
             let told = self.reactor.signals.swap(0, Ordering::Relaxed) > 0;
             if told {
                 self.shut_all(py);
@@ -373,6 +392,10 @@ impl Engine {
     #[getter]
     fn interval(&self) -> f64 {
         self.reactor.interval.as_secs_f64()
+    }
+    #[getter]
+    fn collect(&self) -> &'static str {
+        self.collecting.name()
     }
     #[getter]
     fn turns(&self) -> u64 {

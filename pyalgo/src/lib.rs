@@ -5,6 +5,7 @@
 
 mod book;
 mod clock;
+mod collector;
 mod convert;
 mod desk;
 mod dispatch;

@@ -25,6 +25,7 @@ KEYS = {
     "crowd": {"p50 µs", "p99 µs", "p99 least", "p99 most", "gateway MB"},
     "contain": {"tick p99 ms", "accept p99 ms", "ticks", "orders", "contained"},
     "orders": {"orders/s", "orders", "events", "CPU µs per order", "memory B per order"},
+    "pauses": {"p50 µs", "p99 µs", "p99.9 µs", "longest µs", "times p99.9"},
     "sdk": {"value"},
     "start": {"seconds", "MiB"},
 }  # fmt: skip

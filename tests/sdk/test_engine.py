@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -390,3 +392,111 @@ def test_a_handler_of_the_strategys_own_is_left_alone() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+class Littering:
+    """Makes garbage in callbacks, and sees which collections fall into one."""
+
+    def __init__(self, rounds: int = 30) -> None:
+        self.rounds = rounds
+        self.inside = False
+        self.within: list[int] = []
+        self.between: list[int] = []
+        self.switched: set[bool] = set()
+        self.aside: set[bool] = set()
+        self.made: list[weakref.ref[Littering.Ring]] = []
+
+    class Ring:
+        """Holds itself: only the collector finds it."""
+
+        def __init__(self) -> None:
+            self.me = self
+
+    def seen(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            (self.within if self.inside else self.between).append(info["generation"])
+
+    def litter(self) -> None:
+        self.inside = True
+        self.switched.add(gc.isenabled())
+        self.aside.add(gc.get_freeze_count() > 0)
+        self.made += [weakref.ref(self.Ring()) for _ in range(gc.get_threshold()[0] * 2)]
+        self.rounds -= 1
+        self.inside = False
+        if self.rounds == 0:
+            self.engine.stop()
+
+    def run(self, engine: Engine) -> None:
+        self.engine = engine
+        engine.every(0.001, self.litter)
+        gc.collect()
+        gc.callbacks.append(self.seen)
+        try:
+            engine.run()
+        finally:
+            gc.callbacks.remove(self.seen)
+
+
+def test_garbage_is_collected_between_callbacks() -> None:
+    littering = Littering()
+    littering.run(Engine())
+    assert not littering.within
+    assert littering.between[0] == 2, "what is there is looked through once"
+    assert 0 in littering.between[1:]
+    assert 1 in littering.between[1:], "older garbage, too"
+    assert 2 not in littering.between[1:], "but nothing takes a moment's pause for a full one"
+    assert sum(ring() is not None for ring in littering.made) < len(littering.made) / 5
+    assert littering.switched == {False}
+    assert littering.aside == {True}
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_a_run_right_after_another_does_not_look_through_everything_again() -> None:
+    eng = Engine()
+    Littering().run(eng)
+    again = Littering()
+    again.run(eng)
+    assert 2 not in again.between
+
+
+def test_garbage_may_be_left_to_python() -> None:
+    littering = Littering()
+    littering.run(Engine(collect="python"))
+    assert littering.within
+    assert littering.switched == {True}
+    assert littering.aside == {False}
+
+
+def test_a_collector_that_is_off_stays_off_and_what_is_set_aside_stays_aside() -> None:
+    gc.disable()
+    try:
+        littering = Littering()
+        littering.run(Engine())
+        assert not littering.within
+        assert not littering.between
+        assert not gc.isenabled()
+        assert littering.aside == {False}
+    finally:
+        gc.enable()
+    gc.freeze()
+    try:
+        Littering().run(Engine())
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_the_collector_comes_back_after_an_exception() -> None:
+    eng = Engine()
+    eng.after(0, lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        eng.run()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_who_collects_is_one_of_two_words() -> None:
+    assert Engine().collect == "idle"
+    with pytest.raises(ValueError, match="idle"):
+        Engine(collect="never")  # type: ignore[arg-type]
