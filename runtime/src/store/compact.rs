@@ -174,11 +174,16 @@ struct Log {
 }
 
 impl Whole {
-    pub(super) fn take(&mut self, seq: u64, record: &Record) {
+    /// The next record; why it cannot be that, if it cannot.
+    pub(super) fn take(&mut self, seq: u64, record: &Record) -> Result<(), String> {
         match record {
             Record::Generation { .. } => self.logs.clear(),
             Record::Event { session, sequence, .. } => {
                 let log = self.logs.entry(*session).or_default();
+                if *sequence <= log.last {
+                    let last = log.last;
+                    return Err(format!("event {sequence} of session {session} comes after event {last}"));
+                }
                 if *sequence > log.last + 1 {
                     log.gone = Some((*sequence - 1, seq));
                 }
@@ -190,6 +195,7 @@ impl Whole {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The first record at which an event is missing that nobody has acknowledged, and why that is wrong.
@@ -231,6 +237,16 @@ mod tests {
     }
     fn answer(command: u64) -> Record {
         Record::Answer { session: SessionId(1), epoch: 1, command, reply: "{}".into(), time: None }
+    }
+    #[test]
+    fn r59_an_event_that_does_not_rise_is_damage() {
+        let dir = Scratch::new("events-rise");
+        let generation = Record::Generation { generation: 7, reason: "lost".into() };
+        written(&dir, vec![event(1, 1, day(1)), event(2, 1, day(1)), generation, event(1, 1, day(2))]);
+        assert!(Journal::open(&dir.0).is_ok(), "each session's own, and anew with a generation");
+        written(&dir, vec![event(1, 1, day(2))]);
+        let error = Journal::open(&dir.0).unwrap_err().to_string();
+        assert!(error.contains("event 1 of session 1 comes after event 1"), "{error}");
     }
     fn written(dir: &Scratch, records: Vec<Record>) {
         let (mut journal, _) = Journal::open(&dir.0).unwrap();

@@ -325,7 +325,7 @@ fn load(
     };
     let taken = snapshot.as_ref().map_or((0, 0), |snapshot| (snapshot.at.seq, snapshot.records.len() as u64));
     let (mut walk, mut records) = match snapshot {
-        Some(Snapshot { at, records }) => (Walk::behind(path, at, &records), records),
+        Some(Snapshot { at, records, whole }) => (Walk::behind(path, at, whole), records),
         None => (Walk::new(path, id), Vec::new()),
     };
     records.append(&mut walk.take_rest(connection)?);

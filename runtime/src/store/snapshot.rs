@@ -23,6 +23,7 @@ use tradingsys::journal::Record;
 use tradingsys::time::{Span, Time};
 
 use super::chain::hex;
+use super::compact::Whole;
 use super::journal::Position;
 use super::{StoreError, put_aside};
 use crate::failpoint::failpoint;
@@ -67,6 +68,8 @@ pub(super) struct Snapshot {
     pub(super) at: Position,
     /// What counts of the rows until then.
     pub(super) records: Vec<Record>,
+    /// How events stand there.
+    pub(super) whole: Whole,
 }
 
 /// Reads the folder's snapshot, if there is one. It must be of that journal, made before `now`, and hold events for at
@@ -94,12 +97,14 @@ pub(super) fn read(folder: &Path, journal: &str, keep: Span, now: Time) -> Resul
     if head.made > now.nanos() {
         return Err("it was made later than now: a clock was wrong, then or now".to_owned());
     }
-    let mut records = Vec::new();
+    let (mut records, mut whole) = (Vec::new(), Whole::default());
     for _ in 0..head.records {
-        records.push(lines.parsed()?);
+        let record = lines.parsed()?;
+        whole.take(head.seq, &record).map_err(|reason| format!("its line {}: {reason}", lines.number))?;
+        records.push(record);
     }
     lines.check_sum()?;
-    Ok(Some(Snapshot { at: Position { seq: head.seq, sum: head.sum }, records }))
+    Ok(Some(Snapshot { at: Position { seq: head.seq, sum: head.sum }, records, whole }))
 }
 
 /// Lines, each taken into the checksum.

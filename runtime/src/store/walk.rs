@@ -26,15 +26,11 @@ pub(super) struct Walk {
 impl Walk {
     /// From the first row on.
     pub(super) fn new(path: &Path, id: &str) -> Self {
-        Self::behind(path, Position { seq: 0, sum: chain::genesis(id) }, &[])
+        Self::behind(path, Position { seq: 0, sum: chain::genesis(id) }, compact::Whole::default())
     }
 
-    /// From behind a row on, by which these records are what counts.
-    pub(super) fn behind(path: &Path, at: Position, records: &[Record]) -> Self {
-        let mut whole = compact::Whole::default();
-        for record in records {
-            whole.take(at.seq, record);
-        }
+    /// From behind a row on, until which events stand so.
+    pub(super) fn behind(path: &Path, at: Position, whole: compact::Whole) -> Self {
         Self { path: path.to_owned(), at, emptied: 0, pinned: true, whole }
     }
 
@@ -69,7 +65,7 @@ impl Walk {
         }
         let record =
             serde_json::from_str(&body).map_err(|error| self.damaged(expected, error.to_string()))?;
-        self.whole.take(expected, &record);
+        self.whole.take(expected, &record).map_err(|reason| self.damaged(expected, reason))?;
         Ok(Some(record))
     }
 

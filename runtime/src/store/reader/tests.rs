@@ -122,8 +122,10 @@ fn a_snapshot_is_made_when_so_many_rows_have_come() {
     append(&dir, records(1, 49));
     let (mut work, _alive) = work(&dir, Plan { every: 50, keep: KEEP, taken: (0, 0) });
     let of = |dir: &Scratch| started(dir).taken.0;
+    let mut next = 50;
     for (more, row) in [(0, 0), (1, 50), (49, 50), (1, 100), (60, 160)] {
-        append(&dir, records(1_001, more));
+        append(&dir, records(next, more));
+        next += more;
         assert!(work.look().is_ok());
         assert_eq!(of(&dir), row);
     }
@@ -150,6 +152,24 @@ fn r59_a_flipped_bit_anywhere_in_a_snapshot_is_found_and_costs_nothing() {
     }
     std::fs::write(dir.path(snapshot::FILE), good).unwrap();
     assert_eq!(started(&dir).taken.0, 100);
+}
+
+/// Lines are exchanged, and the checksum is made to fit them.
+#[test]
+fn a_snapshot_with_events_out_of_order_is_passed_over() {
+    let dir = taken("snapshot-order");
+    append(&dir, vec![event(10), event(11)]);
+    let (mut work, _alive) = work(&dir, Plan { every: 1, keep: KEEP, taken: (100, 10) });
+    assert!(work.look().is_ok());
+    let text = std::fs::read_to_string(dir.path(snapshot::FILE)).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.pop();
+    let events: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains("\"event\"")).collect();
+    let [.., first, second] = events[..] else { panic!("{text}") };
+    lines.swap(first, second);
+    let body = lines.join("\n") + "\n";
+    std::fs::write(dir.path(snapshot::FILE), format!("{body}{}\n", chain::genesis(&body))).unwrap();
+    passed_over(&dir, "event 10 of session 1 comes after event 11");
 }
 
 #[test]
