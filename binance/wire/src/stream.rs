@@ -53,7 +53,7 @@ pub enum StreamFrame<'a> {
 #[derive(Deserialize)]
 struct RawStreamFrame<'a> {
     stream: Option<&'a str>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
@@ -62,6 +62,11 @@ struct RawStreamFrame<'a> {
     #[serde(borrow)]
     msg: Option<std::borrow::Cow<'a, str>>,
     e: Option<&'a str>,
+}
+
+/// A member that is there, though it be `null`: the short way takes that for data, too.
+fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -107,7 +112,7 @@ fn cut(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = rest.split_once('"')?;
     let data = rest.strip_prefix(r#","data":"#)?.strip_suffix('}')?;
     let plain = name.bytes().all(|byte| byte >= b' ' && byte != b'\\');
-    (plain && name != "!serverShutdown").then_some((name, data))
+    (plain && name != "!serverShutdown").then_some((name, data.trim_ascii()))
 }
 
 /// Reads a partial depth. The venue sends no time with it: `received` is written in.

@@ -37,6 +37,12 @@ fn outsides() {
     let more = r#"{"stream":"btcusdt@trade","data":{"t":1},"more":{"x":0}}"#;
     assert!(serde_json::from_str::<serde_json::Value>(&data(more).1).is_err());
     assert_eq!(whole_frame(more).unwrap(), StreamFrame::Data { name: "btcusdt@trade", data: r#"{"t":1}"# });
+    // Either way takes it for data, which then cannot be read, and without the blanks around it.
+    for text in
+        [r#"{"stream":"btcusdt@trade","data":null}"#, r#"{"stream":"btcusdt@trade","data": {"t":1} }"#]
+    {
+        assert_eq!(stream_frame(text).unwrap(), whole_frame(text).unwrap(), "{text}");
+    }
     let shutdown = r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#;
     assert_eq!(stream_frame(shutdown).unwrap(), StreamFrame::Shutdown);
     assert_eq!(stream_frame(r#"{"e":"serverShutdown","E":1}"#).unwrap(), StreamFrame::Shutdown);
