@@ -16,7 +16,8 @@ HERE = Path(__file__).parent
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[tuple[Exchange, Gateway]]:
     """A lively exchange and a gateway that has not been started."""
-    with trading(tmp_path, "--ticks-per-second=20", "--order-limit=100000", "--weight-limit=1000000") as both:
+    limits = ("--order-limit=100000", "--weight-limit=1000000", "--connection-limit=100000")
+    with trading(tmp_path, "--ticks-per-second=20", *limits) as both:
         yield both
 
 

@@ -345,10 +345,11 @@ def session_of(client_order_id: str) -> int:
 def house(folder: Path, seed: int, product: str = "spot") -> Iterator[House]:
     """One of them; no process is left behind."""
     folder.mkdir(exist_ok=True)
-    limits = ("--ticks-per-second=20", "--order-limit=100000", "--weight-limit=1000000")
+    # A gateway makes three connections, and a hundred of its lives may fall into the exchange's five minutes.
+    limits = ("--order-limit=100000", "--weight-limit=1000000", "--connection-limit=100000")
     # Counted as ever, and never too often.
     keys = {"recovery_lag_ms": 20, "snapshot_rows": 100, "pause_after_crashes": 1000}
-    with trading(folder, *limits, exe=product, **keys) as (exchange, gateway):
+    with trading(folder, "--ticks-per-second=20", *limits, exe=product, **keys) as (exchange, gateway):
         found = House(exchange, gateway, seed)
         try:
             yield found
