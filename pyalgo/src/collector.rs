@@ -44,7 +44,8 @@ pub(crate) struct Pauses {
 
 impl Pauses {
     /// Takes the collector over: collects all, unless `before` says that this was done just now, sets aside what is
-    /// there, and keeps Python from collecting by itself. `None` where somebody else has decided: the program has turned it off, or another engine of this process has.
+    /// there, and keeps Python from collecting by itself. `None` where somebody else has decided: the program has
+    /// turned it off, or another engine of this process has.
     pub(crate) fn begin(
         py: Python<'_>,
         collecting: Collecting,

@@ -585,6 +585,8 @@ impl Gateway {
         self.tell_gaps(symbol, &scan.ended);
         self.scans.committing.insert(symbol.clone());
         self.commits.push(Record::Scanned { symbol: symbol.clone() });
+        // Orders follow: what a loss of power takes of the journal must not be that there may be any.
+        self.commits.sync();
         for session in moved {
             self.tell_found(now, session, symbol);
         }

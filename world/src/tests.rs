@@ -94,6 +94,12 @@ fn what_failed_once_does_not_again() {
             "a symbol's first order was lost with the end of the journal, and its fill was never looked for",
         ),
         (
+            "seed=1795393258511 product=margin strategies=3 commands=100 length_ms=20000 double_event=94166 \
+             delay_event=45057 drop_reply=37828 freeze_link=31424 kill_gateway=122847 kill_strategy=196474 \
+             lose_power=256136 refuse_link=122089",
+            "the same with all that said that the symbol was used, for it was written and not synced",
+        ),
+        (
             "seed=1138 product=usdt strategies=3 commands=100 length_ms=20000 double_event=40527 delay_event=57008 \
              drop_reply=633 drop_request=3924 kill_gateway=120000 kill_strategy=180596 cut_strategy=83066 outage=13288 \
              lose_journal=500000 lose_power=454922 refuse_link=259885 fail_query=20083 shut_down=30211 \

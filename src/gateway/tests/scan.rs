@@ -258,6 +258,21 @@ fn c6_a_kill_amid_the_reading_leaves_nobody_untold() {
     assert_eq!(again.sent.iter().filter(told).count(), 0, "it was told");
 }
 
+/// A loss of power takes what is not on the disk. Of an order whose symbol it took, too, nobody would ever ask.
+#[test]
+fn r51_that_a_symbol_is_used_outlives_a_loss_of_power() {
+    let past = past();
+    let mut bench = Bench::new(Vec::new(), Vec::new(), START);
+    past.meet(&mut bench);
+    bench.login(None);
+    subscribe(&mut bench);
+    bench.hold_commits = true;
+    past.serve(&mut bench, 1);
+    let end = |record: &Record| matches!(record, Record::Scanned { .. });
+    let batch = bench.waiting.iter().find(|batch| batch.records.iter().any(end)).expect("it is read");
+    assert!(batch.sync);
+}
+
 #[test]
 fn a_lost_link_begins_the_reading_again() {
     let past = past();
