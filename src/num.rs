@@ -99,6 +99,26 @@ fn parse_short(digits: &str) -> Option<i128> {
     (raw <= MAX_RAW).then_some(raw)
 }
 
+/// Raw units of 10⁻¹⁰ of `mantissa` × 10^`exponent`, as binary protocols write a decimal.
+///
+/// # Errors
+/// [`ParseNumberError`] for one that is out of range, or finer than ten decimals.
+pub fn scaled_raw(mantissa: i64, exponent: i8) -> Result<i128, ParseNumberError> {
+    let (mantissa, places) = (i128::from(mantissa), i32::from(exponent) + DECIMALS as i32);
+    if mantissa == 0 {
+        return Ok(0);
+    }
+    let factor = 10_i128.checked_pow(places.unsigned_abs());
+    let raw = if places < 0 {
+        let exact = factor.filter(|factor| mantissa % factor == 0);
+        mantissa / exact.ok_or(ParseNumberError::TooPrecise)?
+    } else {
+        let raw = factor.and_then(|factor| mantissa.checked_mul(factor));
+        raw.ok_or(ParseNumberError::OutOfRange)?
+    };
+    if raw.abs() > MAX_RAW { Err(ParseNumberError::OutOfRange) } else { Ok(raw) }
+}
+
 /// Writes raw units as the shortest plain decimal (`-0.5`, `10`, `0.00000001`).
 fn write_raw(raw: i128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let sign = if raw < 0 { "-" } else { "" };
@@ -301,6 +321,31 @@ mod tests {
     }
     fn qty(text: &str) -> Qty {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_mantissa_and_an_exponent_are_the_same_number_as_its_text() {
+        for (mantissa, exponent, text) in [
+            (2_535_190_000, -8, "25.3519"),
+            (-5, -1, "-0.5"),
+            (1, -10, "0.0000000001"),
+            (1, 15, "1000000000000000"),
+            (70, -11, "0.0000000007"),
+            (0, -128, "0"),
+            (0, 127, "0"),
+        ] {
+            assert_eq!(scaled_raw(mantissa, exponent), parse_raw(text), "{mantissa}e{exponent}");
+        }
+        for (mantissa, exponent, error) in [
+            (7, -11, ParseNumberError::TooPrecise),
+            (i64::MAX, -128, ParseNumberError::TooPrecise),
+            (1, 16, ParseNumberError::OutOfRange),
+            (1, 127, ParseNumberError::OutOfRange),
+            (i64::MIN, 0, ParseNumberError::OutOfRange),
+            (i64::MAX, 20, ParseNumberError::OutOfRange),
+        ] {
+            assert_eq!(scaled_raw(mantissa, exponent), Err(error), "{mantissa}e{exponent}");
+        }
     }
 
     #[test]

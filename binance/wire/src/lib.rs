@@ -16,6 +16,7 @@ pub mod reply;
 pub mod request;
 pub mod rest;
 pub mod rights;
+pub mod sbe;
 mod scan;
 pub mod sign;
 pub mod stream;
