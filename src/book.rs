@@ -21,7 +21,7 @@
 
 use std::collections::VecDeque;
 
-use self::cross::{Best, Cross};
+use self::cross::{Best, Cross, Told};
 use self::levels::Levels;
 use self::pace::Pace;
 use crate::market::{Depth, Level};
@@ -116,6 +116,9 @@ pub enum BookInput {
     NoSnapshot,
     /// Best prices as another stream told them, by the same numbers: the update, the best bid and ask.
     Best(u64, Best),
+    /// The same by a stream that may leave out what was overtaken: they held at that update, and nothing is said of the
+    /// ones between.
+    BestAt(u64, Best),
     /// That stream may have a hole here.
     BestLost,
     /// The deadline has passed.
@@ -247,7 +250,8 @@ impl Book {
             BookInput::Opened => self.opened(now),
             BookInput::Closed(why) => self.closed(why, out),
             BookInput::Switched => self.rejoin = true,
-            BookInput::Best(update_id, best) => self.best(now, update_id, best, out),
+            BookInput::Best(update_id, best) => self.best(now, (update_id, Told::Until(best)), out),
+            BookInput::BestAt(update_id, best) => self.best(now, (update_id, Told::At(best)), out),
             BookInput::BestLost => self.cross.forget(),
             BookInput::Diff(difference) => self.difference(now, difference, out),
             BookInput::Snapshot(snapshot) => self.snapshot(now, snapshot, out),
@@ -490,9 +494,9 @@ impl Book {
     }
 
     /// Best prices were told by the other stream.
-    fn best(&mut self, now: Time, update_id: u64, best: Best, out: &mut Vec<BookOutput>) {
+    fn best(&mut self, now: Time, told: (u64, Told), out: &mut Vec<BookOutput>) {
         let reached = (self.state == BookState::Synced).then_some(self.update_id);
-        if let Some(why) = self.cross.told(now, update_id, best, reached) {
+        if let Some(why) = self.cross.told(now, told, reached) {
             self.spoil(why, out);
             self.failures = self.failures.saturating_add(1);
             self.begin(now + self.wait());

@@ -4,6 +4,9 @@
 //! of a best level, so what the book's best levels were at update X was told by the latest number up to X, and which is
 //! the latest is known once a later one came. Only then is compared; a book that is merely ahead or behind is never
 //! blamed. A best price told long ago that the book has still not reached shows that the book stands still.
+//!
+//! A stream that leaves out what was overtaken says nothing of the updates between two that it tells of. Its best
+//! prices are compared with the book only where the book came to a rest at the very same update.
 
 use std::collections::VecDeque;
 
@@ -18,11 +21,20 @@ const KEPT: usize = 1_024;
 /// The best bid and the best ask; `None` where a side is empty.
 pub type Best = (Option<Level>, Option<Level>);
 
+/// Best prices as the other stream told them at an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// They hold until the next that are told.
+    Until(Best),
+    /// They held then. Others may have come and gone before the next that are told.
+    At(Best),
+}
+
 /// What the other stream told, and what has yet to be compared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cross {
     own: VecDeque<(u64, Best)>,
-    told: VecDeque<(u64, Best)>,
+    told: VecDeque<(u64, Told)>,
     disagreements: u32,
     /// Since when a best price is known that is later than the book.
     behind: Option<Time>,
@@ -65,8 +77,7 @@ impl Cross {
     pub(super) fn told(
         &mut self,
         now: Time,
-        update_id: u64,
-        best: Best,
+        (update_id, best): (u64, Told),
         book: Option<u64>,
     ) -> Option<String> {
         if self.told.back().is_some_and(|(last, _)| *last >= update_id) {
@@ -88,14 +99,18 @@ impl Cross {
                 self.told.pop_front();
             }
             self.own.pop_front();
-            let Some((_, told)) = self.told.front().filter(|(first, _)| *first <= at) else { continue };
-            if *told == own {
+            let told = match self.told.front() {
+                Some((first, Told::Until(told))) if *first <= at => *told,
+                Some((first, Told::At(told))) if *first == at => *told,
+                _ => continue,
+            };
+            if told == own {
                 self.disagreements = 0;
                 continue;
             }
             self.disagreements += 1;
             if self.disagreements >= DISAGREEMENTS {
-                let (held, wanted) = (words(&own), words(told));
+                let (held, wanted) = (words(&own), words(&told));
                 return Some(format!(
                     "the book does not agree with the best prices: at update {at} it has {held}, told was {wanted}"
                 ));
@@ -115,7 +130,7 @@ impl Cross {
     }
 }
 
-fn keep(kept: &mut VecDeque<(u64, Best)>, what: (u64, Best)) {
+fn keep<T>(kept: &mut VecDeque<T>, what: T) {
     if kept.len() >= KEPT {
         kept.pop_front();
     }

@@ -527,3 +527,24 @@ fn r30_no_good_book_is_blamed_whichever_stream_is_ahead_or_cut() {
         }
     }
 }
+
+#[test]
+fn r30_best_prices_that_leave_some_out_are_compared_at_their_own_update_alone() {
+    let at = |id, bid: (i64, i64)| BookInput::BestAt(id, (Some(level(bid.0, bid.1)), Some(level(11, 5))));
+    let mut bench = Bench::synced(Continuity::Sequence);
+    let mut bid = 0;
+    for id in (101..150).step_by(2) {
+        // The best bid changes with every update, and of two the stream leaves one out.
+        bid += 1;
+        assert_eq!(bench.input(at(id, (10, 100 + bid))), []);
+        let out = bench.input(BookInput::Diff(diff(id, id + 1, &[(10, bid)], &[])));
+        assert!(matches!(out[..], [BookOutput::Update(BookUpdate::Diff(_))]), "{out:?}");
+    }
+    let mut out = Vec::new();
+    for id in 151..155 {
+        assert!(out.is_empty(), "one or two disagreements are no proof");
+        bench.input(BookInput::Diff(diff(id, id, &[(10, id as i64)], &[])));
+        out = bench.input(at(id, (10, 1)));
+    }
+    assert!(stale(&out).contains("at update 153 it has 10 × 153"), "{out:?}");
+}
