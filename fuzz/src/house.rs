@@ -494,7 +494,7 @@ impl House {
                     self.mail.push_back(Mail::Down(link_of(conn)));
                 }
                 SimOutput::Append(journal, line) => self.heard.journal.push((journal, line)),
-                SimOutput::SendOdd(..) | SimOutput::Freeze(_) => {}
+                SimOutput::SendData(..) | SimOutput::SendOdd(..) | SimOutput::Freeze(_) => {}
             }
         }
     }

@@ -143,6 +143,12 @@ impl Keys {
         Ok(Some(key))
     }
 
+    /// May this handshake open streams in binary? A known key is enough, without a signature, if it is an Ed25519 key.
+    pub(crate) fn lets_into_sbe(&self, request: &HttpRequest) -> bool {
+        let key = self.find(request.header("x-mbx-apikey").unwrap_or_default());
+        key.is_ok_and(|key| matches!(self.list[key].checker, SignatureChecker::Ed25519(_)))
+    }
+
     /// Lets a websocket request in: its own key and signature if it has them, else those of the session.
     ///
     /// # Errors

@@ -192,6 +192,10 @@ impl Listeners {
     pub(crate) fn of(&self, name: StreamName) -> impl Iterator<Item = crate::io::Conn> + '_ {
         self.by_name.get(&name).into_iter().flatten().copied()
     }
+    /// All streams that somebody listens to.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &StreamName> {
+        self.by_name.keys()
+    }
     /// Does anybody?
     pub(crate) fn any(&self, name: StreamName) -> bool {
         self.by_name.contains_key(&name)

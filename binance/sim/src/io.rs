@@ -133,6 +133,8 @@ pub enum SimOutput {
     Refuse(Conn, u16),
     /// Sends a text frame (valid UTF-8).
     Send(Conn, Bytes),
+    /// Sends a binary frame.
+    SendData(Conn, Bytes),
     /// Sends a text frame in another way than clients are used to.
     SendOdd(Conn, Bytes, Oddity),
     /// Sends a ping with this payload.

@@ -44,6 +44,7 @@ mod publish;
 mod recording;
 mod replace;
 mod rest;
+mod sbe;
 mod session;
 mod sim;
 mod streams;

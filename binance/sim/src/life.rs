@@ -7,7 +7,7 @@ use tradingsys::time::Time;
 use crate::connection::{Connection, Kind, Session, Streams};
 use crate::faults::{Fault, Side, Subject};
 use crate::io::{Conn, HttpRequest, SimOutput};
-use crate::product::{Door, Product};
+use crate::product::{Door, Product, Route};
 use crate::sim::{Sim, Task};
 use crate::streams::{StreamName, names_of_path};
 
@@ -25,6 +25,9 @@ impl Sim {
         }
         if !self.pool(product).connect(now, &request.peer) {
             return out.push(SimOutput::Refuse(conn, 429));
+        }
+        if door == Door::Streams(Route::Sbe) && !self.keys.lets_into_sbe(request) {
+            return out.push(SimOutput::Refuse(conn, 401));
         }
         let Some(unit) = unit_of_query(product, &request.query) else {
             return out.push(SimOutput::Refuse(conn, 400));
@@ -174,7 +177,8 @@ impl Sim {
             let event = Object::new().text("e", "serverShutdown").int("E", connection.unit.of(now)).end();
             let text = match &connection.kind {
                 Kind::Api(_) => Object::new().raw("event", &event).end(),
-                Kind::Streams(streams) if streams.combined => {
+                // The host that speaks binary wraps nothing.
+                Kind::Streams(streams) if streams.combined && streams.route != Route::Sbe => {
                     Object::new().text("stream", "!serverShutdown").raw("data", &event).end()
                 }
                 Kind::Streams(_) => event,

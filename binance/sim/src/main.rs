@@ -95,6 +95,7 @@ fn announce(listener: &TcpListener) -> std::io::Result<()> {
         "rest": format!("http://{address}"),
         "ws_api": format!("ws://{address}/ws-api/v3"),
         "streams": format!("ws://{address}"),
+        "sbe": format!("ws://{address}/sbe"),
     });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;

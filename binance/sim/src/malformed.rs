@@ -18,9 +18,9 @@ pub(crate) const FRAMES: [Fault; 8] = [
 ];
 
 /// Length of a giant frame unless the rule says another.
-const GIANT: usize = 4 << 20;
+pub(crate) const GIANT: usize = 4 << 20;
 /// What no JSON begins with.
-const GARBAGE: &str = "<html><body>502 Bad Gateway</body></html>";
+pub(crate) const GARBAGE: &str = "<html><body>502 Bad Gateway</body></html>";
 /// Fields with few words: the status of an order in events, and in replies.
 const WORDS: [&str; 2] = ["\"X\":\"", "\"status\":\""];
 

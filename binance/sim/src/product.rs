@@ -9,7 +9,7 @@ use crate::config::Timing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Product {
-    /// Spot: `/api`, `/ws-api/v3`, `/ws`, `/stream`.
+    /// Spot: `/api`, `/ws-api/v3`, `/ws`, `/stream`, `/sbe`.
     Spot,
     /// Cross margin: `/sapi`, `/margin-stream`; its orders are on the books of spot.
     Margin,
@@ -50,8 +50,10 @@ impl Product {
 /// By which way market data streams are connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Spot has one way.
+    /// Spot, as JSON.
     Spot,
+    /// Spot, in binary.
+    Sbe,
     /// Futures: books.
     Public,
     /// Futures: trades, bars, tickers, mark prices.
@@ -87,6 +89,7 @@ impl Door {
             ("/private", Route::Private),
             ("/fstream", Route::Unrouted),
             ("/margin-stream", Route::Margin),
+            ("/sbe", Route::Sbe),
         ];
         let routed = routes.into_iter().find_map(|(prefix, route)| Some((path.strip_prefix(prefix)?, route)));
         let (rest, route) = routed.unwrap_or((path, Route::Spot));
@@ -98,7 +101,7 @@ impl Door {
     pub(crate) const fn product(self) -> Product {
         match self {
             Self::Api(product) => product,
-            Self::Streams(Route::Spot) => Product::Spot,
+            Self::Streams(Route::Spot | Route::Sbe) => Product::Spot,
             Self::Streams(Route::Margin) => Product::Margin,
             Self::Streams(_) => Product::Futures,
         }
@@ -115,6 +118,7 @@ mod tests {
         assert_eq!(Door::of_path("/ws/a@trade"), Some((Door::Streams(Route::Spot), "/ws/a@trade")));
         assert_eq!(Door::of_path("/private/stream"), Some((Door::Streams(Route::Private), "/stream")));
         assert_eq!(Door::of_path("/fstream/ws"), Some((Door::Streams(Route::Unrouted), "/ws")));
+        assert_eq!(Door::of_path("/sbe/stream"), Some((Door::Streams(Route::Sbe), "/stream")));
         assert_eq!(Door::of_path("/public"), None);
         assert_eq!(Door::of_path("/nowhere"), None);
     }

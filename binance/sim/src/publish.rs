@@ -18,7 +18,7 @@ use crate::malformed::{Deformed, FRAMES, deform};
 use crate::market_data::{AggTrade, Diff, cut};
 use crate::product::Route;
 use crate::sim::{BEAT, Sim, Task};
-use crate::streams::{Control, Kind, MarketIndex, StreamName, answer, name_list, read_control};
+use crate::streams::{Control, Kind, MarketIndex, Sbe, StreamName, answer, name_list, read_control};
 
 /// Streams a connection may have.
 const MOST_STREAMS: usize = 1_024;
@@ -65,11 +65,12 @@ impl Sim {
 
     /// The stream of a name on a route; a route does not know the streams of another.
     fn stream_named(&self, route: Route, text: &str) -> Option<StreamName> {
-        if route == Route::Spot {
-            let place = |symbol: &str| self.places.get(&tradingsys::ids::Symbol::new(symbol)).copied();
-            return StreamName::parse(text, place);
+        let place = |symbol: &str| self.places.get(&tradingsys::ids::Symbol::new(symbol)).copied();
+        match route {
+            Route::Spot => StreamName::parse(text, place),
+            Route::Sbe => StreamName::parse_sbe(text, place),
+            _ => self.futures.stream_named(route, text).map(StreamName::Futures),
         }
-        self.futures.stream_named(route, text).map(StreamName::Futures)
     }
 
     /// Where the changes for a diff stream are gathered.
@@ -77,6 +78,9 @@ impl Sim {
         match name {
             StreamName::Of(place, Kind::DepthDiff { fast }) => {
                 Some(&mut self.markets[usize::from(place)].data.diffs[usize::from(fast)])
+            }
+            StreamName::Of(place, Kind::Sbe(Sbe::Difference)) => {
+                self.markets[usize::from(place)].data.diffs.last_mut()
             }
             StreamName::Futures(name) => self.futures.diff_of(name),
             _ => None,
@@ -253,7 +257,7 @@ impl Sim {
     /// The best bid or offer changed.
     pub(crate) fn publish_best(&mut self, place: usize, best: BestChange) {
         let data = &mut self.markets[place].data;
-        let update = best.update_id;
+        let (now, update) = (best.time, best.update_id);
         data.best = Some(best);
         let (upper, bid, ask) = (data.upper.clone(), data.best_of(Side::Buy), data.best_of(Side::Sell));
         self.publish_of(place, Kind::BookTicker, "bookTicker", |_| {
@@ -266,6 +270,7 @@ impl Sim {
                 .fixed("A", ask.qty.raw())
                 .end()
         });
+        self.publish_sbe_best(now, place, update);
     }
 
     /// Timed streams: every 100 ms, and every second or two.
@@ -361,7 +366,7 @@ impl Sim {
     }
 }
 
-fn index(place: usize) -> MarketIndex {
+pub(crate) fn index(place: usize) -> MarketIndex {
     MarketIndex::try_from(place).expect("markets are few")
 }
 

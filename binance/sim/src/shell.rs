@@ -172,6 +172,7 @@ impl Core {
         for output in outputs.drain(..) {
             match output {
                 SimOutput::Send(conn, text) => self.command(conn, Command::Text(text)),
+                SimOutput::SendData(conn, data) => self.command(conn, Command::Data(data)),
                 SimOutput::SendOdd(conn, text, oddity) => self.command(conn, Command::Odd(text, oddity)),
                 SimOutput::Ping(conn, payload) => self.command(conn, Command::Ping(payload)),
                 SimOutput::Close(conn, code, why) => self.command(conn, Command::Close(code, why)),

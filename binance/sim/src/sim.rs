@@ -58,6 +58,8 @@ pub(crate) enum Task {
     ArriveHttp(Request, Box<HttpRequest>),
     /// A frame that was held back is sent.
     Send(Conn, Bytes),
+    /// The same with a binary frame.
+    SendData(Conn, Bytes),
     /// A reply over HTTP that was held back is sent.
     Reply(Request, HttpReply),
     /// The notice of a shutdown, given at that venue time, is over.
@@ -100,6 +102,7 @@ pub(crate) struct Staged {
     pub(crate) lines: Vec<(Journal, String)>,
     pub(crate) private: Vec<PrivateFrame>,
     pub(crate) public: Vec<(Conn, Bytes)>,
+    pub(crate) data: Vec<(Conn, Bytes)>,
     pub(crate) odd: Vec<(Conn, Bytes, Oddity)>,
 }
 
@@ -304,6 +307,7 @@ impl Sim {
             Task::Beat => {
                 self.beaten = self.beaten.next(self.clock.now);
                 self.beat(now, self.beaten);
+                self.sbe_beat(now, self.beaten);
                 self.futures_beat(now, self.beaten);
                 self.plan_beat();
             }
@@ -315,6 +319,7 @@ impl Sim {
             Task::Arrive(conn, text) => self.api_frame(now, conn, &text, out),
             Task::ArriveHttp(request, http) => self.serve_http(now, request, &http, out),
             Task::Send(conn, text) => self.send(conn, text, out),
+            Task::SendData(conn, data) => self.send_data(conn, data, out),
             Task::Reply(request, reply) => out.push(SimOutput::Reply(request, reply)),
             Task::Down(announced) => self.down(announced, out),
             Task::ListenKeyOver(account) => self.listen_key_over(now, account),
@@ -374,7 +379,11 @@ impl Sim {
     fn plan_beat(&mut self) {
         let now = self.clock.now.nanos();
         let next = |beat: Span| (now.div_euclid(beat.nanos()) + 1) * beat.nanos();
-        self.later(Span::from_nanos(next(BEAT).min(next(FUTURES_BEAT)) - now), Task::Beat);
+        let mut wait = Span::from_nanos(next(BEAT).min(next(FUTURES_BEAT)) - now);
+        if self.has_sbe_listeners() {
+            wait = wait.min(Self::next_sbe_beat(self.clock.now));
+        }
+        self.later(wait, Task::Beat);
     }
 
     /// Plans the next thing that happens by itself in the futures core, if it is sooner than what is planned.
@@ -442,6 +451,8 @@ impl Sim {
                 self.markets[place].data.book(&change);
                 if self.markets[place].feed.tells_changes() {
                     self.publish_depth(change.time, place, true);
+                    self.publish_sbe_difference(change.time, place);
+                    self.publish_sbe_view(change.time, place);
                 }
             }
             Event::Best(best) => {
@@ -474,6 +485,9 @@ impl Sim {
         for (conn, text) in staged.public {
             self.send(conn, text, out);
         }
+        for (conn, data) in staged.data {
+            self.send_data(conn, data, out);
+        }
         for (conn, text, oddity) in staged.odd {
             self.send_odd(conn, text, oddity, out);
         }
@@ -483,6 +497,13 @@ impl Sim {
     pub(crate) fn send(&self, conn: Conn, text: Bytes, out: &mut Vec<SimOutput>) {
         if self.connections.get(&conn).is_some_and(Connection::is_live) {
             out.push(SimOutput::Send(conn, text));
+        }
+    }
+
+    /// Sends a binary frame unless the connection is silent.
+    fn send_data(&self, conn: Conn, data: Bytes, out: &mut Vec<SimOutput>) {
+        if self.connections.get(&conn).is_some_and(Connection::is_live) {
+            out.push(SimOutput::SendData(conn, data));
         }
     }
 

@@ -22,6 +22,8 @@ const LARGEST_FRAME: usize = 1 << 20;
 pub(crate) enum Command {
     /// Send text.
     Text(Bytes),
+    /// Send data.
+    Data(Bytes),
     /// Send text in another way.
     Odd(Bytes, Oddity),
     /// Send a ping.
@@ -68,6 +70,7 @@ async fn write(socket: &mut Socket, command: Command) -> bool {
             Ok(text) => Message::Text(text),
             Err(_) => return false,
         },
+        Command::Data(data) => Message::Binary(data),
         Command::Odd(text, oddity) => return write_odd(socket, &text, oddity).await,
         Command::Ping(payload) => Message::Ping(payload),
         Command::Close(code, why) => {

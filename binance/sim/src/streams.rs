@@ -50,6 +50,19 @@ pub(crate) enum Kind {
     AvgPrice,
     /// `@referencePrice`.
     ReferencePrice,
+    /// A stream in binary.
+    Sbe(Sbe),
+}
+
+/// Streams of the host that speaks binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sbe {
+    /// `@bestBidAsk`.
+    Best,
+    /// `@depth20`.
+    View,
+    /// `@depth`.
+    Difference,
 }
 
 impl StreamName {
@@ -64,6 +77,19 @@ impl StreamName {
             return None;
         }
         Some(Self::Of(market(symbol)?, Kind::parse(kind)?))
+    }
+
+    /// The same for names of the host that speaks binary.
+    pub(crate) fn parse_sbe(name: &str, market: impl Fn(&str) -> Option<MarketIndex>) -> Option<Self> {
+        let (symbol, kind) = name.split_once('@')?;
+        let kind = match kind {
+            "bestBidAsk" => Sbe::Best,
+            "depth20" => Sbe::View,
+            "depth" => Sbe::Difference,
+            _ => return None,
+        };
+        let lower = !symbol.chars().any(char::is_uppercase);
+        lower.then(|| Some(Self::Of(market(symbol)?, Kind::Sbe(kind))))?
     }
 }
 
@@ -272,6 +298,18 @@ mod tests {
         for unknown in
             ["BTCUSDT@trade", "ethusdt@trade", "btcusdt@depth7", "btcusdt@kline_2m", "btcusdt", "", "@trade"]
         {
+            assert_eq!(parse(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn names_in_binary_are_a_list_of_their_own() {
+        let parse = |name| StreamName::parse_sbe(name, |symbol| (symbol == "btcusdt").then_some(3));
+        let of = |kind| Some(StreamName::Of(3, Kind::Sbe(kind)));
+        assert_eq!(parse("btcusdt@bestBidAsk"), of(Sbe::Best));
+        assert_eq!(parse("btcusdt@depth20"), of(Sbe::View));
+        assert_eq!(parse("btcusdt@depth"), of(Sbe::Difference));
+        for unknown in ["btcusdt@depth@100ms", "btcusdt@bookTicker", "BTCUSDT@depth", "ethusdt@depth"] {
             assert_eq!(parse(unknown), None, "{unknown}");
         }
     }

@@ -1,6 +1,7 @@
 //! The machine under test: driven as a shell would, in virtual time. Expected frames are written by hand
 //! from the venue's documentation (binance-spot-api-docs, 2026-07-21), never by the simulator's own writer.
 
+mod binary;
 mod faults;
 mod futures;
 mod golden;

@@ -153,7 +153,8 @@ impl Name {
             (Route::Public, _) | (Route::Unrouted, Unrouted::Public) => public,
             (Route::Market, _) => !public,
             (Route::Unrouted, Unrouted::All) => true,
-            (Route::Unrouted, Unrouted::None) | (Route::Private | Route::Margin | Route::Spot, _) => false,
+            (Route::Unrouted, Unrouted::None)
+            | (Route::Private | Route::Margin | Route::Spot | Route::Sbe, _) => false,
         }
     }
 }
