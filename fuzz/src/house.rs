@@ -412,7 +412,7 @@ impl House {
     fn post_gateway(&mut self, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Link(LinkAction::Open { link, url }) => {
+                Output::Link(LinkAction::Open { link, url, .. }) => {
                     self.open.insert(link.0);
                     let target = url.strip_prefix("ws://sim").unwrap_or(&url).to_owned();
                     let (path, query) = target.split_once('?').unwrap_or((&target, ""));

@@ -416,6 +416,7 @@ impl Trial {
                 LinkInput::Up
             }
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
+            LinkEvent::Binary(frame) => LinkInput::Binary(frame),
             LinkEvent::Alive => LinkInput::Alive,
             LinkEvent::Response(response) => {
                 self.links.forget(link);

@@ -289,6 +289,7 @@ impl Loop {
         let input = match event {
             LinkEvent::Up => LinkInput::Up,
             LinkEvent::Text(text) => LinkInput::Text(text.as_str()),
+            LinkEvent::Binary(frame) => LinkInput::Binary(frame),
             LinkEvent::Alive => LinkInput::Alive,
             LinkEvent::Response(response) => {
                 self.drive.links.forget(link);

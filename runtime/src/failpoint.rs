@@ -133,7 +133,7 @@ mod armed {
     impl Source {
         pub(crate) fn of(input: &Input<'_>) -> Self {
             match input {
-                Input::Link(_, LinkInput::Text(_)) => Self::Exchange,
+                Input::Link(_, LinkInput::Text(_) | LinkInput::Binary(_)) => Self::Exchange,
                 Input::ClientFrame(..) => Self::Client,
                 Input::Committed(_) => Self::Journal,
                 _ => Self::Other,

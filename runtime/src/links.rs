@@ -56,7 +56,9 @@ pub enum LinkEvent {
     Down(String),
     /// A text frame.
     Text(Utf8Bytes),
-    /// A ping, pong or binary frame.
+    /// A binary frame.
+    Binary(Bytes),
+    /// A ping or pong.
     Alive,
     /// The answer to a request. The last of the link.
     Response(Box<Response>),
@@ -85,12 +87,12 @@ impl Links {
     /// Does what a venue's machine wants done. Must be called within a `LocalSet`.
     pub fn perform(&mut self, action: LinkAction) {
         match action {
-            LinkAction::Open { link, url } => {
+            LinkAction::Open { link, url, headers } => {
                 let (sender, outgoing) = mpsc::channel(OUTGOING);
                 self.open.insert(link, sender);
                 let task = LinkTask { link, events: self.events.clone(), outgoing };
                 self.counts.dials += 1;
-                tokio::task::spawn_local(task.run(url, Rc::clone(&self.dialler)));
+                tokio::task::spawn_local(task.run(url, headers, Rc::clone(&self.dialler)));
             }
             LinkAction::Send { link, text } => {
                 let Some(sender) = self.open.get(&link) else { return };
@@ -123,7 +125,7 @@ impl Links {
     /// Something arrived on a link.
     pub fn heard(&mut self, now: Time, event: &LinkEvent) {
         match event {
-            LinkEvent::Text(_) => {
+            LinkEvent::Text(_) | LinkEvent::Binary(_) => {
                 self.counts.received += 1;
                 self.heard_at = Some(now);
             }
@@ -148,7 +150,7 @@ pub struct LinkCounts {
     pub dials: u64,
     /// Links that ended without an answer: websockets, and requests that failed.
     pub downs: u64,
-    /// Text frames received.
+    /// Frames of text or data received.
     pub received: u64,
     /// Frames handed to sockets.
     pub sent: u64,
@@ -160,6 +162,9 @@ pub struct LinkCounts {
     pub quiet_for: Option<Span>,
 }
 
+/// Header fields of a handshake, names in lower case.
+type Headers = Vec<(&'static str, String)>;
+
 struct LinkTask {
     link: LinkId,
     events: mpsc::Sender<(LinkId, LinkEvent)>,
@@ -167,8 +172,8 @@ struct LinkTask {
 }
 
 impl LinkTask {
-    async fn run(mut self, url: String, dialler: Rc<Dialler>) {
-        let reason = match self.dial(&url, &dialler).await {
+    async fn run(mut self, url: String, headers: Headers, dialler: Rc<Dialler>) {
+        let reason = match self.dial(&url, headers, &dialler).await {
             Ok(dial::Socket::Plain(socket)) => self.carry(*socket).await,
             Ok(dial::Socket::Tls(socket)) => self.carry(*socket).await,
             Err(reason) => reason,
@@ -187,8 +192,8 @@ impl LinkTask {
         self.tell(event).await;
     }
 
-    async fn dial(&mut self, url: &str, dialler: &Dialler) -> Result<dial::Socket, String> {
-        let dialling = tokio::time::timeout(DIAL_WITHIN, dialler.websocket(url));
+    async fn dial(&mut self, url: &str, headers: Headers, dialler: &Dialler) -> Result<dial::Socket, String> {
+        let dialling = tokio::time::timeout(DIAL_WITHIN, dialler.websocket(url, headers));
         tokio::pin!(dialling);
         loop {
             tokio::select! {
@@ -230,6 +235,7 @@ impl LinkTask {
                 }
                 message = socket.next() => match message {
                     Some(Ok(Message::Text(text))) => self.tell(LinkEvent::Text(text)).await,
+                    Some(Ok(Message::Binary(frame))) => self.tell(LinkEvent::Binary(frame)).await,
                     Some(Ok(Message::Close(frame))) => {
                         let _ = tokio::time::timeout(CLOSE_WITHIN, socket.close(None)).await;
                         return closed(frame.as_ref());

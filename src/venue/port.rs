@@ -30,6 +30,8 @@ pub enum LinkInput<'a> {
     Down(&'a str),
     /// A text frame arrived.
     Text(&'a str),
+    /// A binary frame arrived.
+    Binary(&'a [u8]),
     /// A ping, pong or any other sign of life arrived (pings are answered by the shell).
     Alive,
     /// The answer to a [`LinkAction::Request`], whole; the link is over.
@@ -52,6 +54,8 @@ pub enum LinkAction {
         link: LinkId,
         /// `ws://` or `wss://` address.
         url: String,
+        /// Header fields of the handshake besides those of the protocol, names in lower case.
+        headers: Vec<(&'static str, String)>,
     },
     /// Send one text frame.
     Send {

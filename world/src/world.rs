@@ -700,7 +700,7 @@ impl World {
     fn link_action(&mut self, action: LinkAction) {
         let lag = self.lag();
         match action {
-            LinkAction::Open { link, url } => {
+            LinkAction::Open { link, url, .. } => {
                 self.conns += 1;
                 let conn = Conn(self.conns);
                 let target = url.strip_prefix("ws://sim").unwrap_or(&url);

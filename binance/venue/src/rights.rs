@@ -138,7 +138,7 @@ impl<E: OrderEntry> Guarded<E> {
                 self.answered(now, read, out);
             }
             LinkInput::Down(why) => self.answered(now, Err(why.to_owned()), out),
-            LinkInput::Up | LinkInput::Text(_) | LinkInput::Alive => {}
+            LinkInput::Up | LinkInput::Text(_) | LinkInput::Binary(_) | LinkInput::Alive => {}
         }
     }
 

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -62,8 +63,12 @@ impl Dialler {
         Self { tls, jobs: RefCell::new(None) }
     }
 
-    /// Opens a websocket to a `ws://` or `wss://` address.
-    pub(super) async fn websocket(&self, url: &str) -> Result<Socket, String> {
+    /// Opens a websocket to a `ws://` or `wss://` address, with these header fields besides those of the protocol.
+    pub(super) async fn websocket(
+        &self,
+        url: &str,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Socket, String> {
         let uri: Uri = url.parse().map_err(|error| format!("{url} is no address: {error}"))?;
         let secure = match uri.scheme_str() {
             Some("wss") => true,
@@ -71,6 +76,12 @@ impl Dialler {
             _ => return Err(format!("{url} is no websocket address")),
         };
         let host = Host::of(&uri, secure).ok_or_else(|| format!("{url} names no host"))?;
+        let mut request = uri.into_client_request().map_err(|error| format!("{host}: {}", words(&error)))?;
+        for (name, value) in headers {
+            // What is wrong with it is not told: it may be a key.
+            let value = HeaderValue::from_str(&value).map_err(|_| format!("{host}: {name} is no header"))?;
+            request.headers_mut().insert(name, value);
+        }
         // Every frame leaves at once, and flushing is one write.
         let config = WebSocketConfig::default()
             .read_buffer_size(64 * 1024)
@@ -78,10 +89,10 @@ impl Dialler {
             .max_message_size(Some(MESSAGE_BYTES))
             .max_frame_size(Some(MESSAGE_BYTES));
         let upgraded = match self.connect(&host).await? {
-            Stream::Plain(stream) => client_async_with_config(url, stream, Some(config))
+            Stream::Plain(stream) => client_async_with_config(request, stream, Some(config))
                 .await
                 .map(|(socket, _)| Socket::Plain(Box::new(socket))),
-            Stream::Tls(stream) => client_async_with_config(url, *stream, Some(config))
+            Stream::Tls(stream) => client_async_with_config(request, *stream, Some(config))
                 .await
                 .map(|(socket, _)| Socket::Tls(Box::new(socket))),
         };

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::accept_async;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::*;
@@ -33,7 +34,7 @@ impl Wire {
 
     fn open(&mut self) {
         let url = format!("ws://{}/ws", self.listener.local_addr().unwrap());
-        self.links.perform(LinkAction::Open { link: LINK, url });
+        self.links.perform(LinkAction::Open { link: LINK, url, headers: Vec::new() });
     }
 
     async fn connected(&mut self) -> WebSocketStream<TcpStream> {
@@ -72,6 +73,33 @@ fn frames_go_both_ways_and_pings_are_answered() {
         server.send(Message::Ping(Bytes::from_static(b"p"))).await.unwrap();
         assert!(matches!(wire.next().await, LinkEvent::Alive));
         assert_eq!(server.next().await.unwrap().unwrap(), Message::Pong(Bytes::from_static(b"p")));
+    });
+}
+
+#[test]
+fn a_handshake_carries_its_fields_and_data_comes_as_bytes() {
+    trial(|mut wire| async move {
+        let url = format!("ws://{}/ws", wire.listener.local_addr().unwrap());
+        let headers = vec![("x-of-ours", "a value".to_owned())];
+        wire.links.perform(LinkAction::Open { link: LINK, url: url.clone(), headers });
+        let (stream, _) = wire.listener.accept().await.unwrap();
+        let mut heard = None;
+        #[allow(clippy::result_large_err, reason = "the type is the library's")]
+        let note = |request: &Request, response: Response| {
+            heard = request.headers().get("x-of-ours").cloned();
+            Ok(response)
+        };
+        let mut server = tokio_tungstenite::accept_hdr_async(stream, note).await.unwrap();
+        assert_eq!(heard.unwrap(), "a value");
+        assert!(matches!(wire.next().await, LinkEvent::Up));
+        server.send(Message::Binary(Bytes::from_static(b"\x00\xff"))).await.unwrap();
+        assert!(matches!(wire.next().await, LinkEvent::Binary(frame) if *frame == *b"\x00\xff"));
+        drop(server);
+        wire.down().await;
+        let headers = vec![("x-of-ours", "of two\nlines".to_owned())];
+        wire.links.perform(LinkAction::Open { link: LINK, url, headers });
+        let reason = wire.down().await;
+        assert!(reason.ends_with("x-of-ours is no header"), "{reason}");
     });
 }
 
@@ -119,7 +147,7 @@ fn every_failure_to_dial_is_told_in_words() {
             ("http://127.0.0.1/".to_owned(), "is no websocket address"),
             ("ws://".to_owned(), "is no address"),
         ] {
-            wire.links.perform(LinkAction::Open { link: LINK, url: url.clone() });
+            wire.links.perform(LinkAction::Open { link: LINK, url: url.clone(), headers: Vec::new() });
             let reason = wire.down().await;
             assert!(reason.contains(words), "{url}: {reason}");
         }

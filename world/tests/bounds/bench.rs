@@ -644,7 +644,7 @@ impl Bench {
     fn act(&mut self, action: LinkAction) {
         let lag = self.lag();
         match action {
-            LinkAction::Open { link, url } => {
+            LinkAction::Open { link, url, .. } => {
                 self.conns += 1;
                 let (conn, at) = (Conn(self.conns), self.now + lag);
                 let target = url.strip_prefix("ws://sim").unwrap_or(&url);

@@ -631,7 +631,7 @@ impl<D: Dialect> OrderEntry for Desk<D> {
             LinkInput::Up => self.opened(now, link, out),
             LinkInput::Down(why) => self.lost(now, link, why, out),
             LinkInput::Text(text) => self.frame(now, link, text, out),
-            LinkInput::Alive | LinkInput::Response { .. } => {}
+            LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

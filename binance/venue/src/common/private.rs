@@ -176,7 +176,8 @@ impl Private {
         let until = now + self.timing.handshake;
         self.links.insert(link, Link { phase: Phase::Dialing, watch, until });
         self.coming = Some(link);
-        out.actions.push(LinkAction::Open { link, url: format!("{}/ws/{}", self.base, key.text) });
+        let url = format!("{}/ws/{}", self.base, key.text);
+        out.actions.push(LinkAction::Open { link, url, headers: Vec::new() });
     }
 
     /// Something arrived.

@@ -164,7 +164,7 @@ impl Streams {
         } else {
             self.coming = Some(id);
         }
-        out.actions.push(LinkAction::Open { link: id, url: self.url.clone() });
+        out.actions.push(LinkAction::Open { link: id, url: self.url.clone(), headers: Vec::new() });
     }
 
     pub(crate) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
@@ -263,7 +263,7 @@ impl Streams {
                 // Not counted as data: a host that sends only such frames is found stale.
                 Ok(StreamFrame::Other) | Err(_) => {}
             },
-            LinkInput::Alive | LinkInput::Response { .. } => {}
+            LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

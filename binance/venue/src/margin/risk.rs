@@ -109,7 +109,7 @@ impl Risk {
                 }
             }
             LinkInput::Text(text) => self.event(text, out),
-            LinkInput::Alive | LinkInput::Response { .. } => {}
+            LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

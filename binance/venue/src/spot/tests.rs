@@ -118,7 +118,7 @@ impl World {
         self.events.extend(out.events.into_iter().map(|event| (now, event)));
         for action in out.actions {
             match action {
-                LinkAction::Open { link, url } => {
+                LinkAction::Open { link, url, .. } => {
                     self.dials += 1;
                     let conn = Conn(u64::from(link.0));
                     let path = url.strip_prefix("ws://sim").unwrap().to_owned();

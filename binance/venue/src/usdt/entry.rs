@@ -231,7 +231,7 @@ impl Entry {
                 Ok(event) => self.event(now, event, out),
                 Err(malformed) => out.events.push(VenueEvent::PrivateGarbled(malformed.to_string())),
             },
-            LinkInput::Alive | LinkInput::Response { .. } => {}
+            LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

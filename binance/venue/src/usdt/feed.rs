@@ -191,7 +191,7 @@ impl Api {
                 let error = ApiError { status: UNANSWERED, code: 0, message, retry_after: None };
                 self.questions.replied(now, id, Err(error), Told::Nothing, out);
             }
-            LinkInput::Up | LinkInput::Text(_) | LinkInput::Alive => {}
+            LinkInput::Up | LinkInput::Text(_) | LinkInput::Binary(_) | LinkInput::Alive => {}
         }
         self.flush(now, out);
     }

@@ -35,7 +35,7 @@ impl<D: Dialect> Desk<D> {
         let until = now + self.config.timing.handshake;
         self.sessions.insert(link, Session { phase: Phase::Dialing, watch, until });
         self.coming = Some(link);
-        out.actions.push(LinkAction::Open { link, url: self.config.ws_api.clone() });
+        out.actions.push(LinkAction::Open { link, url: self.config.ws_api.clone(), headers: Vec::new() });
     }
 
     pub(super) fn opened(&mut self, now: Time, link: LinkId, out: &mut Outbox) {

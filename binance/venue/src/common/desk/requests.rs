@@ -24,7 +24,7 @@ impl<D: Dialect> Desk<D> {
                 let error = ApiError { status: 0, code: 0, message: why.to_owned(), retry_after: None };
                 self.over(now, id, Err(error), &[], out);
             }
-            LinkInput::Up | LinkInput::Text(_) | LinkInput::Alive => {}
+            LinkInput::Up | LinkInput::Text(_) | LinkInput::Binary(_) | LinkInput::Alive => {}
         }
     }
 

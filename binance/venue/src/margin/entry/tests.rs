@@ -116,7 +116,7 @@ impl Bench {
 
     fn opened_at(&mut self, address: &str) -> LinkId {
         let links = self.take(|action| match action {
-            LinkAction::Open { link, url } if url == address => Some(*link),
+            LinkAction::Open { link, url, .. } if url == address => Some(*link),
             _ => None,
         });
         assert_eq!(links.len(), 1, "{:?}", self.out.actions);

@@ -60,7 +60,7 @@ impl Bench {
     /// The link just opened.
     fn opened(&mut self) -> LinkId {
         let opens = self.take_actions(|action| match action {
-            LinkAction::Open { link, url } => {
+            LinkAction::Open { link, url, .. } => {
                 assert_eq!(url, "ws://venue/ws-api/v3");
                 Some(*link)
             }

@@ -62,7 +62,7 @@ impl Api {
         dialer.dialled(now);
         let watch = SilenceWatch::new(now, self.timing.silence);
         self.link = Some(Link { id, open: false, watch, until: now + self.timing.handshake });
-        out.actions.push(LinkAction::Open { link: id, url: self.url.clone() });
+        out.actions.push(LinkAction::Open { link: id, url: self.url.clone(), headers: Vec::new() });
     }
 
     pub(super) fn handle(
@@ -85,7 +85,7 @@ impl Api {
             }
             LinkInput::Down(_) => self.lost(now, dialer),
             LinkInput::Text(text) => self.frame(now, text, dialer, out),
-            LinkInput::Alive | LinkInput::Response { .. } => {}
+            LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
 

@@ -46,7 +46,7 @@ impl Bench {
 
     fn opened(&mut self) -> Vec<(LinkId, String)> {
         self.take(|action| match action {
-            LinkAction::Open { link, url } => Some((*link, url.clone())),
+            LinkAction::Open { link, url, .. } => Some((*link, url.clone())),
             _ => None,
         })
     }

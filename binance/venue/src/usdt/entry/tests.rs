@@ -101,7 +101,7 @@ impl Bench {
 
     fn opened(&mut self, address: &str) -> LinkId {
         let links = self.take(|action| match action {
-            LinkAction::Open { link, url } if url == address => Some(*link),
+            LinkAction::Open { link, url, .. } if url == address => Some(*link),
             _ => None,
         });
         assert_eq!(links.len(), 1, "{address}: {:?}", self.out.actions);
@@ -613,7 +613,7 @@ fn r33_a_planned_end_of_the_stream_misses_no_event() {
             bench.answer(&asked, r#"{"listenKey":"key-1"}"#);
         }
         let opened = bench.take(|action| match action {
-            LinkAction::Open { link, url } if url.contains("/private/") => Some(*link),
+            LinkAction::Open { link, url, .. } if url.contains("/private/") => Some(*link),
             _ => None,
         });
         if let [link] = opened.as_slice() {

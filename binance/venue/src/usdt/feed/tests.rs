@@ -38,7 +38,7 @@ impl Bench {
         let mut bench = Self { feed: Feed::new(&config), now, out: Outbox::default() };
         bench.feed.start(now, &mut bench.out);
         let opened: Vec<(LinkId, String)> = bench.take(|action| match action {
-            LinkAction::Open { link, url } => Some((*link, url.clone())),
+            LinkAction::Open { link, url, .. } => Some((*link, url.clone())),
             _ => None,
         });
         let urls = ["ws://venue/public/stream", "ws://venue/market/stream"].map(str::to_owned);
