@@ -36,7 +36,16 @@ const SPOT: Product = Product {
         // Orders of cross margin, and what the key may do; neither testnet nor demo have it.
         Endpoint { name: "rest", needed: false, urls: &["https://api.binance.com"] },
         Endpoint { name: "margin_stream", needed: false, urls: &["wss://margin-stream.binance.com"] },
-        Endpoint { name: "sbe", needed: false, urls: &[] },
+        // Best prices and books in binary, for keys that may.
+        Endpoint {
+            name: "sbe",
+            needed: false,
+            urls: &[
+                "wss://stream-sbe.binance.com:9443",
+                "wss://stream-sbe.testnet.binance.vision",
+                "wss://demo-stream-sbe.binance.com",
+            ],
+        },
     ],
 };
 
@@ -45,6 +54,7 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     let mut config =
         SpotConfig::new(ws_api, streams, &setup.config.apikey, setup.key.clone().into(), setup.seed);
     config.access.recv_window = setup.config.recv_window;
+    setup.endpoint("sbe").trim_end_matches('/').clone_into(&mut config.sbe);
     match setup.config.margin {
         None => {
             setup.endpoint("rest").trim_end_matches('/').clone_into(&mut config.access.rest);

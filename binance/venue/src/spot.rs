@@ -18,6 +18,9 @@ pub use feed::Feed;
 pub struct SpotConfig {
     /// Base address of the market-data host, e.g. `wss://stream.binance.com:9443`; `/stream` is added.
     pub streams: String,
+    /// Base address of the host that tells best prices and books in binary, e.g.
+    /// `wss://stream-sbe.binance.com:9443`; `/stream` is added. Empty: all comes as JSON.
+    pub sbe: String,
     /// The websocket API, and as whom.
     pub access: Access,
 }
@@ -27,6 +30,7 @@ impl SpotConfig {
     pub fn new(ws_api: &str, streams: &str, apikey: &str, key: SecretKey, seed: u64) -> Self {
         Self {
             streams: streams.trim_end_matches('/').to_owned(),
+            sbe: String::new(),
             access: Access::new(ws_api, apikey, key, seed, documented_limits()),
         }
     }

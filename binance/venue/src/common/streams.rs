@@ -9,11 +9,15 @@
 //! is held back for a moment, then the old one is closed and what it had not yet delivered follows from what was
 //! held: no trade, no closing bar and no change of a whole book is lost or told twice. Views of the book need no such
 //! care; the next one replaces the last. Each stream is watched for its first data and by its own rate.
+//!
+//! Where the venue tells the same in binary on another host, connections [go there first](swift) and come back here if
+//! that host does not let them in, brings nothing, or speaks a schema that is not known.
 
 use std::collections::BTreeMap;
 
 use binance_wire::book::{difference, mark};
 use binance_wire::reply::Malformed;
+use binance_wire::sbe;
 use binance_wire::stream::{StreamFrame, book_ticker, kline, stream_frame, trade, whole_frame};
 use indexmap::IndexMap;
 use tradingsys::book::{BookInput, Difference};
@@ -29,9 +33,11 @@ use super::books::{BookTerms, Books};
 use super::questions::Questions;
 
 mod link;
+pub(crate) mod swift;
 mod watch;
 
 use link::{Link, Phase};
+use swift::Swift;
 use watch::StreamWatch;
 
 /// A new connection brings data for this long before the old one is closed.
@@ -121,6 +127,7 @@ pub(crate) struct Streams {
     watch_at: Option<Time>,
     /// Other streams of the market come over other connections.
     one_of_several: bool,
+    swift: Option<Swift>,
     next_link: u32,
     step: u32,
 }
@@ -142,6 +149,7 @@ impl Streams {
             books: Books::new(spelling.books),
             watch_at: None,
             one_of_several: false,
+            swift: None,
             next_link: first,
             step,
         }
@@ -153,18 +161,48 @@ impl Streams {
         self
     }
 
+    /// In binary from another host, for as long as that works.
+    pub(crate) fn swift(mut self, swift: Swift) -> Self {
+        self.swift = Some(swift);
+        self
+    }
+
     pub(crate) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
         self.dial_at = None;
         let id = LinkId(self.next_link);
         self.next_link += self.step;
         dialer.dialled(now);
-        self.links.insert(id, Link::new(now, &self.timing, dialer));
+        let swift = self.swift.as_ref().filter(|swift| swift.is_due(now));
+        let mut link = Link::new(now, &self.timing, dialer);
+        link.swift = swift.is_some();
+        self.links.insert(id, link);
         if self.active.is_none() {
             self.active = Some(id);
         } else {
             self.coming = Some(id);
         }
-        out.actions.push(LinkAction::Open { link: id, url: self.url.clone(), headers: Vec::new() });
+        let (url, headers) = match swift {
+            Some(swift) => swift.door(),
+            None => (self.url.clone(), Vec::new()),
+        };
+        out.actions.push(LinkAction::Open { link: id, url, headers });
+    }
+
+    /// The connection in use is of the slower kind, and the other is to be tried beside it.
+    fn trial_at(&self) -> Option<Time> {
+        let swift = self.swift.as_ref()?;
+        let link = self.links.get(&self.active?)?;
+        let free = self.coming.is_none() && self.dial_at.is_none();
+        (free && !link.swift && link.phase == Phase::Complete).then(|| swift.due())
+    }
+
+    fn try_swift(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+        if self.trial_at().is_some_and(|at| at.max(dialer.soon(now)) <= now) {
+            self.dial(now, dialer, out);
+            if let Some(link) = self.coming.and_then(|id| self.links.get_mut(&id)) {
+                link.trial = true;
+            }
+        }
     }
 
     pub(crate) fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
@@ -263,6 +301,7 @@ impl Streams {
                 // Not counted as data: a host that sends only such frames is found stale.
                 Ok(StreamFrame::Other) | Err(_) => {}
             },
+            LinkInput::Binary(frame) if link.swift => self.binary(now, id, frame, dialer, out),
             LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
@@ -310,11 +349,54 @@ impl Streams {
         dialer: &mut Dialer,
         out: &mut Outbox,
     ) -> bool {
-        let Some(wanted) = self.wanted.get_mut(name) else { return true };
-        let Some((mark, data)) = self.spelling.read(&wanted.stream, data, now) else { return false };
-        let Some(link) = self.links.get_mut(&id) else { return true };
+        let Some((place, _, wanted)) = self.wanted.get_full(name) else { return true };
+        let Some(read) = self.spelling.read(&wanted.stream, data, now) else { return false };
+        self.take(now, id, (place, read), dialer, out);
+        true
+    }
+
+    /// A binary frame: the same with another reader.
+    fn binary(&mut self, now: Time, id: LinkId, frame: &[u8], dialer: &mut Dialer, out: &mut Outbox) {
+        match sbe::event(frame) {
+            Ok(event) => {
+                let Some(mut name) = self.swift.as_mut().map(Swift::lend_name) else { return };
+                event.write_name(&mut name);
+                let found = self.wanted.get_full(name.as_str());
+                let read = found.map(|(at, _, wanted)| (at, swift::data(&wanted.stream, event.told)));
+                if let Some(swift) = &mut self.swift {
+                    swift.give_back(name);
+                }
+                if let Some(read) = read {
+                    self.take(now, id, read, dialer, out);
+                }
+            }
+            Err(why) if why.is_foreign() => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.foreign = true;
+                }
+                self.drop_link(now, id, &why.to_string(), dialer, out);
+            }
+            // Not counted as data, as a frame of JSON that cannot be read.
+            Err(_) => {}
+        }
+    }
+
+    /// Data that was read, of the stream at that place.
+    fn take(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        (place, (mark, data)): (usize, (Option<Mark>, Data)),
+        dialer: &mut Dialer,
+        out: &mut Outbox,
+    ) {
+        let Some((name, wanted)) = self.wanted.get_index_mut(place) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
         if link.data_at.replace(now).is_none() {
             dialer.proven();
+            if let Some(swift) = self.swift.as_mut().filter(|_| link.swift) {
+                swift.proven();
+            }
         }
         if self.active == Some(id) {
             if let Some(mark) = mark {
@@ -324,12 +406,11 @@ impl Streams {
             self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
             self.tell(now, data, out);
         } else if let Some(mark) = mark {
-            self.held.push((name.to_owned(), mark, data));
+            self.held.push((name.clone(), mark, data));
             if self.held.len() >= HELD {
                 self.switch(now, out);
             }
         }
-        true
     }
 
     fn tell(&mut self, now: Time, data: Data, out: &mut Outbox) {
@@ -339,7 +420,13 @@ impl Streams {
                     && self.books.keeps(&stream.symbol)
                 {
                     let best = (depth.bids.first().copied(), depth.asks.first().copied());
-                    let input = BookInput::Best(depth.update_id, best);
+                    let active = self.active.and_then(|id| self.links.get(&id));
+                    // The binary host leaves out what was overtaken (sbe-market-data-streams.md, auto-culling).
+                    let input = if active.is_some_and(|link| link.swift) {
+                        BookInput::BestAt(depth.update_id, best)
+                    } else {
+                        BookInput::Best(depth.update_id, best)
+                    };
                     self.books.input(now, &stream.symbol, input, out);
                     self.renew_books(now, out);
                 }
@@ -392,10 +479,16 @@ impl Streams {
         if link.lasted(now) {
             dialer.proven();
         }
+        // What has worked is dialled once more before it is given up.
+        let useless = link.swift && (link.foreign || (link.data_at.is_none() && !link.lasted(now)));
+        if let Some(swift) = self.swift.as_mut().filter(|_| useless) {
+            swift.failed(now, why, out);
+        }
+        let retry_at = |dialer: &mut Dialer| if useless { dialer.soon(now) } else { dialer.retry_at(now) };
         if self.coming == Some(id) {
             self.coming = None;
             self.held.clear();
-            self.dial_at = Some(dialer.retry_at(now));
+            self.dial_at = (!link.trial).then(|| retry_at(dialer));
         } else if let Some(next) = self.coming {
             let complete = self.links.get(&next).is_some_and(|link| link.phase == Phase::Complete);
             self.switch(now, out);
@@ -405,7 +498,7 @@ impl Streams {
         } else {
             self.active = None;
             self.down(now, why, out);
-            self.dial_at = Some(dialer.retry_at(now));
+            self.dial_at = Some(retry_at(dialer));
         }
     }
 
@@ -440,7 +533,12 @@ impl Streams {
             let switch = (!active).then(|| link.switch_at()).flatten();
             link.deadline().into_iter().chain(stale).chain(switch)
         });
-        links.chain(self.dial_at).chain(self.watch_at).chain(self.books.deadline()).min()
+        links
+            .chain(self.dial_at)
+            .chain(self.trial_at())
+            .chain(self.watch_at)
+            .chain(self.books.deadline())
+            .min()
     }
 
     pub(crate) fn timer(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
@@ -454,6 +552,7 @@ impl Streams {
         if self.watch_at.is_some_and(|at| at <= now) {
             self.check_streams(now, out);
         }
+        self.try_swift(now, dialer, out);
         self.books.timer(now, out);
         self.renew_books(now, out);
     }
@@ -494,6 +593,10 @@ impl Streams {
                 Some("the market-data host took too long to answer")
             }
             Silence::Fine if active && lively && link.stale_at(&self.timing).is_some_and(|at| at <= now) => {
+                Some("the market-data host sends no data")
+            }
+            // It is to replace one that brings data.
+            Silence::Fine if link.trial && lively && link.is_mute(now) => {
                 Some("the market-data host sends no data")
             }
             Silence::Fine => None,

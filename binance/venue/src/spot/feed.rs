@@ -1,9 +1,12 @@
-//! Market data in, over two kinds of connections that share one pace of dialling:
-//! [streams](crate::common::streams) to the market-data host, and an anonymous one to the websocket API for
-//! instruments, bars and snapshots of books ([`api`](api)).
+//! Market data in, over kinds of connections that share one pace of dialling: [streams](crate::common::streams) to the
+//! market-data host, and an anonymous one to the websocket API for instruments, bars and snapshots of books
+//! ([`api`](api)). Where the venue tells best prices and books in binary too, those streams have connections of their
+//! own, and go back to JSON by themselves.
 
 use binance_wire::exchange_info::{ExchangeInfo, exchange_info, margin_exchange_info};
 use binance_wire::reply::Malformed;
+use binance_wire::sbe;
+use binance_wire::sign::SecretKey;
 use binance_wire::stream::{depth, stream_name};
 use tradingsys::book::Continuity;
 use tradingsys::ids::{LinkId, Symbol};
@@ -14,6 +17,7 @@ use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
 
 use super::SpotConfig;
 use crate::common::books::BookTerms;
+use crate::common::streams::swift::Swift;
 use crate::common::streams::{Spelling, Streams};
 
 mod api;
@@ -26,10 +30,15 @@ const SPELLING: Spelling = Spelling {
     books: BookTerms { continuity: Continuity::Sequence, levels: api::LEVELS },
 };
 
+/// First number of the connections of binary streams, and what the others leave when divided by eight.
+const SWIFT: u32 = 6;
+
 /// The market-data machine of the spot market.
 #[derive(Debug)]
 pub struct Feed {
     streams: Streams,
+    /// Those that come in binary, where they can.
+    swift: Option<Streams>,
     api: Api,
     dialer: Dialer,
 }
@@ -47,16 +56,25 @@ impl Feed {
 
     fn of(config: SpotConfig, instruments: fn(&str) -> Result<ExchangeInfo, Malformed>) -> Self {
         // Another seed than order entry's: the two must not dial in step.
-        let SpotConfig { streams, access } = config;
+        let SpotConfig { streams, sbe, access } = config;
         let dialer = Dialer::new(access.timing.backoff, access.timing.backoff_cap, !access.seed);
-        let streams = Streams::new(format!("{streams}/stream"), SPELLING, access.timing, 2, 4);
-        Self { streams, api: Api::new(&access, instruments), dialer }
+        let json =
+            |first, step| Streams::new(format!("{streams}/stream"), SPELLING, access.timing, first, step);
+        // The binary host takes no other keys.
+        let (streams, swift) = if sbe.is_empty() || !matches!(access.key, SecretKey::Ed25519(_)) {
+            (json(2, 4), None)
+        } else {
+            let swift = Swift::new(format!("{sbe}/stream"), access.apikey.clone(), access.timing.refused);
+            (json(2, 8).one_of_several(), Some(json(SWIFT, 8).swift(swift).one_of_several()))
+        };
+        Self { streams, swift, api: Api::new(&access, instruments), dialer }
     }
 
     /// The exchange has just shown that it is there: the other connection need not wait out its backoff.
     fn hasten(&mut self, now: Time) {
         let soon = now + Span::from_secs(2);
-        for dial_at in [&mut self.streams.dial_at, &mut self.api.dial_at] {
+        let swift = self.swift.as_mut().map(|swift| &mut swift.dial_at);
+        for dial_at in [&mut self.streams.dial_at, &mut self.api.dial_at].into_iter().chain(swift) {
             if self.dialer.is_calm() && dial_at.is_some_and(|at| at > soon) {
                 *dial_at = Some(soon);
             }
@@ -65,8 +83,17 @@ impl Feed {
 
     /// Carries wishes for snapshots one way and snapshots the other, until there are none.
     fn carry(&mut self, now: Time, out: &mut Outbox) {
-        while self.streams.exchange(now, &mut self.api.questions, out) {
+        let streams = self.swift.as_mut().unwrap_or(&mut self.streams);
+        while streams.exchange(now, &mut self.api.questions, out) {
             self.api.flush(now, out);
+        }
+    }
+
+    /// The machine that brings this channel. Best prices and books are with one, which compares them.
+    fn of_channel(&mut self, channel: Channel) -> &mut Streams {
+        match &mut self.swift {
+            Some(swift) if sbe::serves(channel) => swift,
+            _ => &mut self.streams,
         }
     }
 
@@ -79,14 +106,17 @@ impl MarketFeed for Feed {
     fn start(&mut self, now: Time, out: &mut Outbox) {
         self.api.dial(now, &mut self.dialer, out);
         self.streams.dial(now, &mut self.dialer, out);
+        if let Some(swift) = &mut self.swift {
+            swift.dial(now, &mut self.dialer, out);
+        }
     }
 
     fn subscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
-        self.streams.subscribe(now, stream, out);
+        self.of_channel(stream.channel).subscribe(now, stream, out);
     }
 
     fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
-        self.streams.unsubscribe(now, stream, out);
+        self.of_channel(stream.channel).unsubscribe(now, stream, out);
     }
 
     fn history(
@@ -103,7 +133,7 @@ impl MarketFeed for Feed {
     }
 
     fn book(&self, stream: &Stream) -> Option<Depth> {
-        self.streams.book(&stream.symbol)
+        self.swift.as_ref().unwrap_or(&self.streams).book(&stream.symbol)
     }
 
     fn refuses(&self, channel: Channel) -> Option<String> {
@@ -119,7 +149,8 @@ impl MarketFeed for Feed {
     }
 
     fn reached(&mut self, now: Time) {
-        for dial_at in [&mut self.streams.dial_at, &mut self.api.dial_at] {
+        let swift = self.swift.as_mut().map(|swift| &mut swift.dial_at);
+        for dial_at in [&mut self.streams.dial_at, &mut self.api.dial_at].into_iter().chain(swift) {
             *dial_at = dial_at.map(|at| self.dialer.hastened(now, at));
         }
     }
@@ -132,18 +163,26 @@ impl MarketFeed for Feed {
         if Self::is_api(link) {
             self.api.handle(now, link, input, &mut self.dialer, out);
         } else {
-            self.streams.handle(now, link, input, &mut self.dialer, out);
+            let streams = match &mut self.swift {
+                Some(swift) if link.0 % 8 == SWIFT => swift,
+                _ => &mut self.streams,
+            };
+            streams.handle(now, link, input, &mut self.dialer, out);
         }
         self.carry(now, out);
         self.hasten(now);
     }
 
     fn deadline(&self) -> Option<Time> {
-        earliest(self.streams.deadline(), self.api.deadline())
+        let swift = self.swift.as_ref().and_then(Streams::deadline);
+        earliest(swift, earliest(self.streams.deadline(), self.api.deadline()))
     }
 
     fn timer(&mut self, now: Time, out: &mut Outbox) {
         self.streams.timer(now, &mut self.dialer, out);
+        if let Some(swift) = &mut self.swift {
+            swift.timer(now, &mut self.dialer, out);
+        }
         self.api.timer(now, &mut self.dialer, out);
         self.carry(now, out);
         self.hasten(now);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use binance_wire::request::stream_control;
+use binance_wire::sbe;
 use bytes::Bytes;
 use indexmap::IndexMap;
 use tradingsys::ids::LinkId;
@@ -47,6 +48,12 @@ pub(super) struct Link {
     /// End of the handshake, then of the planned life.
     pub(super) until: Time,
     pub(super) data_at: Option<Time>,
+    /// It goes to the binary host.
+    pub(super) swift: bool,
+    /// It stands beside one that does its work: where it fails, nothing has to follow.
+    pub(super) trial: bool,
+    /// It brought what is of another schema.
+    pub(super) foreign: bool,
     complete_at: Time,
     life: Span,
     /// Names asked for and not refused.
@@ -74,6 +81,9 @@ impl Link {
             watch: SilenceWatch::new(now, timing.silence),
             until: now + timing.handshake,
             data_at: None,
+            swift: false,
+            trial: false,
+            foreign: false,
             complete_at: now,
             life: Span::from_nanos(timing.life.nanos() - early.nanos()),
             names: BTreeSet::new(),
@@ -156,10 +166,16 @@ impl Link {
             (_, true) => "SUBSCRIBE",
             (_, false) => "UNSUBSCRIBE",
         };
-        let text = Bytes::from(stream_control(request, method, names.iter().map(String::as_str)));
+        let spelled: Vec<String> = names.iter().map(|name| self.spelled(name)).collect();
+        let text = Bytes::from(stream_control(request, method, spelled.iter().map(String::as_str)));
         out.actions.push(LinkAction::Send { link: id, text });
         self.asked.insert(request, Asked { names, subscribe, until: now + CONTROL });
         self.next_control = now + PACE;
+    }
+
+    /// What the host of this connection calls a stream.
+    fn spelled(&self, name: &str) -> String {
+        if self.swift { sbe::stream_name(name) } else { name.to_owned() }
     }
 
     /// Asks something harmless: any answer shows that the host lives.
@@ -224,6 +240,11 @@ impl Link {
     pub(super) fn switch_at(&self) -> Option<Time> {
         let wait = if self.data_at.is_some() { OVERLAP } else { OVERLAP_MAX };
         (self.phase == Phase::Complete).then(|| self.complete_at + wait)
+    }
+
+    /// Has it brought nothing although it was complete for long enough?
+    pub(super) fn is_mute(&self, now: Time) -> bool {
+        self.data_at.is_none() && self.switch_at().is_some_and(|at| at <= now)
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {

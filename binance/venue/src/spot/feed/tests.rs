@@ -8,6 +8,7 @@ use tradingsys::venue::port::{LinkAction, OrderEntry, VenueEvent};
 
 use super::*;
 
+mod binary;
 mod books;
 mod replay;
 
