@@ -40,6 +40,7 @@ macro_rules! targets {
 
 targets! {
     "market-frames" Json 2_000 exchange::market_seeds => exchange::market, "frames of the market-data hosts and what is in them";
+    "binary-frames" Bytes 2_000 exchange::binary_seeds => exchange::binary, "frames of the market-data host that speaks binary";
     "api-frames" Json 2_000 exchange::api_seeds => exchange::api, "frames of the websocket API: replies, events, errors";
     "private-events" Json 2_000 exchange::api_seeds => exchange::private, "events of the account, of spot, futures and margin";
     "answers" Json 2_000 exchange::answer_seeds => exchange::answers, "results of questions, over websocket API and REST alike";

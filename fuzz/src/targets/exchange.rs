@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use binance_wire::reply::Malformed;
 use binance_wire::stream::StreamFrame;
-use binance_wire::{account, book, exchange_info, futures, margin, reply, rest, rights, stream};
+use binance_wire::{account, book, exchange_info, futures, margin, reply, rest, rights, sbe, stream};
 use tradingsys::market::Interval;
 use tradingsys::time::Time;
 
@@ -91,6 +91,53 @@ pub fn market(input: &[u8]) -> Verdict {
 /// Its corpus.
 pub fn market_seeds(corpus: &Corpus) -> Vec<Vec<u8>> {
     corpus.market_frames()
+}
+
+/// A frame of the market-data host that speaks binary.
+pub fn binary(input: &[u8]) -> Verdict {
+    let event = match sbe::event(input) {
+        Ok(event) => event,
+        Err(why) => return Ok(format!("{why}{}", if why.is_foreign() { " foreign" } else { "" })),
+    };
+    // A level takes sixteen bytes: no more of them are made than there is room for.
+    let (word, bids, asks) = match &event.told {
+        sbe::Told::Best(best) => ("best", best.bids.len(), best.asks.len()),
+        sbe::Told::Depth(depth) => ("depth", depth.bids.len(), depth.asks.len()),
+        sbe::Told::Difference(change) => ("difference", change.bids.len(), change.asks.len()),
+    };
+    law((bids + asks) * 16 <= input.len(), || format!("{bids} and {asks} levels in {} bytes", input.len()))?;
+    // What is appended is of a later version, and changes nothing.
+    let longer = [input, &[0]].concat();
+    law(sbe::event(&longer).as_ref() == Ok(&event), || "a byte behind the end is read".to_owned())?;
+    let mut name = String::new();
+    event.write_name(&mut name);
+    law(name.contains('@'), || format!("no name of a stream: {name:?}"))?;
+    Ok(format!("{word} {} {}", bids.min(2), asks.min(2)))
+}
+
+/// A frame of each kind, byte by byte.
+pub fn binary_seeds(_: &Corpus) -> Vec<Vec<u8>> {
+    let frame = |template: u16, ids: &[i64], groups: &[&[[i64; 2]]], levels: &[i64]| {
+        let numbers: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let levels: Vec<u8> = levels.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let block = [numbers, vec![0xf8, 0xf8], levels].concat();
+        let length = u16::try_from(block.len()).unwrap_or_default();
+        let mut bytes = [length, template, 1, 0].map(u16::to_le_bytes).concat();
+        bytes.extend(block);
+        for group in groups {
+            bytes.extend([16, 0, u8::try_from(group.len()).unwrap_or_default(), 0]);
+            bytes.extend(group.iter().flatten().flat_map(|number| number.to_le_bytes()));
+        }
+        bytes.extend(b"\x07BTCUSDT");
+        bytes
+    };
+    let time = NOW.nanos() / 1_000;
+    let side: &[[i64; 2]] = &[[6_173_763_000_000, 120_000_000], [6_173_762_000_000, 0]];
+    vec![
+        frame(10_001, &[time, 7], &[], &[6_173_763_000_000, 1, 6_173_764_000_000, 0]),
+        frame(10_002, &[time, 7], &[side, &[]], &[]),
+        frame(10_003, &[time, 7, 9], &[side, side], &[]),
+    ]
 }
 
 /// A frame of the websocket API.
