@@ -197,11 +197,19 @@ impl Streams {
     }
 
     fn try_swift(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
-        if self.trial_at().is_some_and(|at| at.max(dialer.soon(now)) <= now) {
-            self.dial(now, dialer, out);
-            if let Some(link) = self.coming.and_then(|id| self.links.get_mut(&id)) {
-                link.trial = true;
+        if self.trial_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let soon = dialer.soon(now);
+        if soon > now {
+            if let Some(swift) = &mut self.swift {
+                swift.rest(soon);
             }
+            return;
+        }
+        self.dial(now, dialer, out);
+        if let Some(link) = self.coming.and_then(|id| self.links.get_mut(&id)) {
+            link.trial = true;
         }
     }
 
@@ -394,11 +402,12 @@ impl Streams {
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.data_at.replace(now).is_none() {
             dialer.proven();
+        }
+        if self.active == Some(id) {
+            // One on trial has yet to show that all it brings can be read.
             if let Some(swift) = self.swift.as_mut().filter(|_| link.swift) {
                 swift.proven();
             }
-        }
-        if self.active == Some(id) {
             if let Some(mark) = mark {
                 wanted.told = mark;
             }

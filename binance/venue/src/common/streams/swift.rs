@@ -60,7 +60,12 @@ impl Swift {
         self.rests_until <= now
     }
 
-    /// It brought data.
+    /// Not before that time, for a reason that is not its own.
+    pub(super) const fn rest(&mut self, until: Time) {
+        self.rests_until = until;
+    }
+
+    /// It brings data.
     pub(super) const fn proven(&mut self) {
         (self.wait, self.told) = (self.first, false);
     }
