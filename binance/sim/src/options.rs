@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use binance_sim::config::{
-    self, AccountConfig, Config, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem, parse_accounts,
-    usual_balances,
+    self, AccountConfig, Config, FuturesLimits, Limits, ReplyOrder, Timing, USUAL_FEE, checker_of_pem,
+    parse_accounts, usual_balances,
 };
 use binance_sim::{Recording, Weather};
 use binance_wire::sign::SecretKey;
@@ -61,10 +61,10 @@ pub(crate) struct Options {
     /// Divides the lengths of pings, connection lives, notices and bans.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) time_scale: i64,
-    /// Request weight per minute and address.
+    /// Request weight per minute and address, on spot and futures.
     #[arg(long, value_name = "N")]
     pub(crate) weight_limit: Option<u32>,
-    /// Unfilled orders per ten seconds and account.
+    /// Unfilled orders on spot, orders on futures, per ten seconds and account.
     #[arg(long, value_name = "N")]
     pub(crate) order_limit: Option<u32>,
     /// New connections per five minutes and address.
@@ -101,6 +101,17 @@ pub(crate) enum Order {
 }
 
 impl Options {
+    fn futures_limits(&self, usual: FuturesLimits) -> FuturesLimits {
+        // Of a minute's orders the venue takes four times ten seconds'.
+        let minute = self.order_limit.map(|limit| limit.saturating_mul(4));
+        FuturesLimits {
+            weight_per_minute: self.weight_limit.unwrap_or(usual.weight_per_minute),
+            orders_per_10s: self.order_limit.unwrap_or(usual.orders_per_10s),
+            orders_per_minute: minute.unwrap_or(usual.orders_per_minute),
+            ..usual
+        }
+    }
+
     /// The machine's configuration.
     ///
     /// # Errors
@@ -120,6 +131,7 @@ impl Options {
             weight_per_minute: self.weight_limit.unwrap_or(usual.weight_per_minute),
             orders_per_10s: self.order_limit.unwrap_or(usual.orders_per_10s),
             connections_per_5m: self.connection_limit.unwrap_or(usual.connections_per_5m),
+            futures: self.futures_limits(usual.futures),
             ..usual
         };
         Ok(Config {
