@@ -36,7 +36,7 @@ mod link;
 pub(crate) mod swift;
 mod watch;
 
-use link::{Link, Phase};
+use link::{Link, Phase, SwiftLink};
 use swift::Swift;
 use watch::StreamWatch;
 
@@ -174,7 +174,7 @@ impl Streams {
         dialer.dialled(now);
         let swift = self.swift.as_ref().filter(|swift| swift.is_due(now));
         let mut link = Link::new(now, &self.timing, dialer);
-        link.swift = swift.is_some();
+        link.swift = swift.map(|_| SwiftLink::default());
         self.links.insert(id, link);
         if self.active.is_none() {
             self.active = Some(id);
@@ -193,7 +193,7 @@ impl Streams {
         let swift = self.swift.as_ref()?;
         let link = self.links.get(&self.active?)?;
         let free = self.coming.is_none() && self.dial_at.is_none();
-        (free && !link.swift && link.phase == Phase::Complete).then(|| swift.due())
+        (free && link.swift.is_none() && link.phase == Phase::Complete).then(|| swift.due())
     }
 
     fn try_swift(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
@@ -208,8 +208,9 @@ impl Streams {
             return;
         }
         self.dial(now, dialer, out);
-        if let Some(link) = self.coming.and_then(|id| self.links.get_mut(&id)) {
-            link.trial = true;
+        let dialled = self.coming.and_then(|id| self.links.get_mut(&id));
+        if let Some(swift) = dialled.and_then(|link| link.swift.as_mut()) {
+            swift.trial = true;
         }
     }
 
@@ -309,7 +310,7 @@ impl Streams {
                 // Not counted as data: a host that sends only such frames is found stale.
                 Ok(StreamFrame::Other) | Err(_) => {}
             },
-            LinkInput::Binary(frame) if link.swift => self.binary(now, id, frame, dialer, out),
+            LinkInput::Binary(frame) if link.swift.is_some() => self.binary(now, id, frame, dialer, out),
             LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
         }
     }
@@ -379,8 +380,8 @@ impl Streams {
                 }
             }
             Err(why) if why.is_foreign() => {
-                if let Some(link) = self.links.get_mut(&id) {
-                    link.foreign = true;
+                if let Some(swift) = self.links.get_mut(&id).and_then(|link| link.swift.as_mut()) {
+                    swift.foreign = true;
                 }
                 self.drop_link(now, id, &why.to_string(), dialer, out);
             }
@@ -405,7 +406,7 @@ impl Streams {
         }
         if self.active == Some(id) {
             // One on trial has yet to show that all it brings can be read.
-            if let Some(swift) = self.swift.as_mut().filter(|_| link.swift) {
+            if let Some(swift) = self.swift.as_mut().filter(|_| link.swift.is_some()) {
                 swift.proven();
             }
             if let Some(mark) = mark {
@@ -431,7 +432,7 @@ impl Streams {
                     let best = (depth.bids.first().copied(), depth.asks.first().copied());
                     let active = self.active.and_then(|id| self.links.get(&id));
                     // The binary host leaves out what was overtaken (sbe-market-data-streams.md, auto-culling).
-                    let input = if active.is_some_and(|link| link.swift) {
+                    let input = if active.is_some_and(|link| link.swift.is_some()) {
                         BookInput::BestAt(depth.update_id, best)
                     } else {
                         BookInput::Best(depth.update_id, best)
@@ -488,8 +489,7 @@ impl Streams {
         if link.lasted(now) {
             dialer.proven();
         }
-        // What has worked is dialled once more before it is given up.
-        let useless = link.swift && (link.foreign || (link.data_at.is_none() && !link.lasted(now)));
+        let useless = link.is_useless(now);
         if let Some(swift) = self.swift.as_mut().filter(|_| useless) {
             swift.failed(now, why, out);
         }
@@ -497,7 +497,7 @@ impl Streams {
         if self.coming == Some(id) {
             self.coming = None;
             self.held.clear();
-            self.dial_at = (!link.trial).then(|| retry_at(dialer));
+            self.dial_at = (!link.is_trial()).then(|| retry_at(dialer));
         } else if let Some(next) = self.coming {
             let complete = self.links.get(&next).is_some_and(|link| link.phase == Phase::Complete);
             self.switch(now, out);
@@ -605,7 +605,7 @@ impl Streams {
                 Some("the market-data host sends no data")
             }
             // It is to replace one that brings data.
-            Silence::Fine if link.trial && lively && link.is_mute(now) => {
+            Silence::Fine if link.is_trial() && lively && link.is_mute(now) => {
                 Some("the market-data host sends no data")
             }
             Silence::Fine => None,

@@ -41,6 +41,15 @@ struct Asked {
     until: Time,
 }
 
+/// What a connection to the binary host has besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SwiftLink {
+    /// It stands beside one that does its work: where it fails, nothing has to follow.
+    pub(super) trial: bool,
+    /// It brought what is of another schema.
+    pub(super) foreign: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) phase: Phase,
@@ -48,12 +57,8 @@ pub(super) struct Link {
     /// End of the handshake, then of the planned life.
     pub(super) until: Time,
     pub(super) data_at: Option<Time>,
-    /// It goes to the binary host.
-    pub(super) swift: bool,
-    /// It stands beside one that does its work: where it fails, nothing has to follow.
-    pub(super) trial: bool,
-    /// It brought what is of another schema.
-    pub(super) foreign: bool,
+    /// Set if it goes to the binary host.
+    pub(super) swift: Option<SwiftLink>,
     complete_at: Time,
     life: Span,
     /// Names asked for and not refused.
@@ -81,9 +86,7 @@ impl Link {
             watch: SilenceWatch::new(now, timing.silence),
             until: now + timing.handshake,
             data_at: None,
-            swift: false,
-            trial: false,
-            foreign: false,
+            swift: None,
             complete_at: now,
             life: Span::from_nanos(timing.life.nanos() - early.nanos()),
             names: BTreeSet::new(),
@@ -175,7 +178,7 @@ impl Link {
 
     /// What the host of this connection calls a stream.
     fn spelled(&self, name: &str) -> String {
-        if self.swift { sbe::stream_name(name) } else { name.to_owned() }
+        if self.swift.is_some() { sbe::stream_name(name) } else { name.to_owned() }
     }
 
     /// Asks something harmless: any answer shows that the host lives.
@@ -240,6 +243,17 @@ impl Link {
     pub(super) fn switch_at(&self) -> Option<Time> {
         let wait = if self.data_at.is_some() { OVERLAP } else { OVERLAP_MAX };
         (self.phase == Phase::Complete).then(|| self.complete_at + wait)
+    }
+
+    /// Does it stand beside one that does its work?
+    pub(super) fn is_trial(&self) -> bool {
+        self.swift.is_some_and(|swift| swift.trial)
+    }
+
+    /// It goes to the binary host, and that host turned out to be of no use. What has worked is dialled once more
+    /// before it is given up.
+    pub(super) fn is_useless(&self, now: Time) -> bool {
+        self.swift.is_some_and(|swift| swift.foreign || (self.data_at.is_none() && !self.lasted(now)))
     }
 
     /// Has it brought nothing although it was complete for long enough?
