@@ -143,10 +143,11 @@ impl Keys {
         Ok(Some(key))
     }
 
-    /// May this handshake open streams in binary? A known key is enough, without a signature, if it is an Ed25519 key.
-    pub(crate) fn lets_into_sbe(&self, request: &HttpRequest) -> bool {
-        let key = self.find(request.header("x-mbx-apikey").unwrap_or_default());
-        key.is_ok_and(|key| matches!(self.list[key].checker, SignatureChecker::Ed25519(_)))
+    /// With which status a handshake for streams in binary is refused. A known Ed25519 key is let in without a signature.
+    pub(crate) fn sbe_refusal(&self, request: &HttpRequest) -> Option<u16> {
+        let Some(key) = request.header("x-mbx-apikey") else { return Some(400) };
+        let ed25519 = |key: KeyIndex| matches!(self.list[key].checker, SignatureChecker::Ed25519(_));
+        (!self.find(key).is_ok_and(ed25519)).then_some(401)
     }
 
     /// Lets a websocket request in: its own key and signature if it has them, else those of the session.

@@ -26,8 +26,9 @@ impl Sim {
         if !self.pool(product).connect(now, &request.peer) {
             return out.push(SimOutput::Refuse(conn, 429));
         }
-        if door == Door::Streams(Route::Sbe) && !self.keys.lets_into_sbe(request) {
-            return out.push(SimOutput::Refuse(conn, 401));
+        let refused = (door == Door::Streams(Route::Sbe)).then(|| self.keys.sbe_refusal(request)).flatten();
+        if let Some(status) = refused {
+            return out.push(SimOutput::Refuse(conn, status));
         }
         let Some(unit) = unit_of_query(product, &request.query) else {
             return out.push(SimOutput::Refuse(conn, 400));
