@@ -39,6 +39,16 @@ def in_binary(frame: Frame) -> bool:
     return bool(frame["data"]["time"] % 1_000 == 0)
 
 
+def await_binary(reader: Reader) -> None:
+    """Best prices come in binary: one time of receipt in a thousand looks so, not five in a row."""
+    row = 0
+    while row < 5:
+        frame = reader.client.until(lambda frame: frame.get("stream") in (BBO, BOOK))
+        reader.take(frame)
+        if is_best(frame):
+            row = row + 1 if in_binary(frame) else 0
+
+
 def shown_by(exchange: Exchange) -> dict[str, Any]:
     """The exchange's best 20 levels."""
     return dict(exchange.control("GET", "/api/v3/depth?symbol=DOGEUSDT&limit=20"))
@@ -63,6 +73,7 @@ def test_quotes_and_books_in_binary_are_the_exchanges(desk: Desk) -> None:
     _, gateway = desk
     gateway.start()
     reader = Reader(gateway.client(1))
+    await_binary(reader)
     reader.until_good(changes=60)
     reached(desk, reader)
     reader.client.call("subscribe", streams=[FAST])
@@ -100,8 +111,8 @@ def test_an_unknown_schema_gets_json_and_a_later_version_is_read(desk: Desk) -> 
     exchange.control("POST", "/control/faults", [{"fault": "frame.field", "stream": "dogeusdt@bestBidAsk"}])
     gateway.start()
     reader = Reader(gateway.client(1))
+    await_binary(reader)
     reader.until_good(changes=60)
-    assert in_binary(reader.client.until(is_best))
     assert gateway.logged("sbe streams are off") == []
     exchange.control("DELETE", "/control/faults")
     exchange.control("POST", "/control/faults", [{"fault": "frame.enum", "stream": "dogeusdt@depth"}])

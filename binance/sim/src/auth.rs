@@ -143,7 +143,7 @@ impl Keys {
         Ok(Some(key))
     }
 
-    /// With which status a handshake for streams in binary is refused. A known Ed25519 key is let in without a signature.
+    /// The status that refuses a handshake for streams in binary. A known Ed25519 key needs no signature.
     pub(crate) fn sbe_refusal(&self, request: &HttpRequest) -> Option<u16> {
         let Some(key) = request.header("x-mbx-apikey") else { return Some(400) };
         let ed25519 = |key: KeyIndex| matches!(self.list[key].checker, SignatureChecker::Ed25519(_));

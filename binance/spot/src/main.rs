@@ -54,7 +54,10 @@ fn connect(setup: VenueSetup<'_>) -> Ports {
     let mut config =
         SpotConfig::new(ws_api, streams, &setup.config.apikey, setup.key.clone().into(), setup.seed);
     config.access.recv_window = setup.config.recv_window;
-    setup.endpoint("sbe").trim_end_matches('/').clone_into(&mut config.sbe);
+    // Who only looks compares no market data.
+    if !setup.only_looks {
+        setup.endpoint("sbe").trim_end_matches('/').clone_into(&mut config.sbe);
+    }
     match setup.config.margin {
         None => {
             setup.endpoint("rest").trim_end_matches('/').clone_into(&mut config.access.rest);

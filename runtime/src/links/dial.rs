@@ -79,7 +79,9 @@ impl Dialler {
         let mut request = uri.into_client_request().map_err(|error| format!("{host}: {}", words(&error)))?;
         for (name, value) in headers {
             // What is wrong with it is not told: it may be a key.
-            let value = HeaderValue::from_str(&value).map_err(|_| format!("{host}: {name} is no header"))?;
+            let mut value =
+                HeaderValue::from_str(&value).map_err(|_| format!("{host}: {name} is no header"))?;
+            value.set_sensitive(true);
             request.headers_mut().insert(name, value);
         }
         // Every frame leaves at once, and flushing is one write.

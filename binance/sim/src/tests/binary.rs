@@ -70,7 +70,7 @@ fn only_an_ed25519_key_that_is_known_is_let_in() {
     ] {
         assert_eq!(refused(&mut bench, key), status, "{key:?}");
     }
-    bench.control("faults", &json!([{"fault": "key.revoke", "key": "key-alice"}]));
+    bench.control("faults", &json!([{"fault": "key.revoke", "apikey": "key-alice"}]));
     assert_eq!(refused(&mut bench, Some("key-alice")), Some(401));
 }
 

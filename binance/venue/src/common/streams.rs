@@ -10,8 +10,8 @@
 //! held: no trade, no closing bar and no change of a whole book is lost or told twice. Views of the book need no such
 //! care; the next one replaces the last. Each stream is watched for its first data and by its own rate.
 //!
-//! Where the venue tells the same in binary on another host, connections [go there first](swift) and come back here if
-//! that host does not let them in, brings nothing, or speaks a schema that is not known.
+//! Where the venue tells the same in binary on another host, a connection there [takes over](swift) once it has shown
+//! that it brings the same, and one to this host takes its place at once when it is lost.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +33,12 @@ use super::books::{BookTerms, Books};
 use super::questions::Questions;
 
 mod link;
+pub(crate) mod several;
 pub(crate) mod swift;
 mod watch;
 
-use link::{Link, Phase, SwiftLink};
-use swift::Swift;
+use link::{Link, Phase};
+use swift::{Swift, Trial, Verdict};
 use watch::StreamWatch;
 
 /// A new connection brings data for this long before the old one is closed.
@@ -122,12 +123,16 @@ pub(crate) struct Streams {
     /// Trades, bars and changes of books of the coming connection.
     held: Vec<(String, Mark, Data)>,
     up: bool,
+    /// Why it is not, once it has been tried.
+    down: Option<String>,
     books: Books,
     /// When the watches are looked at next; not later than any of them is due.
     watch_at: Option<Time>,
     /// Other streams of the market come over other connections.
     one_of_several: bool,
     swift: Option<Swift>,
+    /// The coming connection is on trial.
+    trial: Option<Trial>,
     next_link: u32,
     step: u32,
 }
@@ -146,10 +151,12 @@ impl Streams {
             dial_at: None,
             held: Vec::new(),
             up: false,
+            down: None,
             books: Books::new(spelling.books),
             watch_at: None,
             one_of_several: false,
             swift: None,
+            trial: None,
             next_link: first,
             step,
         }
@@ -167,33 +174,40 @@ impl Streams {
         self
     }
 
+    /// One of the binary kind is followed by its like; without a connection in use there is no time for trials.
     pub(crate) fn dial(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
         self.dial_at = None;
+        let like = self.active.and_then(|id| self.links.get(&id)).is_some_and(|link| link.swift);
+        let due = self.swift.as_ref().is_some_and(|swift| swift.due() <= now);
+        self.open(now, like && due, dialer, out);
+    }
+
+    fn open(&mut self, now: Time, swift: bool, dialer: &mut Dialer, out: &mut Outbox) {
         let id = LinkId(self.next_link);
         self.next_link += self.step;
         dialer.dialled(now);
-        let swift = self.swift.as_ref().filter(|swift| swift.is_due(now));
         let mut link = Link::new(now, &self.timing, dialer);
-        link.swift = swift.map(|_| SwiftLink::default());
+        link.swift = swift;
         self.links.insert(id, link);
         if self.active.is_none() {
             self.active = Some(id);
         } else {
             self.coming = Some(id);
         }
-        let (url, headers) = match swift {
+        self.trial = swift.then(Trial::default);
+        let (url, headers) = match self.swift.as_ref().filter(|_| swift) {
             Some(swift) => swift.door(),
             None => (self.url.clone(), Vec::new()),
         };
         out.actions.push(LinkAction::Open { link: id, url, headers });
     }
 
-    /// The connection in use is of the slower kind, and the other is to be tried beside it.
+    /// When the binary host is to be tried beside the connection in use.
     fn trial_at(&self) -> Option<Time> {
         let swift = self.swift.as_ref()?;
         let link = self.links.get(&self.active?)?;
-        let free = self.coming.is_none() && self.dial_at.is_none();
-        (free && link.swift.is_none() && link.phase == Phase::Complete).then(|| swift.due())
+        let free = self.coming.is_none() && self.dial_at.is_none() && !self.wanted.is_empty();
+        (free && !link.swift && link.phase == Phase::Complete).then(|| swift.due())
     }
 
     fn try_swift(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
@@ -201,16 +215,10 @@ impl Streams {
             return;
         }
         let soon = dialer.soon(now);
-        if soon > now {
-            if let Some(swift) = &mut self.swift {
-                swift.rest(soon);
-            }
-            return;
-        }
-        self.dial(now, dialer, out);
-        let dialled = self.coming.and_then(|id| self.links.get_mut(&id));
-        if let Some(swift) = dialled.and_then(|link| link.swift.as_mut()) {
-            swift.trial = true;
+        if soon <= now {
+            self.open(now, true, dialer, out);
+        } else if let Some(swift) = &mut self.swift {
+            swift.rest(soon);
         }
     }
 
@@ -222,12 +230,19 @@ impl Streams {
             if stream.channel == Channel::Book {
                 self.books.want(now, stream);
             }
+            if let Some(why) = self.down.as_ref().filter(|_| self.one_of_several) {
+                out.events.push(VenueEvent::Stale(stream.clone(), why.clone()));
+            }
             self.changed(now, out);
         }
     }
 
     pub(crate) fn unsubscribe(&mut self, now: Time, stream: &Stream, out: &mut Outbox) {
-        if self.wanted.swap_remove(&(self.spelling.name)(stream)).is_some() {
+        let name = (self.spelling.name)(stream);
+        if self.wanted.swap_remove(&name).is_some() {
+            if let Some(trial) = &mut self.trial {
+                trial.leave(&name);
+            }
             match stream.channel {
                 Channel::Book => self.books.leave(now, stream, out),
                 Channel::Bbo => self.books.input(now, &stream.symbol, BookInput::BestLost, out),
@@ -305,13 +320,36 @@ impl Streams {
                         names.iter().for_each(|name| self.confirmed(now, name, out));
                     }
                     self.pump(now, id, out);
+                    self.refused(now, id, dialer, out);
                 }
                 Ok(StreamFrame::Shutdown) => self.shutdown(now, id, dialer, out),
                 // Not counted as data: a host that sends only such frames is found stale.
                 Ok(StreamFrame::Other) | Err(_) => {}
             },
-            LinkInput::Binary(frame) if link.swift.is_some() => self.binary(now, id, frame, dialer, out),
+            LinkInput::Binary(frame) if link.swift => self.binary(now, id, frame, dialer, out),
             LinkInput::Binary(_) | LinkInput::Alive | LinkInput::Response { .. } => {}
+        }
+    }
+
+    /// The binary host in use refuses a stream that was asked for later: back to JSON, which may have it.
+    fn refused(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.swift && self.active == Some(id)) else {
+            return;
+        };
+        let Some(name) = link.refused().map(str::to_owned).filter(|_| !link.leaving) else { return };
+        if let Some(swift) = &mut self.swift {
+            swift.failed(now, &format!("it refuses {name}"), out);
+        }
+        self.leave(now, id, dialer);
+    }
+
+    /// The connection in use is to be replaced, as soon as that may be.
+    fn leave(&mut self, now: Time, id: LinkId, dialer: &Dialer) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.leaving = true;
+        if self.coming.is_none() {
+            let soon = dialer.soon(now);
+            self.dial_at = Some(self.dial_at.map_or(soon, |at| at.min(soon)));
         }
     }
 
@@ -320,8 +358,10 @@ impl Streams {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.pump(now, id, &self.wanted, out);
         if link.phase == Phase::Complete && self.active == Some(id) && !self.up {
-            self.up = true;
-            out.events.push(VenueEvent::FeedUp);
+            (self.up, self.down) = (true, None);
+            if !self.one_of_several {
+                out.events.push(VenueEvent::FeedUp);
+            }
         }
     }
 
@@ -379,12 +419,7 @@ impl Streams {
                     self.take(now, id, read, dialer, out);
                 }
             }
-            Err(why) if why.is_foreign() => {
-                if let Some(swift) = self.links.get_mut(&id).and_then(|link| link.swift.as_mut()) {
-                    swift.foreign = true;
-                }
-                self.drop_link(now, id, &why.to_string(), dialer, out);
-            }
+            Err(why) if why.is_foreign() => self.drop_link(now, id, &why.to_string(), dialer, out),
             // Not counted as data, as a frame of JSON that cannot be read.
             Err(_) => {}
         }
@@ -405,9 +440,10 @@ impl Streams {
             dialer.proven();
         }
         if self.active == Some(id) {
-            // One on trial has yet to show that all it brings can be read.
-            if let Some(swift) = self.swift.as_mut().filter(|_| link.swift.is_some()) {
-                swift.proven();
+            if let Some(trial) = &mut self.trial
+                && let Some(beside) = self.coming.and_then(|id| self.links.get(&id))
+            {
+                trial.here(now, beside, name);
             }
             if let Some(mark) = mark {
                 wanted.told = mark;
@@ -415,11 +451,30 @@ impl Streams {
             wanted.watch.heard(now);
             self.watch_at = earliest(self.watch_at, wanted.watch.deadline());
             self.tell(now, data, out);
-        } else if let Some(mark) = mark {
+            return;
+        }
+        if let Some(trial) = &mut self.trial {
+            trial.there(name);
+        }
+        if let Some(mark) = mark {
             self.held.push((name.clone(), mark, data));
             if self.held.len() >= HELD {
-                self.switch(now, out);
+                self.thin(now, id, dialer, out);
             }
+        }
+    }
+
+    /// Too much is held: what the connection in use has told itself goes.
+    fn thin(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
+        let wanted = &self.wanted;
+        self.held.retain(|(name, mark, _)| wanted.get(name).is_some_and(|wanted| *mark > wanted.told));
+        if self.held.len() < HELD / 2 {
+            return;
+        }
+        if self.trial.is_some() {
+            self.drop_link(now, id, "it is too far ahead of the other host", dialer, out);
+        } else {
+            self.switch(now, out);
         }
     }
 
@@ -432,7 +487,7 @@ impl Streams {
                     let best = (depth.bids.first().copied(), depth.asks.first().copied());
                     let active = self.active.and_then(|id| self.links.get(&id));
                     // The binary host leaves out what was overtaken (sbe-market-data-streams.md, auto-culling).
-                    let input = if active.is_some_and(|link| link.swift.is_some()) {
+                    let input = if active.is_some_and(|link| link.swift) {
                         BookInput::BestAt(depth.update_id, best)
                     } else {
                         BookInput::Best(depth.update_id, best)
@@ -450,8 +505,8 @@ impl Streams {
     }
 
     fn shutdown(&mut self, now: Time, id: LinkId, dialer: &mut Dialer, out: &mut Outbox) {
-        if self.active == Some(id) && self.coming.is_none() {
-            self.dial_at = Some(self.dial_at.map_or(dialer.soon(now), |at| at.min(dialer.soon(now))));
+        if self.active == Some(id) {
+            self.leave(now, id, dialer);
             if self.dial_at.is_some_and(|at| at <= now) {
                 self.dial(now, dialer, out);
             }
@@ -463,8 +518,15 @@ impl Streams {
     /// The coming connection takes over.
     fn switch(&mut self, now: Time, out: &mut Outbox) {
         let Some(next) = self.coming.take() else { return };
-        if let Some(old) = self.active.replace(next).filter(|old| self.links.remove(old).is_some()) {
+        self.trial = None;
+        if let Some(old) = self.active.replace(next)
+            && let Some(link) = self.links.remove(&old)
+        {
             out.actions.push(LinkAction::Close { link: old });
+            let good = |swift: &&mut Swift| link.swift && link.lasted(now) && swift.due() <= now;
+            if let Some(swift) = self.swift.as_mut().filter(good) {
+                swift.proven();
+            }
         }
         self.active_changed(now);
         self.books.input_all(now, &BookInput::Switched, out);
@@ -489,16 +551,17 @@ impl Streams {
         if link.lasted(now) {
             dialer.proven();
         }
-        let useless = link.is_useless(now);
-        if let Some(swift) = self.swift.as_mut().filter(|_| useless) {
-            swift.failed(now, why, out);
+        if let Some(swift) = self.swift.as_mut().filter(|_| link.swift && !link.leaving) {
+            // One on trial has yet to do any work.
+            if link.lasted(now) && self.active == Some(id) {
+                swift.proven();
+            } else {
+                swift.failed(now, why, out);
+            }
         }
-        let retry_at = |dialer: &mut Dialer| if useless { dialer.soon(now) } else { dialer.retry_at(now) };
         if self.coming == Some(id) {
-            self.coming = None;
-            self.held.clear();
-            self.dial_at = (!link.is_trial()).then(|| retry_at(dialer));
-        } else if let Some(next) = self.coming {
+            self.coming_lost(now, dialer);
+        } else if let Some(next) = self.coming_of_use() {
             let complete = self.links.get(&next).is_some_and(|link| link.phase == Phase::Complete);
             self.switch(now, out);
             if !complete {
@@ -506,13 +569,39 @@ impl Streams {
             }
         } else {
             self.active = None;
+            if let Some(next) = self.coming.take().filter(|next| self.links.remove(next).is_some()) {
+                out.actions.push(LinkAction::Close { link: next });
+                self.held.clear();
+            }
+            self.trial = None;
             self.down(now, why, out);
-            self.dial_at = Some(retry_at(dialer));
+            // The other host is another matter.
+            self.dial_at = Some(if link.swift { dialer.soon(now) } else { dialer.retry_at(now) });
         }
     }
 
+    /// The coming connection, if it may take over unplanned: one on trial only where it brings data.
+    fn coming_of_use(&self) -> Option<LinkId> {
+        let next = self.coming?;
+        let link = self.links.get(&next)?;
+        let brings = link.phase == Phase::Complete && link.data_at.is_some();
+        (self.trial.is_none() || brings).then_some(next)
+    }
+
+    /// A replacement follows, unless this one was but a trial.
+    fn coming_lost(&mut self, now: Time, dialer: &mut Dialer) {
+        self.coming = None;
+        self.held.clear();
+        let leaving = self.active.and_then(|id| self.links.get(&id)).is_some_and(|active| active.leaving);
+        self.dial_at = match self.trial.take() {
+            None => Some(dialer.retry_at(now)),
+            Some(_) if leaving => Some(dialer.soon(now)),
+            Some(_) => None,
+        };
+    }
+
     fn down(&mut self, now: Time, why: &str, out: &mut Outbox) {
-        self.up = false;
+        (self.up, self.down) = (false, Some(why.to_owned()));
         self.active_changed(now);
         self.books.input_all(now, &BookInput::Closed(why.to_owned()), out);
         self.books.input_all(now, &BookInput::BestLost, out);
@@ -539,12 +628,13 @@ impl Streams {
         let links = self.links.iter().flat_map(|(id, link)| {
             let active = self.active == Some(*id);
             let stale = (active && lively).then(|| link.stale_at(&self.timing)).flatten();
-            let switch = (!active).then(|| link.switch_at()).flatten();
+            let switch = (!active && self.trial.is_none()).then(|| link.switch_at()).flatten();
             link.deadline().into_iter().chain(stale).chain(switch)
         });
         links
             .chain(self.dial_at)
             .chain(self.trial_at())
+            .chain(self.verdict_at())
             .chain(self.watch_at)
             .chain(self.books.deadline())
             .min()
@@ -561,6 +651,7 @@ impl Streams {
         if self.watch_at.is_some_and(|at| at <= now) {
             self.check_streams(now, out);
         }
+        self.judge(now, dialer, out);
         self.try_swift(now, dialer, out);
         self.books.timer(now, out);
         self.renew_books(now, out);
@@ -604,10 +695,6 @@ impl Streams {
             Silence::Fine if active && lively && link.stale_at(&self.timing).is_some_and(|at| at <= now) => {
                 Some("the market-data host sends no data")
             }
-            // It is to replace one that brings data.
-            Silence::Fine if link.is_trial() && lively && link.is_mute(now) => {
-                Some("the market-data host sends no data")
-            }
             Silence::Fine => None,
         };
         if let Some(why) = trouble {
@@ -616,14 +703,41 @@ impl Streams {
         }
         if over {
             link.until = now + self.timing.life;
-            if active && self.coming.is_none() && self.dial_at.is_none() {
-                self.dial_at = Some(dialer.soon(now));
-            }
         }
-        if !active && link.switch_at().is_some_and(|at| at <= now) {
+        let switches = !active && self.trial.is_none() && link.switch_at().is_some_and(|at| at <= now);
+        if over && active {
+            self.leave(now, id, dialer);
+        }
+        if switches {
             self.switch(now, out);
         }
         self.pump(now, id, out);
+    }
+
+    fn verdict_at(&self) -> Option<Time> {
+        self.trial.as_ref()?.deadline(self.links.get(&self.coming?)?)
+    }
+
+    /// Ends a trial that has come to something.
+    fn judge(&mut self, now: Time, dialer: &mut Dialer, out: &mut Outbox) {
+        if self.verdict_at().is_none_or(|at| at > now) {
+            return;
+        }
+        let (Some(id), Some(trial)) = (self.coming, &self.trial) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        match trial.verdict(now, link) {
+            Verdict::Open => {}
+            Verdict::Good => self.switch(now, out),
+            Verdict::Lacking(why) => self.drop_link(now, id, &why, dialer, out),
+            Verdict::Undecided => {
+                // No failure of its own.
+                link.leaving = true;
+                if let Some(swift) = &mut self.swift {
+                    swift.undecided(now);
+                }
+                self.drop_link(now, id, "neither host brings anything", dialer, out);
+            }
+        }
     }
 
     /// Is anything wanted that changes every few seconds on any market worth trading?

@@ -17,6 +17,7 @@ use tradingsys::venue::port::{LinkInput, MarketFeed, Outbox};
 
 use super::SpotConfig;
 use crate::common::books::BookTerms;
+use crate::common::streams::several::Several;
 use crate::common::streams::swift::Swift;
 use crate::common::streams::{Spelling, Streams};
 
@@ -39,6 +40,7 @@ pub struct Feed {
     streams: Streams,
     /// Those that come in binary, where they can.
     swift: Option<Streams>,
+    several: Several,
     api: Api,
     dialer: Dialer,
 }
@@ -67,7 +69,7 @@ impl Feed {
             let swift = Swift::new(format!("{sbe}/stream"), access.apikey.clone(), access.timing.refused);
             (json(2, 8).one_of_several(), Some(json(SWIFT, 8).swift(swift).one_of_several()))
         };
-        Self { streams, swift, api: Api::new(&access, instruments), dialer }
+        Self { streams, swift, several: Several::default(), api: Api::new(&access, instruments), dialer }
     }
 
     /// The exchange has just shown that it is there: the other connection need not wait out its backoff.
@@ -81,11 +83,14 @@ impl Feed {
         }
     }
 
-    /// Carries wishes for snapshots one way and snapshots the other, until there are none.
+    /// Carries wishes for snapshots one way and snapshots the other, until there are none, and says whether data comes.
     fn carry(&mut self, now: Time, out: &mut Outbox) {
         let streams = self.swift.as_mut().unwrap_or(&mut self.streams);
         while streams.exchange(now, &mut self.api.questions, out) {
             self.api.flush(now, out);
+        }
+        if let Some(swift) = &self.swift {
+            self.several.settle(&[&self.streams, swift], out);
         }
     }
 

@@ -17,6 +17,7 @@ use tradingsys::venue::port::{LinkAction, LinkInput, MarketFeed, Outbox, VenueEv
 use super::UsdtConfig;
 use crate::common::books::BookTerms;
 use crate::common::questions::{Job, Questions, Terms};
+use crate::common::streams::several::Several;
 use crate::common::streams::{Spelling, Streams};
 
 const SPELLING: Spelling =
@@ -32,6 +33,7 @@ const UNANSWERED: u16 = 503;
 pub struct Feed {
     public: Streams,
     market: Streams,
+    several: Several,
     api: Api,
     dialer: Dialer,
 }
@@ -44,6 +46,7 @@ impl Feed {
         Self {
             public: streams(&config.public, 2).one_of_several(),
             market: streams(&config.market, 6).one_of_several(),
+            several: Several::default(),
             api: Api {
                 rest: access.rest.clone(),
                 questions: Questions::new(TERMS, timing, &access.limits),
@@ -54,11 +57,12 @@ impl Feed {
         }
     }
 
-    /// Carries wishes for snapshots one way and snapshots the other, until there are none.
+    /// Carries wishes for snapshots one way and snapshots the other, until there are none, and says whether data comes.
     fn carry(&mut self, now: Time, out: &mut Outbox) {
         while self.public.exchange(now, &mut self.api.questions, out) {
             self.api.flush(now, out);
         }
+        self.several.settle(&[&self.public, &self.market], out);
     }
 
     fn of(&mut self, stream: &Stream) -> &mut Streams {

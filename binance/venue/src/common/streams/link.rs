@@ -41,15 +41,6 @@ struct Asked {
     until: Time,
 }
 
-/// What a connection to the binary host has besides.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SwiftLink {
-    /// It stands beside one that does its work: where it fails, nothing has to follow.
-    pub(super) trial: bool,
-    /// It brought what is of another schema.
-    pub(super) foreign: bool,
-}
-
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) phase: Phase,
@@ -57,8 +48,10 @@ pub(super) struct Link {
     /// End of the handshake, then of the planned life.
     pub(super) until: Time,
     pub(super) data_at: Option<Time>,
-    /// Set if it goes to the binary host.
-    pub(super) swift: Option<SwiftLink>,
+    /// It goes to the binary host.
+    pub(super) swift: bool,
+    /// Another one is to take its place.
+    pub(super) leaving: bool,
     complete_at: Time,
     life: Span,
     /// Names asked for and not refused.
@@ -86,7 +79,8 @@ impl Link {
             watch: SilenceWatch::new(now, timing.silence),
             until: now + timing.handshake,
             data_at: None,
-            swift: None,
+            swift: false,
+            leaving: false,
             complete_at: now,
             life: Span::from_nanos(timing.life.nanos() - early.nanos()),
             names: BTreeSet::new(),
@@ -178,7 +172,7 @@ impl Link {
 
     /// What the host of this connection calls a stream.
     fn spelled(&self, name: &str) -> String {
-        if self.swift.is_some() { sbe::stream_name(name) } else { name.to_owned() }
+        if self.swift { sbe::stream_name(name) } else { name.to_owned() }
     }
 
     /// Asks something harmless: any answer shows that the host lives.
@@ -230,7 +224,7 @@ impl Link {
 
     /// Was it good for a while? Data proves a connection sooner, but not every market sends some.
     pub(super) fn lasted(&self, now: Time) -> bool {
-        self.phase == Phase::Complete && now.since(self.complete_at) >= LASTING
+        self.complete_at().is_some_and(|at| now.since(at) >= LASTING)
     }
 
     /// When this connection counts as bringing nothing.
@@ -245,20 +239,14 @@ impl Link {
         (self.phase == Phase::Complete).then(|| self.complete_at + wait)
     }
 
-    /// Does it stand beside one that does its work?
-    pub(super) fn is_trial(&self) -> bool {
-        self.swift.is_some_and(|swift| swift.trial)
+    /// Since when it has confirmed or refused all that is wanted.
+    pub(super) fn complete_at(&self) -> Option<Time> {
+        (self.phase == Phase::Complete).then_some(self.complete_at)
     }
 
-    /// It goes to the binary host, and that host turned out to be of no use. What has worked is dialled once more
-    /// before it is given up.
-    pub(super) fn is_useless(&self, now: Time) -> bool {
-        self.swift.is_some_and(|swift| swift.foreign || (self.data_at.is_none() && !self.lasted(now)))
-    }
-
-    /// Has it brought nothing although it was complete for long enough?
-    pub(super) fn is_mute(&self, now: Time) -> bool {
-        self.data_at.is_none() && self.switch_at().is_some_and(|at| at <= now)
+    /// A name that it refused.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.iter().next().map(String::as_str)
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {

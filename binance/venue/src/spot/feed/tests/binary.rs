@@ -6,39 +6,49 @@ use tradingsys::market::Level;
 
 use super::*;
 
-const SWIFT: LinkId = LinkId(6);
+/// The first connection for best prices and books, and the second, which is the first to the binary host.
+const JSON: LinkId = LinkId(6);
+const SWIFT: LinkId = LinkId(14);
 
-/// All connections dialled, those of JSON open.
+/// All connections dialled and open.
 fn dialled() -> Bench {
     let config = SpotConfig { sbe: "ws://binary".to_owned(), ..config() };
     let (feed, now) = (Feed::new(config), Time::from_millis(START));
     let mut bench = Bench { feed, now, out: Outbox::default() };
     bench.feed.start(now, &mut bench.out);
+    let json = "ws://venue/stream".to_owned();
+    let expected = [(API, "ws://venue/ws-api/v3".to_owned()), (STREAMS, json.clone()), (JSON, json)];
+    assert_eq!(bench.opened(), expected);
+    [API, STREAMS, JSON].iter().for_each(|link| bench.input(*link, LinkInput::Up));
+    bench
+}
+
+/// Subscribed to these channels, as JSON: a trial of the binary host has been dialled.
+fn tried(words: &[&str]) -> Bench {
+    let mut bench = dialled();
+    words.iter().for_each(|word| bench.subscribe("btcusdt", word));
+    bench.confirm(JSON);
+    bench.pass(Span::ZERO);
     let doors = bench.take(|action| match action {
         LinkAction::Open { link, url, headers } => Some((*link, url.clone(), headers.clone())),
         _ => None,
     });
     let key = vec![("x-mbx-apikey", "the-key".to_owned())];
-    let expected = [
-        (API, "ws://venue/ws-api/v3".to_owned(), vec![]),
-        (STREAMS, "ws://venue/stream".to_owned(), vec![]),
-        (SWIFT, "ws://binary/stream".to_owned(), key),
-    ];
-    assert_eq!(doors, expected);
-    bench.input(API, LinkInput::Up);
-    bench.input(STREAMS, LinkInput::Up);
+    assert_eq!(doors, [(SWIFT, "ws://binary/stream".to_owned(), key)]);
+    bench.events();
     bench
 }
 
 /// Subscribed to best prices and to the whole book, in binary.
 fn up() -> Bench {
-    let mut bench = dialled();
-    bench.input(SWIFT, LinkInput::Up);
-    bench.subscribe("btcusdt", "bbo");
-    bench.subscribe("btcusdt", "book");
-    assert_eq!(bench.confirm(SWIFT)[0]["params"], json!(["btcusdt@bestBidAsk"]));
-    bench.events();
+    let mut bench = tried(&["bbo", "book"]);
     bench.sent(API);
+    bench.input(SWIFT, LinkInput::Up);
+    assert_eq!(bench.confirm(SWIFT)[0]["params"], json!(["btcusdt@bestBidAsk", "btcusdt@depth"]));
+    bench.binary(SWIFT, &best(1));
+    bench.pass_with(Span::from_secs(3), false);
+    assert_eq!(bench.closed(), [JSON]);
+    bench.events();
     bench
 }
 
@@ -66,6 +76,18 @@ fn change(first: i64, last: i64) -> Vec<u8> {
     frame(10_003, 1, &block, &[vec![16, 0, 1, 0], numbers(&[1_025, last]), vec![16, 0, 0, 0]].concat())
 }
 
+/// The same as JSON.
+fn json_change(first: u64, last: u64) -> Value {
+    let data = json!({"e": "depthUpdate", "E": START, "s": "BTCUSDT", "U": first, "u": last,
+        "b": [["10.25", last.to_string()]], "a": []});
+    json!({"stream": "btcusdt@depth@100ms", "data": data})
+}
+
+fn json_view(update: u64) -> Value {
+    let data = json!({"lastUpdateId": update, "bids": [["10.25", "3"]], "asks": []});
+    json!({"stream": "btcusdt@depth20@100ms", "data": data})
+}
+
 fn view(update: i64) -> Vec<u8> {
     let block = [numbers(&[START * 1_000, update]), EXPONENTS.to_vec()].concat();
     frame(10_002, 1, &block, &[vec![16, 0, 1, 0], numbers(&[1_025, 3]), vec![16, 0, 0, 0]].concat())
@@ -83,10 +105,30 @@ impl Bench {
             VenueEvent::Book(_, BookUpdate::Fresh) => Some("book".to_owned()),
             VenueEvent::Book(_, BookUpdate::Diff(diff)) => Some(format!("book {}", diff.update_id)),
             VenueEvent::Book(_, BookUpdate::Stale(why)) => Some(format!("book stale: {why}")),
+            VenueEvent::Stale(_, why) => Some(format!("bbo stale: {why}")),
             VenueEvent::Warning { event, .. } => Some(event.to_owned()),
             _ => None,
         };
         self.events().into_iter().filter_map(word).collect()
+    }
+
+    /// The words of the warning that binary streams are off, if it was given; other events stay.
+    fn warned(&mut self) -> String {
+        let off = |event: &VenueEvent| match event {
+            VenueEvent::Warning { event: "sbe streams are off", words } => Some(words.clone()),
+            _ => None,
+        };
+        let words = self.out.events.iter().filter_map(off).collect();
+        self.out.events.retain(|event| off(event).is_none());
+        words
+    }
+
+    /// So many seconds of best prices as JSON, the connections alive.
+    fn quiet(&mut self, seconds: i64, update: u64) {
+        for _ in 0..seconds / 5 {
+            self.live(5, &[API, STREAMS, JSON]);
+            self.text(JSON, &ticker(update));
+        }
     }
 
     /// Time passes, and these connections are alive.
@@ -112,17 +154,17 @@ fn level(price: &str, qty: &str) -> Level {
 
 #[test]
 fn best_prices_and_books_come_in_binary_and_the_rest_as_json() {
-    let mut bench = dialled();
+    let mut bench = tried(&["bbo", "trade", "book", "depth", "depth:100ms", "kline:1m"]);
     bench.input(SWIFT, LinkInput::Up);
-    for word in ["bbo", "trade", "book", "depth", "depth:100ms", "kline:1m"] {
-        bench.subscribe("btcusdt", word);
-    }
     let names = |requests: Vec<Value>| -> Vec<Value> {
         requests.iter().flat_map(|request| request["params"].as_array().unwrap().clone()).collect()
     };
     let binary = names(bench.confirm(SWIFT));
     assert_eq!(binary, ["btcusdt@bestBidAsk", "btcusdt@depth", "btcusdt@depth20"]);
     assert_eq!(names(bench.confirm(STREAMS)), ["btcusdt@trade", "btcusdt@depth20", "btcusdt@kline_1m"]);
+    bench.binary(SWIFT, &best(6));
+    bench.pass_with(Span::from_secs(3), false);
+    assert_eq!(bench.closed(), [JSON]);
     bench.events();
     bench.binary(SWIFT, &best(7));
     bench.binary(SWIFT, &view(8));
@@ -169,57 +211,109 @@ fn a_book_joins_follows_and_tells_a_gap_as_it_does_in_json() {
 }
 
 #[test]
-fn a_host_that_refuses_is_left_for_json_at_once_and_tried_again_beside_it() {
-    let mut bench = dialled();
-    bench.subscribe("btcusdt", "bbo");
-    bench.events();
-    bench.input(SWIFT, LinkInput::Down("binary:80: answered with HTTP 401 Unauthorized"));
-    let events = bench.events();
-    let why = |event: &VenueEvent| match event {
-        VenueEvent::Warning { event: "sbe streams are off", words } => words.contains("HTTP 401"),
-        _ => false,
-    };
-    assert!(events.iter().any(why), "{events:?}");
-    bench.pass(Span::ZERO);
-    let json = LinkId(14);
-    assert_eq!(bench.opened(), [(json, "ws://venue/stream".to_owned())]);
-    bench.input(json, LinkInput::Up);
-    assert_eq!(bench.confirm(json)[0]["params"], json!(["btcusdt@bookTicker"]));
-    bench.text(json, &ticker(5));
-    assert_eq!(bench.told(), ["bbo 5"]);
+fn a_book_goes_on_from_json_to_binary_without_a_hole() {
+    let mut bench = tried(&["book"]);
+    bench.input(SWIFT, LinkInput::Up);
+    bench.confirm(SWIFT);
+    bench.text(JSON, &json_change(101, 103));
+    bench.join(102);
+    assert_eq!(bench.told(), ["book"]);
+    // Of what both bring, each change is told once, whatever they cut it into.
+    bench.binary(SWIFT, &change(104, 104));
+    bench.binary(SWIFT, &change(105, 106));
+    bench.text(JSON, &json_change(104, 105));
+    assert_eq!(bench.told(), ["book 105"]);
+    bench.pass_with(Span::from_secs(3), false);
+    assert_eq!((bench.closed(), bench.told()), (vec![JSON], vec!["book 106".to_owned()]));
+    bench.binary(SWIFT, &change(107, 107));
+    assert_eq!(bench.told(), ["book 107"]);
+}
 
-    // It still refuses: nobody hears of it, and nothing is lost.
-    let ids = [API, STREAMS, json];
+#[test]
+fn a_host_that_refuses_costs_nothing_and_is_tried_again() {
+    let mut bench = tried(&["bbo"]);
+    let refusal = "binary:80: answered with HTTP 401 Unauthorized";
+    bench.input(SWIFT, LinkInput::Down(refusal));
+    bench.text(JSON, &ticker(5));
+    assert!(bench.warned().contains(refusal));
+    assert_eq!((bench.told(), bench.closed(), bench.opened()), (vec!["bbo 5".to_owned()], vec![], vec![]));
+
+    // It still refuses: nobody hears of that.
     let again = LinkId(22);
-    for _ in 0..59 {
-        bench.live(5, &ids);
-        bench.text(json, &ticker(6));
-    }
+    bench.quiet(295, 6);
     assert_eq!(bench.opened(), []);
-    bench.live(5, &ids);
+    bench.quiet(5, 6);
     assert_eq!(bench.opened(), [(again, "ws://binary/stream".to_owned())]);
     bench.told();
-    bench.input(again, LinkInput::Down("binary:80: answered with HTTP 401 Unauthorized"));
-    bench.text(json, &ticker(7));
+    bench.input(again, LinkInput::Down(refusal));
+    bench.text(JSON, &ticker(7));
     assert_eq!((bench.told(), bench.closed()), (vec!["bbo 7".to_owned()], vec![]));
 
-    // It lets in: the connection in use serves until the other one has brought data for a moment.
-    for _ in 0..119 {
-        bench.live(5, &ids);
-        bench.text(json, &ticker(8));
-    }
+    // It lets in: the connection in use serves until the other one has shown that it does.
+    bench.quiet(595, 8);
     assert_eq!(bench.opened(), []);
-    bench.live(5, &ids);
+    bench.quiet(5, 8);
     let third = LinkId(30);
     assert_eq!(bench.opened(), [(third, "ws://binary/stream".to_owned())]);
     bench.told();
     bench.input(third, LinkInput::Up);
     assert_eq!(bench.confirm(third)[0]["params"], json!(["btcusdt@bestBidAsk"]));
     bench.binary(third, &best(9));
-    assert_eq!((bench.told(), bench.closed()), (vec![], vec![]));
+    bench.pass_with(Span::from_secs(2), false);
+    bench.text(JSON, &ticker(9));
+    assert_eq!((bench.told(), bench.closed()), (vec!["bbo 9".to_owned()], vec![]));
     bench.pass_with(Span::from_secs(1), false);
     bench.binary(third, &best(10));
-    assert_eq!((bench.told(), bench.closed()), (vec!["bbo 10".to_owned()], vec![json]));
+    assert_eq!((bench.told(), bench.closed()), (vec!["bbo 10".to_owned()], vec![JSON]));
+}
+
+#[test]
+fn what_json_brings_and_the_binary_host_does_not_ends_its_trial() {
+    for lacks in ["nothing comes", "one of two", "it refuses one", "what comes is unreadable"] {
+        let mut bench = tried(&["bbo", "depth:100ms"]);
+        bench.input(SWIFT, LinkInput::Up);
+        if lacks == "it refuses one" {
+            let asked = bench.sent(SWIFT);
+            bench.text(SWIFT, &json!({"error": {"code": 2, "msg": "no"}, "id": asked[0]["id"]}));
+            bench.pass_with(Span::from_millis(300), false);
+            let one = bench.sent(SWIFT);
+            bench.text(SWIFT, &json!({"error": {"code": 2, "msg": "no"}, "id": one[0]["id"]}));
+            bench.pass_with(Span::from_millis(300), false);
+        }
+        bench.confirm(SWIFT);
+        for second in 0..15 {
+            let update = 10 + second;
+            bench.text(JSON, &ticker(update));
+            bench.text(JSON, &json_view(update));
+            match lacks {
+                "one of two" | "it refuses one" => bench.binary(SWIFT, &best(update.cast_signed())),
+                "what comes is unreadable" => bench.binary(SWIFT, &best(update.cast_signed())[..40]),
+                _ => {}
+            }
+            bench.pass_with(Span::from_secs(1), false);
+            bench.input(SWIFT, LinkInput::Alive);
+        }
+        let warned = bench.warned();
+        let why = match lacks {
+            "one of two" => "it does not bring btcusdt@depth20",
+            "it refuses one" => "it refuses btcusdt@bookTicker",
+            _ => "it does not bring btcusdt@bookTicker",
+        };
+        assert!(warned.contains(why), "{lacks}: {warned}");
+        assert_eq!(bench.closed(), [SWIFT], "{lacks}");
+        assert!(bench.told().iter().all(|told| !told.contains("stale")), "{lacks}");
+    }
+}
+
+#[test]
+fn a_trial_without_any_data_says_nothing() {
+    let mut bench = tried(&["book"]);
+    bench.input(SWIFT, LinkInput::Up);
+    bench.confirm(SWIFT);
+    bench.live(25, &[API, STREAMS, JSON, SWIFT]);
+    assert_eq!(bench.closed(), []);
+    bench.live(10, &[API, STREAMS, JSON, SWIFT]);
+    assert_eq!((bench.closed(), bench.warned()), (vec![SWIFT], String::new()));
 }
 
 #[test]
@@ -241,29 +335,105 @@ fn an_unknown_schema_is_left_for_json_at_once_and_a_torn_frame_is_not() {
     );
     assert!(told.iter().any(|told| told == "sbe streams are off"), "{told:?}");
     bench.pass(Span::ZERO);
-    assert_eq!(bench.opened(), [(LinkId(14), "ws://venue/stream".to_owned())]);
+    assert_eq!(bench.opened(), [(LinkId(22), "ws://venue/stream".to_owned())]);
 }
 
 #[test]
-fn a_connection_that_worked_and_was_lost_is_dialled_again_where_it_was() {
+fn one_that_is_lost_after_a_while_is_followed_by_json_and_tried_again_at_once() {
     let mut bench = up();
-    bench.binary(SWIFT, &best(1));
+    for _ in 0..14 {
+        bench.live(5, &[API, STREAMS, SWIFT]);
+        bench.binary(SWIFT, &best(2));
+    }
+    bench.told();
     bench.input(SWIFT, LinkInput::Down("reset"));
+    let json = LinkId(22);
+    assert_eq!(bench.told(), ["bbo stale: reset"]);
+    bench.pass(Span::ZERO);
+    assert_eq!(bench.opened(), [(json, "ws://venue/stream".to_owned())]);
+    bench.input(json, LinkInput::Up);
+    bench.confirm(json);
+    bench.pass(Span::ZERO);
+    assert_eq!(bench.opened(), [(LinkId(30), "ws://binary/stream".to_owned())]);
+    // The one in use is lost before the trial is over: what has not shown anything is no replacement.
+    bench.input(LinkId(30), LinkInput::Up);
+    bench.input(json, LinkInput::Down("reset"));
+    assert_eq!(bench.closed(), [LinkId(30)]);
     bench.pass(Span::from_secs(2));
-    assert_eq!(bench.opened(), [(LinkId(14), "ws://binary/stream".to_owned())]);
-    assert!(!bench.told().contains(&"sbe streams are off".to_owned()));
+    assert_eq!(bench.opened(), [(LinkId(38), "ws://venue/stream".to_owned())]);
+    assert_eq!(bench.warned(), "");
+}
+
+#[test]
+fn a_planned_end_is_followed_by_its_like_and_by_json_where_that_fails() {
+    let mut bench = up();
     let shutdown = r#"{"e":"serverShutdown","E":1}"#;
-    bench.input(LinkId(14), LinkInput::Up);
-    bench.confirm(LinkId(14));
-    bench.input(LinkId(14), LinkInput::Text(shutdown));
-    assert_eq!(bench.opened(), [(LinkId(22), "ws://binary/stream".to_owned())]);
+    bench.input(SWIFT, LinkInput::Text(shutdown));
+    let next = LinkId(22);
+    assert_eq!(bench.opened(), [(next, "ws://binary/stream".to_owned())]);
+    bench.input(next, LinkInput::Down("no room"));
+    bench.pass(Span::ZERO);
+    let json = LinkId(30);
+    assert_eq!(bench.opened(), [(json, "ws://venue/stream".to_owned())]);
+    bench.input(json, LinkInput::Up);
+    bench.confirm(json);
+    bench.text(json, &ticker(5));
+    bench.pass_with(Span::from_secs(1), false);
+    assert_eq!(bench.closed(), [SWIFT]);
+    assert!(bench.told().iter().all(|told| !told.contains("stale")));
+}
+
+#[test]
+fn r33_a_shutdown_told_during_a_trial_is_not_forgotten() {
+    let mut bench = tried(&["bbo"]);
+    bench.input(JSON, LinkInput::Text(r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}"#));
+    bench.pass(Span::ZERO);
+    assert_eq!(bench.opened(), []);
+    bench.input(SWIFT, LinkInput::Down("refused"));
+    bench.pass(Span::ZERO);
+    assert_eq!(bench.opened(), [(LinkId(22), "ws://venue/stream".to_owned())]);
+}
+
+#[test]
+fn a_stream_asked_for_later_and_refused_takes_all_back_to_json() {
+    let mut bench = up();
+    bench.subscribe("ethusdt", "bbo");
+    bench.pass_with(Span::from_millis(300), false);
+    let asked = bench.sent(SWIFT);
+    bench.text(SWIFT, &json!({"error": {"code": 2, "msg": "no"}, "id": asked[0]["id"]}));
+    bench.pass(Span::ZERO);
+    assert!(bench.warned().contains("it refuses ethusdt@bookTicker"));
+    assert_eq!(bench.opened(), [(LinkId(22), "ws://venue/stream".to_owned())]);
+    bench.binary(SWIFT, &best(4));
+    assert_eq!((bench.told(), bench.closed()), (vec!["bbo 4".to_owned()], vec![]));
+}
+
+#[test]
+fn market_data_is_down_when_no_connection_brings_any() {
+    let mut bench = up();
+    let feed = |event: &VenueEvent| match event {
+        VenueEvent::FeedUp => Some("up".to_owned()),
+        VenueEvent::FeedDown(why) => Some(why.clone()),
+        _ => None,
+    };
+    bench.input(STREAMS, LinkInput::Down("cut"));
+    assert_eq!(bench.events().iter().filter_map(feed).next(), None);
+    bench.input(SWIFT, LinkInput::Down("cut, too"));
+    assert_eq!(bench.events().iter().filter_map(feed).collect::<Vec<_>>(), ["cut"]);
+    // What is asked for meanwhile is old from the beginning.
+    bench.subscribe("ethusdt", "bbo");
+    let stale = VenueEvent::Stale(stream("ethusdt", "bbo"), "cut, too".to_owned());
+    assert_eq!(bench.events(), [stale]);
+    bench.pass(Span::ZERO);
+    bench.input(LinkId(22), LinkInput::Up);
+    bench.confirm(LinkId(22));
+    assert_eq!(bench.events().iter().filter_map(feed).collect::<Vec<_>>(), ["up"]);
 }
 
 #[test]
 fn binary_frames_on_a_connection_of_json_are_no_data() {
-    let mut bench = Bench::up();
-    bench.subscribe("btcusdt", "bbo");
-    bench.confirm(STREAMS);
-    bench.binary(STREAMS, &best(1));
+    let mut bench = tried(&["bbo"]);
+    bench.binary(JSON, &best(1));
+    bench.binary(JSON, &frame(10_003, 2, &[0; 26], &[]));
     assert_eq!((bench.told(), bench.closed()), (vec![], vec![]));
 }
