@@ -186,7 +186,9 @@ class Bench:
         if self._run(setup.PROGRAMS_BUILD, self.tree).returncode != 0:
             return "does not compile"
         setup.install_extension(self.target / "debug", self.tree / "pyalgo" / "python")
-        done = self._run([str(venv.python()), "-m", "pytest", "-q", *shlex.split(arguments)], self.tree)
+        # The first that is red is enough: others of the same test may wait long for what does not come.
+        command = [str(venv.python()), "-m", "pytest", "-q", "-x", *shlex.split(arguments)]
+        done = self._run(command, self.tree)
         if done.returncode in (4, 5):
             return "no such test"
         return "green" if done.returncode == 0 else "red"
