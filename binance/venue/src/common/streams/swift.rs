@@ -8,7 +8,7 @@
 //!            └──── rests ◄────┴─ refused, lost, silent, of unknown schema ────┘
 //! ```
 //!
-//! A connection in use is always followed by one to the JSON host, so no market data ever waits for the binary one. That
+//! A connection in use is always followed by one to the JSON host: no market data ever waits for the binary one. That
 //! is dialled only beside a connection that does its work, and takes over when it has brought every stream the other
 //! one brings. So it does not matter why it cannot be used: a key that is not allowed, a host that is not reached, a
 //! name it does not serve and a schema that is a new one all leave things as they are.
