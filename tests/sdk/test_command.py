@@ -235,6 +235,13 @@ def test_a_gateway_that_was_there_is_not_to_be_started(tmp_path: Path) -> None:
     assert "start one" not in done.stderr
 
 
+def test_a_checkout_has_the_command_that_the_wheel_installs() -> None:
+    command = Path(sys.executable).with_name("pyalgo")
+    for asked in ([command], [sys.executable, "-m", "pyalgo"]):
+        done = subprocess.run([*asked, "status", "--nothing"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr.split()[:1]) == (_exits.USAGE, ["pyalgo:"]), done.stderr
+
+
 def test_the_page_has_every_exit_code() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     table = page.split("## Exit codes")[1].split("##")[0]

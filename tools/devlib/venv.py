@@ -8,6 +8,7 @@ import html.parser
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,9 @@ def ensure() -> None:
             [python(), "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"], text=True
         ).strip()
         (Path(site) / "pyalgo.pth").write_text(f"{PYALGO}\n", encoding="utf-8")
+        command = VENV / "bin" / "pyalgo"
+        command.write_text(_command(), encoding="utf-8")
+        command.chmod(0o755)
         STAMP.write_text(stamp, encoding="utf-8")
 
 
@@ -81,8 +85,14 @@ def _pip() -> list[str | Path]:
     return [python(), "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
+def _command() -> str:
+    """What the package's wheel would install as `pyalgo`."""
+    return f'#!/bin/sh\nexec {shlex.quote(str(python()))} -m pyalgo "$@"\n'
+
+
 def _stamp() -> str:
     facts = {
+        "command": _command(),
         "interpreter": os.path.realpath(sys.executable),
         "version": sys.version,
         "lock": hashlib.sha256(LOCK.read_bytes()).hexdigest(),
