@@ -500,6 +500,9 @@ impl Gateway {
             VenueEvent::Warning { event, words } => {
                 self.log(LogLevel::Warn, event, format!("found={words:?}"));
             }
+            VenueEvent::Changed { event, words } => {
+                self.log(LogLevel::Info, event, format!("now={words:?}"));
+            }
             VenueEvent::History { request, bars } => self.history_arrived(now, request, bars),
             VenueEvent::FeedUp => self.feed_up(),
             VenueEvent::FeedDown(reason) => self.feed_down(&reason),

@@ -683,6 +683,13 @@ pub enum VenueEvent {
         /// What was found, and what to do.
         words: String,
     },
+    /// The way things are done has changed: worth a line of the log, and nothing to be done about.
+    Changed {
+        /// What has, lower case: the event in the log.
+        event: &'static str,
+        /// What it is like now.
+        words: String,
+    },
     /// The venue refused an order by its rules: they may have changed since they were read.
     RulesDoubted,
     /// Bars asked for.

@@ -89,6 +89,7 @@ def test_quotes_and_books_in_binary_are_the_exchanges(desk: Desk) -> None:
     assert levels(shown["bids"]) == sorted(bids.items(), reverse=True)[:20]
     assert levels(shown["asks"]) == sorted(asks.items())[:20]
     assert all(in_binary(reader.client.until(is_best)) for _ in range(5))
+    assert len(gateway.await_logged("sbe streams are on", "/sbe")) == 1
     assert gateway.logged("sbe streams are off") == []
 
 
@@ -102,6 +103,7 @@ def test_a_key_that_is_refused_gets_json(desk: Desk) -> None:
     reader.until_good(changes=60)
     reached(desk, reader)
     assert len(gateway.await_logged("sbe streams are off", "HTTP 404")) == 1
+    assert gateway.logged("sbe streams are on") == []
 
 
 def test_an_unknown_schema_gets_json_and_a_later_version_is_read(desk: Desk) -> None:

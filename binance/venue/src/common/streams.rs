@@ -519,6 +519,11 @@ impl Streams {
     fn switch(&mut self, now: Time, out: &mut Outbox) {
         let Some(next) = self.coming.take() else { return };
         self.trial = None;
+        if self.links.get(&next).is_some_and(|link| link.swift)
+            && let Some(swift) = &self.swift
+        {
+            swift.in_use(out);
+        }
         if let Some(old) = self.active.replace(next)
             && let Some(link) = self.links.remove(&old)
         {

@@ -78,6 +78,12 @@ impl Swift {
         (self.wait, self.told) = (self.first, false);
     }
 
+    /// It brings what is wanted from here on.
+    pub(super) fn in_use(&self, out: &mut Outbox) {
+        let words = format!("best prices and books come in binary, from {}", self.url);
+        out.events.push(VenueEvent::Changed { event: "sbe streams are on", words });
+    }
+
     /// It is of no use for now, for this reason. A human hears so once, until it has worked again.
     pub(super) fn failed(&mut self, now: Time, why: &str, out: &mut Outbox) {
         self.due = now + self.wait;
