@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PyDateTime;
-use tradingsys::client::event::LocalError;
 use tradingsys::client::number::to_f64;
 use tradingsys::market::{Channel, Interval, OrderType, Side, Stream, Tif};
 use tradingsys::num::{Price, Qty};
 use tradingsys::time::Time;
+use tradingsys::wire::error::{ErrorBody, ErrorCode};
 use tradingsys::wire::event::{PositionView, Product as Facts};
 
 use crate::book::{BookSubscription, Mark, MarkSubscription};
@@ -113,8 +113,11 @@ impl Subscription {
         let found = desk.client.products().get(&self.stream.symbol).map(read);
         drop(desk);
         found.ok_or_else(|| {
-            let message = format!("the gateway told no facts of {}", self.stream.symbol);
-            raise(py, &LocalError::Protocol.body(message))
+            let message = format!(
+                "the facts of {} are not known yet: the gateway has not read the exchange's symbols since its start",
+                self.stream.symbol
+            );
+            raise(py, &ErrorBody::new(ErrorCode::NotReady, message))
         })
     }
 

@@ -193,9 +193,17 @@ impl Client {
                 Err(error) => self.command_refused(&command.aim, error),
             },
             Asked::Question { streams } => {
-                if reply.is_ok() {
-                    self.subscribed(&streams, &reply)?;
-                }
+                let reply = match reply {
+                    Err(error) if error.code == ErrorCode::NotReady.code() && !streams.is_empty() => {
+                        self.await_symbols(streams, &error.message);
+                        Ok(RawValue::NULL.to_owned())
+                    }
+                    Err(error) => Err(error),
+                    Ok(_) => {
+                        self.subscribed(&streams, &reply)?;
+                        reply
+                    }
+                };
                 self.replies.insert(id, reply);
             }
             Asked::Resubscribe(streams) => self.resubscribed(streams, reply, out)?,
@@ -240,6 +248,20 @@ impl Client {
         Ok(())
     }
 
+    /// The gateway does not know its exchange's symbols yet, and says by a change of its state that it does: these are
+    /// asked for then, and stale till they come.
+    fn await_symbols(&mut self, streams: Vec<Stream>, why: &str) {
+        for stream in &streams {
+            let name = stream.to_string();
+            if !self.streams.contains_key(stream) {
+                let slot = self.inbox.open(&name, stream.channel);
+                self.streams.insert(stream.clone(), slot);
+            }
+            self.inbox.stale(&name, why);
+        }
+        self.not_yet.extend(streams);
+    }
+
     fn resubscribed(
         &mut self,
         mut streams: Vec<Stream>,
@@ -257,17 +279,13 @@ impl Client {
                 }
                 Ok(())
             }
-            // It has only just started, and says by a change of its state that it knows its symbols.
             Err(error) if error.code == ErrorCode::NotReady.code() => {
-                for stream in &streams {
-                    self.inbox.stale(&stream.to_string(), &error.message);
-                }
-                self.not_yet.extend(streams);
+                self.await_symbols(streams, &error.message);
                 Ok(())
             }
             Err(mut error) => {
                 for stream in streams {
-                    error.message = format!("{stream} cannot be subscribed to again: {}", error.message);
+                    error.message = format!("{stream} cannot be subscribed to: {}", error.message);
                     self.inbox.stale(&stream.to_string(), &error.message);
                 }
                 self.push(Event::Error(error));

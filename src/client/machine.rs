@@ -229,7 +229,7 @@ pub struct Client {
     pub(super) begun: bool,
     /// Some order waits for its acceptance to be cancelled.
     pub(super) kills_wanted: bool,
-    /// Streams the gateway could not give back yet: asked for again at its next state.
+    /// Streams the gateway cannot give yet: asked for again at its next state.
     pub(super) not_yet: Vec<Stream>,
     /// When the last beat was sent on this connection.
     pub(super) beaten: Option<Time>,

@@ -399,17 +399,27 @@ impl Gateway {
     pub(super) fn instrument(&self, symbol: &Symbol) -> Result<&Instrument, ErrorBody> {
         let found = self.instruments.as_ref().and_then(|all| all.get(symbol));
         found.ok_or_else(|| {
-            let message = match &self.instruments {
-                Some(_) => format!(
-                    "the exchange has no symbol {:?}: check the spelling, `products` lists them all",
-                    symbol.as_str()
-                ),
-                None => "the exchange's symbols are not loaded yet; try again in a moment".to_owned(),
-            };
-            let code =
-                if self.instruments.is_some() { ErrorCode::InvalidSymbol } else { ErrorCode::NotReady };
-            ErrorBody::new(code, message)
+            if self.instruments.is_none() {
+                return self.no_symbols_yet();
+            }
+            let message = format!(
+                "the exchange has no symbol {:?}: check the spelling, `products` lists them all",
+                symbol.as_str()
+            );
+            ErrorBody::new(ErrorCode::InvalidSymbol, message)
         })
+    }
+
+    /// The exchange was not reached since this gateway began, or has not answered yet.
+    pub(super) fn no_symbols_yet(&self) -> ErrorBody {
+        let why = match self.recovery.reason() {
+            "" => String::new(),
+            reason => format!(" ({reason})"),
+        };
+        let message = format!(
+            "the gateway has not read the exchange's symbols since its start{why}: try again when its state changes"
+        );
+        ErrorBody::new(ErrorCode::NotReady, message)
     }
 
     /// First use of a symbol: its assets are recorded, and from now on its trades are read.

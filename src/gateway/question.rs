@@ -139,12 +139,7 @@ impl Gateway {
 
     pub(super) fn products(&self, symbols: &[Symbol]) -> Result<Vec<Product>, ErrorBody> {
         if symbols.is_empty() {
-            let all = self.instruments.as_ref().ok_or_else(|| {
-                ErrorBody::new(
-                    ErrorCode::NotReady,
-                    "the exchange's symbols are not loaded yet; try again in a moment",
-                )
-            })?;
+            let all = self.instruments.as_ref().ok_or_else(|| self.no_symbols_yet())?;
             return Ok(all.values().map(product).collect());
         }
         symbols.iter().map(|symbol| self.instrument(symbol).map(product)).collect()

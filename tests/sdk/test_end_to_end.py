@@ -7,9 +7,21 @@ from typing import Any
 
 import pytest
 from sdk.conftest import Connect
+from support.processes import Exchange, free_port, trading
 from support.system import System, wait_for
 
-from pyalgo import BadProof, ConnectError, Engine, OrderState, OrderType, Side, SmartOrder, Tif
+from pyalgo import (
+    BadProof,
+    ConnectError,
+    Engine,
+    InvalidSymbol,
+    NotReady,
+    OrderState,
+    OrderType,
+    Side,
+    SmartOrder,
+    Tif,
+)
 
 
 def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
@@ -32,6 +44,34 @@ def test_row_004_03_an_order_from_the_strategy_to_the_exchange_and_back(
         return held == {(1, "dogeusdt"): sub.net}
 
     wait_for("pos.db", shown)
+
+
+def test_a_strategy_may_begin_before_the_exchange_is_reached(tmp_path: Path) -> None:
+    port = free_port()
+    with trading(tmp_path, port=port) as (exchange, gateway), Engine() as eng:
+        public_key = (tmp_path / "public_key.pem").read_text()
+        exchange.kill()
+        gateway.start()
+        session = eng.make_session(gateway.url, 1, token_file=tmp_path / "token", wait=0.1)
+        sub, wrong = (session.subscribe(symbol, "depth:100ms") for symbol in ("dogeusdt", "nosuch"))
+        errors: list[Any] = []
+        session.on_error = errors.append
+        stale: list[str] = []
+        sub.on_stale = lambda reason: (stale.append(reason), eng.stop())
+        eng.run()
+        assert "has not read the exchange's symbols since its start (" in stale[0]
+        history = lambda: session.history("dogeusdt", "1m", 1)  # noqa: E731
+        for ask in (lambda: sub.tick_size, session.products, history):
+            with pytest.raises(NotReady, match="not read the exchange's symbols"):
+                ask()
+        again = Exchange(tmp_path, public_key, port=port)
+        try:
+            sub.on_stale, sub.on_data = stale.append, lambda _: eng.stop()
+            eng.run()
+            assert (sub.is_stale, sub.tick_size, wrong.is_stale) == (False, 0.00001, True)
+            assert [error.code for error in errors] == [InvalidSymbol.code]
+        finally:
+            again.kill()
 
 
 @pytest.mark.parametrize("slashes", ["", "//"])

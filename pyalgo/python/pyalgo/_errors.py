@@ -91,6 +91,12 @@ class OrderRefused(Error):
     """The gateway refused an order or a command; nothing was sent."""
 
 
+class NotReady(OrderRefused):
+    """Not yet: the gateway has not reached the exchange, or is comparing its books with it."""
+
+    code, name = -20010, "not_ready"
+
+
 class ExchangeError(Error):
     """The exchange refused, or cannot be asked now."""
 
