@@ -130,6 +130,7 @@ def beats_evenly() -> bool:
     """What has to come does, not too early, and once; and what comes again and again did so evenly."""
     eng = Engine()
     log: list[tuple[str, int]] = []
+    begin = eng.now()
     eng.after(0.05, lambda: log.append(("after", eng.now())))
     beat = eng.every(0.02, lambda: log.append(("every", eng.now())))
     never = eng.after(0.01, lambda: log.append(("never", 0)))
@@ -137,15 +138,13 @@ def beats_evenly() -> bool:
     never.cancel()
     eng.after(0.11, beat.cancel)
     eng.after(0.2, eng.stop)
-    begin = eng.now()
     eng.run()
     beats = [when for what, when in log if what == "every"]
     after = [when for what, when in log if what == "after"]
     assert len(after) == 1
     assert after[0] - begin >= 50_000_000
-    assert len(beats) <= 5
     assert not any(what == "never" for what, _ in log)
-    return len(beats) >= 2 and all(b - a > 5_000_000 for a, b in itertools.pairwise(beats))
+    return 2 <= len(beats) <= 5 and all(b - a > 5_000_000 for a, b in itertools.pairwise(beats))
 
 
 def test_missed_beats_are_not_made_up_for() -> None:
@@ -157,8 +156,8 @@ def test_missed_beats_are_not_made_up_for() -> None:
         if len(beats) == 1:
             time.sleep(0.1)
 
-    eng.every(0.01, slow)
     eng.after(0.15, eng.stop)
+    eng.every(0.01, slow)
     eng.run()
     assert len(beats) <= 8
 
