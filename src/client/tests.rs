@@ -689,34 +689,6 @@ fn a_stream_a_fresh_gateway_cannot_give_yet_is_asked_for_again_at_its_next_state
 }
 
 #[test]
-fn a_stream_may_be_wanted_before_the_gateway_has_reached_its_exchange() {
-    let mut desk = Desk::live();
-    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
-    let question = desk.client.subscribe(stream.clone(), &mut desk.out).unwrap();
-    let [(Some(id), Call::Subscribe(_))] = desk.calls()[..] else { panic!("not asked") };
-    let code = ErrorCode::NotReady.code();
-    let frame = |message: &str| {
-        format!(r#"{{"id":{id},"error":{{"code":{code},"name":"not_ready","message":"{message}"}}}}"#)
-    };
-    desk.frame(&frame("no route"));
-    assert!(desk.client.take_reply(question).unwrap().is_ok());
-    let slot = desk.client.slot(&stream).expect("kept");
-    let (found, market) = desk.client.next_market().expect("told of");
-    assert!(found == slot && matches!(&market, Market::Stale(reason) if reason == "no route"));
-    assert!(desk.client.products().is_empty());
-
-    desk.frame(r#"{"event":"state","state":"recovering"}"#);
-    let [(Some(id), Call::Subscribe(streams))] = &desk.calls()[..] else { panic!("not asked again") };
-    assert_eq!(streams.streams, ["dogeusdt@bbo"]);
-    desk.frame(&format!(
-        r#"{{"id":{id},"error":{{"code":-10003,"name":"invalid_symbol","message":"the exchange has no such symbol"}}}}"#
-    ));
-    let told = desk.told();
-    assert!(told.contains(&"error -10003".to_owned()), "{told:?}");
-    assert!(desk.client.next_market().is_some_and(|(_, market)| matches!(market, Market::Stale(_))));
-}
-
-#[test]
 fn a_stream_given_up_while_it_waits_is_not_asked_for_again() {
     let mut desk = Desk::live();
     let [bbo, trade] =

@@ -220,3 +220,31 @@ fn a_numbering_that_begins_anew_between_welcome_and_login_is_met_by_another_logi
     let login = desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", "[null]", 1001);
     assert_eq!((login.pending.len(), login.pending[0].epoch), (1, 1000), "{id} is asked for");
 }
+
+#[test]
+fn a_stream_may_be_wanted_before_the_gateway_has_reached_its_exchange() {
+    let mut desk = Desk::live();
+    let stream = Stream { symbol: Symbol::new("dogeusdt"), channel: Channel::Bbo };
+    let question = desk.client.subscribe(stream.clone(), &mut desk.out).unwrap();
+    let [(Some(id), Call::Subscribe(_))] = desk.calls()[..] else { panic!("not asked") };
+    let code = ErrorCode::NotReady.code();
+    let frame = |message: &str| {
+        format!(r#"{{"id":{id},"error":{{"code":{code},"name":"not_ready","message":"{message}"}}}}"#)
+    };
+    desk.frame(&frame("no route"));
+    assert!(desk.client.take_reply(question).unwrap().is_ok());
+    let slot = desk.client.slot(&stream).expect("kept");
+    let (found, market) = desk.client.next_market().expect("told of");
+    assert!(found == slot && matches!(&market, Market::Stale(reason) if reason == "no route"));
+    assert!(desk.client.products().is_empty());
+
+    desk.frame(r#"{"event":"state","state":"recovering"}"#);
+    let [(Some(id), Call::Subscribe(streams))] = &desk.calls()[..] else { panic!("not asked again") };
+    assert_eq!(streams.streams, ["dogeusdt@bbo"]);
+    desk.frame(&format!(
+        r#"{{"id":{id},"error":{{"code":-10003,"name":"invalid_symbol","message":"the exchange has no such symbol"}}}}"#
+    ));
+    let told = desk.told();
+    assert!(told.contains(&"error -10003".to_owned()), "{told:?}");
+    assert!(desk.client.next_market().is_some_and(|(_, market)| matches!(market, Market::Stale(_))));
+}
