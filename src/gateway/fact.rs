@@ -419,6 +419,9 @@ impl Gateway {
         }
         if complete == Some(true) {
             self.end(id, end);
+        } else if self.orders.get(id).is_some_and(|order| order.state == State::Intended) {
+            // One that nobody here knew: until its fills are here it is an order like any other.
+            self.step(id, Event::Live);
         }
         complete == Some(false)
     }

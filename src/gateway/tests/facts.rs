@@ -65,6 +65,24 @@ fn r51_an_adopted_order_is_shown_with_its_price() {
     assert_eq!(order(&bench, &id).stop, None);
 }
 
+/// Its end is known, its fills are not: meanwhile its strategy may cancel it, as any order it has open.
+#[test]
+fn an_adopted_order_whose_fills_are_missing_is_one_like_any_other() {
+    let mut bench = Bench::ready();
+    let id = bench.gateway.order_id(1, SessionId(1), 9);
+    bench.says(vec![event(report(&id, VenueStatus::Filled, 10, None))]);
+    assert_eq!(order(&bench, &id).state, crate::order::state::State::Working);
+    bench.call(&json!({"id": 9, "method": "cancel", "params": {"n": 2, "order_id": id.as_str()}}));
+    bench.says(vec![VenueEvent::CancelReply { id: id.clone(), outcome: CancelOutcome::UnknownOrder }]);
+    bench.answer(|query| match query {
+        Query::TradesOfOrder { .. } => Answer::Trades(vec![fill(1, 10)]),
+        other => Bench::exchange(&[], &[], other),
+    });
+    assert_eq!((order(&bench, &id).status().as_str(), bench.net()), ("FILLED", Qty::whole(10)));
+    let impossible = |log: &&String| log.starts_with("impossible order event");
+    assert_eq!(bench.logs.iter().find(impossible), None);
+}
+
 #[test]
 fn r47_an_order_of_an_earlier_epoch_that_is_made_now_is_another_gateways() {
     let id = |bench: &Bench| bench.gateway.order_id(1, SessionId(1), 9);
