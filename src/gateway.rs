@@ -61,6 +61,7 @@ use self::commits::{Commits, Held};
 use self::conditional::Strays;
 use self::door::Client;
 use self::doubt::Doubts;
+use self::epoch::Epochs;
 use self::fact::Orphans;
 use self::funding::Fundings;
 use self::gauges::Counts;
@@ -101,8 +102,8 @@ pub struct Gateway {
     config: GatewayConfig,
     epoch: u32,
     epoch_durable: bool,
-    /// Epochs of all earlier runs the journal knows, and when its first run began.
-    epochs: BTreeSet<u32>,
+    /// Those of all runs that are known, and when the journal's first run began.
+    epochs: Epochs,
     first_start: Option<Time>,
     generation: u64,
     /// Event numbering has begun anew in this run.
@@ -221,7 +222,7 @@ impl Gateway {
         let mut gateway = Self {
             epoch: 0,
             epoch_durable: false,
-            epochs: BTreeSet::new(),
+            epochs: Epochs::default(),
             first_start: None,
             generation: 0,
             renumbered: false,
@@ -281,15 +282,15 @@ impl Gateway {
         }
         self.scans.forget_unlisted(&self.books);
         self.prune(now);
-        let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
-        let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
-        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
-        self.epoch = last_start.map_or(minutes + ahead, |start| minutes.max(start.epoch + 1));
+        let known = last_start.map(|start| start.epoch);
+        self.epoch = self.next_epoch(now, known);
+        let lacking = self.lacks_a_run(known);
         let ended = matches!(records.last(), Some(Record::End { .. }));
         let power_lost = last_start.is_some_and(|start| start.boot_id != self.config.boot_id) && !ended;
         let reason = match (&self.config.journal_rebuilt, last_start) {
             (Some(reason), _) => Some(reason.clone()),
             (None, None) => Some("first start".to_owned()),
+            (None, Some(_)) if lacking => Some("journal.db is an older copy".to_owned()),
             (None, Some(_)) if power_lost => {
                 Some("the last run did not end in order and the machine restarted".to_owned())
             }
@@ -548,7 +549,7 @@ impl Gateway {
         self.absences.fold(record);
         match record {
             Record::Start(start) => {
-                self.epochs.insert(start.epoch);
+                self.epochs.earlier.insert(start.epoch);
                 self.first_start = self.first_start.or(Some(start.time));
             }
             Record::Generation { generation, .. } => {

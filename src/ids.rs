@@ -173,6 +173,11 @@ pub struct IdParts {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientOrderId(Arc<str>);
 
+impl IdParts {
+    /// Epochs that fit into an id.
+    pub const EPOCHS: u32 = 30_u32.pow(5);
+}
+
 impl ClientOrderId {
     /// Mints the id of these parts.
     pub fn mint(parts: IdParts) -> Self {

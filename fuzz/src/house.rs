@@ -90,6 +90,7 @@ pub fn gateway(product: Product, records: &[Record], out: &mut Vec<Output>) -> O
         margin: product == Product::Margin,
         trust_books: false,
         journal_rebuilt: None,
+        noted_epoch: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
         crashes: Default::default(),

@@ -61,7 +61,7 @@ targets! {
     "snapshot-file" Lines 30 files::snapshot_seeds => files::snapshot, "journal.snapshot";
     "books-file" Bytes 20 files::books_seeds => files::books_file, "pos.db, byte by byte";
     "book-rows" Lines 20 files::cell_seeds => files::book_rows, "pos.db: what a user writes into its rows";
-    "stop-files" Json 400 files::stop_seeds => files::stop, "stop.json, KILL and crashes.json, which a restart must not forget";
+    "stop-files" Json 400 files::stop_seeds => files::stop, "stop.json, KILL, crashes.json and epoch.json, which a restart must not forget";
     "recording" Lines 200 simulator::recording_seeds => simulator::recording, "a recorded market";
     "weather" Json 1_000 simulator::weather_seeds => simulator::weather, "scripts and recordings of faults";
     "exchange-files" Lines 20 simulator::file_seeds => simulator::files, "the files a simulated exchange goes on from";

@@ -1,7 +1,7 @@
 //! Files with a meaning of their own: private ones, the lock of a store's folder, the token of the local
 //! door.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,29 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
 #[cfg(not(unix))]
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
+}
+
+/// Writes a file aside and puts it in the old one's place: a full disk or the loss of power leaves the old or the new.
+pub(crate) fn replace(folder: &Path, path: &Path, text: &str) -> Result<(), String> {
+    let at = |error: io::Error| format!("{}: {error}", path.display());
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = PathBuf::from(aside);
+    let mut options = OpenOptions::new();
+    let file = private(options.write(true).create(true).truncate(true)).open(&aside);
+    file.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })
+    .and_then(|()| fs::rename(&aside, path))
+    .map_err(at)?;
+    sync(folder)
+}
+
+/// Has the folder's names reach the disk.
+pub(crate) fn sync(folder: &Path) -> Result<(), String> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// The permission bits, if others than the owner may read or write the file. A credential of the service may be

@@ -34,6 +34,7 @@ use crate::stop::signal::KillSignal;
 use crate::stop::{self, Keeper};
 use crate::store::books::{self, Applied, Booked, Books, Findings};
 use crate::store::journal::{Found, Journal};
+use crate::store::note::Note;
 use crate::store::projector::{Opening, Projector};
 use crate::store::reader::{Plan, Reader};
 use crate::store::writer::Writer;
@@ -171,6 +172,7 @@ async fn opened(
     let made = GatewayConfig {
         operator_token: Some(tokens.operator.clone()),
         journal_rebuilt: stores.journal_rebuilt,
+        noted_epoch: Note::of(&config.db).last(config.market, &config.install),
         lost_positions: stores.lost,
         trust_books,
         session_tokens: tokens.of_sessions.clone(),
@@ -218,7 +220,7 @@ async fn drive(
 ) -> Result<(), Exit> {
     let Doors { tls, listeners, watched: bound, kill } = parts.doors;
     let (links, link_events) = Links::new(tls);
-    let (writer, reports) = Writer::start(journal).map_err(no_thread)?;
+    let (writer, reports) = Writer::start(journal, Note::of(&config.db)).map_err(no_thread)?;
     let (projector, projected) = Projector::start(&config.db, books).map_err(no_thread)?;
     let gateway = Rc::new(RefCell::new(parts.gateway));
     let door = Door { port: listeners.port, allowed_origins: config.allowed_origins.clone() };
@@ -379,6 +381,7 @@ pub(crate) fn gateway_config(config: &Config, token: String, seed: u64) -> Gatew
         margin: config.margin.is_some(),
         trust_books: false,
         journal_rebuilt: None,
+        noted_epoch: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
         crashes: Default::default(),

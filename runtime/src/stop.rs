@@ -28,6 +28,8 @@ use tokio::sync::mpsc;
 use tradingsys::gateway::io::Input;
 use tradingsys::gateway::stop::{Kept, Kill, Pause};
 
+use crate::files::{replace, sync};
+
 /// Name of the switch's file.
 pub const KILL: &str = "KILL";
 /// Name of the file of the rest.
@@ -313,28 +315,6 @@ fn write_rest(folder: &Path, kept: &Kept) -> Result<(), String> {
     }
     let text = serde_json::to_string(kept).map_err(|error| error.to_string())?;
     replace(folder, &path, &text)
-}
-
-/// Writes a file aside and puts it in the old one's place: a full disk or the loss of power leaves the old or the new.
-fn replace(folder: &Path, path: &Path, text: &str) -> Result<(), String> {
-    let at = |error: io::Error| format!("{}: {error}", path.display());
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".new");
-    let aside = PathBuf::from(aside);
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    })
-    .and_then(|()| fs::rename(&aside, path))
-    .map_err(at)?;
-    sync(folder)
-}
-
-fn sync(folder: &Path) -> Result<(), String> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 #[cfg(test)]

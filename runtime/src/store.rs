@@ -9,6 +9,7 @@ pub mod chain;
 pub mod compact;
 pub mod journal;
 mod migrate;
+pub mod note;
 pub mod projector;
 pub mod reader;
 pub mod snapshot;

@@ -79,6 +79,7 @@ impl Client {
             trading: self.config.trading,
             proof,
             cursor: self.handled.or(before),
+            epoch: self.identity.as_ref().map(|known| known.epoch),
             pending: pending.collect(),
             take_over: self.config.take_over && !self.ever_live,
             heartbeat_ms: declared.heartbeat.map(millis),

@@ -265,7 +265,7 @@ fn a_lost_connection_leaves_orders_in_doubt_and_asks_for_them() {
     desk.out.clear();
     let answers = r#"[{"result":{"n":2,"order_id":"x"}},{"error":{"code":-30007,"name":"not_placed","message":"no"}},null]"#;
     let login = desk.log_in(r#"{"gen":1,"seq":3}"#, "events", answers, 1001);
-    assert_eq!(login.cursor, Some(Ack { generation: 1, sequence: 1 }));
+    assert_eq!((login.cursor, login.epoch), (Some(Ack { generation: 1, sequence: 1 }), Some(1000)));
     let listed: Vec<_> = login.pending.iter().map(|p| (p.epoch, p.params["n"].as_u64().unwrap())).collect();
     assert_eq!(listed, [(1000, 2), (1000, 3), (1000, 4)]);
     assert!(desk.client.is_logged_in());

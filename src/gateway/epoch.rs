@@ -1,13 +1,16 @@
 //! Which epoch the ids of this run bear. No id may ever be given twice, also where the journal that gave it is lost.
 //!
 //! ```text
-//!   start: above the last run's, and not below the clock; of a new journal, some way ahead of it
+//!   start: above the last run's, also above what is noted beside the journal, and not below the clock; of a new
+//!     │    journal, some way ahead of it
 //!     │
 //!     ▼
 //!   in force ──an order at the exchange, or a command of a strategy, bears one that this run
 //!     ▲         has not given and that is not below it: a lost life gave it──▶ one well above
 //!     └──────────────────────── on the disk ◀─────────────────────────────────────────┘
 //! ```
+
+use std::collections::BTreeSet;
 
 use super::commits::Held;
 use super::door::LOG_IN_AGAIN;
@@ -18,12 +21,44 @@ use crate::ids::{ConnId, IdParts, SessionId};
 use crate::journal::{Record, Start};
 use crate::time::{Span, Time};
 use crate::venue::port::{OrderReport, VenueStatus};
-use crate::wire::request::{Ack, Pending};
+use crate::wire::request::{Ack, Login};
 
 /// Most that a new journal's epochs begin ahead of the clock.
 const BEGINS: u32 = AHEAD + BEGINNINGS as u32;
 
+/// Epochs that are known to have been given.
+#[derive(Debug, Default)]
+pub(super) struct Epochs {
+    /// By earlier runs.
+    pub earlier: BTreeSet<u32>,
+    /// By this one.
+    begun: BTreeSet<u32>,
+}
+
 impl Gateway {
+    /// The epoch of a run whose journal knows of runs up to that one.
+    pub(super) fn next_epoch(&self, now: Time, known: Option<u32>) -> u32 {
+        let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
+        let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
+        let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
+        let least = if known.is_some() { minutes } else { minutes + ahead };
+        known.max(self.config.noted_epoch).map_or(least, |last| least.max(last + 1))
+    }
+
+    /// Does the note beside the journal know a later run than this? Then it is an older copy, which is told.
+    pub(super) fn lacks_a_run(&mut self, known: Option<u32>) -> bool {
+        let lacking = self.config.noted_epoch.filter(|noted| known.is_some_and(|known| known < *noted));
+        if let Some(epoch) = lacking {
+            self.tell_older_copy(&format!("epoch={epoch}"));
+        }
+        lacking.is_some()
+    }
+
+    fn tell_older_copy(&mut self, fields: &str) {
+        let event = "journal.db is an older copy: it lacks a run of this gateway";
+        self.log(LogLevel::Error, event, format!("{fields} advice={OLDER_COPY:?}"));
+    }
+
     /// An order of an earlier life of ours bears an epoch that is not below ours: the journal that knew it is lost, and
     /// that life ran ahead of the clock, or in this very minute. Ours rises above it, so that no id is used twice.
     ///
@@ -33,13 +68,9 @@ impl Gateway {
         const CLOCKS: Span = Span::from_secs(2);
         let made_before = report.time <= self.started + CLOCKS && source == Source::Query;
         let in_its_time = self.first_start.is_some_and(|first| report.time > first);
-        if made_before && in_its_time && !self.epochs.contains(&parts.epoch) {
-            self.log(
-                LogLevel::Error,
-                "journal.db is an older copy: it lacks a run of this gateway",
-                format!("epoch={} advice={OLDER_COPY:?}", parts.epoch),
-            );
-            self.epochs.insert(parts.epoch);
+        if made_before && in_its_time && !self.epochs.earlier.contains(&parts.epoch) {
+            self.tell_older_copy(&format!("epoch={}", parts.epoch));
+            self.epochs.earlier.insert(parts.epoch);
             self.number_anew(now);
         }
         // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
@@ -74,6 +105,22 @@ impl Gateway {
         self.number_anew(now);
     }
 
+    /// A strategy's last login was told an epoch that no run has begun which the journal knows, nor this one for that
+    /// session: the journal is an older copy, and what it tells of that strategy's orders is not all that was told.
+    pub(super) fn heed_last_login(&mut self, now: Time, session: SessionId, told: Option<u32>) {
+        let furthest = self.furthest_epoch(now).max(self.epoch.saturating_add(AHEAD));
+        let seated = self.session_mut(session).seated_in.is_some();
+        let Epochs { earlier, begun } = &self.epochs;
+        let known = |epoch: &u32| earlier.contains(epoch) || seated && begun.contains(epoch);
+        // Of a numbering that this run began nothing told before is believed.
+        let Some(told) = told.filter(|told| !self.renumbered && *told <= furthest && !known(told)) else {
+            return;
+        };
+        self.tell_older_copy(&format!("epoch={told} session={session}"));
+        self.epochs.earlier.insert(told);
+        self.number_anew(now);
+    }
+
     /// The journal lacks something: events told since must not be taken for those to come.
     fn number_anew(&mut self, now: Time) {
         if !self.renumbered {
@@ -83,20 +130,21 @@ impl Gateway {
         }
     }
 
-    /// A command that a login names may bear an epoch that is not below ours and that its session was never given here:
-    /// the journal of the run that gave it is lost, or this one is an older copy. The exchange may show nothing of it,
-    /// and the numbers of its session begin anew, so ours rises above it before an id is given.
+    /// A login names epochs: those of its commands, and of the login before it. One may not be below ours, and its
+    /// session was never given it here: the journal of the run that gave it is lost, or this one is an older copy. The
+    /// exchange may show nothing of it, and the numbers of its session begin anew, so ours rises above it before an id
+    /// is given.
     ///
     /// Nothing but its word proves it, and all others have to log in again. A strategy's commands bear the epoch of its
     /// last login, or earlier ones, so a session has one to tell of in a run: a mistaken one must not use up the ids,
     /// nor make all log in for ever.
-    pub(super) fn heed_pending(&mut self, now: Time, session: SessionId, pending: &[Pending]) {
+    pub(super) fn heed_named(&mut self, now: Time, session: SessionId, login: &Login) {
         // Ours may have risen beyond all beginnings, and so have those of the runs that an older copy lacks.
         let furthest = self.furthest_epoch(now).max(self.epoch.saturating_add(AHEAD));
         let ours = self.epoch;
         let seat = self.session_mut(session);
         let above = if seat.seated_in == Some(ours) { ours + 1 } else { ours };
-        let named = pending.iter().map(|command| command.epoch);
+        let named = login.pending.iter().map(|command| command.epoch).chain(login.epoch);
         let Some(named) = named.filter(|epoch| (above..=furthest).contains(epoch)).max() else { return };
         if std::mem::replace(&mut seat.has_raised, true) {
             let fields = format!("session={session} epoch={named} ours={ours}");
@@ -129,6 +177,7 @@ impl Gateway {
     /// From here on orders bear that epoch, once it is on the disk.
     pub(super) fn begin_epoch(&mut self, now: Time, epoch: u32) {
         self.epoch = epoch;
+        self.epochs.begun.insert(epoch);
         self.first_start = self.first_start.or(Some(now));
         self.epoch_durable = false;
         self.emit(Record::Start(Start {

@@ -44,6 +44,8 @@ pub struct GatewayConfig {
     pub margin: bool,
     /// Journal was rebuilt or replaced since the last start, with the reason.
     pub journal_rebuilt: Option<String>,
+    /// Highest epoch given in this folder, as noted beside the journal.
+    pub noted_epoch: Option<u32>,
     /// The user has looked: the books are right, though nobody watched for longer than the exchange shows trades.
     pub trust_books: bool,
     /// The kill switch, pauses and policies as the last run left them.

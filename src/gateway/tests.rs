@@ -9,6 +9,7 @@ mod contract;
 mod differences;
 mod door;
 mod doubt;
+mod epoch;
 mod facts;
 mod gauges;
 mod limits;
@@ -189,6 +190,8 @@ pub(super) struct Bench {
     take_over: bool,
     trading: bool,
     pending: Value,
+    /// The epoch that the last login was told.
+    told: Option<u32>,
     closed: Vec<(ConnId, u16)>,
     logs: Vec<String>,
     /// Lengths of the journal after each batch.
@@ -216,6 +219,7 @@ fn config() -> GatewayConfig {
         margin: false,
         trust_books: false,
         journal_rebuilt: None,
+        noted_epoch: None,
         lost_positions: Vec::new(),
         kept: Default::default(),
         crashes: Default::default(),
@@ -306,6 +310,7 @@ impl Bench {
             take_over: false,
             trading: true,
             pending: json!([]),
+            told: None,
             closed: Vec::new(),
             logs: Vec::new(),
             batches: Vec::new(),
@@ -476,7 +481,7 @@ impl Bench {
             hello["result"]["proof"].as_str().unwrap()
         ));
         let mut params = json!({"session_id": session, "name": "t", "trading": self.trading, "take_over": self.take_over,
-            "pending": self.pending,
+            "pending": self.pending, "epoch": self.told,
             "proof": proof::of_client("secret", &nonce, &gateway_nonce, session)});
         if let Some((generation, sequence)) = cursor {
             params["cursor"] = json!({"gen": generation, "seq": sequence});

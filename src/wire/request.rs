@@ -143,6 +143,9 @@ pub struct Login {
     /// Last event handled; absent: resume after the last acknowledged one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Ack>,
+    /// Epoch that its last login was told; absent: it is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
     /// Commands sent and not yet answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<Pending>,

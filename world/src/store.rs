@@ -19,6 +19,8 @@ pub(crate) struct Store {
     ends: Vec<usize>,
     /// How many batches a loss of power leaves for certain: all up to the last one that was synced.
     synced: usize,
+    /// The last epoch, as noted beside the journal.
+    pub(crate) noted: Option<u32>,
     /// What users see.
     pub(crate) rows: BTreeMap<(SessionId, Symbol), Row>,
     /// What users have added to each session's position, in units of 10⁻¹⁰.
@@ -45,6 +47,15 @@ impl Store {
         if batch.sync {
             self.synced = self.ends.len();
         }
+    }
+
+    /// Notes the last epoch that the journal has.
+    pub(crate) fn note(&mut self, journal: &[Record]) {
+        let epoch = |record: &Record| match record {
+            Record::Start(start) => Some(start.epoch),
+            _ => None,
+        };
+        self.noted = journal.iter().rev().find_map(epoch);
     }
 
     /// Leaves so many batches.
@@ -139,7 +150,12 @@ impl World {
         // What the store had begun to write may have reached the disk without anyone being told.
         let kept = self.rng.usize(0..=self.disk.len());
         for batch in self.disk.drain(..).take(kept).collect::<Vec<_>>() {
+            let begins = batch.records.iter().any(|record| matches!(record, Record::Start(_)));
             self.store.write(&mut self.journal, batch);
+            // It is noted a moment later.
+            if begins && self.rng.bool() {
+                self.store.note(&self.journal);
+            }
         }
         if self.chance(self.faults.lose_power) {
             self.power_lost = true;
@@ -153,6 +169,11 @@ impl World {
             let kept = if self.rng.bool() { 0 } else { self.rng.usize(0..=self.store.ends.len()) };
             self.strike(if kept == 0 { "journal lost" } else { "older copy of the journal" });
             self.store.cut(&mut self.journal, kept);
+            if self.store.noted.is_some() && self.chance(self.faults.keep_note) {
+                self.strike("note outlived the journal");
+            } else {
+                self.store.note(&self.journal);
+            }
         }
         self.booked = self.booked.min(self.journal.len());
     }

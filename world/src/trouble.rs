@@ -351,7 +351,11 @@ impl World {
     pub(crate) fn committed(&mut self, batch: u64) {
         let Some(done) = self.disk.pop_front() else { return };
         debug_assert_eq!(done.id, batch, "batches commit in order");
+        let begins = done.records.iter().any(|record| matches!(record, Record::Start(_)));
         self.store.write(&mut self.journal, done);
+        if begins {
+            self.store.note(&self.journal);
+        }
         self.gateway_input(Input::Committed(batch));
     }
 }

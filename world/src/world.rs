@@ -298,7 +298,11 @@ impl World {
                 // What it has found is on the disk, too: that is what is compared.
                 let done = looked.is_some_and(|looked| looked.since(since) > Span::from_secs(15));
                 if done && self.disk.is_empty() {
-                    break;
+                    if self.pasts_are_read() {
+                        break;
+                    }
+                    // What is found there has to come to rest as well.
+                    calm_since = None;
                 }
             } else {
                 calm_since = None;
@@ -555,6 +559,7 @@ impl World {
 
     fn start_gateway(&mut self) {
         self.run += 1;
+        self.truth.run = self.run;
         self.compared = Compared::default();
         let seed = self.plan.seed + u64::from(self.run);
         let (feed, entry) = self.plan.product.ports(key(), seed, self.plan.life);
@@ -574,6 +579,7 @@ impl World {
             margin: self.plan.product == Product::Margin,
             trust_books: false,
             journal_rebuilt: self.journal_rebuilt(),
+            noted_epoch: self.store.noted,
             lost_positions: self.lost_positions(),
             kept: Default::default(),
             crashes: Default::default(),

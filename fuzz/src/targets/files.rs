@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use rusqlite::Connection;
 use tradingsys::gateway::io::{Batch, PositionRow, Projection};
 use tradingsys::gateway::stop::Kept;
-use tradingsys::ids::{Asset, SessionId, Symbol};
+use tradingsys::ids::{Asset, IdParts, SessionId, Symbol};
 use tradingsys::journal::Record;
 use tradingsys::num::{Cash, Price, Qty};
 use tradingsys::time::Span;
@@ -17,7 +17,7 @@ use tradingsys_runtime::key::{self, passphrase::Source};
 use tradingsys_runtime::stop::{self, crashes};
 use tradingsys_runtime::store::books::{self, Applied, Booked, Books};
 use tradingsys_runtime::store::journal::{self, Journal};
-use tradingsys_runtime::store::{chain, snapshot};
+use tradingsys_runtime::store::{chain, note, snapshot};
 use tradingsys_runtime::{Endpoint, Product};
 use tradingsys_world::product::Product as Market;
 
@@ -430,7 +430,7 @@ pub fn snapshot_seeds(corpus: &Corpus) -> Vec<Vec<u8>> {
     vec![made(&SNAPSHOT_ROWS), made(&more)]
 }
 
-/// `stop.json`, and the same bytes as `KILL` and as the count of crashes.
+/// `stop.json`, and the same bytes as `KILL`, as the count of crashes, and as the note of the last epoch.
 pub fn stop(input: &[u8]) -> Verdict {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| folder("stop"));
@@ -450,8 +450,14 @@ pub fn stop(input: &[u8]) -> Verdict {
     put(&folder.join(crashes::COUNT), input);
     let crashes = crashes::read(folder);
     law(is_json(input) || crashes.is_err(), || format!("no JSON is a count: {crashes:?}"))?;
+    put(&folder.join(note::FILE), input);
+    let noted = note::read(folder);
+    law(is_json(input) || noted.is_err(), || format!("no JSON is a note: {noted:?}"))?;
+    let fits =
+        noted.as_ref().is_ok_and(|given| given.as_ref().is_none_or(|given| given.epoch < IdParts::EPOCHS));
+    law(noted.is_err() || fits, || format!("an epoch that no id can bear: {noted:?}"))?;
     let paused = (kept.paused_all.is_some(), kept.paused.len(), kept.policies.len());
-    Ok(format!("{paused:?} {} {}", killed.is_some_and(|kill| kill.flatten), crashes.is_ok()))
+    Ok(format!("{paused:?} {} {}", killed.is_some_and(|kill| kill.flatten), crashes.is_ok() || noted.is_ok()))
 }
 
 /// Its corpus.
@@ -461,6 +467,7 @@ pub fn stop_seeds(_: &Corpus) -> Vec<Vec<u8>> {
         format!(r#"{{"paused_all":{pause},"paused":{{"7":{pause}}},"policies":{{}}}}"#).into_bytes(),
         b"flatten".to_vec(),
         br#"{"fast_crashes":3}"#.to_vec(),
+        br#"{"market":"spot","install":"7cz1k","epoch":989123}"#.to_vec(),
         b"{}".to_vec(),
     ]
 }

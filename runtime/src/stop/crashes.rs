@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tradingsys::gateway::stop::crashes::{Crashes, FAST, RunEnd};
 
-use super::replace;
 use crate::exit::{Exit, ExitCode};
+use crate::files::replace;
 
 /// Name of the file.
 pub const COUNT: &str = "crashes.json";

@@ -18,8 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tradingsys::gateway::stop::Kill;
 
-use super::{KILL, StopEvent, sync};
-use crate::files;
+use super::{KILL, StopEvent};
+use crate::files::{self, sync};
 
 /// Both ways at once, in case the thread takes its time.
 const WAYS: usize = 2;

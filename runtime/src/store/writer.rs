@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tradingsys::gateway::io::Batch;
 
 use super::journal::Journal;
+use super::note::Note;
 
 /// Batches that may wait for the disk. Beyond it the caller must stop taking input.
 pub const QUEUE_BATCHES: usize = 4096;
@@ -54,11 +55,11 @@ impl Writer {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(journal: Journal) -> io::Result<(Self, mpsc::Receiver<Report>)> {
+    pub fn start(journal: Journal, note: Note) -> io::Result<(Self, mpsc::Receiver<Report>)> {
         let (queue, batches) = sync_channel(QUEUE_BATCHES);
         let (reports, receiver) = mpsc::channel(REPORTS);
         let ending = Arc::new(AtomicBool::new(false));
-        let appender = Appender { journal, reports, ending: Arc::clone(&ending), failing: false };
+        let appender = Appender { journal, note, reports, ending: Arc::clone(&ending), failing: false };
         let thread =
             std::thread::Builder::new().name("journal".into()).spawn(move || appender.run(&batches))?;
         Ok((Self { queue: Some(queue), ending, thread: Some(thread) }, receiver))
@@ -90,6 +91,7 @@ impl Drop for Writer {
 
 struct Appender {
     journal: Journal,
+    note: Note,
     reports: mpsc::Sender<Report>,
     ending: Arc<AtomicBool>,
     failing: bool,
@@ -129,6 +131,8 @@ impl Appender {
         if std::mem::take(&mut self.failing) {
             self.report(Report::Recovered);
         }
+        // Before anyone may send an order of it.
+        self.note.take(group);
         self.report(Report::Committed(last.id));
         true
     }
@@ -179,7 +183,7 @@ mod tests {
     }
 
     fn start(dir: &Scratch) -> (Writer, mpsc::Receiver<Report>) {
-        Writer::start(Journal::open(&dir.0).unwrap().0).unwrap()
+        Writer::start(Journal::open(&dir.0).unwrap().0, Note::of(&dir.0)).unwrap()
     }
 
     /// All reports until that batch is committed.

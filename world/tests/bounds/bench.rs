@@ -202,6 +202,7 @@ fn gateway(seed: u64, kept: Kept, journal: &[Record], now: Time, out: &mut Vec<O
         margin: false,
         trust_books: false,
         journal_rebuilt: None,
+        noted_epoch: None,
         lost_positions: Vec::new(),
         kept,
         crashes: Default::default(),

@@ -1,0 +1,81 @@
+//! Epochs of runs that the journal does not know: it is an older copy, put back while nobody looked.
+
+use super::*;
+
+const LACKS: &str = "journal.db is an older copy: it lacks a run";
+
+fn errors(bench: &Bench) -> usize {
+    bench.logs.iter().filter(|log| log.starts_with(LACKS)).count()
+}
+
+/// A gateway that starts from these records, some time later, beside that note.
+fn beside(noted: Option<u32>, journal: &[Record]) -> Bench {
+    let config = GatewayConfig { noted_epoch: noted, ..config() };
+    Bench::of(config, journal.to_vec(), Vec::new(), START + Span::from_secs(1))
+}
+
+#[test]
+fn i7_no_epoch_is_given_again_that_is_noted_beside_an_older_copy() {
+    let first = Bench::ready();
+    let (began, generation) = (first.gateway.epoch, first.gateway.generation);
+    // As it should be: the note says what the journal says, or less, for a kill came between the two.
+    for noted in [None, Some(began), Some(began - 1)] {
+        let bench = beside(noted, &first.journal);
+        assert_eq!((bench.gateway.epoch, bench.gateway.generation), (began + 1, generation), "{noted:?}");
+        assert_eq!(errors(&bench), 0);
+    }
+    let bench = beside(Some(began + 20), &first.journal);
+    assert_eq!(bench.gateway.epoch, began + 21);
+    assert!(bench.gateway.generation > generation, "events told since are not taken for those to come");
+    assert_eq!(errors(&bench), 1, "{:?}", bench.logs);
+}
+
+#[test]
+fn i7_no_epoch_is_given_again_that_is_noted_beside_no_journal() {
+    let began = Bench::new(Vec::new(), Vec::new(), START).gateway.epoch;
+    for (noted, expected) in [(began - 9, began), (began, began + 1), (began + 50, began + 51)] {
+        let bench = beside(Some(noted), &[]);
+        assert_eq!((bench.gateway.epoch, errors(&bench)), (expected, 0), "as after a first start");
+    }
+}
+
+/// Logs session 2 in with the epoch that its last login was told.
+fn told(bench: &mut Bench, epoch: u32) -> Value {
+    bench.told = Some(epoch);
+    bench.take_over = true;
+    let reply = bench.login_as(2, None);
+    bench.told = None;
+    reply
+}
+
+#[test]
+fn a_strategy_that_was_told_an_epoch_of_a_lost_run_shows_that_the_journal_is_an_older_copy() {
+    let copy = Bench::ready().journal;
+    // One this run has not come to, its own by chance, and one of the time since the copy was made.
+    for (later, more) in [(1, 7), (1, 0), (600, -3)] {
+        let mut bench = Bench::new(copy.clone(), Vec::new(), START + Span::from_secs(later * 1_000));
+        bench.login(None);
+        let (began, generation, seated) = (bench.gateway.epoch, bench.gateway.generation, bench.conn);
+        let lost = began.checked_add_signed(more).unwrap();
+        let reply = told(&mut bench, lost);
+        assert!(reply["result"]["last"]["gen"].as_u64() > Some(generation), "{reply}");
+        assert!(bench.closed.contains(&(seated, 1012)), "its numbers, too, would mean other events");
+        assert_eq!(errors(&bench), 1, "{more}");
+        assert!(bench.gateway.epoch > lost, "{more}: its ids are not given again");
+    }
+}
+
+#[test]
+fn who_was_told_this_epoch_or_one_of_an_earlier_run_shows_nothing() {
+    let first = Bench::ready();
+    let earlier = first.gateway.epoch;
+    let mut bench = Bench::new(first.journal, Vec::new(), START + Span::from_secs(60));
+    let (began, generation) = (bench.gateway.epoch, bench.gateway.generation);
+    told(&mut bench, earlier);
+    // What no gateway ever gave proves nothing either.
+    for epoch in [began, earlier, u32::MAX] {
+        let reply = told(&mut bench, epoch);
+        assert_eq!(reply["result"]["epoch"], json!(began), "{epoch}");
+    }
+    assert_eq!((bench.gateway.generation, errors(&bench)), (generation, 0));
+}
