@@ -84,6 +84,8 @@ on = set(filter(None, os.environ["TRADINGSYS_MUTANTS"].split(",")))
 wrong = {"partner": {2, 5}, "masked": set(), "masked,partner": {2, 4, 5}, "partner,useless": {2, 5}}
 if "--losing" in sys.argv:
     wrong["lossy"] = {7}
+if "--with" in sys.argv and sys.argv[sys.argv.index("--with") + 1] == "edit_row=1":
+    wrong["rare"] = {6}
 seeds = sorted(seed for seed in wrong.get(",".join(sorted(on)), set()) if begin <= seed < end)
 if seeds:
     print(f"seed {seeds[0]} violates: a law")
@@ -92,20 +94,22 @@ if seeds:
 
 
 @pytest.mark.parametrize(
-    ("name", "masked_by", "losing", "ends_well"),
+    ("name", "masked_by", "losing", "weather", "ends_well"),
     [
-        ("masked", ("partner",), False, True),
-        ("masked", (), False, False),
-        ("useless", ("partner",), False, False),
-        ("lossy", (), True, True),
-        ("lossy", (), False, False),
+        ("masked", ("partner",), False, "", True),
+        ("masked", (), False, "", False),
+        ("useless", ("partner",), False, "", False),
+        ("lossy", (), True, "", True),
+        ("lossy", (), False, "", False),
+        ("rare", (), False, "edit_row=1", True),
+        ("rare", (), True, "", False),
     ],
 )
 def test_a_masked_mutant_dies_where_to_lack_the_other_layer_alone_violates_nothing(
-    tmp_path: Path, name: str, masked_by: tuple[str, ...], losing: bool, ends_well: bool
+    tmp_path: Path, name: str, masked_by: tuple[str, ...], losing: bool, weather: str, ends_well: bool
 ) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!{sys.executable}\n{PROGRAM}", encoding="utf-8")
     program.chmod(0o700)
-    one = Mutant(name, "a claim", (Change("src/a.rs", "a", "$MUTANT"),), masked_by, losing)
+    one = Mutant(name, "a claim", (Change("src/a.rs", "a", "$MUTANT"),), masked_by, losing, weather)
     assert mutants.judge(one, program, dict(os.environ), "0..9") is ends_well

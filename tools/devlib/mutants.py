@@ -8,6 +8,7 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
     claim = "while the link holds nothing need be compared"     # what it pretends
     masked_by = ["no-count-check"]      # another layer heals it: alone it survives, with that one off it dies
     loses_journals = true               # noticed only where journals are lost: all of its schedules do
+    weather = "edit_row=500000"         # noticed soon only where this is frequent: all of its schedules have it
     [[mutant.change]]
     file = "src/gateway/recovery.rs"
     find = "Phase::Ready if self.recovery.sweep_at"             # occurs exactly once
@@ -73,6 +74,12 @@ class Mutant:
     change: tuple[Change, ...]
     masked_by: tuple[str, ...] = ()
     loses_journals: bool = False
+    weather: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What its schedules have in common, for the program that runs them."""
+        return ("--losing",) * self.loses_journals + ("--with", self.weather) * bool(self.weather)
 
 
 @dataclass(frozen=True)
@@ -160,9 +167,9 @@ def run(names: list[str], seeds: str) -> int:
     env = setup.environment()
     program = build(env, mutants)
     try:
-        for losing in (False, True):
-            whole = schedules(program, env, (), seeds, losing)
-            kind = f"{seeds}, all losing journals" if losing else seeds
+        for options in dict.fromkeys([(), *(mutant.options for mutant in chosen)]):
+            whole = schedules(program, env, (), seeds, options)
+            kind = " ".join((seeds, *options))
             if whole.seed is not None:
                 say(f"without any mutant seed {whole.seed} of {kind} violates: {whole.law}")
                 return 1
@@ -192,10 +199,10 @@ def build(env: dict[str, str], mutants: list[Mutant]) -> Path:
     return target / "debug" / "tradingsys-world"
 
 
-def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str, losing: bool) -> Verdict:
+def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str, options: tuple[str, ...]) -> Verdict:
     """Runs schedules with these mutants on until the first violation."""
     begun = time.monotonic()
-    command = [str(program), "--seeds", seeds, "--first"] + ["--losing"] * losing
+    command = [str(program), "--seeds", seeds, "--first", *options]
     done = subprocess.run(
         command, env=env | {SWITCH: ",".join(on)}, text=True,
         stdin=subprocess.DEVNULL, capture_output=True, errors="replace", check=False, timeout=TIMEOUT_S,
@@ -210,18 +217,18 @@ def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: st
 
 def judge(mutant: Mutant, program: Path, env: dict[str, str], seeds: str) -> bool:
     """Runs one mutant, prints its line, and says whether it ended as it must."""
-    losing = mutant.loses_journals
-    alone = schedules(program, env, (mutant.name,), seeds, losing)
+    options = mutant.options
+    alone = schedules(program, env, (mutant.name,), seeds, options)
     line(mutant.name, alone, may_live=bool(mutant.masked_by))
     if alone.seed is not None or not mutant.masked_by:
         return alone.seed is not None
     begin, end = (int(bound) for bound in seeds.split(".."))
     pair = Verdict(begin - 1, "", 0.0)
     while pair.seed is not None:
-        pair = schedules(program, env, (mutant.name, *mutant.masked_by), f"{pair.seed + 1}..{end}", losing)
+        pair = schedules(program, env, (mutant.name, *mutant.masked_by), f"{pair.seed + 1}..{end}", options)
         if pair.seed is not None:
             this = f"{pair.seed}..{pair.seed + 1}"
-            if schedules(program, env, mutant.masked_by, this, losing).seed is None:
+            if schedules(program, env, mutant.masked_by, this, options).seed is None:
                 break
     line(f"  and {', '.join(mutant.masked_by)}", pair, may_live=False)
     return pair.seed is not None

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tradingsys::ids::{Asset, SessionId, Symbol};
 use tradingsys::journal::{Owner, Record};
 use tradingsys::ledger::books::Books;
+use tradingsys::market::OrderStatus;
 use tradingsys::num::{Cash, Qty};
 use tradingsys::wire::error::ErrorCode;
+use tradingsys::wire::event::OrderView;
 use tradingsys::wire::request::Ack;
 
 use crate::interest::UNIT;
@@ -22,6 +24,9 @@ impl World {
             while self.checked[k] < self.strategies[k].file.len() && self.violation.is_none() {
                 self.check_line(k, self.checked[k]);
                 self.checked[k] += 1;
+            }
+            for order in std::mem::take(&mut self.strategies[k].unnumbered) {
+                self.check_told(&order);
             }
         }
         while self.booked < self.journal.len() && self.violation.is_none() {
@@ -54,7 +59,13 @@ impl World {
             self.resurrected.insert(id);
             return self.strike("order resurrected");
         }
-        let Some(order) = &line.order else { return };
+        if let Some(order) = line.order.clone() {
+            self.check_told(&order);
+        }
+    }
+
+    /// An order that its strategy was told of, with a number or without.
+    fn check_told(&mut self, order: &OrderView) {
         let id = order.order_id.as_str();
         let real = self.truth.by_id(id);
         if order.code == Some(ErrorCode::NotPlaced.code()) && real.is_some() && self.denied.contains(id) {
@@ -63,6 +74,14 @@ impl World {
             return;
         }
         let wrong = match real {
+            // How it ended is not known, is what is said.
+            Some(real) if order.code == Some(ErrorCode::Undefined.code()) => real.is_open(),
+            None if order.code == Some(ErrorCode::Undefined.code()) => false,
+            // That an earlier run gave the id to one that ended without a fill, nobody may know any more. It names no
+            // other order (I4): this run refused one, as it must until it has read the past.
+            Some(real) if self.lost && order.state == OrderStatus::Rejected && real.run < self.run => {
+                real.is_open() || raw(&real.filled) != 0
+            }
             // Cancelled by hand and not filled before anything was heard of it: nothing tells it from one never placed.
             Some(real) if real.by_hand && raw(&real.filled) == 0 && !real.is_open() => {
                 !matches!(order.state.as_str(), "CANCELED" | "REJECTED") && says_over(order.state)
@@ -97,6 +116,19 @@ impl World {
         self.gateway.as_ref().is_some_and(|gateway| gateway.orders().open().next().is_none())
             && self.strategies.iter().all(|s| s.unrest().is_none())
             && self.truth.open().next().is_none()
+    }
+
+    /// Has the past of every symbol been read that is traded, and that a new journal knows nothing of?
+    pub(crate) fn pasts_are_read(&self) -> bool {
+        let mut unread = BTreeSet::new();
+        for record in &self.journal {
+            match record {
+                Record::Listing { symbol, unread: true, .. } => unread.insert(symbol),
+                Record::Scanned { symbol } => unread.remove(symbol),
+                _ => false,
+            };
+        }
+        unread.is_empty()
     }
 
     /// What has not.
@@ -276,8 +308,14 @@ impl World {
         };
         let Some(opened) = self.journal.iter().filter_map(opening).max() else { return };
         let sessions: Vec<u16> = self.strategies.iter().map(|strategy| strategy.session).collect();
+        let booked = |record: &Record| match record {
+            Record::Charge(charge) => charge.id,
+            _ => None,
+        };
+        // A corrected opening has in it what is found later, not what was booked before.
+        let booked: BTreeSet<u64> = self.journal.iter().filter_map(booked).collect();
         for asset in ["DOGE", "USDT"] {
-            let (charged, charges) = self.truth.interest(&sessions, asset, opened);
+            let (charged, charges) = self.truth.interest(&sessions, asset, opened, &booked);
             for (session, charged) in sessions.iter().zip(charged) {
                 let trades = self.trades_of(*session);
                 let moved = |trade: &Trade| if asset == "DOGE" { trade.signed() } else { -trade.paid() };

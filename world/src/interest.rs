@@ -1,6 +1,8 @@
 //! Interest, split once more from the exchange's own journals: a naive twin of the rule in docs/ledger.md. The
 //! simulator charges by the hour alone, nothing when a loan is taken up.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::truth::{Truth, raw};
@@ -21,6 +23,7 @@ struct Moved {
 /// A charge of interest.
 #[derive(Debug)]
 struct Charged {
+    id: u64,
     time: i64,
     asset: String,
     amount: i128,
@@ -54,20 +57,28 @@ impl Wallet {
     pub(crate) fn owes(&mut self, line: &Value) {
         if line["kind"] == "INTEREST" {
             let time = line["time"].as_i64().expect("every line has a time");
+            let id = line["id"].as_u64().expect("every line has a number");
             let asset = line["asset"].as_str().expect("every liability is in an asset").to_owned();
             let amount = raw(line["interest"].as_str().expect("interest is a decimal"));
             self.moves(line, &asset, -amount, None);
-            self.charged.push(Charged { time, asset, amount });
+            self.charged.push(Charged { id, time, asset, amount });
         }
     }
 }
 
 impl Truth {
-    /// What each of these sessions was charged of an asset by charges after `opened` (milliseconds), and by how many.
-    pub(crate) fn interest(&self, sessions: &[u16], asset: &str, opened: i64) -> (Vec<i128>, usize) {
+    /// What each of these sessions was charged of an asset, by charges after `opened` (milliseconds) and those
+    /// `booked`, and by how many.
+    pub(crate) fn interest(
+        &self,
+        sessions: &[u16],
+        asset: &str,
+        opened: i64,
+        booked: &BTreeSet<u64>,
+    ) -> (Vec<i128>, usize) {
         let mut shares: Vec<Share> = Vec::new();
-        let charges: Vec<&Charged> =
-            self.margin.charged.iter().filter(|c| c.asset == asset && c.time > opened).collect();
+        let counts = |c: &&Charged| c.asset == asset && (c.time > opened || booked.contains(&c.id));
+        let charges: Vec<&Charged> = self.margin.charged.iter().filter(counts).collect();
         for charge in &charges {
             for (owner, amount) in self.split(charge, sessions, &shares) {
                 shares.push(Share { time: charge.time, owner, amount });

@@ -26,6 +26,9 @@ struct Options {
     /// Journals are lost, or older copies put in their place, in all of them.
     #[arg(long, requires = "seeds")]
     losing: bool,
+    /// What all of them have in common, in the words of a plan: `edit_row=200000 kill_gateway=300000`.
+    #[arg(long = "with", value_name = "WORDS", requires = "seeds", default_value = "", value_parser = words)]
+    common: String,
     /// Only says which is the first seed that violates something, and what.
     #[arg(long, requires = "seeds")]
     first: bool,
@@ -42,6 +45,10 @@ struct Options {
     /// Threads.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+fn words(text: &str) -> Result<String, String> {
+    Plan::of_seed(0).with(text).map(|_| text.to_owned())
 }
 
 fn told(plan: Plan, violation: Violation) -> ExitCode {
@@ -95,7 +102,9 @@ fn main() -> ExitCode {
     if let Some(command) = &options.program {
         return match (options.plan, seeds(options.seeds.as_deref())) {
             (Some(plan), _) => seated(command, std::iter::once(plan), tell),
-            (None, Some(seeds)) => seated(command, seeds.map(Plan::of_number), tell),
+            (None, Some(seeds)) => {
+                seated(command, seeds.map(|n| Plan::of_number(n, "").expect("no word is wrong")), tell)
+            }
             (None, None) => bad_range(),
         };
     }
@@ -116,7 +125,8 @@ fn main() -> ExitCode {
     let from = seeds.start;
     let length = Duration::from_secs_f64(options.minutes.max(0.0) * 60.0);
     let timed = options.seeds.is_none();
-    let plan_of = if options.losing { Plan::of_losing_number } else { Plan::of_number };
+    let numbered = if options.losing { Plan::of_losing_number } else { Plan::of_number };
+    let plan_of = |number| numbered(number, &options.common).expect("the words were read once already");
     let totals = soak(seeds, threads, plan_of, || !timed || begun.elapsed() < length);
     if options.first {
         let Some((seed, plan, violation)) = totals.violated else {

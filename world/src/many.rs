@@ -15,7 +15,7 @@ use crate::plan::Plan;
 use crate::world::{Report, Violation, run};
 
 /// Faults that strike at any time.
-pub const FAULTS: [&str; 33] = [
+pub const FAULTS: [&str; 34] = [
     "banned",
     "cancel by hand",
     "clock stepped",
@@ -33,6 +33,7 @@ pub const FAULTS: [&str; 33] = [
     "key of the private events over",
     "link cut",
     "link half open",
+    "note outlived the journal",
     "older copy of the journal",
     "orders denied",
     "outage",

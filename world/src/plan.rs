@@ -41,6 +41,8 @@ pub struct Faults {
     pub outage: u32,
     /// Per kill of the gateway: its journal is lost with it, or an older copy is put in its place.
     pub lose_journal: u32,
+    /// Per loss of a journal: the note of the last epoch beside it stays as it is.
+    pub keep_note: u32,
     /// Per kill of the gateway: the machine lost its power. What was committed and not synced is gone.
     pub lose_power: u32,
     /// A dial of the gateway is refused.
@@ -79,7 +81,7 @@ pub type Named<'a, const N: usize> = [(&'static str, &'a mut u32); N];
 
 impl Faults {
     /// All of them, by name.
-    pub fn each(&mut self) -> Named<'_, 29> {
+    pub fn each(&mut self) -> Named<'_, 30> {
         [
             ("drop_event", &mut self.drop_event),
             ("double_event", &mut self.double_event),
@@ -95,6 +97,7 @@ impl Faults {
             ("force_end", &mut self.force_end),
             ("outage", &mut self.outage),
             ("lose_journal", &mut self.lose_journal),
+            ("keep_note", &mut self.keep_note),
             ("lose_power", &mut self.lose_power),
             ("refuse_link", &mut self.refuse_link),
             ("late_request", &mut self.late_request),
@@ -133,6 +136,8 @@ pub struct Plan {
     pub life: Option<Span>,
     /// Is the contract settled in the end (futures only)?
     pub settles: bool,
+    /// Do strategies send orders whatever the gateway says of its state?
+    pub hasty: bool,
 }
 
 impl Plan {
@@ -184,30 +189,39 @@ impl Plan {
             faults,
             life,
             settles,
+            hasty: false,
         }
     }
 
-    /// The schedule of a number in a long run: the products take turns; a fifth of them loses journals, and a tenth
-    /// meets an exchange that denies what it has.
-    pub fn of_number(number: u64) -> Self {
+    /// The schedule of a number in a long run, with what all have in common ([`Self::with`]): the products take turns;
+    /// a fifth of them loses journals, a tenth meets an exchange that denies what it has, and in a tenth strategies
+    /// are hasty.
+    ///
+    /// # Errors
+    /// What [`Self::with`] does not understand.
+    pub fn of_number(number: u64, common: &str) -> Result<Self, String> {
         let product = match number % 3 {
             0 => Product::Spot,
             1 => Product::Usdt,
             _ => Product::Margin,
         };
-        let plan = Self::of_seed(number).of(product);
-        match number / 3 % 10 {
+        let plan = Self::of_seed(number).of(product).with(common)?;
+        Ok(match number / 3 % 10 {
             _ if product == Product::Margin => plan,
             4 | 9 => plan.losing(),
             7 => plan.denying(),
+            2 => Self { hasty: true, ..plan },
             _ => plan,
-        }
+        })
     }
 
     /// The schedule of a number in a run in which all lose journals.
-    pub fn of_losing_number(number: u64) -> Self {
+    ///
+    /// # Errors
+    /// As of [`Self::of_number`].
+    pub fn of_losing_number(number: u64, common: &str) -> Result<Self, String> {
         let product = if number.is_multiple_of(2) { Product::Spot } else { Product::Usdt };
-        Self::of_seed(number).of(product).losing()
+        Ok(Self::of_seed(number).of(product).with(common)?.losing())
     }
 
     /// How long strategies leave their orders alone when faults have ended. In a part of the schedules that is for
@@ -229,8 +243,12 @@ impl Plan {
     #[must_use]
     pub fn losing(mut self) -> Self {
         self.faults.kill_gateway = self.faults.kill_gateway.max(120_000);
-        self.faults.lose_journal = 500_000;
-        (self.faults.trade_by_hand, self.faults.force_end, self.faults.edit_row) = (0, 0, 0);
+        self.faults.lose_journal = self.faults.lose_journal.max(500_000);
+        if self.faults.keep_note == 0 {
+            self.faults.keep_note = 500_000;
+        }
+        (self.faults.trade_by_hand, self.faults.force_end) = (0, 0);
+        (self.faults.edit_row, self.faults.cancel_by_hand) = (0, 0);
         Self { settles: false, ..self }
     }
 
@@ -240,6 +258,37 @@ impl Plan {
         let Faults { drop_event, delay_event, kill_strategy, .. } = self.faults;
         self.faults = Faults { drop_event, delay_event, kill_strategy, deny: 300_000, ..Faults::default() };
         Self { settles: false, length: Span::from_secs(40), commands: 60, ..self }
+    }
+
+    /// The same schedule with what these words name, as they are in a plan's text: `edit_row=200000 strategies=1`.
+    ///
+    /// # Errors
+    /// The word that names nothing, or no number, and why.
+    pub fn with(mut self, words: &str) -> Result<Self, String> {
+        for word in words.split_whitespace() {
+            let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
+            let number = || value.parse::<u32>().map_err(|error| format!("{word:?}: {error}"));
+            match name {
+                "seed" => self.seed = value.parse().map_err(|error| format!("{word:?}: {error}"))?,
+                "product" => {
+                    self.product = Product::of_market(value).ok_or(format!("no product {value:?}"))?
+                }
+                "strategies" => self.strategies = number()?.clamp(1, 9) as u16,
+                "commands" => self.commands = number()?,
+                "length_ms" => self.length = Span::from_millis(number()?.into()),
+                "life_ms" => self.life = Some(Span::from_millis(number()?.into())),
+                "settles" => self.settles = number()? > 0,
+                "hasty" => self.hasty = number()? > 0,
+                _ => {
+                    let number = number()?;
+                    let mut each = self.faults.each().into_iter();
+                    let (_, rate) =
+                        each.find(|(known, _)| *known == name).ok_or_else(|| format!("no fault {name:?}"))?;
+                    *rate = number;
+                }
+            }
+        }
+        Ok(self)
     }
 
     /// The same schedule without faults.
@@ -253,15 +302,17 @@ impl Plan {
 /// named does not happen.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, product, strategies, commands, length, mut faults, life, settles } = *self;
+        let Self { seed, product, strategies, commands, length, mut faults, life, settles, hasty } = *self;
         let (market, millis) = (product.market(), length.millis());
         write!(f, "seed={seed} product={market} strategies={strategies} commands={commands}")?;
         write!(f, " length_ms={millis}")?;
         if let Some(life) = life {
             write!(f, " life_ms={}", life.millis())?;
         }
-        if settles {
-            f.write_str(" settles=1")?;
+        for (name, is) in [("settles", settles), ("hasty", hasty)] {
+            if is {
+                write!(f, " {name}=1")?;
+            }
         }
         for (name, rate) in faults.each() {
             if *rate > 0 {
@@ -276,30 +327,7 @@ impl FromStr for Plan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut plan = Self::of_seed(0).calm();
-        for word in text.split_whitespace() {
-            let (name, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not name=value"))?;
-            let number = || value.parse::<u32>().map_err(|error| format!("{word:?}: {error}"));
-            match name {
-                "seed" => plan.seed = value.parse().map_err(|error| format!("{word:?}: {error}"))?,
-                "product" => {
-                    plan.product = Product::of_market(value).ok_or(format!("no product {value:?}"))?
-                }
-                "strategies" => plan.strategies = number()?.clamp(1, 9) as u16,
-                "commands" => plan.commands = number()?,
-                "length_ms" => plan.length = Span::from_millis(number()?.into()),
-                "life_ms" => plan.life = Some(Span::from_millis(number()?.into())),
-                "settles" => plan.settles = number()? > 0,
-                _ => {
-                    let number = number()?;
-                    let mut each = plan.faults.each().into_iter();
-                    let (_, rate) =
-                        each.find(|(known, _)| *known == name).ok_or_else(|| format!("no fault {name:?}"))?;
-                    *rate = number;
-                }
-            }
-        }
-        Ok(plan)
+        Self::of_seed(0).calm().with(text)
     }
 }
 

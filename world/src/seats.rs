@@ -84,7 +84,7 @@ impl World {
         }
         let quiet = self.quiet_from();
         let out = if self.now < quiet {
-            self.strategies[k].act(self.now, &mut self.rng, self.truth.last_price())
+            self.strategies[k].act(self.now, &mut self.rng, self.truth.last_price(), self.plan.hasty)
         } else if self.now < quiet + self.plan.patience() {
             self.strategies[k].rest()
         } else {

@@ -39,6 +39,7 @@ fn smaller(plan: Plan) -> Vec<Plan> {
     }
     found.extend((plan.life.is_some()).then_some(Plan { life: None, ..plan }));
     found.extend((plan.settles).then_some(Plan { settles: false, ..plan }));
+    found.extend((plan.hasty).then_some(Plan { hasty: false, ..plan }));
     found.extend((plan.strategies > 1).then(|| Plan { strategies: plan.strategies - 1, ..plan }));
     let half = Span::from_millis(plan.length.millis() / 2);
     found.extend((half.millis() >= 500).then_some(Plan { length: half, ..plan }));

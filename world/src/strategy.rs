@@ -43,6 +43,8 @@ pub struct Strategy {
     pub conn: Option<ConnId>,
     /// Its file.
     pub file: Vec<Line>,
+    /// Orders it was told of without a number since the last look: by an answer, or by a snapshot.
+    pub unnumbered: Vec<OrderView>,
     /// Commands sent so far.
     pub sent: u32,
     /// How often it was killed.
@@ -55,8 +57,8 @@ pub struct Strategy {
 impl Strategy {
     /// A strategy that does not run yet.
     pub fn new(session: u16) -> Self {
-        let (file, open) = (Vec::new(), Vec::new());
-        Self { session, client: None, conn: None, file, sent: 0, kills: 0, seat: None, open }
+        let (file, unnumbered, open) = (Vec::new(), Vec::new(), Vec::new());
+        Self { session, client: None, conn: None, file, unnumbered, sent: 0, kills: 0, seat: None, open }
     }
 
     /// Starts the process: all it remembers is its file.
@@ -128,18 +130,21 @@ impl Strategy {
             if let Some(at) = placed.at.filter(|at| last.is_none_or(|last| number(*at) > last)) {
                 self.file.push(line(at, &placed.event));
             }
+            if let (None, Event::Order(change)) = (placed.at, &placed.event) {
+                self.unnumbered.push(change.order.clone());
+            }
             client.handled(&placed);
         }
         client.acknowledge(out);
     }
 
-    /// Does something: an order that rests or takes, or a cancel.
-    pub fn act(&mut self, now: Time, rng: &mut Rng, market: Price) -> Vec<Output> {
+    /// Does something, if the gateway takes orders or it is hasty: an order that rests or takes, or a cancel.
+    pub fn act(&mut self, now: Time, rng: &mut Rng, market: Price, hasty: bool) -> Vec<Output> {
         let mut out = Vec::new();
         let some = 1 + 3 * (self.sent as usize % 4);
         self.take(if self.is_slow() { some } else { usize::MAX }, &mut out);
         let Some(client) = &mut self.client else { return out };
-        if !client.is_ready() {
+        if !client.is_ready() && !hasty {
             return out;
         }
         self.open.retain(|key| client.orders().get(*key).is_some_and(|o| o.is_active()));

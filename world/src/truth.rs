@@ -100,6 +100,8 @@ pub struct Order {
     pub filled: String,
     /// Cancelled by somebody else, and named anew by that: a question by the name it was placed with does not find it.
     pub by_hand: bool,
+    /// In which run of the gateway the exchange took it.
+    pub run: u32,
 }
 
 impl Order {
@@ -132,6 +134,8 @@ pub struct Truth {
     /// What the margin wallet has of each asset, less what it owes, in units of 10⁻¹⁰.
     pub wallet: BTreeMap<String, i128>,
     pub(crate) margin: Wallet,
+    /// The present run of the gateway.
+    pub(crate) run: u32,
 }
 
 /// A decimal text in units of 10⁻¹⁰, read naively.
@@ -271,6 +275,7 @@ impl Truth {
             status: String::new(),
             filled: String::new(),
             by_hand: false,
+            run: self.run,
         });
         order.by_hand = line.event == "CANCELED" && line.client_order_id.starts_with("web_");
         order.status = line.status;
