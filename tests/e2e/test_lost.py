@@ -183,7 +183,7 @@ def test_what_is_lost_comes_back(desk: Desk, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("note", ["kept", "lost"])
 def test_an_older_copy_of_the_journal_is_brought_up_to_date(desk: Desk, note: str) -> None:
-    """With the note of the last epoch the start knows it for what it is; without, the first order of a lost run."""
+    """By the note of the last epoch the start knows it for what it is; without, by an order of a lost run."""
     _, gateway = desk
     gateway.start()
     use(gateway)

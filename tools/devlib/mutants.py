@@ -8,7 +8,7 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
     claim = "while the link holds nothing need be compared"     # what it pretends
     masked_by = ["no-count-check"]      # another layer heals it: alone it survives, with that one off it dies
     loses_journals = true               # noticed only where journals are lost: all of its schedules do
-    weather = "edit_row=500000"         # noticed soon only where this is frequent: all of its schedules have it
+    weather = "edit_row=500000"         # noticed only where this is frequent: all of its schedules have it
     [[mutant.change]]
     file = "src/gateway/recovery.rs"
     find = "Phase::Ready if self.recovery.sweep_at"             # occurs exactly once
@@ -199,7 +199,9 @@ def build(env: dict[str, str], mutants: list[Mutant]) -> Path:
     return target / "debug" / "tradingsys-world"
 
 
-def schedules(program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str, options: tuple[str, ...]) -> Verdict:
+def schedules(
+    program: Path, env: dict[str, str], on: tuple[str, ...], seeds: str, options: tuple[str, ...]
+) -> Verdict:
     """Runs schedules with these mutants on until the first violation."""
     begun = time.monotonic()
     command = [str(program), "--seeds", seeds, "--first", *options]
