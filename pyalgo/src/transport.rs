@@ -20,6 +20,9 @@ use crate::token::Address;
 
 /// The kernel keeps at most about this much unread: what is older than that is not worth reading.
 const RECEIVE_BUFFER: usize = 64 * 1024;
+/// Read at a time: a depth frame with its events. The library clears so much before every read, also before the one
+/// that finds nothing.
+const READ_BYTES: usize = 4 * 1024;
 /// Larger messages are refused: a snapshot of a thousand orders is well below.
 const MAX_MESSAGE: usize = 16 << 20;
 
@@ -202,8 +205,7 @@ impl Connection {
                 Found::Nothing
             }
             Ok(true) => {
-                let mut config =
-                    WebSocketConfig::default().read_buffer_size(RECEIVE_BUFFER).write_buffer_size(0);
+                let mut config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
                 config.max_message_size = Some(MAX_MESSAGE);
                 self.shaken(tungstenite::client::client_with_config(self.address.url(), stream, Some(config)))
             }

@@ -26,6 +26,10 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// Largest message taken. The largest known is exchangeInfo, about 15 MB in 2026.
 const MESSAGE_BYTES: usize = 64 << 20;
 
+/// Read at a time. The library clears so much before every read, so it is what a depth frame needs and not what the
+/// largest message would.
+const READ_BYTES: usize = 8 * 1024;
+
 /// Connections that may wait for the thread. Links and requests together are fewer.
 const WAITING: usize = 64;
 
@@ -86,7 +90,7 @@ impl Dialler {
         }
         // Every frame leaves at once, and flushing is one write.
         let config = WebSocketConfig::default()
-            .read_buffer_size(64 * 1024)
+            .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(MESSAGE_BYTES))
             .max_frame_size(Some(MESSAGE_BYTES));

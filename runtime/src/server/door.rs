@@ -14,6 +14,9 @@ use crate::links;
 /// Largest frame and message from a client.
 const FRAME_BYTES: usize = 64 * 1024;
 
+/// Read at a time: several orders. The library clears so much before every read.
+const READ_BYTES: usize = 2 * 1024;
+
 /// Longest head of a handshake, its request line and all header fields. A browser's has about 600 bytes, and what
 /// cookies it keeps for this machine's name.
 const HEAD_BYTES: usize = 4 * 1024;
@@ -39,7 +42,7 @@ impl Door {
     ) -> Result<WebSocketStream<Handshaking<S>>, String> {
         // Every frame is written at once: what the socket does not take stays in the gateway.
         let config = WebSocketConfig::default()
-            .read_buffer_size(8 * 1024)
+            .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(FRAME_BYTES))
             .max_frame_size(Some(FRAME_BYTES));
