@@ -48,6 +48,9 @@ pub(super) struct TieOut {
     pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
+    /// Assets that were owed at some time since they last agreed with the books: interest on it may be still to be
+    /// told, also where it was paid back by now.
+    indebted: BTreeSet<Asset>,
     /// Assets of which sessions hold more than there is: what was lacking when it was told last.
     overdrawn: BTreeMap<Asset, Cash>,
     /// When each asset last agreed with the books.
@@ -99,6 +102,9 @@ impl TieOut {
     }
 
     pub(super) fn set(&mut self, balance: Balance) {
+        if balance.owed.is_positive() {
+            self.indebted.insert(balance.asset.clone());
+        }
         self.balances.insert(balance.asset.clone(), balance);
     }
 
@@ -121,6 +127,15 @@ impl TieOut {
     pub(super) fn interrupted(&mut self) {
         self.seen.clear();
         self.interrupted = true;
+    }
+
+    /// It is in the books what the account has of an asset.
+    fn agreed(&mut self, now: Time, asset: &Asset) {
+        self.seen.remove(asset);
+        self.agreed.insert(asset.clone(), now);
+        if !self.owed(asset).is_positive() {
+            self.indebted.remove(asset);
+        }
     }
 
     /// Something was booked that may explain what was seen of an asset, and another of the same size may follow.
@@ -308,11 +323,9 @@ impl Gateway {
     fn compare_asset(&mut self, now: Time, asset: &Asset) {
         let delta = self.difference(asset);
         if delta.is_zero() {
-            self.tie_out.seen.remove(asset);
-            self.tie_out.agreed.insert(asset.clone(), now);
-            return;
+            return self.tie_out.agreed(now, asset);
         }
-        let interest = self.config.margin && delta.is_negative() && self.tie_out.owed(asset).is_positive();
+        let interest = self.config.margin && delta.is_negative() && self.tie_out.indebted.contains(asset);
         let believe_after = if interest { INTEREST_WITHIN } else { BELIEVE_AFTER };
         match self.tie_out.seen.get(asset) {
             Some((seen, since))
@@ -351,9 +364,10 @@ impl Gateway {
         }
     }
 
-    /// Has the income history been read since then, where contracts are paid and charged by it?
+    /// Has the income history been read since then, where contracts or loans are paid and charged by it?
     fn income_known(&self, since: Time) -> bool {
-        self.books.contracts().next().is_none() || self.tie_out.income_read >= Some(since)
+        let charged = self.config.margin || self.books.contracts().next().is_some();
+        !charged || self.tie_out.income_read >= Some(since)
     }
 
     fn book_cash(&mut self, time: Time, owner: Owner, asset: Asset, delta: Cash, reason: &str) {

@@ -391,6 +391,63 @@ fn what_no_interest_can_explain_is_believed_after_five_seconds() {
     }
 }
 
+/// The account has so much, owes nothing and holds what was bought; the history of interest has these rows, or cannot
+/// be read.
+fn look(bench: &mut Bench, free: &str, history: Option<&[Income]>) {
+    let held = bench.gateway.books().asset(of(1), &Asset::new("DOGE"));
+    bench.says(vec![VenueEvent::PrivateGarbled("{".to_owned())]);
+    for _ in 0..3 {
+        bench.answer(|query| match (query, history) {
+            (Query::Income { .. }, None) => Answer::Failed("no reply".to_owned()),
+            (Query::Income { .. }, Some(rows)) => Answer::Income(rows.to_vec()),
+            (Query::Account, _) => {
+                let doge = Balance::new(Asset::new("DOGE"), held, Cash::ZERO);
+                let balances = vec![Balance::new(usdt(), free.parse().unwrap(), Cash::ZERO), doge];
+                Answer::Account(Account { balances, can_trade: true })
+            }
+            (query, _) => Bench::exchange(&[], &[], query),
+        });
+    }
+    bench.wait(Span::from_secs(6));
+}
+
+#[test]
+fn the_interest_of_a_debt_that_was_paid_back_is_waited_for() {
+    let mut bench = margin();
+    bench.settle();
+    let now = Time::from_millis(bench.now.millis());
+    bench.says(vec![bought(1, 10_000, now)]);
+    bench.wait(Span::from_secs(60));
+    bench.answer(|query| match query {
+        Query::Account => Answer::Account(after("0")),
+        query => Bench::exchange(&[], &[], query),
+    });
+    let (asset, delta) = (usdt(), Cash::whole(1_001));
+    bench.says(vec![VenueEvent::Transfer { asset, delta, time: Time::from_millis(bench.now.millis()) }]);
+    for _ in 0..3 {
+        look(&mut bench, "0.75", Some(&[]));
+        assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::Unattributed).as_str()), ("-2000", "0"));
+    }
+    let charge = Income { id: Some(1), time: now + Span::from_secs(30), ..hourly("-0.25") };
+    look(&mut bench, "0.75", Some(&[charge]));
+    look(&mut bench, "0.75", Some(&[]));
+    assert_eq!((row(&bench, of(1)).as_str(), row(&bench, Owner::Unattributed).as_str()), ("-2000.25", "0"));
+}
+
+#[test]
+fn a_difference_is_not_believed_before_the_history_of_interest_was_read() {
+    let mut bench = margin();
+    bench.settle();
+    for _ in 0..4 {
+        look(&mut bench, "990", None);
+    }
+    assert_eq!(row(&bench, Owner::Unattributed), "0");
+    for _ in 0..2 {
+        look(&mut bench, "990", Some(&[]));
+    }
+    assert_eq!(row(&bench, Owner::Unattributed), "-10");
+}
+
 #[test]
 fn interest_of_before_the_books_were_opened_is_not_asked_for() {
     let mut bench = margin();
