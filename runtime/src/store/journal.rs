@@ -143,17 +143,27 @@ impl Journal {
         }
         failpoint!(may_fail "before_append");
         let (rows, at) = after(&self.last, batches)?;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        {
-            let mut insert = transaction.prepare_cached("INSERT INTO record VALUES(?1, ?2, ?3, ?4)")?;
-            for (seq, body, sum) in &rows {
-                insert.execute((*seq as i64, kind_of(body), body, sum))?;
-            }
+        let written = self.write(&rows);
+        if written.is_err() && !self.connection.is_autocommit() {
+            // What this says adds nothing: the connection is not used again.
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
-        failpoint!(may_fail "mid_append");
-        transaction.commit()?;
+        written?;
         failpoint!(may_fail "after_append");
         self.last = at;
+        Ok(())
+    }
+
+    /// The rows in a transaction of their own. Its statements are kept from one to the next: to parse them costs as
+    /// much as a row.
+    fn write(&self, rows: &[Row]) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut insert = self.connection.prepare_cached("INSERT INTO record VALUES(?1, ?2, ?3, ?4)")?;
+        for (seq, body, sum) in rows {
+            insert.execute((*seq as i64, kind_of(body), body, sum))?;
+        }
+        failpoint!(may_fail "mid_append");
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
