@@ -367,6 +367,7 @@ impl Gateway {
             self.recovery.deadline(),
             questions.filter(|_| self.recovery.connected()),
             self.door_deadline(),
+            self.commits.deadline(),
             self.scans.deadline(),
             self.stop.deadline().filter(|_| !self.stopping),
             Some(self.prune_at),
@@ -459,7 +460,7 @@ impl Gateway {
             let rows = self.project(&touched);
             self.commits.hold(Held::Project(rows));
         }
-        if let Some(batch) = self.commits.close() {
+        if let Some(batch) = self.commits.close(now) {
             self.out.push(Output::Commit(batch));
         }
         for conn in std::mem::take(&mut self.ready) {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::io::{Batch, Projection};
 use crate::ids::{ConnId, SessionId, Symbol};
 use crate::journal::Record;
+use crate::time::{Span, Time};
 
 /// Something to be shown once its batch is committed.
 #[derive(Debug)]
@@ -28,6 +29,10 @@ pub(super) enum Held {
 /// Frames of one client that may wait for the disk before it is closed to come back later.
 pub(super) const FRAMES_MAX: usize = 1_000;
 
+/// How long a record that nothing waits for may wait for others to be written with: a commit of its own costs more
+/// than all it holds.
+const PATIENCE: Span = Span::from_millis(20);
+
 impl Held {
     /// The client it is for, if it is for one alone.
     const fn client(&self) -> Option<ConnId> {
@@ -42,6 +47,8 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Commits {
     open: Vec<Record>,
+    /// All of them can wait until then for others; `None`: they cannot, or there are none.
+    patient_until: Option<Time>,
     sync: bool,
     next: u64,
     committed: u64,
@@ -80,6 +87,7 @@ impl Commits {
     pub(super) fn new() -> Self {
         Self {
             open: Vec::new(),
+            patient_until: None,
             sync: false,
             next: 1,
             committed: 0,
@@ -92,6 +100,20 @@ impl Commits {
     pub(super) fn push(&mut self, record: Record) {
         self.written.count(&record);
         self.open.push(record);
+        self.patient_until = None;
+    }
+
+    /// One that nothing waits for: it goes with the next that cannot wait, or in a while by itself.
+    pub(super) fn push_patiently(&mut self, now: Time, record: Record) {
+        let alone = self.open.is_empty();
+        let until = self.patient_until.or(alone.then_some(now + PATIENCE));
+        self.push(record);
+        self.patient_until = until;
+    }
+
+    /// When records that could wait have waited long enough.
+    pub(super) const fn deadline(&self) -> Option<Time> {
+        self.patient_until
     }
 
     /// What was handed over in this run.
@@ -111,7 +133,9 @@ impl Commits {
 
     /// Holds something until all records pushed so far are committed.
     pub(super) fn hold(&mut self, held: Held) {
-        let batch = if self.open.is_empty() { self.next - 1 } else { self.next };
+        // Records that can wait are nobody's cause.
+        let nothing_new = self.open.is_empty() || self.patient_until.is_some();
+        let batch = if nothing_new { self.next - 1 } else { self.next };
         if let Some(conn) = held.client() {
             *self.frames.entry(conn).or_default() += 1;
         }
@@ -130,13 +154,14 @@ impl Commits {
         }
     }
 
-    /// Closes the batch being filled.
-    pub(super) fn close(&mut self) -> Option<Batch> {
-        if self.open.is_empty() {
+    /// Closes the batch being filled, unless all of it can wait.
+    pub(super) fn close(&mut self, now: Time) -> Option<Batch> {
+        if self.open.is_empty() || self.patient_until.is_some_and(|until| now < until) {
             return None;
         }
         let id = self.next;
         self.next += 1;
+        self.patient_until = None;
         Some(Batch { id, records: std::mem::take(&mut self.open), sync: std::mem::take(&mut self.sync) })
     }
 

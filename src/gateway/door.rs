@@ -10,6 +10,7 @@ use super::question::{order_view, reply_frame};
 use super::queue::Queue;
 use super::stop::{Left, Policy, policy};
 use crate::ids::{ClientOrderId, ConnId, SessionId};
+use crate::journal::Record;
 use crate::market::{OrderType, Stream};
 use crate::session::{EVENTS_MAX, Resumption};
 use crate::time::{Span, Time};
@@ -537,7 +538,8 @@ impl Gateway {
         }
         if self.session_mut(session).log.ack(ack.sequence) {
             let Ack { generation, sequence } = ack;
-            self.commits.push(crate::journal::Record::Ack { session, generation, sequence, time: Some(now) });
+            let record = Record::Ack { session, generation, sequence, time: Some(now) };
+            self.commits.push_patiently(now, record);
         }
     }
 }

@@ -179,6 +179,7 @@ fn c6_acknowledged_events_are_kept_as_long_as_retention_says_over_restarts_too()
     bench.input(Input::Timer);
     let ack = format!(r#"{{"method":"ack","params":{{"gen":{generation},"seq":3}}}}"#);
     bench.input(Input::ClientFrame(bench.conn, &ack));
+    bench.wait(Span::from_millis(20));
     let retention = config().retention;
     let (soon, late) = (retention + Span::from_secs(-1), retention + Span::from_secs(1));
     for (later, resume) in [(soon, "events"), (late, "snapshot")] {
@@ -195,6 +196,36 @@ fn c6_acknowledged_events_are_kept_as_long_as_retention_says_over_restarts_too()
         let seqs: Vec<u64> = bench.sent.iter().filter_map(|f| f["seq"].as_u64()).collect();
         assert_eq!(seqs, [4, 5], "the others stay however old");
     }
+}
+
+#[test]
+fn c6_an_acknowledgement_is_written_with_what_follows_or_soon_by_itself() {
+    let mut bench = Bench::ready();
+    let generation = bench.gateway.generation;
+    let tell = |bench: &mut Bench| {
+        bench.gateway.notice(bench.now, SessionId(1), "n", String::new(), None);
+        bench.input(Input::Timer);
+    };
+    let ack = |bench: &mut Bench, seq: u64| {
+        let frame = format!(r#"{{"method":"ack","params":{{"gen":{generation},"seq":{seq}}}}}"#);
+        bench.input(Input::ClientFrame(bench.conn, &frame));
+    };
+    let written = |bench: &Bench| {
+        let acks = bench.journal.iter().filter(|record| matches!(record, Record::Ack { .. }));
+        (acks.count(), bench.batches.len())
+    };
+    tell(&mut bench);
+    tell(&mut bench);
+    let (acks, batches) = written(&bench);
+    ack(&mut bench, 1);
+    assert_eq!(written(&bench), (acks, batches), "nothing waits for it");
+    tell(&mut bench);
+    assert_eq!(written(&bench), (acks + 1, batches + 1));
+    ack(&mut bench, 2);
+    ack(&mut bench, 3);
+    assert_eq!(written(&bench), (acks + 1, batches + 1));
+    bench.wait(Span::from_millis(20));
+    assert_eq!(written(&bench), (acks + 3, batches + 2), "and it is not left for ever");
 }
 
 #[test]
