@@ -12,7 +12,7 @@ use crate::token::{self, Address, Given};
 use crate::transport::{Connection, Found};
 
 /// Frames read from one socket in a turn, so that one gateway's flood does not delay another's callbacks.
-const MAX_FRAMES: usize = 20_000;
+const MAX_FRAMES: usize = 5_000;
 
 pub(crate) struct Desk {
     pub(crate) client: Client,

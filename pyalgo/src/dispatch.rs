@@ -16,9 +16,6 @@ use crate::records::{Notice, Order, OrderError, SessionState};
 use crate::session::Session;
 use crate::subscription::{Latest, Subscription};
 
-/// After this long with market data, the sockets are looked at again: a private event may have come.
-const MARKET_SLICE: Span = Span::from_millis(1);
-
 impl Session {
     /// Gives the strategy every private event that waits; returns how many.
     pub(crate) fn dispatch_private(&self, py: Python<'_>) -> PyResult<usize> {
@@ -131,9 +128,9 @@ impl Session {
         Ok(called)
     }
 
-    /// Gives the strategy market data for a while, or until a private event waits; returns how many items.
-    pub(crate) fn dispatch_market(&self, py: Python<'_>) -> PyResult<usize> {
-        let until: Time = self.reactor.now() + MARKET_SLICE;
+    /// Gives the strategy market data for so long, or until a private event waits; returns how many items.
+    pub(crate) fn dispatch_market(&self, py: Python<'_>, share: Span) -> PyResult<usize> {
+        let until: Time = self.reactor.now() + share;
         let mut count = 0;
         loop {
             let mut desk = self.desk(py)?;

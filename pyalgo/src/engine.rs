@@ -28,6 +28,11 @@ use crate::signals::Signals;
 use crate::tls;
 use crate::token::{Address, Given};
 
+/// Market data is handled at least for so long before the sockets are looked at again.
+const MARKET_SLICE: Span = Span::from_millis(1);
+/// And at most for so long: a private event may have come.
+const LONGEST_SLICE: Span = Span::from_millis(20);
+
 struct Due {
     callback: Py<PyAny>,
     every: Option<Span>,
@@ -133,7 +138,9 @@ impl Engine {
         let sessions = self.sessions(py);
         self.reactor.wait(py, self.idle_for(&sessions).min(longest))?;
         py.check_signals()?;
+        let began = self.reactor.now();
         py.detach(|| sessions.iter().for_each(|session| session.get().pump()));
+        let share = market_share(self.reactor.now() - began);
         let mut count = 0;
         for session in &sessions {
             count += session.get().dispatch_private(py)?;
@@ -142,13 +149,12 @@ impl Engine {
             if self.reactor.has_stopped() {
                 break;
             }
-            count += session.get().dispatch_market(py)?;
+            count += session.get().dispatch_market(py, share)?;
         }
         count += self.fire(py)?;
         for session in &sessions {
             session.get().sweep_released();
-            session.get().acknowledge();
-            session.get().beat();
+            session.get().turned();
         }
         Ok(count)
     }
@@ -159,7 +165,8 @@ impl Engine {
         }
         let timer = lock(&self.timers).due.keys().next().map(|(due, _)| duration(*due - self.reactor.now()));
         let session = sessions.iter().filter_map(|session| session.get().idle_for()).min();
-        timer.into_iter().chain(session).min().unwrap_or(Duration::MAX)
+        let word = sessions.iter().filter_map(|session| session.get().acknowledges_in()).min();
+        timer.into_iter().chain(session).chain(word).min().unwrap_or(Duration::MAX)
     }
 
     /// Calls the timers that are due; each once in a turn.
@@ -369,7 +376,10 @@ impl Engine {
         if self.reactor.running.load(Ordering::Relaxed) {
             return Err(misuse(py, "this engine is running: process() is for loops of your own"));
         }
-        self.turn(py, Duration::ZERO)
+        let count = self.turn(py, Duration::ZERO)?;
+        // Nobody knows when the next turn comes.
+        self.sessions(py).iter().for_each(|session| session.get().acknowledge());
+        Ok(count)
     }
 
     /// Nanoseconds since the epoch, UTC, steady.
@@ -444,6 +454,12 @@ impl Engine {
         let timers = std::mem::take(&mut lock(&self.timers).due);
         drop((sessions, timers));
     }
+}
+
+/// How long callbacks get market data after reading took so long: twice that, so that under a flood most of what is
+/// read is also handled, within bounds.
+fn market_share(read: Span) -> Span {
+    (read * 2).clamp(MARKET_SLICE, LONGEST_SLICE)
 }
 
 fn is_duplicate(py: Python<'_>, error: &PyErr) -> bool {

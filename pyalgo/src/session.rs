@@ -90,6 +90,12 @@ impl Session {
         due.map(|due| duration(due - self.reactor.now()))
     }
 
+    /// How long it may be left until [`Self::turned`] has something to acknowledge.
+    pub(crate) fn acknowledges_in(&self) -> Option<Duration> {
+        let due = lock(&self.desk).client.acknowledge_at();
+        due.map(|due| duration(due - self.reactor.now()))
+    }
+
     pub(crate) fn acknowledge(&self) {
         let mut desk = lock(&self.desk);
         let Desk { client, out, .. } = &mut *desk;
@@ -97,12 +103,14 @@ impl Session {
         desk.perform(self.reactor.now(), &self.reactor.registry);
     }
 
-    /// The loop runs.
-    pub(crate) fn beat(&self) {
+    /// The loop runs, and will run again when it is wanted.
+    pub(crate) fn turned(&self) {
         let mut desk = lock(&self.desk);
         let Desk { client, out, .. } = &mut *desk;
-        client.beat(self.reactor.now(), out);
-        desk.perform(self.reactor.now(), &self.reactor.registry);
+        let now = self.reactor.now();
+        client.acknowledge_seldom(now, out);
+        client.beat(now, out);
+        desk.perform(now, &self.reactor.registry);
     }
 
     pub(crate) fn shut(&self) {

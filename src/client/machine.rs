@@ -63,6 +63,10 @@ pub struct Declared {
 /// So many beats are sent in the time in which one must arrive.
 const BEATS: i64 = 4;
 
+/// Pause between two acknowledgements of [`Client::acknowledge_seldom`]: one stands for all before it, and each costs
+/// both sides a frame and the gateway a record.
+const ACK_PAUSE: Span = Span::from_millis(5);
+
 /// One input. After each, the caller performs all outputs.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
@@ -216,6 +220,8 @@ pub struct Client {
     /// What may be acknowledged.
     pub(super) committed: Option<Ack>,
     pub(super) acked: Option<Ack>,
+    /// When that was sent, if seldom.
+    pub(super) acked_at: Option<Time>,
     /// The last event there was at the login.
     pub(super) last_made: Option<Ack>,
     /// The numbering under which orders and positions are known here.
@@ -263,6 +269,7 @@ impl Client {
             current: None,
             committed,
             acked: None,
+            acked_at: None,
             last_made: None,
             known_in: None,
             unlisted: false,
@@ -457,6 +464,21 @@ impl Client {
             out.push(Output::Send(request::encode(&Request { id: None, call: Call::Ack(at) })));
             self.acked = Some(at);
         }
+    }
+
+    /// The same, but not soon after the last time: see [`Client::acknowledge_at`].
+    pub fn acknowledge_seldom(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.acknowledge_at().is_some_and(|at| at <= now) {
+            self.acknowledge(out);
+            self.acked_at = Some(now);
+        }
+    }
+
+    /// When what may be acknowledged is to be, if there is any.
+    pub fn acknowledge_at(&self) -> Option<Time> {
+        let wanted = self.phase == Phase::Live && self.committed != self.acked;
+        self.committed.filter(|at| wanted && at.sequence > 0)?;
+        Some(self.acked_at.map_or(Time::default(), |last| last + ACK_PAUSE))
     }
 
     /// The strategy's loop runs: a beat, if one is due. Nothing else sends any: a callback that hangs is missed.
