@@ -10,6 +10,7 @@ mod rows;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -42,6 +43,9 @@ const END_WITHIN: Span = Span::from_secs(10);
 
 /// Batches that may wait for the journal while orders are being cancelled.
 const WAITING_MAX: usize = 10_000;
+
+/// Inputs at most, while others wait already, until batches that are held back are handed on.
+const HELD_BACK_FOR: usize = 32;
 
 /// Longest clients may take to read their last frames.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -122,6 +126,11 @@ struct UnderWay {
 struct Loop {
     drive: Drive,
     clients: BTreeMap<ConnId, Rc<Client>>,
+    /// Batches held back until the frames of the same inputs have left: waking the journal's thread takes as long as a
+    /// write, and on few cores it would run in the place of whom the frame is for.
+    held_back: VecDeque<Batch>,
+    /// Inputs taken since the first of them.
+    held_for: usize,
     /// Batches the journal's queue did not take.
     waiting: VecDeque<Batch>,
     under_way: VecDeque<UnderWay>,
@@ -133,6 +142,27 @@ struct Loop {
     meters: Meters,
 }
 
+/// The tasks beside the loop.
+#[derive(Default)]
+struct Others {
+    asked: bool,
+}
+
+impl Others {
+    /// Ready once every task that could run when this was asked first has run: the scheduler takes them in turn.
+    async fn have_run(&mut self) {
+        std::future::poll_fn(|context| {
+            self.asked = !self.asked;
+            if !self.asked {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
 impl Drive {
     /// Performs `first`, then drives until the end. The exit says why it came.
     pub async fn run(self, mut sources: Sources, first: Vec<Output>) -> Exit {
@@ -140,6 +170,8 @@ impl Drive {
             handed_over: (self.applied.seq, self.applied.generation),
             drive: self,
             clients: BTreeMap::new(),
+            held_back: VecDeque::new(),
+            held_for: 0,
             waiting: VecDeque::new(),
             under_way: VecDeque::new(),
             rows: Rows::default(),
@@ -153,6 +185,7 @@ impl Drive {
         let sleep = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(sleep);
         let mut armed = None;
+        let mut others = Others::default();
         let mut standstill = Standstill::new(driven.drive.clock.now());
         loop {
             let now = driven.drive.clock.now();
@@ -183,6 +216,10 @@ impl Drive {
             let urgent = stopping && driven.waiting.len() < WAITING_MAX;
             // No client can keep the cancels' replies from being read.
             let asked = stopping && driven.waiting.len() < WAITING_MAX / 2;
+            let held_back = !driven.held_back.is_empty();
+            if !held_back {
+                others = Others::default();
+            }
             let event = tokio::select! {
                 biased;
                 Some(event) = sources.stops.recv() => Event::Stop(event),
@@ -193,6 +230,10 @@ impl Drive {
                 Some(event) = sources.clients.recv(), if open || asked => Event::Client(event),
                 Some(()) = sources.projected.recv() => Event::Projected,
                 Some(code) = sources.signals.recv() => Event::Signal(code),
+                () = others.have_run(), if held_back => {
+                    driven.hand_over();
+                    continue;
+                }
                 () = &mut sleep => {
                     armed = None;
                     continue;
@@ -224,7 +265,13 @@ impl Loop {
             Event::Stop(event) => self.input(event.input()),
             Event::Timer => self.timer(),
         }
-        self.hand_over();
+        if !self.held_back.is_empty() {
+            self.held_for += 1;
+        }
+        if self.held_for >= HELD_BACK_FOR {
+            self.hand_over();
+        }
+        self.hand_on();
         let now = self.drive.clock.now();
         self.rows.offer(now, &self.drive.projector, &self.drive.applied);
     }
@@ -394,12 +441,18 @@ impl Loop {
         self.handed_over = (seq, generation);
         let since = self.drive.clock.now();
         self.under_way.push_back(UnderWay { id: batch.id, seq, generation, since });
-        self.waiting.push_back(batch);
-        self.hand_over();
+        self.held_back.push_back(batch);
+    }
+
+    /// All that was held back, too.
+    fn hand_over(&mut self) {
+        self.waiting.append(&mut self.held_back);
+        self.held_for = 0;
+        self.hand_on();
     }
 
     /// To the journal's thread, as many as it takes.
-    fn hand_over(&mut self) {
+    fn hand_on(&mut self) {
         while let Some(batch) = self.waiting.pop_front() {
             if let Err(batch) = self.drive.writer.append(batch) {
                 self.waiting.push_front(batch);
@@ -427,6 +480,7 @@ impl Loop {
 
     /// Clients read their last frames, and `pos.db` gets its last rows.
     async fn farewell(&mut self, sources: &mut Sources) {
+        self.hand_over();
         let parting = async {
             while !self.clients.is_empty()
                 && let Some(event) = sources.clients.recv().await

@@ -240,7 +240,10 @@ async fn drive(
     let notifier = notifier();
     let drive = Drive { gateway, clock, links, reader, writer, projector, keeper, applied, notifier, server };
     let sources = Sources { reports, links: link_events, clients, projected, signals, asked, stops };
-    Err(drive.run(sources, parts.first).await)
+    // A task like those of the sockets: what one of them has read is decided, and written by another, within one turn
+    // of the scheduler, without a look at the kernel in between.
+    let driven = tokio::task::spawn_local(drive.run(sources, parts.first)).await;
+    Err(driven.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic())))
 }
 
 /// Where questions of monitors arrive, and the address they are asked at; never any, and none, where nobody is to ask.
