@@ -10,6 +10,7 @@ from pathlib import Path
 import contain
 import crowd
 import fan_out
+import instructions
 import orders
 import pauses
 import private_events
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "orders": orders.measure,
     "pauses": pauses.measure,
     "sdk": sdk.measure,
+    "instructions": instructions.measure,
     "start": start.rows_of,
 }
 

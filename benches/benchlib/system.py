@@ -10,14 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchlib.figures import Row
 
-Command = list[str | Path]
+Command = Sequence[str | Path]
+NOTHING: Command = ()
 STRATEGIES = Path(__file__).parent / "strategies"
 PATIENCE_S = 60
 APIKEY = "bench"
@@ -98,7 +99,7 @@ class Process:
 class System:
     """An exchange that notes times, and a gateway at it."""
 
-    def __init__(self, folder: Path, stack: ExitStack, **config: Any) -> None:
+    def __init__(self, folder: Path, stack: ExitStack, under: Command, **config: Any) -> None:
         self.folder, self.stack = folder, stack
         key: Command = [binary("spot"), "keygen", f"--out={folder / 'key.pem'}"]
         public = subprocess.run(key, check=True, capture_output=True, text=True).stdout
@@ -115,7 +116,7 @@ class System:
             "endpoints": {"ws_api": f"ws://{self.at}/ws-api/v3", "streams": f"ws://{self.at}"},
         }  # fmt: skip
         (folder / "spot.json").write_text(json.dumps(settings | config))
-        self.gateway = self.process([binary("spot"), "-c=spot.json", "-l=warn"], "gateway")
+        self.gateway = self.process([*under, binary("spot"), "-c=spot.json", "-l=warn"], "gateway")
         self.url = self.gateway.line()["listening"]
         self.relays = 0
         self.exchange.ask(do="open", address=self.raw_address("tcp"), token=self.token)
@@ -140,9 +141,9 @@ class System:
         """What opens the gateway's door."""
         return (self.folder / "token").read_text()
 
-    def strategy(self, name: str, *arguments: object) -> Process:
+    def strategy(self, name: str, *arguments: object, under: Command = NOTHING) -> Process:
         """A strategy, once it says that it is ready."""
-        words: Command = [sys.executable, STRATEGIES / f"{name}.py", *map(str, arguments)]
+        words: Command = [*under, sys.executable, STRATEGIES / f"{name}.py", *map(str, arguments)]
         made = self.process(words, name, TRADINGSYS_TOKEN_FILE=str(self.folder / "token"))
         made.line()
         return made
@@ -163,9 +164,9 @@ class System:
 
 
 @contextmanager
-def system(**config: Any) -> Iterator[System]:
-    """A system in a folder of its own, ended and removed afterwards."""
+def system(under: Command = NOTHING, **config: Any) -> Iterator[System]:
+    """A system in a folder of its own, ended and removed afterwards; its gateway is run by `under`."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        yield System(Path(folder), stack, **config)
+        yield System(Path(folder), stack, under, **config)

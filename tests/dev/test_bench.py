@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from devlib import programs
@@ -27,6 +29,7 @@ KEYS = {
     "orders": {"orders/s", "orders", "events", "CPU µs per order", "memory B per order"},
     "pauses": {"p50 µs", "p99 µs", "p99.9 µs", "longest µs", "times p99.9"},
     "sdk": {"value"},
+    "instructions": {"gateway", "strategy"},
     "start": {"seconds", "MiB"},
 }  # fmt: skip
 
@@ -46,7 +49,11 @@ def run(program: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_benchmark_runs_and_says_what_it_found(program: str, tmp_path: Path) -> None:
+def test_a_benchmark_runs_and_says_what_it_found(
+    program: str, tmp_path: Path, machine_lacks: Callable[[str], NoReturn]
+) -> None:
+    if program == "instructions" and shutil.which("valgrind") is None:
+        machine_lacks("no valgrind")
     found = run(program, tmp_path)
     assert found["surroundings"]["build"] in ("debug", "release")
     rows = found[program.replace("_", "-")]
