@@ -287,17 +287,24 @@ pub fn isolated_symbols(result: &str) -> Result<Vec<Symbol>, Malformed> {
     Ok(isolated.map(|row| Symbol::new(&row.symbol)).collect())
 }
 
-/// Reads the answer to `listenKey`.
+/// Reads the answer to `listenKey`. It becomes part of an address.
 ///
 /// # Errors
-/// [`Malformed`] if it holds none.
+/// [`Malformed`] if it holds none, or one of other characters.
 pub fn listen_key(result: &str) -> Result<String, Malformed> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Raw {
         listen_key: String,
     }
-    read::<Raw>("a listen key", result).map(|raw| raw.listen_key)
+    const WHAT: &str = "a listen key";
+    let Raw { listen_key } = read(WHAT, result)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if listen_key.is_empty() || !listen_key.bytes().all(fits) {
+        // What it holds instead is not told: it may be a key all the same.
+        return Err(Malformed::new(WHAT, "it is not made of letters, digits, - and _"));
+    }
+    Ok(listen_key)
 }
 
 /// Reads the answer to `income`; what trades paid and cost is among it.

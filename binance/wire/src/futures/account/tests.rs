@@ -94,6 +94,19 @@ fn how_the_account_is_set_up() {
 }
 
 #[test]
+fn a_listen_key_fits_an_address() {
+    let read = |key: &str| listen_key(&format!(r#"{{"listenKey":"{key}"}}"#));
+    assert_eq!(
+        read("pqia91ma19a5s61cv6a81va65sdf19v8a65a1").unwrap(),
+        "pqia91ma19a5s61cv6a81va65sdf19v8a65a1"
+    );
+    for odd in ["", "a b", "a/b", "a?b", "a#b", "a@b", "a%b", "ä"] {
+        let refused = read(odd).unwrap_err().to_string();
+        assert!(!refused.contains("a b") && refused.contains("listen key"), "{odd}: {refused}");
+    }
+}
+
+#[test]
 fn wallets_and_positions_are_balances() {
     let text = r#"{"totalWalletBalance":"23.72","assets":[{"asset":"USDT","walletBalance":"23.72469206","updateTime":5},
         {"asset":"BNB","walletBalance":"0.00000000","updateTime":0}],"positions":[{"symbol":"BTCUSDT",
