@@ -550,11 +550,12 @@ impl Gateway {
         self.absences.fold(record);
         match record {
             Record::Start(start) => {
-                self.epochs.earlier.insert(start.epoch);
+                self.epochs.fold(start.epoch);
                 self.first_start = self.first_start.or(Some(start.time));
             }
             Record::Generation { generation, .. } => {
                 self.generation = *generation;
+                self.epochs.numbered_anew();
                 for session in self.sessions.values_mut() {
                     session.log.restart();
                 }

@@ -413,9 +413,14 @@ impl Gateway {
         id.as_str().rsplit_once('-').map(|(stem, _)| format!("{stem}-")).unwrap_or_default()
     }
 
-    /// All events after the cursor that are committed, then live ones.
+    /// All events after the cursor that are committed, then live ones. It names the epoch: one that was told before it
+    /// is on the disk, and then is in no journal, would prove a whole journal to be an older copy.
     fn replay(&mut self, conn: ConnId, id: u64, session: SessionId, reply: &LoggedIn, frames: Vec<Bytes>) {
         let published = self.session_mut(session).log.published();
+        if !self.epoch_durable {
+            let frames = std::iter::once(reply_frame(id, reply)).chain(frames.iter().map(marked_replayed));
+            return self.commits.hold(Held::Follow(conn, session, frames.collect(), published));
+        }
         let Some(client) = self.clients.get_mut(&conn) else { return };
         client.queue.push_replay(reply_frame(id, reply));
         for frame in frames {

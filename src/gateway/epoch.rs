@@ -33,6 +33,23 @@ pub(super) struct Epochs {
     pub earlier: BTreeSet<u32>,
     /// By this one.
     begun: BTreeSet<u32>,
+    /// The last of all.
+    last: Option<u32>,
+    /// That of the run which began the present numbering of events.
+    numbered_in: Option<u32>,
+}
+
+impl Epochs {
+    /// An earlier run gave it.
+    pub(super) fn fold(&mut self, epoch: u32) {
+        self.earlier.insert(epoch);
+        self.last = Some(epoch);
+    }
+
+    /// Events are numbered anew.
+    pub(super) const fn numbered_anew(&mut self) {
+        self.numbered_in = self.last;
+    }
 }
 
 impl Gateway {
@@ -106,12 +123,14 @@ impl Gateway {
     }
 
     /// A strategy's last login was told an epoch that no run has begun which the journal knows, nor this one for that
-    /// session: the journal is an older copy, and what it tells of that strategy's orders is not all that was told.
+    /// session: the journal is an older copy, and what it tells of that strategy's orders is not all that was told. What
+    /// was lost before the present numbering began shows nothing of it: nothing of then is told any more.
     pub(super) fn heed_last_login(&mut self, now: Time, session: SessionId, told: Option<u32>) {
         let furthest = self.furthest_epoch(now).max(self.epoch.saturating_add(AHEAD));
         let seated = self.session_mut(session).seated_in.is_some();
-        let Epochs { earlier, begun } = &self.epochs;
-        let known = |epoch: &u32| earlier.contains(epoch) || seated && begun.contains(epoch);
+        let Epochs { earlier, begun, numbered_in, .. } = &self.epochs;
+        let before = |epoch: &u32| numbered_in.is_some_and(|began| *epoch < began);
+        let known = |epoch: &u32| before(epoch) || earlier.contains(epoch) || seated && begun.contains(epoch);
         // Of a numbering that this run began nothing told before is believed.
         let Some(told) = told.filter(|told| !self.renumbered && *told <= furthest && !known(told)) else {
             return;
@@ -178,6 +197,7 @@ impl Gateway {
     pub(super) fn begin_epoch(&mut self, now: Time, epoch: u32) {
         self.epoch = epoch;
         self.epochs.begun.insert(epoch);
+        self.epochs.last = Some(epoch);
         self.first_start = self.first_start.or(Some(now));
         self.epoch_durable = false;
         self.emit(Record::Start(Start {

@@ -66,6 +66,47 @@ fn a_strategy_that_was_told_an_epoch_of_a_lost_run_shows_that_the_journal_is_an_
 }
 
 #[test]
+fn an_epoch_of_before_the_present_numbering_shows_nothing() {
+    let first = Bench::ready();
+    let (began, lost) = (first.gateway.epoch, first.gateway.epoch - 5);
+    // A journal was lost, and this one has had a run since; or an older copy was known for what it was in a run since.
+    let known = beside(Some(began + 20), &first.journal);
+    for (journal, told_then) in [(first.journal, lost), (known.journal, began + 20)] {
+        let mut bench = Bench::new(journal, Vec::new(), START + Span::from_secs(60));
+        let generation = bench.gateway.generation;
+        let reply = told(&mut bench, told_then);
+        assert_eq!(reply["result"]["last"]["gen"].as_u64(), Some(generation), "{reply}");
+        assert_eq!(errors(&bench), 0, "{:?}", bench.logs);
+    }
+}
+
+#[test]
+fn no_login_is_told_an_epoch_that_is_not_on_the_disk() {
+    let mut first = Bench::ready();
+    first.gateway.notice(first.now, SessionId(1), "n", String::new(), None);
+    first.input(Input::Timer);
+    let journal = first.journal.clone();
+    let mut bench = Bench::new(journal, Vec::new(), START + Span::from_secs(60));
+    let begins = bench.gateway.epoch + 1;
+    bench.hold_commits = true;
+    bench.gateway.begin_epoch(bench.now, begins);
+    bench.input(Input::Timer);
+    let generation = bench.gateway.generation;
+    assert_eq!(bench.login(Some((generation, 0))), Value::Null, "no answer yet");
+    bench.commit();
+    let told: Vec<&Value> =
+        bench.sent.iter().filter(|frame| frame["result"]["epoch"] == json!(begins)).collect();
+    assert_eq!(told.len(), 1, "{:?}", bench.sent);
+    assert_eq!(told[0]["result"]["resume"], "events");
+    assert_eq!(
+        bench.sent.iter().filter(|frame| frame["replayed"] == json!(true)).count(),
+        1,
+        "{:?}",
+        bench.sent
+    );
+}
+
+#[test]
 fn who_was_told_this_epoch_or_one_of_an_earlier_run_shows_nothing() {
     let first = Bench::ready();
     let earlier = first.gateway.epoch;
