@@ -183,7 +183,8 @@ def test_what_is_lost_comes_back(desk: Desk, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("note", ["kept", "lost"])
 def test_an_older_copy_of_the_journal_is_brought_up_to_date(desk: Desk, note: str) -> None:
-    """By the note of the last epoch the start knows it for what it is; without, by an order of a lost run."""
+    """By the note of the last epoch the start knows it for what it is, though the lost run has left nothing
+    else; without, by an order of that run."""
     _, gateway = desk
     gateway.start()
     use(gateway)
@@ -191,7 +192,8 @@ def test_an_older_copy_of_the_journal_is_brought_up_to_date(desk: Desk, note: st
     gateway.sql(f"VACUUM INTO '{copy}'", "journal.db")
     gateway.running.end()
     gateway.start()
-    use(gateway)
+    if note == "lost":
+        use(gateway)
     client = gateway.client(1)
     before = client.seat
     client.close()

@@ -34,12 +34,14 @@ pub struct Given {
 #[derive(Debug)]
 pub struct Note {
     folder: PathBuf,
+    /// What could not be written yet.
+    unwritten: Option<Start>,
 }
 
 impl Note {
     /// Of that folder.
     pub fn of(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self { folder: folder.to_owned(), unwritten: None }
     }
 
     /// The epoch that was noted last for orders of this account. A file that is damaged is told, and as good as none.
@@ -52,17 +54,24 @@ impl Note {
         (given.market == market && given.install == install.as_str()).then_some(given.epoch)
     }
 
-    /// These batches are in the journal: what epochs they begin is noted.
-    pub fn take(&self, batches: &[Batch]) {
+    /// These batches are in the journal: what epochs they begin is noted. What could not be is tried again with the
+    /// next.
+    pub fn take(&mut self, batches: &[Batch]) {
         let start = |record: &Record| match record {
             Record::Start(start) => Some(start.clone()),
             _ => None,
         };
         let records = batches.iter().flat_map(|batch| &batch.records);
-        let Some(last) = records.filter_map(start).max_by_key(|start| start.epoch) else { return };
-        if let Err(reason) = write(&self.folder, last) {
-            let advice = "an older copy of the journal would not be noticed at the start";
-            tracing::warn!(target: "store", reason, advice, "epoch_not_noted");
+        let begun = records.filter_map(start).max_by_key(|start| start.epoch);
+        let told = begun.is_none();
+        let Some(last) = begun.or_else(|| self.unwritten.take()) else { return };
+        if let Err(reason) = write(&self.folder, &last) {
+            self.unwritten = Some(last);
+            if !told {
+                let advice =
+                    "until it can be, an older copy of the journal would not be noticed at the start";
+                tracing::warn!(target: "store", reason, advice, "epoch_not_noted");
+            }
         }
     }
 }
@@ -84,14 +93,16 @@ pub fn read(folder: &Path) -> Result<Option<Given>, String> {
     let read = File::open(&path).and_then(|file| file.take(BYTES).read_to_string(&mut text));
     read.map_err(|error| wrong(error.to_string()))?;
     let given: Given = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if given.epoch >= IdParts::EPOCHS {
+    // The next run's must fit, too.
+    if given.epoch >= IdParts::EPOCHS - 1 {
         return Err(wrong(format!("epoch {} is none that fits into an order's id", given.epoch)));
     }
     Ok(Some(given))
 }
 
-fn write(folder: &Path, Start { epoch, install, market, .. }: Start) -> Result<(), String> {
-    let given = Given { market, install, epoch };
+fn write(folder: &Path, start: &Start) -> Result<(), String> {
+    let Start { epoch, install, market, .. } = start;
+    let given = Given { market: market.clone(), install: install.clone(), epoch: *epoch };
     let text = serde_json::to_string(&given).map_err(|error| error.to_string())?;
     replace(folder, &folder.join(FILE), &text)
 }
@@ -112,7 +123,7 @@ mod tests {
     #[test]
     fn the_last_epoch_is_noted_of_that_account_alone() {
         let dir = Scratch::new("note");
-        let note = Note::of(&dir.0);
+        let mut note = Note::of(&dir.0);
         let (own, other) = (Install::from_hash(1), Install::from_hash(2));
         assert_eq!(note.last("spot", &own), None);
         note.take(&[begun(7), begun(9)]);
@@ -124,8 +135,8 @@ mod tests {
     #[test]
     fn a_damaged_note_is_as_good_as_none_and_is_written_anew() {
         let dir = Scratch::new("note-damaged");
-        let (note, own) = (Note::of(&dir.0), Install::from_hash(1));
-        let too_far = format!(r#"{{"market":"spot","install":"{}","epoch":24300000}}"#, own.as_str());
+        let (mut note, own) = (Note::of(&dir.0), Install::from_hash(1));
+        let too_far = format!(r#"{{"market":"spot","install":"{}","epoch":24299999}}"#, own.as_str());
         for text in ["", "{", "[]", r#"{"epoch":-1}"#, "\u{0}", too_far.as_str()] {
             fs::write(dir.0.join(FILE), text).unwrap();
             let reason = read(&dir.0).err().unwrap();
@@ -141,7 +152,11 @@ mod tests {
         let dir = Scratch::new("note-folder");
         fs::create_dir(dir.0.join(FILE)).unwrap();
         assert!(read(&dir.0).err().unwrap().contains("no file"));
-        Note::of(&dir.0).take(&[begun(9)]);
-        assert_eq!(Note::of(&dir.0).last("spot", &Install::from_hash(1)), None);
+        let (mut note, own) = (Note::of(&dir.0), Install::from_hash(1));
+        note.take(&[begun(9)]);
+        assert_eq!(note.last("spot", &own), None);
+        fs::remove_dir(dir.0.join(FILE)).unwrap();
+        note.take(&[]);
+        assert_eq!(note.last("spot", &own), Some(9), "tried again");
     }
 }

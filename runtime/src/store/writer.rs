@@ -158,7 +158,8 @@ impl Appender {
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
-    use tradingsys::journal::Record;
+    use tradingsys::ids::Install;
+    use tradingsys::journal::{Record, Start};
     use tradingsys::time::Time;
 
     use super::*;
@@ -213,6 +214,20 @@ mod tests {
         assert!(numbers.is_sorted());
         drop(writer);
         assert_eq!(ids(&dir), (1..=2000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn i7_an_epoch_is_noted_before_it_is_reported_as_committed() {
+        let dir = Scratch::new("writer-note");
+        let (writer, mut reports) = start(&dir);
+        let install = Install::from_hash(1);
+        for (id, epoch) in [(1, 7), (2, 8)] {
+            let (install, time) = (install.as_str().to_owned(), Time::from_millis(1));
+            let begun = Start { epoch, install, market: "spot".to_owned(), boot_id: "boot".to_owned(), time };
+            writer.append(Batch { id, records: vec![Record::Start(begun)], sync: true }).unwrap();
+            until(&mut reports, id);
+            assert_eq!(Note::of(&dir.0).last("spot", &install), Some(epoch));
+        }
     }
 
     #[test]
