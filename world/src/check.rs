@@ -17,6 +17,11 @@ use crate::strategy::says_over;
 use crate::truth::{Order, Trade, raw};
 use crate::world::World;
 
+/// Is it called refused by the gateway itself, and not after the exchange denied it?
+fn refused_here(order: &OrderView) -> bool {
+    order.state == OrderStatus::Rejected && order.code != Some(ErrorCode::NotPlaced.code())
+}
+
 impl World {
     /// After every step: what strategies were told since the last one.
     pub(crate) fn check_step(&mut self) {
@@ -79,7 +84,7 @@ impl World {
             None if order.code == Some(ErrorCode::Undefined.code()) => false,
             // That an earlier run gave the id to one that ended without a fill, nobody may know any more. It names no
             // other order (I4): this run refused one, as it must until it has read the past.
-            Some(real) if self.lost && order.state == OrderStatus::Rejected && real.run < self.run => {
+            Some(real) if self.note_lost && refused_here(order) && real.run < self.run => {
                 real.is_open() || raw(&real.filled) != 0
             }
             // Cancelled by hand and not filled before anything was heard of it: nothing tells it from one never placed.
@@ -313,7 +318,8 @@ impl World {
             _ => None,
         };
         // A corrected opening has in it what is found later, not what was booked before.
-        let booked: BTreeSet<u64> = self.journal.iter().filter_map(booked).collect();
+        let last = self.journal.iter().rposition(|record| opening(record).is_some()).unwrap_or(0);
+        let booked: BTreeSet<u64> = self.journal[..last].iter().filter_map(booked).collect();
         for asset in ["DOGE", "USDT"] {
             let (charged, charges) = self.truth.interest(&sessions, asset, opened, &booked);
             for (session, charged) in sessions.iter().zip(charged) {

@@ -172,6 +172,7 @@ impl World {
             if self.store.noted.is_some() && self.chance(self.faults.keep_note) {
                 self.strike("note outlived the journal");
             } else {
+                self.note_lost = true;
                 self.store.note(&self.journal);
             }
         }

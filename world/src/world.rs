@@ -85,6 +85,8 @@ pub struct World {
     pub(crate) store: Store,
     /// The journal was lost at least once; the end of it, with the machine's power.
     pub(crate) lost: bool,
+    /// So was, at least once, the note of the last epoch with it.
+    pub(crate) note_lost: bool,
     pub(crate) power_lost: bool,
     /// How often the machine has started.
     pub(crate) boots: u32,
@@ -215,6 +217,7 @@ impl World {
             journal: Vec::new(),
             store: Store::default(),
             lost: false,
+            note_lost: false,
             power_lost: false,
             boots: 1,
             shown_at: START,
