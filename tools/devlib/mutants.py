@@ -8,7 +8,8 @@ A file of tools/mutants holds mutants: places in the product's code, and what is
     claim = "while the link holds nothing need be compared"     # what it pretends
     masked_by = ["no-count-check"]      # another layer heals it: alone it survives, with that one off it dies
     loses_journals = true               # noticed only where journals are lost: all of its schedules do
-    weather = "edit_row=500000"         # noticed only where this is frequent: all of its schedules have it
+    weather = "edit_row=500000"         # noticed only where this is frequent: its schedules have it, but for
+                                        # those whose kind leaves it out (`Plan::losing`, `Plan::denying`)
     [[mutant.change]]
     file = "src/gateway/recovery.rs"
     find = "Phase::Ready if self.recovery.sweep_at"             # occurs exactly once
