@@ -123,8 +123,8 @@ impl Gateway {
     }
 
     /// A strategy's last login was told an epoch that no run has begun which the journal knows, nor this one for that
-    /// session: the journal is an older copy, and what it tells of that strategy's orders is not all that was told. What
-    /// was lost before the present numbering began shows nothing of it: nothing of then is told any more.
+    /// session: the journal is an older copy, and what it tells of that strategy's orders is not all that was told.
+    /// What was lost before the present numbering began shows nothing: events of then are told to nobody any more.
     pub(super) fn heed_last_login(&mut self, now: Time, session: SessionId, told: Option<u32>) {
         let furthest = self.furthest_epoch(now).max(self.epoch.saturating_add(AHEAD));
         let seated = self.session_mut(session).seated_in.is_some();
