@@ -17,8 +17,8 @@ from pathlib import Path
 from benchlib.figures import Row, program
 from benchlib.system import Command, Process, system
 
-# What callgrind slows down fiftyfold keeps up with that.
-RATE = 200
+# What callgrind slows down fiftyfold keeps up with that, orders and all.
+RATE = 50
 # Seconds after which a strategy wakes with nothing to do: that is not to be counted.
 AWAKE_EVERY = 10
 # Of the first tick that an exchange sends.
@@ -64,7 +64,7 @@ def counted(whom: str, view: str, count: int, answered: bool) -> int:
 
 def slope(whom: str, view: str, options: argparse.Namespace, answered: bool) -> float:
     """Instructions for one tick more."""
-    few, many = (20, 60) if options.quick else (200, 1_200)
+    few, many = (10, 30) if options.quick else (100, 600)
     return (counted(whom, view, many, answered) - counted(whom, view, few, answered)) / (many - few)
 
 
