@@ -222,8 +222,9 @@ mod tests {
         let (writer, mut reports) = start(&dir);
         let install = Install::from_hash(1);
         for (id, epoch) in [(1, 7), (2, 8)] {
-            let (install, time) = (install.as_str().to_owned(), Time::from_millis(1));
-            let begun = Start { epoch, install, market: "spot".to_owned(), boot_id: "boot".to_owned(), time };
+            let (ours, time) = (install.as_str().to_owned(), Time::from_millis(1));
+            let (market, boot_id) = ("spot".to_owned(), "boot".to_owned());
+            let begun = Start { epoch, install: ours, market, boot_id, time };
             writer.append(Batch { id, records: vec![Record::Start(begun)], sync: true }).unwrap();
             until(&mut reports, id);
             assert_eq!(Note::of(&dir.0).last("spot", &install), Some(epoch));
