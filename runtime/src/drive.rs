@@ -217,9 +217,7 @@ impl Drive {
             // No client can keep the cancels' replies from being read.
             let asked = stopping && driven.waiting.len() < WAITING_MAX / 2;
             let held_back = !driven.held_back.is_empty();
-            if !held_back {
-                others = Others::default();
-            }
+            others.asked &= held_back;
             let event = tokio::select! {
                 biased;
                 Some(event) = sources.stops.recv() => Event::Stop(event),
