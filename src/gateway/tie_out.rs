@@ -68,6 +68,10 @@ impl TieOut {
             self.first_opened = earliest(self.first_opened, Some(cash.time));
             (self.provisional, self.interrupted) = (true, true);
         }
+        if cash.owner == Owner::Unattributed {
+            // The opening had been agreed with by then: what explains this later takes this back.
+            self.provisional = false;
+        }
         if cash.reason == TRANSFER {
             self.transfers.insert((cash.time, cash.asset.clone(), cash.delta));
             if self.transfers.len() > TRANSFERS_KEPT {

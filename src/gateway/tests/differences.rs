@@ -332,3 +332,25 @@ fn i11_the_books_are_opened_by_the_exchanges_clock() {
     });
     assert_eq!(opened, Some(bench.now + ahead));
 }
+
+#[test]
+fn i11_what_explains_a_difference_after_a_start_takes_it_back_and_is_not_the_openings() {
+    let mut bench = Bench::ready();
+    // It agrees, and its time is not over.
+    shows(&mut bench, 1_000);
+    bench.wait(Span::from_secs(5));
+    shows(&mut bench, 1_000);
+    for _ in 0..2 {
+        shows(&mut bench, 990);
+        bench.wait(Span::from_secs(5));
+    }
+    assert_eq!(unattributed(&bench).0, "-10");
+    let config = bench.gateway.config.clone();
+    let mut again = Bench::of(config, bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(1));
+    again.says(vec![VenueEvent::Instruments(vec![doge()]), VenueEvent::EntryUp]);
+    for _ in 0..4 {
+        shows(&mut again, 1_000);
+        again.wait(Span::from_secs(5));
+    }
+    assert_eq!((unattributed(&again).0, held(&again, Owner::External, "USDT")), ("0".into(), "1000".into()));
+}
