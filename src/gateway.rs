@@ -387,9 +387,9 @@ impl Gateway {
     }
 
     /// When the last look at the exchange began that was answered in whole, for checks; `None` while a fill it found
-    /// waits for its order.
+    /// waits for its order, or a difference for being seen again.
     pub fn looked(&self) -> Option<Time> {
-        self.recovery.looked().filter(|_| self.orphans.is_empty())
+        self.recovery.looked().filter(|_| self.orphans.is_empty() && self.tie_out.differing() == 0)
     }
 
     /// All orders, for checks.

@@ -4,6 +4,9 @@
 //! So every order that is believed open is listed at the login like a command without an answer: the gateway tells what
 //! it knows of it, and finds out at the exchange what it does not. Until then it is in doubt, and never called refused
 //! or ended because it was not found in a journal. Positions come with the snapshot that such a login asks for.
+//!
+//! A copy of the same run's journal counts as before until its next event. What it may lack without that being seen are
+//! orders of which there was no event: those are listed at every login.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +15,7 @@ use super::machine::{Aim, Client, InFlight, KEPT_FOR_CANCELS};
 use super::orders::Kill;
 use super::trading::value;
 use crate::ids::CommandNumber;
+use crate::market::OrderStatus;
 use crate::num::Qty;
 use crate::wire::event::OrderView;
 use crate::wire::request::{Ack, Order};
@@ -36,14 +40,16 @@ impl Client {
         // What an event that waits tells to be over is no longer in doubt.
         let over: BTreeSet<_> = self.inbox.ending().collect();
         let open = self.orders.open().map(|(key, tracked)| (key, &tracked.order));
-        let open = open
-            .filter(|(key, order)| !over.contains(&order.order_id) && !listed.contains(&Aim::Order(*key)));
+        let open = open.filter(|(_, order)| !over.contains(&order.order_id));
         let doubted: Vec<_> = open.filter_map(|(key, order)| Some((key, in_flight(key, order)?))).collect();
         for (key, command) in doubted {
-            // Those beyond are in doubt until an event tells of them.
-            if !self.can_list(KEPT_FOR_CANCELS) {
-                self.unlisted = true;
-                return;
+            if !listed.contains(&command.aim) {
+                // Those beyond are in doubt until an event tells of them.
+                if !self.can_list(KEPT_FOR_CANCELS) {
+                    self.unlisted = true;
+                    continue;
+                }
+                self.unanswered.push(command);
             }
             if let Some(tracked) = self.orders.get_mut(key) {
                 tracked.accepted = false;
@@ -53,8 +59,23 @@ impl Client {
                     self.kills_wanted = true;
                 }
             }
-            self.unanswered.push(command);
         }
+    }
+
+    /// The gateway showed an order that no event has told of yet. A journal put back to before it is numbered like the
+    /// one it takes the place of: only what a login lists tells that gateway of the order.
+    pub(super) fn shown(&mut self, key: OrderKey) {
+        let Some(tracked) = self.orders.get(key) else { return };
+        if tracked.order.state != OrderStatus::Pending {
+            return self.told_of(key);
+        }
+        let mut listed = self.unanswered.iter().chain(&self.untold);
+        if listed.any(|command| command.aim == Aim::Order(key)) || !self.config.trading {
+            return;
+        }
+        // Those beyond are in doubt until an event tells of them.
+        let command = in_flight(key, &tracked.order).filter(|_| self.can_list(KEPT_FOR_CANCELS));
+        self.untold.extend(command);
     }
 }
 

@@ -154,10 +154,16 @@ impl Client {
         }
     }
 
-    /// The gateway does not know yet either: an order stays listed, a cancel may be asked for again.
+    /// The gateway does not know yet either: an order stays listed, and its cancel waits until it does; a cancel may be
+    /// asked for again.
     fn still_open(&mut self, command: InFlight) {
         match &command.aim {
-            Aim::Order(_) => self.unanswered.push(command),
+            Aim::Order(key) => {
+                if let Some(tracked) = self.orders.get_mut(*key) {
+                    tracked.accepted = false;
+                }
+                self.unanswered.push(command);
+            }
             Aim::Cancel { order_id, .. } => {
                 if let Some(tracked) = self.orders.key(order_id).and_then(|key| self.orders.get_mut(key)) {
                     tracked.kill = Kill::No;
@@ -188,7 +194,8 @@ impl Client {
         match read::<Orders>(reply) {
             Ok(found) => {
                 for order in found.orders {
-                    self.orders.set(order, None);
+                    let key = self.orders.set(order, None);
+                    self.shown(key);
                 }
                 self.restoring(|orders, _, _| *orders = true);
             }
@@ -239,7 +246,7 @@ impl Client {
             let before = self.orders.key(&order.order_id).and_then(|key| self.orders.get(key));
             let same = before.is_some_and(|tracked| tracked.order == order);
             let key = self.orders.set(order, None);
-            self.told_of(key);
+            self.shown(key);
             if !same && self.ever_live {
                 changes.push(key);
             }

@@ -546,6 +546,10 @@ impl Client {
                     }
                     _ => self.orders.set(change.order.clone(), change.fill.clone()),
                 });
+                if let (Some(_), Some(key)) = (placed.at, change.key) {
+                    // A snapshot that was handled since it came may have shown the order as it was before.
+                    self.told_of(key);
+                }
                 if let Some(position) = &change.position {
                     self.positions.insert(position.symbol.clone(), position.clone());
                 }

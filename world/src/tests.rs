@@ -113,6 +113,17 @@ fn what_failed_once_does_not_again() {
              lose_power=54046 late_request=199 lag_query=542392 ban=36541 change_rules=6159",
             "what a liquidation of a lost journal's time had ended was shown as held for ever",
         ),
+        (
+            "seed=458 product=spot strategies=3 commands=100 length_ms=20000 life_ms=7330 double_event=19875 \
+             drop_reply=41481 drop_request=11516 freeze_link=32658 kill_gateway=120000 kill_strategy=107011 \
+             lose_journal=500000 keep_note=500000 lose_power=237330 lag_query=565000 slow_down=499 step_clock=18914",
+            "an order that a new process knew from a list alone was not asked for when the journal lost it",
+        ),
+        (
+            "seed=1795466575192 product=usdt strategies=3 commands=60 length_ms=40000 life_ms=4143 \
+             delay_event=65653 kill_strategy=164038 deny=300000",
+            "with the rate budget used up, a look that found a difference was taken for the last",
+        ),
     ] {
         println!("{what}");
         check(plan.parse().expect("a plan as it is printed"));

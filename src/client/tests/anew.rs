@@ -194,16 +194,20 @@ fn a_login_stays_within_its_frame_however_many_orders_are_open() {
 
 #[test]
 fn a_gateway_that_does_not_say_its_numbering_is_believed_to_have_kept_it() {
-    let (mut desk, _) = resumed();
+    let (mut desk, id) = resumed();
+    desk.order_event(6, &id, "NEW", "0", "0");
+    desk.told();
     reconnect(&mut desk);
     desk.generation = None;
-    let login = desk.log_in(r#"{"gen":1,"seq":5}"#, "events", "[]", 1000);
-    assert_eq!((login.cursor, login.pending.len()), (None, 0));
+    let login = desk.log_in(r#"{"gen":1,"seq":6}"#, "events", "[]", 1000);
+    assert_eq!((login.cursor, login.pending.len()), (Some(Ack { generation: 1, sequence: 6 }), 0));
 }
 
 #[test]
 fn a_numbering_that_begins_anew_between_welcome_and_login_is_met_by_another_login() {
     let (mut desk, id) = resumed();
+    desk.order_event(6, &id, "NEW", "0", "0");
+    desk.told();
     desk.input(Input::Lost(None, "reset"));
     desk.now = desk.client.deadline().unwrap();
     desk.input(Input::Timer);
@@ -247,4 +251,61 @@ fn a_stream_may_be_wanted_before_the_gateway_has_reached_its_exchange() {
     let told = desk.told();
     assert!(told.contains(&"error -10003".to_owned()), "{told:?}");
     assert!(desk.client.next_market().is_some_and(|(_, market)| matches!(market, Market::Stale(_))));
+}
+
+/// An older copy of the same run's journal is put back: it is numbered as before, and its login would not tell.
+#[test]
+fn r56_what_was_only_listed_is_asked_for_at_each_login_until_an_event_tells_of_it() {
+    let (mut desk, id) = resumed();
+    let key = desk.client.orders().key(&ClientOrderId::foreign(&id)).unwrap();
+    assert_eq!(desk.client.waiting(), 1);
+    for _ in 0..2 {
+        reconnect(&mut desk);
+        let login = desk.log_in(r#"{"gen":1,"seq":5}"#, "events", r#"[{"result":{}}]"#, 1000);
+        let listed: Vec<_> = login.pending.iter().map(|p| (p.epoch, &p.params["n"])).collect();
+        assert_eq!(listed, [(1000, &9.into())]);
+        desk.told();
+    }
+    reconnect(&mut desk);
+    let unknown = r#"[{"error":{"code":-30003,"name":"x","message":"x"}}]"#;
+    desk.log_in(r#"{"gen":1,"seq":5}"#, "events", unknown, 1000);
+    desk.told();
+    assert_eq!(desk.state(key), OrderStatus::Rejected);
+    assert_eq!(desk.client.waiting(), 0);
+}
+
+#[test]
+fn an_event_that_came_before_a_snapshot_was_handled_tells_of_what_it_showed() {
+    for end in ["NEW", "FILLED"] {
+        let (mut desk, _) = resumed();
+        reconnect(&mut desk);
+        desk.generation = Some(2);
+        desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", r#"[{"result":{}}]"#, 1001);
+        let (shown, other) = (named(1000, 11), named(1000, 9));
+        let orders = [view(&shown, "PENDING", "0"), view(&other, "NEW", "0")].join(",");
+        snapshot(&mut desk, &orders, "[]");
+        desk.frame(&of_another(&order_frame(1, &shown, end, "0", "0", false)));
+        desk.told();
+        assert_eq!(desk.client.waiting(), 0, "{end}");
+        reconnect(&mut desk);
+        let login = desk.log_in(r#"{"gen":2,"seq":1}"#, "events", "[]", 1001);
+        assert_eq!(login.pending.len(), 0, "{end}");
+    }
+}
+
+/// A gateway that started anew does not know yet of an order that was called taken: its cancel waits for it to know.
+#[test]
+fn a_cancel_waits_while_the_gateway_is_finding_out_about_its_order() {
+    let (mut desk, id) = resumed();
+    let key = desk.client.orders().key(&ClientOrderId::foreign(&id)).unwrap();
+    assert_eq!(desk.client.kill(key, &mut desk.out), Ok(true));
+    let [(Some(call), Call::Cancel(_))] = &desk.calls()[..] else { panic!("no cancel") };
+    desk.frame(&format!(r#"{{"id":{call},"result":{{"n":1,"order_id":"{id}"}}}}"#));
+    reconnect(&mut desk);
+    desk.log_in(r#"{"gen":1,"seq":5}"#, "events", "[null]", 1001);
+    let calls = desk.calls();
+    assert!(!calls.iter().any(|(_, call)| matches!(call, Call::Cancel(_))), "{calls:?}");
+    desk.order_event(6, &id, "NEW", "0", "0");
+    let calls = desk.calls();
+    assert!(calls.iter().any(|(_, call)| matches!(call, Call::Cancel(_))), "{calls:?}");
 }
