@@ -387,9 +387,14 @@ impl Gateway {
     }
 
     /// When the last look at the exchange began that was answered in whole, for checks; `None` while a fill it found
-    /// waits for its order, or a difference for being seen again.
+    /// waits for its order.
     pub fn looked(&self) -> Option<Time> {
-        self.recovery.looked().filter(|_| self.orphans.is_empty() && self.tie_out.differing() == 0)
+        self.recovery.looked().filter(|_| self.orphans.is_empty())
+    }
+
+    /// Does a difference it found wait for being seen again? For checks.
+    pub fn suspects(&self) -> bool {
+        self.tie_out.differing() > 0
     }
 
     /// All orders, for checks.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   start: above the last run's, also above what is noted beside the journal, and not below the clock; of a new
-//!     │    journal, some way ahead of it
+//!     │    journal, or one of which it is known that it lacks something or nothing is noted, some way ahead of it
 //!     │
 //!     ▼
 //!   in force ──an order at the exchange, or a command of a strategy, bears one that this run
@@ -58,8 +58,13 @@ impl Gateway {
         let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
-        let least = if known.is_some() { minutes } else { minutes + ahead };
-        known.max(self.config.noted_epoch).map_or(least, |last| least.max(last + 1))
+        let Some(last) = known.max(self.config.noted_epoch) else { return minutes + ahead };
+        if self.config.journal_rebuilt.is_some() {
+            // The runs it lacks were numbered on from there, however far ahead of the clock that was.
+            return minutes.max(last + 1) + ahead;
+        }
+        let certain = known.is_some() && self.config.noted_epoch.is_some();
+        (last + 1).max(if certain { minutes } else { minutes + ahead })
     }
 
     /// Does the note beside the journal know a later run than this? Then it is an older copy, which is told.

@@ -82,11 +82,9 @@ impl World {
             // How it ended is not known, is what is said.
             Some(real) if order.code == Some(ErrorCode::Undefined.code()) => real.is_open(),
             None if order.code == Some(ErrorCode::Undefined.code()) => false,
-            // That an earlier run gave the id to one that ended without a fill, nobody may know any more. It names no
-            // other order (I4): this run refused one, as it must until it has read the past.
-            Some(real) if self.note_lost && refused_here(order) && real.run < self.run => {
-                real.is_open() || raw(&real.filled) != 0
-            }
+            // That an earlier run gave the id, nobody may know until the past has been read. It names no other order
+            // (I4): this run refused one, as it must until then.
+            Some(real) if self.note_lost && refused_here(order) && real.run < self.run => false,
             // Cancelled by hand and not filled before anything was heard of it: nothing tells it from one never placed.
             Some(real) if real.by_hand && raw(&real.filled) == 0 && !real.is_open() => {
                 !matches!(order.state.as_str(), "CANCELED" | "REJECTED") && says_over(order.state)

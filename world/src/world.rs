@@ -300,7 +300,8 @@ impl World {
                 let looked = self.gateway.as_ref().and_then(Gateway::looked);
                 // What it has found is on the disk, too: that is what is compared.
                 let done = looked.is_some_and(|looked| looked.since(since) > Span::from_secs(15));
-                if done && self.disk.is_empty() {
+                let suspects = self.gateway.as_ref().is_some_and(Gateway::suspects);
+                if done && !suspects && self.disk.is_empty() {
                     if self.pasts_are_read() {
                         break;
                     }

@@ -19,7 +19,7 @@ fn i7_no_epoch_is_given_again_that_is_noted_beside_an_older_copy() {
     let first = Bench::ready();
     let (began, generation) = (first.gateway.epoch, first.gateway.generation);
     // As it should be: the note says what the journal says, or less, for a kill came between the two.
-    for noted in [None, Some(began), Some(began - 1)] {
+    for noted in [Some(began), Some(began - 1)] {
         let bench = beside(noted, &first.journal);
         assert_eq!((bench.gateway.epoch, bench.gateway.generation), (began + 1, generation), "{noted:?}");
         assert_eq!(errors(&bench), 0);
@@ -28,6 +28,19 @@ fn i7_no_epoch_is_given_again_that_is_noted_beside_an_older_copy() {
     assert_eq!(bench.gateway.epoch, began + 21);
     assert!(bench.gateway.generation > generation, "events told since are not taken for those to come");
     assert_eq!(errors(&bench), 1, "{:?}", bench.logs);
+}
+
+/// The runs that a copy lacks began ahead of the clock, or in this very minute.
+#[test]
+fn i7_a_start_that_knows_its_journal_for_a_copy_or_finds_no_note_begins_ahead() {
+    let first = Bench::ready();
+    let (began, seed) = (first.gateway.epoch, 1_000);
+    let pos_db = Some("journal.db ends at record 3, pos.db has seen record 9".to_owned());
+    for (noted_epoch, journal_rebuilt) in [(Some(began), pos_db), (None, None)] {
+        let config = GatewayConfig { noted_epoch, journal_rebuilt, seed, ..config() };
+        let bench = Bench::of(config, first.journal.clone(), Vec::new(), START + Span::from_secs(1));
+        assert!(bench.gateway.epoch >= began + 999, "{} after {began}", bench.gateway.epoch);
+    }
 }
 
 #[test]
