@@ -213,6 +213,8 @@ impl Engine {
         let before = *lock(&self.collector);
         let mut pauses = Pauses::begin(py, self.collecting, before, &self.reactor.clock)?;
         let done = self.run_until_stopped(py, pauses.as_mut());
+        // Nobody else would, should the program go on without this engine.
+        self.sessions(py).iter().for_each(|session| session.get().acknowledge());
         let Some(pauses) = pauses else { return done };
         *lock(&self.collector) = Some(pauses.collector());
         done.and(pauses.end(py))

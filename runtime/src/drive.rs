@@ -238,6 +238,8 @@ impl Drive {
                 }
             };
             driven.take(event);
+            // What it made waits for the others to run once more.
+            others.asked = false;
         }
     }
 }

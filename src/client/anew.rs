@@ -73,7 +73,7 @@ impl Client {
         if listed.any(|command| command.aim == Aim::Order(key)) || !self.config.trading {
             return;
         }
-        // Those beyond are in doubt until an event tells of them.
+        // Those beyond are not asked for.
         let command = in_flight(key, &tracked.order).filter(|_| self.can_list(KEPT_FOR_CANCELS));
         self.untold.extend(command);
     }

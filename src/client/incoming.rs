@@ -163,6 +163,8 @@ impl Client {
 
     /// The gateway has it in its journal: what it tells is committed.
     pub(super) fn told_of(&mut self, key: OrderKey) {
+        // Where the connection was lost since, it is listed for the next login already.
+        self.unanswered.retain(|command| command.aim != Aim::Order(key));
         self.untold.retain(|command| command.aim != Aim::Order(key));
     }
 

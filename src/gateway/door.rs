@@ -368,9 +368,10 @@ impl Gateway {
         }
         // Not before: what a login declares that is turned away is void.
         self.declare(session, policy);
+        // First: a numbering that begins anew is that of the raised epoch, and the lost ones lie before it.
+        self.heed_named(now, session, login);
         self.heed_cursor(now, session, login.cursor);
         self.heed_last_login(now, session, login.epoch);
-        self.heed_named(now, session, login);
         let answers = login.pending.iter().map(|p| self.pending_answer(now, session, p)).collect();
         let (generation, epoch) = (self.generation, self.epoch);
         let seat = self.session_mut(session);

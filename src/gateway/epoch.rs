@@ -90,23 +90,26 @@ impl Gateway {
         const CLOCKS: Span = Span::from_secs(2);
         let made_before = report.time <= self.started + CLOCKS && source == Source::Query;
         let in_its_time = self.first_start.is_some_and(|first| report.time > first);
-        if made_before && in_its_time && !self.epochs.earlier.contains(&parts.epoch) {
+        let lacked = made_before && in_its_time && !self.epochs.earlier.contains(&parts.epoch);
+        if lacked {
             self.tell_older_copy(&format!("epoch={}", parts.epoch));
             self.epochs.earlier.insert(parts.epoch);
-            self.number_anew(now);
         }
         // In a journal's first run: a lost one's may have begun further ahead, and its orders live on.
         let made_now = report.status == VenueStatus::New && source == Source::Stream;
         let lost = self.first_start == Some(self.started) && parts.epoch > self.epoch && !made_now;
-        if parts.epoch < self.epoch || !(made_before || lost) {
-            return;
-        }
-        if parts.epoch > self.furthest_epoch(now).max(self.epoch.saturating_add(BEGINS)) {
+        let given = parts.epoch >= self.epoch && (made_before || lost);
+        if given && parts.epoch > self.furthest_epoch(now).max(self.epoch.saturating_add(BEGINS)) {
             // None that a run of ours will come to.
             let fields = format!("epoch={} ours={}", parts.epoch, self.epoch);
-            return self.log(LogLevel::Warn, "an order bears an epoch far ahead: passed over", fields);
+            self.log(LogLevel::Warn, "an order bears an epoch far ahead: passed over", fields);
+        } else if given {
+            self.raise_epoch(now, parts.epoch, "seen at the exchange");
         }
-        self.raise_epoch(now, parts.epoch, "seen at the exchange");
+        if lacked {
+            // After that: the lost epochs lie before the numbering.
+            self.number_anew(now);
+        }
     }
 
     /// A strategy was told of more than the journal holds under this very numbering: the journal is an older copy, put

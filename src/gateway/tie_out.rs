@@ -48,8 +48,8 @@ pub(super) struct TieOut {
     pub(super) offset: Span,
     /// What is owed of each asset, and the owners' sum, as last recorded.
     debts: BTreeMap<Asset, (Cash, Cash)>,
-    /// Assets that were owed at some time since they last agreed with the books: interest on it may be still to be
-    /// told, also where it was paid back by now.
+    /// Assets that a look at the account in this run has shown as owed since they last agreed with the books: interest
+    /// on it may be still to be told, also where it was paid back by now.
     indebted: BTreeSet<Asset>,
     /// Assets of which sessions hold more than there is: what was lacking when it was told last.
     overdrawn: BTreeMap<Asset, Cash>,

@@ -64,7 +64,11 @@ impl Note {
         let records = batches.iter().flat_map(|batch| &batch.records);
         let begun = records.filter_map(start).max_by_key(|start| start.epoch);
         let told = begun.is_none();
-        let Some(last) = begun.or_else(|| self.unwritten.take()) else { return };
+        // One that was raised in this run may have been written since.
+        let Some(last) = begun.into_iter().chain(self.unwritten.take()).max_by_key(|start| start.epoch)
+        else {
+            return;
+        };
         if let Err(reason) = write(&self.folder, &last) {
             self.unwritten = Some(last);
             if !told {
@@ -158,5 +162,12 @@ mod tests {
         fs::remove_dir(dir.0.join(FILE)).unwrap();
         note.take(&[]);
         assert_eq!(note.last("spot", &own), Some(9), "tried again");
+        fs::remove_file(dir.0.join(FILE)).unwrap();
+        fs::create_dir(dir.0.join(FILE)).unwrap();
+        note.take(&[begun(10)]);
+        fs::remove_dir(dir.0.join(FILE)).unwrap();
+        note.take(&[begun(70)]);
+        note.take(&[]);
+        assert_eq!(note.last("spot", &own), Some(70), "never an earlier one again");
     }
 }

@@ -293,9 +293,9 @@ fn an_event_that_came_before_a_snapshot_was_handled_tells_of_what_it_showed() {
     }
 }
 
-/// A gateway that started anew does not know yet of an order that was called taken: its cancel waits for it to know.
+/// A gateway that started anew does not know yet of an order that was called taken: a cancel of it would be refused.
 #[test]
-fn a_cancel_waits_while_the_gateway_is_finding_out_about_its_order() {
+fn a_cancel_waits_until_the_gateway_tells_of_its_order() {
     let (mut desk, id) = resumed();
     let key = desk.client.orders().key(&ClientOrderId::foreign(&id)).unwrap();
     assert_eq!(desk.client.kill(key, &mut desk.out), Ok(true));
@@ -305,7 +305,35 @@ fn a_cancel_waits_while_the_gateway_is_finding_out_about_its_order() {
     desk.log_in(r#"{"gen":1,"seq":5}"#, "events", "[null]", 1001);
     let calls = desk.calls();
     assert!(!calls.iter().any(|(_, call)| matches!(call, Call::Cancel(_))), "{calls:?}");
-    desk.order_event(6, &id, "NEW", "0", "0");
+    desk.order_event(6, &id, "UNKNOWN", "0", "0");
     let calls = desk.calls();
     assert!(calls.iter().any(|(_, call)| matches!(call, Call::Cancel(_))), "{calls:?}");
+}
+
+/// A snapshot shows an order as pending, its end waits behind it, and between the two the connection is lost.
+#[test]
+fn an_order_that_ended_while_the_connection_was_lost_is_listed_no_more() {
+    let (mut desk, _) = resumed();
+    reconnect(&mut desk);
+    desk.generation = Some(2);
+    desk.log_in(r#"{"gen":2,"seq":0}"#, "snapshot", r#"[{"result":{}}]"#, 1001);
+    let shown = named(1000, 11);
+    snapshot(&mut desk, &view(&shown, "PENDING", "0"), "[]");
+    desk.frame(&of_another(&order_frame(1, &shown, "FILLED", "10", "10", false)));
+    while let Some(placed) = desk.client.next_private() {
+        let end = matches!(&placed.event, Event::Notice { code, .. } if code == "snapshot");
+        desk.client.handled(&placed);
+        if end {
+            break;
+        }
+    }
+    desk.input(Input::Lost(None, "reset"));
+    desk.told();
+    assert!(!desk.client.orders().open().any(|(_, tracked)| tracked.order.order_id.as_str() == shown));
+    desk.now = desk.client.deadline().unwrap();
+    desk.input(Input::Timer);
+    desk.out.clear();
+    let login = desk.log_in(r#"{"gen":2,"seq":1}"#, "events", "[null]", 1001);
+    let listed: Vec<_> = login.pending.iter().map(|p| p.params["n"].as_u64().unwrap()).collect();
+    assert!(!listed.contains(&11), "{listed:?}");
 }

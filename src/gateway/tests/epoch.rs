@@ -133,3 +133,18 @@ fn who_was_told_this_epoch_or_one_of_an_earlier_run_shows_nothing() {
     }
     assert_eq!((bench.gateway.generation, errors(&bench)), (generation, 0));
 }
+
+/// A strategy that comes back some runs later was told an epoch of the same lost runs as the one that showed them.
+#[test]
+fn an_older_copy_is_numbered_anew_once_whoever_comes_back_later() {
+    let copy = Bench::ready().journal;
+    let mut shown = Bench::new(copy, Vec::new(), START + Span::from_secs(60));
+    let lost = shown.gateway.epoch + 1;
+    told(&mut shown, lost);
+    assert_eq!(errors(&shown), 1, "{:?}", shown.logs);
+    assert!(shown.gateway.epoch > lost);
+    let mut later = Bench::new(shown.journal.clone(), Vec::new(), START + Span::from_secs(120));
+    let generation = later.gateway.generation;
+    told(&mut later, lost);
+    assert_eq!((errors(&later), later.gateway.generation), (0, generation), "{:?}", later.logs);
+}
