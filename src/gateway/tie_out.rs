@@ -19,8 +19,9 @@ use crate::venue::port::{Account, Balance};
 
 /// How long a difference must stand unchanged before it is believed.
 const BELIEVE_AFTER: Span = Span::from_secs(5);
-/// How long after the opening of the books a difference may still be its own though the link was lost meanwhile.
-const PROVISIONAL: Span = Span::from_secs(60);
+/// How long after the opening of the books a difference may still be its own though the link was lost meanwhile: a
+/// minute for the rate budget to be renewed, which the first look at the account may wait for, and time to look twice.
+const PROVISIONAL: Span = Span::from_secs(180);
 
 /// How long a difference waits for the row of the interest history that may explain it.
 const INTEREST_WITHIN: Span = Span::from_secs(60);

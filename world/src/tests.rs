@@ -120,6 +120,13 @@ fn what_failed_once_does_not_again() {
             "an order that a new process knew from a list alone was not asked for when the journal lost it",
         ),
         (
+            "seed=23859 product=usdt strategies=3 commands=100 length_ms=20000 life_ms=3236 drop_event=69371 \
+             delay_event=126040 drop_reply=17179 drop_request=28250 freeze_link=37198 kill_gateway=120000 \
+             kill_strategy=68725 lose_journal=500000 keep_note=500000 refuse_link=206306 late_request=9278 \
+             slow_down=39103 shut_down=20828 expire_key=43932 step_clock=10523",
+            "told to slow down, it looked at the account a minute after the opening, too late to correct it",
+        ),
+        (
             "seed=1795466575192 product=usdt strategies=3 commands=60 length_ms=40000 life_ms=4143 \
              delay_event=65653 kill_strategy=164038 deny=300000",
             "with the rate budget used up, a look that found a difference was taken for the last",

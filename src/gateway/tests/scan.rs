@@ -447,7 +447,7 @@ fn i11_the_books_of_an_empty_account_stay_open() {
     let id = bench.order(2);
     past = past.filled(&id, Side::Buy, &[10]).lately(bench.now);
     past.balances = vec![("DOGE", 10), ("BNB", 5)];
-    let mut after = Bench::new(bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(30));
+    let mut after = Bench::new(bench.journal.clone(), Vec::new(), bench.now + Span::from_secs(300));
     past.meet(&mut after);
     past.serve(&mut after, 120);
     assert_eq!(position(&after, 1), "10 at 0.2 realised 0");
