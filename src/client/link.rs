@@ -154,8 +154,8 @@ impl Client {
         }
     }
 
-    /// The gateway does not know yet either: an order stays listed, and its cancel waits until the gateway tells of it; a
-    /// cancel may be asked for again.
+    /// The gateway does not know yet either: an order stays listed, and its cancel waits until the gateway tells of it;
+    /// a cancel may be asked for again.
     fn still_open(&mut self, command: InFlight) {
         match &command.aim {
             Aim::Order(key) => {

@@ -58,7 +58,8 @@ impl Gateway {
         let ahead = AHEAD + u32::try_from(self.config.seed % BEGINNINGS).unwrap_or(0);
         let minutes = now.since(EPOCH_ZERO).millis() / 60_000;
         let minutes = u32::try_from(minutes).unwrap_or(u32::MAX - ahead);
-        let Some(last) = known.max(self.config.noted_epoch) else { return minutes + ahead };
+        let last = known.max(self.config.noted_epoch);
+        let Some(last) = last else { return minutes + ahead };
         if self.config.journal_rebuilt.is_some() {
             // The runs it lacks were numbered on from there, however far ahead of the clock that was.
             return minutes.max(last + 1) + ahead;
